@@ -1,0 +1,173 @@
+"""LangGraph's checkpoints and writes to records and back, through the saver's serialiser."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+    get_serializable_checkpoint_metadata,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from ckptstore import tags
+from ckptstore.errors import SerializationFailed
+from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, LoadedWrite, NewCheckpoint, NewWrite, NewWrites, Value
+from ckptstore.statements import TASKS_CHANNEL
+
+# Kept in columns of their own, or put together again on load.
+_NOT_IN_BODY = ("channel_values", "channel_versions", "id", "v")
+_FIRST_FORMAT_WITH_OWN_SENDS = 4
+_LOOKS_LIKE_A_CREDENTIAL = re.compile(
+    r"(?:^|[_.-])(?:api_?key|token|secret|passw(?:or)?d|passphrase|credentials?|auth|authorization|cookie|bearer|private_?key|access_?key)s?(?:$|[_.-])",
+    re.IGNORECASE,
+)
+
+
+def encode(serde: SerializerProtocol, value: Any, channel: str) -> Value:
+    """Serialise the value of one channel.
+
+    Raises:
+        SerializationFailed: the serialiser refuses it; the message names the channel, never the value.
+    """
+    try:
+        type_, data = serde.dumps_typed(value)
+    except Exception as exc:
+        raise SerializationFailed(
+            f"channel {channel!r} holds a {type(value).__name__} that {type(serde).__name__} can't serialise "
+            f"({type(exc).__name__}); keep it out of the state, or pass a serde that knows it"
+        ) from exc
+    return Value(type_, bytes(data))
+
+
+def decode(serde: SerializerProtocol, value: Value, channel: str) -> Any:
+    """The value that `encode` was given.
+
+    Raises:
+        SerializationFailed: the serialiser can't read it back; the message names the channel and its type tag.
+    """
+    try:
+        return serde.loads_typed((value.type, value.data))
+    except Exception as exc:
+        raise SerializationFailed(
+            f"channel {channel!r} was stored as {value.type!r}, which {type(serde).__name__} can't read "
+            f"({type(exc).__name__}); open the store with the serde (and key) that wrote it"
+        ) from exc
+
+
+def encode_checkpoint(
+    serde: SerializerProtocol,
+    config: RunnableConfig,
+    key: CheckpointKey,
+    parent_checkpoint_id: str | None,
+    created_at: int,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    stored_now: Collection[str],
+) -> NewCheckpoint:
+    """A checkpoint as a record: the channels in `stored_now` with their values, the others by their versions.
+
+    A channel without a version can't be found by one: its value stays in the body.
+    """
+    versions = checkpoint["channel_versions"]
+    values: list[tuple[str, str, Value]] = []
+    carried: list[tuple[str, str]] = []
+    unversioned: dict[str, Value] = {}
+    for channel, value in checkpoint["channel_values"].items():
+        version = versions.get(channel)
+        if version is None:
+            unversioned[channel] = encode(serde, value, channel)
+        elif channel in stored_now:
+            values.append((channel, str(version), encode(serde, value, channel)))
+        else:
+            carried.append((channel, str(version)))
+    metadata_json = tags.to_json(_metadata(config, metadata))
+    return NewCheckpoint(
+        key=key,
+        parent_checkpoint_id=parent_checkpoint_id,
+        created_at=created_at,
+        format=int(checkpoint["v"]),
+        body=_encode_body(serde, checkpoint, unversioned),
+        channel_versions=json.dumps({channel: str(version) for channel, version in versions.items()}, separators=(",", ":")),
+        metadata=metadata_json,
+        values=values,
+        carried=carried,
+        postings=tags.postings(json.loads(metadata_json)),
+    )
+
+
+def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
+    """LangGraph's metadata with the config's merged in, but for the configurable's credentials: metadata is plain text."""
+    merged = cast(dict[str, Any], get_serializable_checkpoint_metadata(config, metadata))
+    for name in config.get("configurable") or ():
+        if name in merged and name not in metadata and _LOOKS_LIKE_A_CREDENTIAL.search(name):
+            del merged[name]
+    return merged
+
+
+def _encode_body(serde: SerializerProtocol, checkpoint: Checkpoint, unversioned: Mapping[str, Value]) -> Value:
+    body: dict[str, Any] = {name: part for name, part in checkpoint.items() if name not in _NOT_IN_BODY}
+    if unversioned:
+        body["channel_values"] = {channel: tuple(value) for channel, value in unversioned.items()}
+    if not all(isinstance(version, str) for version in checkpoint["channel_versions"].values()):
+        # The column holds them as text; what is not text keeps its type here.
+        body["channel_versions"] = dict(checkpoint["channel_versions"])
+    return encode(serde, body, "(the checkpoint itself)")
+
+
+def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_version: Callable[[None, None], Any]) -> CheckpointTuple:
+    """The tuple that LangGraph asked for. A channel that was never set is absent."""
+    body: dict[str, Any] = decode(serde, loaded.body, "(the checkpoint itself)")
+    versions: ChannelVersions = {**loaded.channel_versions, **body.pop("channel_versions", {})}
+    unversioned = body.pop("channel_values", {})
+    values = {channel: decode(serde, value, channel) for channel, value in loaded.values.items()}
+    values |= {channel: decode(serde, Value(*value), channel) for channel, value in unversioned.items()}
+    if loaded.format < _FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
+        values[TASKS_CHANNEL] = [decode(serde, write.value, TASKS_CHANNEL) for write in loaded.parent_sends]
+        versions[TASKS_CHANNEL] = max(versions.values()) if versions else next_version(None, None)
+    checkpoint = {"v": loaded.format, "id": loaded.key.checkpoint_id, **body, "channel_versions": versions, "channel_values": values}
+    thread_id, checkpoint_ns, _ = loaded.key
+    parent = loaded.parent_checkpoint_id
+    return CheckpointTuple(
+        config=config_of(loaded.key),
+        checkpoint=cast(Checkpoint, checkpoint),
+        metadata=json.loads(loaded.metadata),
+        parent_config=config_of(CheckpointKey(thread_id, checkpoint_ns, parent)) if parent else None,
+        pending_writes=[decode_write(serde, write) for write in loaded.writes],
+    )
+
+
+def config_of(key: CheckpointKey) -> RunnableConfig:
+    """The config that names a checkpoint."""
+    return {"configurable": key._asdict()}
+
+
+def encode_writes(
+    serde: SerializerProtocol, key: CheckpointKey, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int
+) -> NewWrites:
+    """A task's writes as a record. Only a batch of nothing but special channels replaces what is there."""
+    encoded = [NewWrite(WRITES_IDX_MAP.get(channel, place), channel, encode(serde, value, channel)) for place, (channel, value) in enumerate(writes)]
+    replace = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+    return NewWrites(key, task_id, task_path, created_at, encoded, replace)
+
+
+def decode_write(serde: SerializerProtocol, write: LoadedWrite) -> tuple[str, str, Any]:
+    """A pending write as LangGraph wants it."""
+    return write.task_id, write.channel, decode(serde, write.value, write.channel)
+
+
+def decode_history(serde: SerializerProtocol, history: ChannelHistory, channel: str) -> DeltaChannelHistory:
+    """What a channel was given; without `seed` where no ancestor stored a value."""
+    writes = [decode_write(serde, write) for write in history.writes]
+    if history.seed is None:
+        return {"writes": writes}
+    return {"writes": writes, "seed": decode(serde, history.seed, channel)}

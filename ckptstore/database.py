@@ -1,0 +1,220 @@
+"""Running work on a database from anywhere: any thread, any event loop, or none.
+
+Work is a plain function of a SQLAlchemy `Connection`, so that every query is written once. SQLite runs it on a
+thread (one hop for a whole batch, where an async driver hops for every statement); PostgreSQL runs it on an event
+loop of its own, under an async driver. Callers get a `concurrent.futures.Future`, and no call ever waits for the
+caller's own thread or loop: a synchronous call beneath a running loop can't deadlock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import URL, Connection, Dialect, Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tenacity import AsyncRetrying, RetryCallState, Retrying, stop_after_delay, wait_random_exponential
+
+from ckptstore.config import DatabaseSettings, is_memory
+from ckptstore.engine import postgres_engine, sqlite_engine
+from ckptstore.errors import DatabaseUnavailable
+from ckptstore.faults import is_driver_error, translate
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+# More readers than this only take turns at the interpreter's lock.
+_SQLITE_READERS = 4
+
+# Connections made before a fork: neither used nor closed in the child, since both would disturb the parent's.
+_ABANDONED: list[Any] = []
+
+
+class Database(Protocol):
+    """Where work runs. Connections come in autocommit; `engine.transaction()` opens transactions on them."""
+
+    url: URL
+    dialect: Dialect
+
+    def read(self, work: Work[T]) -> Future[T]:
+        """Run work that reads, in parallel with other work."""
+        ...
+
+    def write(self, work: Work[T]) -> Future[T]:
+        """Run work that writes. The caller never has two under way. It may run again after a passing fault."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection and thread; blocks until they have ended."""
+        ...
+
+
+def open_database(url: URL, settings: DatabaseSettings) -> Database:
+    """The database of a URL that `parse_database_url` made. Connects at first use."""
+    if url.get_backend_name() == "sqlite":
+        return ThreadDatabase(url, settings)
+    return LoopDatabase(url, settings, lambda: postgres_engine(url, settings))
+
+
+def adopt_engine(engine: AsyncEngine, settings: DatabaseSettings) -> Database:
+    """The database of an engine that the caller owns.
+
+    A SQLite file is opened anew by its URL, the fast way. SQLite in memory is its one connection, so the engine itself
+    is used. A server gets a pool of our own with the engine's settings: connections belong to the loop that opened them.
+    """
+    if engine.url.get_backend_name() != "sqlite":
+        return LoopDatabase(engine.url, settings, lambda: _sibling(engine))
+    if is_memory(engine.url) or "mode=memory" in str(engine.url.database):
+        return LoopDatabase(engine.url, settings, lambda: engine.execution_options(isolation_level="AUTOCOMMIT"), owned=False)
+    return ThreadDatabase(engine.url, settings)
+
+
+def _sibling(engine: AsyncEngine) -> AsyncEngine:
+    theirs = engine.sync_engine
+    ours = Engine(theirs.pool.recreate(), theirs.dialect, theirs.url, hide_parameters=True)
+    return AsyncEngine(ours).execution_options(isolation_level="AUTOCOMMIT")
+
+
+class _Faults:
+    """Retries passing faults within bounds, once the database was reached; before that, a fault is said at once."""
+
+    def __init__(self, url: URL, settings: DatabaseSettings) -> None:
+        self._url = url
+        self._reached = False
+        policy: dict[str, Any] = {
+            "retry": self._worth_retrying,
+            "stop": stop_after_delay(settings.retry_seconds),
+            "wait": wait_random_exponential(multiplier=0.02, max=1.0),
+            "reraise": True,
+        }
+        self._retrying = Retrying(**policy)
+        self._async_retrying = AsyncRetrying(**policy)
+
+    def _worth_retrying(self, state: RetryCallState) -> bool:
+        exc = state.outcome.exception() if state.outcome else None
+        return self._reached and isinstance(exc, DatabaseUnavailable) and exc.passing
+
+    def run(self, attempt: Callable[[], T]) -> T:
+        def translated() -> T:
+            try:
+                result = attempt()
+            except Exception as exc:
+                raise self._translated(exc) from exc
+            self._reached = True
+            return result
+
+        return self._retrying(translated)
+
+    async def run_async(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        async def translated() -> T:
+            try:
+                result = await attempt()
+            except Exception as exc:
+                raise self._translated(exc) from exc
+            self._reached = True
+            return result
+
+        return await self._async_retrying(translated)
+
+    def _translated(self, exc: Exception) -> Exception:
+        return translate(exc, self._url) if is_driver_error(exc) else exc
+
+
+class _Forkable:
+    """Starts afresh in a forked child: it never touches a connection, a lock or a thread of its parent's."""
+
+    def __init__(self) -> None:
+        self._start()
+        start = weakref.WeakMethod(self._start_again)
+        os.register_at_fork(after_in_child=lambda: (method := start()) and method())
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+    def _start_again(self) -> None:
+        _ABANDONED.append(dict(self.__dict__))
+        self._start()
+
+
+class ThreadDatabase(_Forkable):
+    """SQLite: one writing thread, a few reading ones."""
+
+    def __init__(self, url: URL, settings: DatabaseSettings) -> None:
+        self.url = url
+        self._settings = settings
+        super().__init__()
+
+    def _start(self) -> None:
+        self._engine = sqlite_engine(self.url, self._settings)
+        self.dialect: Dialect = self._engine.dialect
+        self._faults = _Faults(self.url, self._settings)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ckptstore-write")
+        readers = min(self._settings.pool_size, _SQLITE_READERS)
+        # A database in memory is one connection: all of its work takes turns on one thread.
+        self._readers = self._writer if is_memory(self.url) else ThreadPoolExecutor(readers, thread_name_prefix="ckptstore-read")
+
+    def read(self, work: Work[T]) -> Future[T]:
+        return self._readers.submit(self._faults.run, lambda: self._attempt(work))
+
+    def write(self, work: Work[T]) -> Future[T]:
+        return self._writer.submit(self._faults.run, lambda: self._attempt(work))
+
+    def _attempt(self, work: Work[T]) -> T:
+        with self._engine.connect() as connection:
+            return work(connection)
+
+    def close(self) -> None:
+        self._readers.shutdown()
+        self._writer.shutdown()
+        self._engine.dispose()
+
+
+class LoopDatabase(_Forkable):
+    """A database behind an async driver, on an event loop and a thread of its own."""
+
+    def __init__(self, url: URL, settings: DatabaseSettings, make_engine: Callable[[], AsyncEngine], *, owned: bool = True) -> None:
+        self.url = url
+        self._settings = settings
+        self._make_engine = make_engine
+        self._owned = owned
+        super().__init__()
+
+    def _start(self) -> None:
+        self._engine = self._make_engine()
+        self.dialect: Dialect = self._engine.dialect
+        self._faults = _Faults(self.url, self._settings)
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def read(self, work: Work[T]) -> Future[T]:
+        return self._run(self._faults.run_async(lambda: self._attempt(work)))
+
+    def write(self, work: Work[T]) -> Future[T]:
+        return self.read(work)
+
+    async def _attempt(self, work: Work[T]) -> T:
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(work)
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="ckptstore-loop", daemon=True)
+                self._thread.start()
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def close(self) -> None:
+        if self._loop is None:
+            return
+        if self._owned:
+            self._run(self._engine.dispose()).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._loop = None

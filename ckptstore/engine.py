@@ -1,0 +1,143 @@
+"""Engines: how connections are opened, tuned, pooled and checked. Nothing here knows a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+
+from ckptstore.config import DatabaseSettings, is_memory, split_server_settings
+
+_BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
+_BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+
+
+def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
+    """A synchronous engine on a SQLite file (or on memory: then one connection, shared).
+
+    Connections are in autocommit: transactions are opened by `transaction()`, and only there.
+    """
+    connect_args = {
+        "check_same_thread": False,
+        "timeout": settings.busy_timeout_seconds,
+        "cached_statements": 256,
+        **settings.connect_args,
+    }
+    pool: dict[str, Any] = {"poolclass": StaticPool} if is_memory(url) else {"poolclass": QueuePool, "pool_size": settings.pool_size + 1}
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        connect_args=connect_args,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,
+        **pool,
+    )
+
+    @event.listens_for(engine, "connect")
+    def tune(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
+        cursor = dbapi_connection.cursor()
+        if not is_memory(url):
+            # Before the first table: deleted pages can then be given back to the file system.
+            cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            _switch_to_wal(cursor, settings.busy_timeout_seconds)
+        cursor.execute(f"PRAGMA synchronous={settings.synchronous}")
+        cursor.close()
+
+    return engine
+
+
+def _switch_to_wal(cursor: Any, timeout_seconds: float) -> None:
+    # The switch needs the file alone, and SQLite's busy handler does not wait for it: two processes that
+    # open a fresh file at once would see 'database is locked'.
+    for attempt in Retrying(
+        retry=retry_if_exception(lambda exc: "locked" in str(exc)),
+        stop=stop_after_delay(timeout_seconds),
+        wait=wait_random(0.001, 0.02),
+        reraise=True,
+    ):
+        with attempt:
+            if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                cursor.execute("PRAGMA journal_mode=WAL")
+
+
+def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
+    """An asynchronous engine on PostgreSQL, in autocommit, with a pool that works in parallel."""
+    url, connect_args = split_server_settings(url)
+    if url.drivername == "postgresql+psycopg":
+        # A statement is prepared from its first use on: every statement of ours is used again.
+        connect_args["prepare_threshold"] = 0
+    engine = create_async_engine(
+        url,
+        connect_args={**connect_args, **settings.connect_args},
+        isolation_level="AUTOCOMMIT",
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_recycle=int(settings.pool_recycle_seconds),
+        hide_parameters=True,
+    )
+    ping_when_idle(engine.sync_engine, settings.pool_ping_after_seconds)
+    return engine
+
+
+def ping_when_idle(engine: Engine, idle_seconds: float) -> None:
+    """Test a connection before use, but only when it was idle: a busy one costs no extra round trip.
+
+    Source: SQLAlchemy's `pool_pre_ping`, which tests at every checkout.
+    """
+    if isinstance(engine.pool, NullPool):
+        return
+
+    @event.listens_for(engine, "checkin")
+    def remember(_connection: Any, entry: ConnectionPoolEntry) -> None:
+        entry.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def test(dbapi_connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+        idle_since = entry.info.get("idle_since")
+        if idle_since is None or time.monotonic() - idle_since <= idle_seconds:
+            return
+        try:
+            alive = engine.dialect.do_ping(dbapi_connection)
+        except engine.dialect.loaded_dbapi.Error as exc:
+            raise DisconnectionError("the server closed an idle connection") from exc
+        if not alive:
+            raise DisconnectionError("the server closed an idle connection")
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """All or nothing, on a connection in autocommit. On SQLite it holds the write lock from the start."""
+    with _between(connection, _BEGIN_WRITING):
+        yield
+
+
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """Several reads of one state of the database. A single statement is a snapshot by itself."""
+    with _between(connection, _BEGIN_READING):
+        yield
+
+
+@contextmanager
+def _between(connection: Connection, begin: dict[str, str]) -> Iterator[None]:
+    connection.exec_driver_sql(begin[connection.dialect.name])
+    try:
+        yield
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _roll_back(connection: Connection) -> None:
+    try:
+        connection.exec_driver_sql("ROLLBACK")
+    except Exception:
+        # The error that led here is the one to report; a connection in doubt never returns to the pool.
+        connection.invalidate()

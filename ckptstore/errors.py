@@ -1,0 +1,62 @@
+"""Every error that ckptstore raises: the class says what the caller can do, the message what was seen.
+
+No message holds a password, a key or a value of the user's.
+"""
+
+from __future__ import annotations
+
+
+class CkptStoreError(Exception):
+    """The root of the tree: `except CkptStoreError` catches all that ckptstore raises by design."""
+
+
+class InvalidUrl(CkptStoreError, ValueError):
+    """A connection string that ckptstore can't use. Correct it."""
+
+
+class MissingDriver(CkptStoreError, ImportError):
+    """The database driver of this URL is not installed. The message holds the command that installs it."""
+
+
+class InvalidConfig(CkptStoreError, ValueError):
+    """A `RunnableConfig` (or an id in it) that names no place in the store. Correct the call."""
+
+
+class InvalidFilter(CkptStoreError, ValueError):
+    """A metadata filter that has no meaning here. The message names the key."""
+
+
+class SerializationFailed(CkptStoreError, TypeError):
+    """A value that the serialiser refuses. The message names its channel; nothing was written."""
+
+
+class CheckpointTooLarge(CkptStoreError, ValueError):
+    """A checkpoint, or a task's writes, past the size limit. Nothing was written."""
+
+
+class SchemaOutOfDate(CkptStoreError):
+    """The database holds an older schema than this release, or none. Run the command in the message."""
+
+
+class SchemaTooNew(CkptStoreError):
+    """The database was upgraded by a newer release. Upgrade ckptstore, or downgrade the schema."""
+
+
+class DatabaseUnavailable(CkptStoreError):
+    """The database can't be reached, or stayed locked. Nothing was acknowledged; safe to try again.
+
+    Attributes:
+        passing: whether the fault may pass by itself within seconds, so that a retry at once makes sense.
+    """
+
+    def __init__(self, message: str, *, passing: bool = True) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
+class StatementRefused(CkptStoreError):
+    """The database answered and refused. Trying again will not help."""
+
+
+class StoreClosed(CkptStoreError):
+    """The saver was closed. Build another one."""

@@ -1,0 +1,182 @@
+"""The tables, as typed ORM models. Every per-thread table leads its key with `thread_id`.
+
+Text keys compare as bytes (collation "C" on PostgreSQL): the newest checkpoint is the greatest id.
+Times are integers, microseconds since 1970 in UTC, in the database and `datetime` in Python.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Dialect, Index, LargeBinary, SmallInteger, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+TABLE_PREFIX = "ckpt_"
+VERSION_TABLE = "ckpt_alembic_version"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 in UTC, exactly; a naive `datetime` counts as UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(microseconds=1)
+
+
+class UtcMicroseconds(TypeDecorator[datetime]):
+    """A moment: `datetime` in UTC here, a 64-bit integer there, the same on every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else to_microseconds(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+Key = Text().with_variant(Text(collation="C"), "postgresql")
+
+# On SQLite these rows live in the tree of their primary key: one tree to write instead of two.
+CLUSTERED = {"sqlite_with_rowid": False}
+
+
+class Base(DeclarativeBase):
+    """The declarative base of ckptstore's own tables."""
+
+
+class Thread(Base):
+    """One thread: enough to list threads by their last activity."""
+
+    __tablename__ = "ckpt_thread"
+
+    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
+    updated_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
+    #: Rises with every deletion of values, so that a put in flight notices that what it builds on has gone.
+    generation: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("ckpt_thread_by_activity", "updated_at", "thread_id"), CLUSTERED)
+
+
+class Checkpoint(Base):
+    """One checkpoint, without the values of its channels."""
+
+    __tablename__ = "ckpt_checkpoint"
+
+    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
+    checkpoint_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    parent_checkpoint_id: Mapped[str | None] = mapped_column(Key)
+    created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
+    #: LangGraph's version of the checkpoint format (`checkpoint["v"]`).
+    format: Mapped[int] = mapped_column(SmallInteger)
+    #: The serialiser's type tag of `body`.
+    type: Mapped[str] = mapped_column(Text)
+    #: The serialised checkpoint: all but the values that live in `ckpt_channel`.
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    #: channel -> version, all as text: the link to `ckpt_channel`.
+    channel_versions: Mapped[dict[str, str]] = mapped_column(JSON)
+    #: What LangGraph and the caller said about the checkpoint; plain text, even under an encrypting serialiser.
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    #: Bytes that this checkpoint added: its body and the serialised values that changed.
+    size: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (
+        Index("ckpt_checkpoint_newest", "checkpoint_id", "thread_id", "checkpoint_ns"),
+        CLUSTERED,
+    )
+
+
+class Channel(Base):
+    """One version of one channel's value, shared by every checkpoint whose `channel_versions` names it."""
+
+    __tablename__ = "ckpt_channel"
+
+    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
+    channel: Mapped[str] = mapped_column(Key, primary_key=True)
+    version: Mapped[str] = mapped_column(Key, primary_key=True)
+    type: Mapped[str] = mapped_column(Text)
+    #: Bytes of the serialised value.
+    size: Mapped[int] = mapped_column(BigInteger)
+    #: The serialised value where it is kept in the row, else null and `segments` lists its parts.
+    value: Mapped[bytes | None] = mapped_column(LargeBinary)
+    #: SHA-256 digests (hex) of the segments whose concatenation is the serialised value.
+    segments: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+
+    __table_args__ = (CLUSTERED,)
+
+
+class Segment(Base):
+    """A reference to a part of a value, stored once per thread under its digest: here or in the blob backend."""
+
+    __tablename__ = "ckpt_segment"
+
+    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    digest: Mapped[str] = mapped_column(Key, primary_key=True)
+    #: Bytes before encoding.
+    size: Mapped[int] = mapped_column(BigInteger)
+    #: `raw` or `zstd`.
+    encoding: Mapped[str] = mapped_column(Text)
+    data: Mapped[bytes | None] = mapped_column(LargeBinary)
+    object_key: Mapped[str | None] = mapped_column(Key)
+
+    __table_args__ = (Index("ckpt_segment_by_object", "object_key"),)
+
+
+class Write(Base):
+    """One write of one task, pending until the next checkpoint. It may arrive before its checkpoint does."""
+
+    __tablename__ = "ckpt_write"
+
+    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
+    checkpoint_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    task_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    #: The place in the task's writes; negative for LangGraph's special channels.
+    idx: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    task_path: Mapped[str] = mapped_column(Key)
+    channel: Mapped[str] = mapped_column(Key)
+    created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
+    type: Mapped[str] = mapped_column(Text)
+    size: Mapped[int] = mapped_column(BigInteger)
+    value: Mapped[bytes | None] = mapped_column(LargeBinary)
+    segments: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+
+    __table_args__ = (CLUSTERED,)
+
+
+class StoredObject(Base):
+    """One object in the blob backend. It is registered before its upload, so a crash leaves nothing unknown."""
+
+    __tablename__ = "ckpt_object"
+
+    key: Mapped[str] = mapped_column(Key, primary_key=True)
+    digest: Mapped[str] = mapped_column(Key)
+    size: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
+    #: `pending`, `live`, `condemned` or `deleting`.
+    state: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (
+        Index("ckpt_object_by_digest", "digest"),
+        Index("ckpt_object_by_state", "state", "created_at"),
+    )
+
+
+class Tag(Base):
+    """The inverted index of metadata: (key path, typed value) -> checkpoint, newest last."""
+
+    __tablename__ = "ckpt_tag"
+
+    key: Mapped[str] = mapped_column(Key, primary_key=True)
+    value: Mapped[str] = mapped_column(Key, primary_key=True)
+    checkpoint_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
+
+    __table_args__ = (CLUSTERED,)

@@ -1,0 +1,60 @@
+"""Statements compiled once: the text and the order of its parameters, kept for one database and schema.
+
+A SQLAlchemy statement costs more to look up in the compiled cache than SQLite takes to run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect
+from sqlalchemy.sql.compiler import SQLCompiler
+
+
+class Prepared:
+    """One statement as the driver takes it."""
+
+    def __init__(self, statement: ClauseElement, dialect: Dialect, schema: str | None) -> None:
+        compiled = statement.compile(
+            dialect=dialect,
+            compile_kwargs={"render_postcompile": True},
+            **({"schema_translate_map": {None: schema}, "render_schema_translate": True} if schema else {}),
+        )
+        assert isinstance(compiled, SQLCompiler)
+        self.text = str(compiled)
+        self._positions = compiled.positiontup
+        self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def run(self, connection: Connection, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+        """Execute with named parameters."""
+        named = {**self._defaults, **(parameters or {})}
+        if self._positions is None:
+            return connection.exec_driver_sql(self.text, named)
+        return connection.exec_driver_sql(self.text, tuple(named[name] for name in self._positions))
+
+    def run_many(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Execute once for each row of positional parameters."""
+        connection.exec_driver_sql(self.text, list(rows))
+
+
+class StatementCache:
+    """Every statement that one store uses, by the function that builds it and its arguments."""
+
+    def __init__(self, dialect: Dialect, schema: str | None) -> None:
+        self.dialect = dialect
+        self._schema = schema
+        self._prepared: dict[tuple[Any, ...], Prepared] = {}
+
+    @property
+    def on_sqlite(self) -> bool:
+        """Whether the statements are for SQLite."""
+        return self.dialect.name == "sqlite"
+
+    def __call__(self, build: Callable[..., ClauseElement], *args: Any) -> Prepared:
+        """The compiled form of `build(dialect name, *args)`."""
+        key = (build, *args)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = self._prepared[key] = Prepared(build(self.dialect.name, *args), self.dialect, self._schema)
+        return prepared

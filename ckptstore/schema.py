@@ -1,0 +1,180 @@
+"""The schema's revisions: which one a database has, which one this release needs, and the way from one to the other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, Connection, inspect
+
+from ckptstore.config import DATABASE_URL_VARIABLE, DatabaseSettings, parse_database_url
+from ckptstore.engine import postgres_engine, sqlite_engine, transaction
+from ckptstore.errors import InvalidUrl, SchemaOutOfDate, SchemaTooNew
+from ckptstore.models import TABLE_PREFIX, VERSION_TABLE, Base
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+
+#: Every revision, oldest first. Kept here too so that a saver can check its database without loading Alembic.
+REVISIONS = ("0001",)
+HEAD = REVISIONS[-1]
+
+# Any number will do, as long as every ckptstore uses the same one.
+_ADVISORY_LOCK = 0x636B_7074
+
+
+def migrations_folder() -> Path:
+    """Where the migrations are: inside the package when installed from a wheel, beside it in a checkout."""
+    inside = Path(__file__).parent / "migrations"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "migrations"
+
+
+def current_revision(connection: Connection, schema: str | None) -> str | None:
+    """The revision of a database, or None where there is no schema yet."""
+    if not inspect(connection).has_table(VERSION_TABLE, schema=schema):
+        return None
+    table = f"{connection.dialect.identifier_preparer.quote(schema)}.{VERSION_TABLE}" if schema else VERSION_TABLE
+    found: str | None = connection.exec_driver_sql(f"SELECT version_num FROM {table}").scalar()
+    return found
+
+
+def require_head(connection: Connection, schema: str | None) -> None:
+    """Return if the database has the schema that this release needs.
+
+    Raises:
+        SchemaOutOfDate: it has an older one, or none.
+        SchemaTooNew: it has one that this release does not know.
+    """
+    found = current_revision(connection, schema)
+    if found == HEAD:
+        return
+    where = connection.engine.url.render_as_string(hide_password=True)
+    inside = f" --schema {schema}" if schema else ""
+    if found is None or found in REVISIONS:
+        raise SchemaOutOfDate(
+            f"{where} has {f'revision {found}' if found else 'no schema'}, this release needs revision {HEAD}; "
+            f"run: ckptstore upgrade{inside} (or await saver.setup(), or alembic upgrade head)"
+        )
+    raise SchemaTooNew(
+        f"{where} has revision {found}, this release knows none past {HEAD}; "
+        f"run: pip install --upgrade ckptstore (or, with the newer release, ckptstore downgrade {HEAD}{inside})"
+    )
+
+
+def upgrade(connection: Connection, schema: str | None, revision: str = "head") -> None:
+    """Bring the schema to a revision, in one transaction that only one process at a time can be in."""
+    from alembic import command
+
+    command.upgrade(_config(connection, schema), revision)
+
+
+def downgrade(connection: Connection, schema: str | None, revision: str) -> None:
+    """Take the schema back to an earlier revision (`base`: drop all of ckptstore's tables)."""
+    from alembic import command
+
+    command.downgrade(_config(connection, schema), revision)
+
+
+def upgrade_if_needed(connection: Connection, schema: str | None) -> None:
+    """Bring the schema to this release's revision; a database that has it is not locked.
+
+    Raises:
+        SchemaTooNew: the database is past what this release knows.
+    """
+    found = current_revision(connection, schema)
+    if found is None or found in REVISIONS[:-1]:
+        upgrade(connection, schema)
+    require_head(connection, schema)
+
+
+def _config(connection: Connection, schema: str | None) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    config.attributes["schema"] = schema
+    return config
+
+
+# --- what migrations/env.py calls -----------------------------------------------------------------------------------
+
+
+def url_for_alembic(arguments: Mapping[str, str]) -> URL:
+    """The database of an `alembic` command: `-x url=...`, else the environment's.
+
+    Raises:
+        InvalidUrl: neither was given.
+    """
+    given = arguments.get("url") or os.environ.get(DATABASE_URL_VARIABLE)
+    if not given:
+        raise InvalidUrl(f"which database? set {DATABASE_URL_VARIABLE}, or run: alembic -x url=... upgrade head")
+    return parse_database_url(given)
+
+
+def run_migrations(context: EnvironmentContext | Any, connection: Connection, schema: str | None) -> None:
+    """Run what an Alembic command asks for, alone, in one transaction."""
+    with transaction(connection):
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+            for statement in _enter_schema(schema):
+                connection.exec_driver_sql(statement)
+        _configure(context, connection=connection)
+        context.run_migrations()
+
+
+def run_migrations_at(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
+    """The same on a connection of our own."""
+    if url.get_backend_name() == "sqlite":
+        engine = sqlite_engine(url, DatabaseSettings())
+        with engine.connect() as connection:
+            run_migrations(context, connection, schema)
+        engine.dispose()
+    else:
+        asyncio.run(_run_migrations_at(context, url, schema))
+
+
+async def _run_migrations_at(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
+    engine = postgres_engine(url, DatabaseSettings())
+    async with engine.connect() as connection:
+        await connection.run_sync(lambda sync: run_migrations(context, sync, schema))
+    await engine.dispose()
+
+
+def write_migrations(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
+    """Write the SQL of a command instead of running it (`alembic upgrade head --sql`)."""
+    _configure(context, dialect_name=url.get_backend_name(), literal_binds=True)
+    with context.begin_transaction():
+        for statement in _enter_schema(schema):
+            context.execute(statement)
+        context.run_migrations()
+
+
+def _enter_schema(schema: str | None) -> list[str]:
+    if not schema:
+        return []
+    quoted = '"' + schema.replace('"', '""') + '"'
+    return [f"CREATE SCHEMA IF NOT EXISTS {quoted}", f"SET LOCAL search_path TO {quoted}"]
+
+
+def _configure(context: EnvironmentContext | Any, **how: Any) -> None:
+    context.configure(
+        target_metadata=Base.metadata,
+        version_table=VERSION_TABLE,
+        include_object=_is_ours,
+        transactional_ddl=True,
+        **how,
+    )
+
+
+def _is_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
+    return kind != "table" or (name or "").startswith(TABLE_PREFIX)
+
+
+def leave_out_ckptstore(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
+    """For a host application's `context.configure(include_object=...)`: autogenerate then ignores ckptstore's tables."""
+    return kind != "table" or not (name or "").startswith(TABLE_PREFIX)

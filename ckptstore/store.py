@@ -1,0 +1,256 @@
+"""The store: whole checkpoints in and out of a database, without a word of LangGraph.
+
+Every operation is written once, as a generator that yields the futures it waits for; `drive` runs it in a plain thread and
+`drive_async` in an event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from ckptstore import deletions, reads, schema
+from ckptstore.config import DatabaseSettings
+from ckptstore.database import Database, Work
+from ckptstore.prepared import StatementCache
+from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, NewCheckpoint, NewWrites, Posting, Removed
+from ckptstore.retention import Rule, keep_all_but, keep_since
+from ckptstore.writer import Unit, Writer
+from ckptstore.writes import Missing, commit_batch
+
+T = TypeVar("T")
+Steps = Generator[Future[Any], Any, T]
+
+logger = logging.getLogger(__name__)
+
+_THREADS_PER_PAGE = 200
+
+
+def drive(steps: Steps[T]) -> T:
+    """Run an operation here and now. It waits on other threads only, so a running event loop is no obstacle."""
+    try:
+        future = next(steps)
+        while True:
+            try:
+                result = future.result()
+            except BaseException as exc:
+                future = steps.throw(exc)
+            else:
+                future = steps.send(result)
+    except StopIteration as stop:
+        returned: T = stop.value
+        return returned
+
+
+async def drive_async(steps: Steps[T]) -> T:
+    """Run an operation in this event loop. A caller that is cancelled leaves what it handed over to its end."""
+    try:
+        future = next(steps)
+        while True:
+            try:
+                result = future.result() if future.done() else await _settled(future)
+            except BaseException as exc:
+                future = steps.throw(exc)
+            else:
+                future = steps.send(result)
+    except StopIteration as stop:
+        returned: T = stop.value
+        return returned
+
+
+async def _settled(future: Future[T]) -> T:
+    """Wait for a future without ever cancelling it, or leaving its exception unread when this waiter goes away."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def tell() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def tell_loop(_future: Future[T]) -> None:
+        try:
+            loop.call_soon_threadsafe(tell)
+        except RuntimeError:
+            # The loop was closed: nobody waits there any more.
+            logger.debug("waiter gone", extra={"event": "waiter_gone"})
+
+    future.add_done_callback(tell_loop)
+    await done
+    return future.result()
+
+
+class Store:
+    """Reads run in parallel; writes go through one queue.
+
+    Args:
+        database: where the tables are.
+        settings: bounds of the queue.
+        schema: the PostgreSQL schema of the tables, or None for the connection's own.
+        upgrade: whether the first use brings the schema to head (an embedded database) or only checks it (a server).
+    """
+
+    def __init__(self, database: Database, settings: DatabaseSettings, *, schema: str | None, upgrade: bool) -> None:
+        self.database = database
+        self.schema = schema
+        self.prepared = StatementCache(database.dialect, schema)
+        self._upgrade = upgrade
+        self._writer = Writer(database, lambda connection, batch: commit_batch(connection, batch, self.prepared), settings.max_pending)
+        self._lock = threading.Lock()
+        self._readiness: Future[None] | None = None
+
+    # --- readiness
+
+    def set_up(self) -> Future[None]:
+        """Bring the schema to head."""
+        future = self.database.write(lambda connection: schema.upgrade_if_needed(connection, self.schema))
+        with self._lock:
+            self._readiness = future
+        return future
+
+    def _ready(self) -> Steps[None]:
+        """Wait until the schema is known to be right. A failure is not remembered: the next call looks again."""
+        future = self._readiness
+        if future is not None and future.done() and future.exception() is None:
+            return
+        with self._lock:
+            if self._readiness is None or (self._readiness.done() and self._readiness.exception() is not None):
+                check = schema.upgrade_if_needed if self._upgrade else schema.require_head
+                self._readiness = self.database.write(lambda connection: check(connection, self.schema))
+            future = self._readiness
+        yield future
+
+    # --- writing
+
+    def reserve(self, thread_id: str) -> Steps[Unit]:
+        """A place in the queue. Serialise after this, so that waiting callers hold no memory."""
+        yield from self._ready()
+        unit = self._writer.reserve(thread_id)
+        if not unit.admitted.done():
+            try:
+                yield unit.admitted
+            except BaseException:
+                unit.abandon()
+                raise
+        return unit
+
+    def write(self, thread_id: str, make: Callable[[], NewCheckpoint | NewWrites]) -> Steps[Missing | None]:
+        """Serialise (`make`) and store, in the order of the calls for this thread.
+
+        Returns:
+            None when it is durable, or the channels that a checkpoint carries over and nobody stored: nothing was written.
+        """
+        unit = yield from self.reserve(thread_id)
+        try:
+            payload = make()
+        except BaseException:
+            unit.abandon()
+            raise
+        missing: Missing | None = yield unit.submit(payload)
+        return missing
+
+    def _alone(self, work: Work[T], *threads: str) -> Steps[T]:
+        yield from self._ready()
+        unit = self._writer.reserve(*threads)
+        try:
+            yield unit.admitted
+        except BaseException:
+            unit.abandon()
+            raise
+        result: T = yield unit.submit_work(work)
+        return result
+
+    # --- reading
+
+    def newest(self, thread_id: str, checkpoint_ns: str) -> Steps[LoadedCheckpoint | None]:
+        """The newest checkpoint of a namespace."""
+        return self._read(lambda connection: reads.load_newest(connection, thread_id, checkpoint_ns, self.prepared))
+
+    def exact(self, key: CheckpointKey) -> Steps[LoadedCheckpoint | None]:
+        """One checkpoint."""
+        return self._read(lambda connection: reads.load_exact(connection, key, self.prepared))
+
+    def page(self, search: reads.Search, after: CheckpointKey | None, page_size: int) -> Steps[list[LoadedCheckpoint]]:
+        """The next checkpoints of a listing, newest first."""
+        return self._read(lambda connection: reads.load_page(connection, search, after, page_size, self.prepared))
+
+    def history(
+        self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, channels: Sequence[str]
+    ) -> Steps[Mapping[str, ChannelHistory]]:
+        """What each channel was given on the way to a checkpoint (the newest, where no id is given)."""
+        return self._read(lambda connection: reads.load_history(connection, thread_id, checkpoint_ns, checkpoint_id, channels, self.prepared))
+
+    def _read(self, work: Work[T]) -> Steps[T]:
+        yield from self._ready()
+        result: T = yield self.database.read(work)
+        return result
+
+    # --- deleting and copying
+
+    def delete_thread(self, thread_id: str) -> Steps[Removed]:
+        """Delete a thread whole."""
+        started = time.perf_counter()
+        removed = yield from self._alone(lambda connection: deletions.delete_thread(connection, thread_id, self.prepared), thread_id)
+        _log_removed("thread_deleted", removed, started, threads=1)
+        return removed
+
+    def prune(self, thread_ids: Iterable[str], rule: Rule, *, stray_before: int | None = None) -> Steps[Removed]:
+        """Delete what a rule does not keep, a transaction a thread: writers go on in between."""
+        started = time.perf_counter()
+        removed, threads = Removed(), 0
+        for thread_id in dict.fromkeys(thread_ids):
+            removed += yield from self._alone(
+                lambda connection, thread_id=thread_id: deletions.prune_thread(connection, thread_id, rule, stray_before, self.prepared),
+                thread_id,
+            )
+            threads += 1
+        _log_removed("pruned", removed, started, threads=threads)
+        return removed
+
+    def prune_older_than(self, moment: int) -> Steps[Removed]:
+        """Delete every checkpoint from before a moment (microseconds since 1970, UTC), and writes that never got one."""
+        removed, after = Removed(), ""
+        while True:
+            page = yield from self._read(
+                lambda connection, after=after: deletions.threads_with_older(connection, moment, after, _THREADS_PER_PAGE, self.prepared)
+            )
+            if not page:
+                return removed
+            removed += yield from self.prune(page, keep_since(moment), stray_before=moment)
+            after = page[-1]
+
+    def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[Removed]:
+        """Delete the checkpoints that have one of the postings."""
+        found = yield from self._read(lambda connection: deletions.places_with_postings(connection, wanted, self.prepared))
+        removed = Removed()
+        for thread_id, places in found.items():
+            removed += yield from self.prune([thread_id], keep_all_but(places))
+        return removed
+
+    def copy_thread(self, source: str, target: str) -> Steps[int]:
+        """Copy a thread to another id."""
+        copied = yield from self._alone(lambda connection: deletions.copy_thread(connection, source, target, self.prepared), source, target)
+        logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
+        return copied
+
+    # --- the end
+
+    def close(self) -> None:
+        """Write what was accepted, then close every connection. Blocks."""
+        self._writer.close()
+        self.database.close()
+
+
+def _log_removed(event: str, removed: Removed, started: float, *, threads: int) -> None:
+    seconds = time.perf_counter() - started
+    logger.info(
+        "%s: %d checkpoints, %d writes, %d values of %d threads in %.3f s",
+        event, removed.checkpoints, removed.writes, removed.channels, threads, seconds,
+        extra={"event": event, "threads": threads, "checkpoints": removed.checkpoints, "writes": removed.writes, "values": removed.channels, "seconds": seconds},
+    )  # fmt: skip
+
+
