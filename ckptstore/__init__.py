@@ -1,5 +1,15 @@
 """LangGraph checkpoints on SQLAlchemy: SQLite to begin with, PostgreSQL and S3 when agents go to production."""
 
+from datetime import timedelta
+
+from ckptstore.config import DatabaseSettings
+from ckptstore.limits import SizeLimitedCheckpointer
 from ckptstore.saver import SQLAlchemySaver
 
-__all__ = ["SQLAlchemySaver"]
+__all__ = ["DatabaseSettings", "SQLAlchemySaver", "SizeLimitedCheckpointer", "prune_old_checkpoints"]
+
+
+async def prune_old_checkpoints(saver: SQLAlchemySaver, days: float = 30) -> int:
+    """Delete everything older than `days` days, of all threads. Returns how many checkpoints went."""
+    removed = await saver.aprune_older_than(timedelta(days=days))
+    return removed.checkpoints

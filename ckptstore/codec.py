@@ -155,7 +155,10 @@ def encode_writes(
     serde: SerializerProtocol, key: CheckpointKey, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int
 ) -> NewWrites:
     """A task's writes as a record. Only a batch of nothing but special channels replaces what is there."""
-    encoded = [NewWrite(WRITES_IDX_MAP.get(channel, place), channel, encode(serde, value, channel)) for place, (channel, value) in enumerate(writes)]
+    encoded = [
+        NewWrite(WRITES_IDX_MAP.get(channel, place), channel, encode(serde, value, channel))
+        for place, (channel, value) in enumerate(writes)
+    ]
     replace = all(channel in WRITES_IDX_MAP for channel, _ in writes)
     return NewWrites(key, task_id, task_path, created_at, encoded, replace)
 

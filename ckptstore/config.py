@@ -18,8 +18,7 @@ DATABASE_URL_VARIABLE = "CKPTSTORE_DATABASE_URL"
 BLOB_URL_VARIABLE = "CKPTSTORE_BLOB_URL"
 
 _SCHEMES = (
-    "a file path, :memory:, sqlite://, sqlite+aiosqlite://, postgresql://, postgres://, "
-    "postgresql+asyncpg:// or postgresql+psycopg://"
+    "a file path, :memory:, sqlite://, sqlite+aiosqlite://, postgresql://, postgres://, postgresql+asyncpg:// or postgresql+psycopg://"
 )
 
 # asyncpg and libpq spell the same settings differently; people copy libpq's.
@@ -106,7 +105,7 @@ def _with_driver(url: URL) -> URL:
     match url.drivername:
         case "sqlite" | "sqlite+aiosqlite" | "sqlite+pysqlite":
             database = None if url.database in (None, "", ":memory:") else url.database
-            return url.set(drivername="sqlite+aiosqlite", database=database)
+            return URL.create("sqlite+aiosqlite", database=database, query=url.query)
         case "postgresql" | "postgres":
             return _with_driver(url.set(drivername=f"postgresql+{_best_postgres_driver()}"))
         case "postgresql+asyncpg":
@@ -135,9 +134,7 @@ def _for_asyncpg(url: URL) -> URL:
     query = {_LIBPQ_TO_ASYNCPG.get(name, name): value for name, value in url.query.items()}
     unknown = sorted(set(query) - _ASYNCPG_QUERY - set(_ASYNCPG_SERVER_SETTINGS))
     if unknown:
-        raise InvalidUrl(
-            f"asyncpg knows no URL parameter {unknown[0]!r}; remove it, or use postgresql+psycopg://, which takes libpq's"
-        )
+        raise InvalidUrl(f"asyncpg knows no URL parameter {unknown[0]!r}; remove it, or use postgresql+psycopg://, which takes libpq's")
     return url.set(query=query)
 
 

@@ -137,7 +137,11 @@ def _between(connection: Connection, begin: dict[str, str]) -> Iterator[None]:
 
 def _roll_back(connection: Connection) -> None:
     try:
-        connection.exec_driver_sql("ROLLBACK")
+        if connection.dialect.name == "sqlite":
+            # The driver knows whether a transaction is open; a ROLLBACK without one would be an error.
+            connection.connection.rollback()
+        else:
+            connection.exec_driver_sql("ROLLBACK")
     except Exception:
         # The error that led here is the one to report; a connection in doubt never returns to the pool.
         connection.invalidate()

@@ -5,33 +5,39 @@ A SQLAlchemy statement costs more to look up in the compiled cache than SQLite t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, cast
 
-from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect
+from sqlalchemy import ClauseElement, Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
+
+
+class Rows(Protocol):
+    """What a statement answered: SQLAlchemy's result, as far as it is used (2.0 and 2.1 type its rows differently)."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def __iter__(self) -> Iterator[Sequence[Any]]: ...
+    def all(self) -> Sequence[Sequence[Any]]: ...
+    def scalar_one(self) -> Any: ...
 
 
 class Prepared:
     """One statement as the driver takes it."""
 
     def __init__(self, statement: ClauseElement, dialect: Dialect, schema: str | None) -> None:
-        compiled = statement.compile(
-            dialect=dialect,
-            compile_kwargs={"render_postcompile": True},
-            **({"schema_translate_map": {None: schema}, "render_schema_translate": True} if schema else {}),
-        )
+        options: dict[str, Any] = {"schema_translate_map": {None: schema}, "render_schema_translate": True} if schema else {}
+        compiled = statement.compile(dialect=dialect, **options)
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled)
         self._positions = compiled.positiontup
         self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
 
-    def run(self, connection: Connection, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+    def run(self, connection: Connection, parameters: Mapping[str, Any] | None = None) -> Rows:
         """Execute with named parameters."""
         named = {**self._defaults, **(parameters or {})}
-        if self._positions is None:
-            return connection.exec_driver_sql(self.text, named)
-        return connection.exec_driver_sql(self.text, tuple(named[name] for name in self._positions))
+        values = named if self._positions is None else tuple(named[name] for name in self._positions)
+        return cast(Rows, connection.exec_driver_sql(self.text, values))
 
     def run_many(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Execute once for each row of positional parameters."""

@@ -105,7 +105,9 @@ def _assemble(rows: Iterable[Sequence[Any]]) -> list[LoadedCheckpoint]:
 
 def _checkpoint(row: Sequence[Any]) -> LoadedCheckpoint:
     _, thread_id, checkpoint_ns, checkpoint_id, parent, versions, metadata, format_, type_, body = row
-    return LoadedCheckpoint(CheckpointKey(thread_id, checkpoint_ns, checkpoint_id), parent, format_, Value(type_, body), json.loads(versions), metadata)
+    return LoadedCheckpoint(
+        CheckpointKey(thread_id, checkpoint_ns, checkpoint_id), parent, format_, Value(type_, body), json.loads(versions), metadata
+    )
 
 
 def _writes_by_checkpoint(rows: Iterable[Sequence[Any]]) -> dict[CheckpointKey, list[LoadedWrite]]:
@@ -141,7 +143,9 @@ def load_history(
 class _Walk:
     """One walk back from a checkpoint, a page of ancestors at a time."""
 
-    def __init__(self, connection: Connection, thread_id: str, checkpoint_ns: str, channels: Sequence[str], prepared: StatementCache) -> None:
+    def __init__(
+        self, connection: Connection, thread_id: str, checkpoint_ns: str, channels: Sequence[str], prepared: StatementCache
+    ) -> None:
         self._connection = connection
         self._place = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}
         self._prepared = prepared
@@ -165,7 +169,7 @@ class _Walk:
             stored = self._stored(version for _, versions in page.values() for version in versions.items())
             if first:
                 cursor, first = page[target][0] if target in page else None, False
-            while cursor in page and cursor not in visited and self._remaining:
+            while cursor is not None and cursor in page and cursor not in visited and self._remaining:
                 visited.add(cursor)
                 parent, versions = page[cursor]
                 self._visit(cursor, versions, stored)
@@ -198,7 +202,9 @@ class _Walk:
         keys = [(*self._place.values(), place, channel) for channel, chain in self._chains.items() for place in chain]
         parameters = sql.key_parameters(self._database, sql.CHANNEL_WRITES_KEY, keys)
         found: dict[tuple[str, str], list[LoadedWrite]] = {}
-        for place, path, task_id, idx, channel, type_, data in self._prepared(sql.channel_writes).run(self._connection, parameters) if keys else ():
+        for place, path, task_id, idx, channel, type_, data in (
+            self._prepared(sql.channel_writes).run(self._connection, parameters) if keys else ()
+        ):
             found.setdefault((place, channel), []).append(LoadedWrite(path, task_id, idx, channel, Value(type_, data)))
         for writes in found.values():
             writes.sort(key=lambda write: (write.task_path, write.task_id, write.idx))

@@ -106,11 +106,11 @@ def with_support(view: ThreadView, kept: Iterable[Place]) -> set[Place]:
 
 
 def _read_from(view: ThreadView, node: Node) -> Iterable[Place]:
-    if node.format < _FORMAT_WITH_OWN_SENDS and node.parent in view.with_sends and node.parent in view.nodes:
-        yield node.parent
+    place = node.parent
+    if node.format < _FORMAT_WITH_OWN_SENDS and place is not None and place in view.with_sends and place in view.nodes:
+        yield place
     remaining = {channel for channel in node.delta_channels if not _stores(view, node, channel)}
     visited = {node.place}
-    place = node.parent
     while remaining and place is not None and place in view.nodes and place not in visited:
         visited.add(place)
         yield place

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import random
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -36,6 +37,8 @@ from ckptstore.records import CheckpointKey, LoadedCheckpoint, Removed
 from ckptstore.retention import keep_newest, keep_nothing
 from ckptstore.store import Steps, Store, drive, drive_async
 from ckptstore.tags import Filter, postings
+
+logger = logging.getLogger(__name__)
 
 _PAGE_SIZE = 100
 _PRUNE_RULES = {"keep_latest": keep_newest, "delete": keep_nothing}
@@ -106,6 +109,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         cls,
         conn_string: str | os.PathLike[str],
         *,
+        blob_url: str | None = None,
         schema: str | None = None,
         serde: SerializerProtocol | None = None,
         settings: DatabaseSettings | None = None,
@@ -116,6 +120,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         Args:
             conn_string: a file path, `:memory:`, `sqlite://`, `sqlite+aiosqlite://`, `postgresql://`, `postgres://`,
                 `postgresql+asyncpg://` or `postgresql+psycopg://`.
+            blob_url: where large values go; this release keeps them in the database, and says so in the log.
             schema: as for the class, and so are the others.
             serde: see the class.
             settings: see the class.
@@ -130,6 +135,8 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         on_sqlite = url.get_backend_name() == "sqlite"
         if schema and on_sqlite:
             raise InvalidConfig("SQLite has no schemas; give each tenant a file of its own")
+        if blob_url is not None:
+            logger.warning("blob_url is not used yet: large values stay in the database", extra={"event": "blob_url_unused"})
         saver = cls.__new__(cls)
         saver._begin(Store(open_database(url, settings), settings, schema=schema, upgrade=on_sqlite), serde, clock)
         return saver
@@ -179,7 +186,9 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
 
     # --- put
 
-    def put(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions) -> RunnableConfig:
+    def put(
+        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+    ) -> RunnableConfig:
         """Store a checkpoint; returns when it is durable. One with the same id is replaced.
 
         Raises:
@@ -189,11 +198,15 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         """
         return drive(self._put(config, checkpoint, metadata, new_versions))
 
-    async def aput(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions) -> RunnableConfig:
+    async def aput(
+        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+    ) -> RunnableConfig:
         """As `put`."""
         return await drive_async(self._put(config, checkpoint, metadata, new_versions))
 
-    def _put(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions) -> Steps[RunnableConfig]:
+    def _put(
+        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+    ) -> Steps[RunnableConfig]:
         thread_id, checkpoint_ns, parent_id = _place(config)
         key = CheckpointKey(thread_id, checkpoint_ns, _text(checkpoint["id"], "checkpoint id"))
         created_at = self._now()
@@ -258,7 +271,12 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         return decode_checkpoint(self.serde, loaded, self.get_next_version)
 
     def list(
-        self, config: RunnableConfig | None, *, filter: dict[str, Any] | None = None, before: RunnableConfig | None = None, limit: int | None = None
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
         """Checkpoints, newest first: of one thread, or of all where the config is None, empty or without a thread.
 
@@ -275,8 +293,13 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         """
         return iter(self.alist(config, filter=filter, before=before, limit=limit))
 
-    def alist(  # type: ignore[override]  # an AsyncIterator that can also be awaited
-        self, config: RunnableConfig | None, *, filter: dict[str, Any] | None = None, before: RunnableConfig | None = None, limit: int | None = None
+    def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
     ) -> Listing[CheckpointTuple]:
         """As `list`: `async for` streams it a page at a time, `await` gives a list."""
         wanted = Filter.parse(filter)
@@ -373,6 +396,17 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
             raise InvalidConfig(f"unknown prune strategy {strategy!r}; known are {', '.join(_PRUNE_RULES)}")
         ids = [_thread_id(thread_id) for thread_id in _several(thread_ids, "thread_ids")]
         return (yield from self.store.prune(ids, rule))
+
+    def prune_older_than(self, age: timedelta) -> Removed:
+        """Delete the checkpoints older than an age, and writes whose checkpoint never came, of all threads.
+
+        Ancestors stay that a remaining checkpoint is read from. An age of zero means: older than now.
+        """
+        return drive(self.store.prune_older_than(self._now() - age // timedelta(microseconds=1)))
+
+    async def aprune_older_than(self, age: timedelta) -> Removed:
+        """As `prune_older_than`."""
+        return await drive_async(self.store.prune_older_than(self._now() - age // timedelta(microseconds=1)))
 
     # --- versions
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import URL, Connection, inspect
 
 from ckptstore.config import DATABASE_URL_VARIABLE, DatabaseSettings, parse_database_url
-from ckptstore.engine import postgres_engine, sqlite_engine, transaction
-from ckptstore.errors import InvalidUrl, SchemaOutOfDate, SchemaTooNew
+from ckptstore.database import open_database
+from ckptstore.engine import transaction
+from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
 from ckptstore.models import TABLE_PREFIX, VERSION_TABLE, Base
 
 if TYPE_CHECKING:
@@ -25,6 +26,17 @@ HEAD = REVISIONS[-1]
 
 # Any number will do, as long as every ckptstore uses the same one.
 _ADVISORY_LOCK = 0x636B_7074
+
+# Alembic keeps its context in module globals: within a process one command runs at a time.
+_alembic_lock = threading.Lock()
+
+
+def _forget_lock() -> None:
+    global _alembic_lock  # noqa: PLW0603  # a child of fork must not wait for a thread of its parent's
+    _alembic_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_lock)
 
 
 def migrations_folder() -> Path:
@@ -59,8 +71,13 @@ def require_head(connection: Connection, schema: str | None) -> None:
             f"{where} has {f'revision {found}' if found else 'no schema'}, this release needs revision {HEAD}; "
             f"run: ckptstore upgrade{inside} (or await saver.setup(), or alembic upgrade head)"
         )
-    raise SchemaTooNew(
-        f"{where} has revision {found}, this release knows none past {HEAD}; "
+    raise _too_new(connection, schema, found)
+
+
+def _too_new(connection: Connection, schema: str | None, found: str) -> SchemaTooNew:
+    inside = f" --schema {schema}" if schema else ""
+    return SchemaTooNew(
+        f"{connection.engine.url.render_as_string(hide_password=True)} has revision {found}, this release knows none past {HEAD}; "
         f"run: pip install --upgrade ckptstore (or, with the newer release, ckptstore downgrade {HEAD}{inside})"
     )
 
@@ -69,14 +86,26 @@ def upgrade(connection: Connection, schema: str | None, revision: str = "head") 
     """Bring the schema to a revision, in one transaction that only one process at a time can be in."""
     from alembic import command
 
-    command.upgrade(_config(connection, schema), revision)
+    with _alembic_lock:
+        command.upgrade(_config(connection, schema), revision)
 
 
 def downgrade(connection: Connection, schema: str | None, revision: str) -> None:
-    """Take the schema back to an earlier revision (`base`: drop all of ckptstore's tables)."""
+    """Take the schema back to an earlier revision (`base`: drop all of ckptstore's tables).
+
+    Raises:
+        InvalidConfig: this release knows no such revision.
+        SchemaTooNew: the database has one that this release does not know, so it can't lead back from it.
+    """
     from alembic import command
 
-    command.downgrade(_config(connection, schema), revision)
+    if revision not in ("base", *REVISIONS):
+        raise InvalidConfig(f"unknown revision {revision!r}; known are base, {', '.join(REVISIONS)}")
+    found = current_revision(connection, schema)
+    if found is not None and found not in REVISIONS:
+        raise _too_new(connection, schema, found)
+    with _alembic_lock:
+        command.downgrade(_config(connection, schema), revision)
 
 
 def upgrade_if_needed(connection: Connection, schema: str | None) -> None:
@@ -129,20 +158,11 @@ def run_migrations(context: EnvironmentContext | Any, connection: Connection, sc
 
 def run_migrations_at(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
     """The same on a connection of our own."""
-    if url.get_backend_name() == "sqlite":
-        engine = sqlite_engine(url, DatabaseSettings())
-        with engine.connect() as connection:
-            run_migrations(context, connection, schema)
-        engine.dispose()
-    else:
-        asyncio.run(_run_migrations_at(context, url, schema))
-
-
-async def _run_migrations_at(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
-    engine = postgres_engine(url, DatabaseSettings())
-    async with engine.connect() as connection:
-        await connection.run_sync(lambda sync: run_migrations(context, sync, schema))
-    await engine.dispose()
+    database = open_database(url, DatabaseSettings())
+    try:
+        database.write(lambda connection: run_migrations(context, connection, schema)).result()
+    finally:
+        database.close()
 
 
 def write_migrations(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:

@@ -143,7 +143,11 @@ def commit_batch(database: str) -> Select[Any]:
         .cte("settled")
     )
     carried = _unnest("carried", [(name, Text()) for name in (*_CHECKPOINT_KEY, "channel", "version")])
-    lacking = select(*[carried.c[name] for name in _CHECKPOINT_KEY]).where(~exists().where(*_equal(CHANNEL, carried, _VERSION_KEY))).cte("lacking")
+    lacking = (
+        select(*[carried.c[name] for name in _CHECKPOINT_KEY])
+        .where(~exists().where(*_equal(CHANNEL, carried, _VERSION_KEY)))
+        .cte("lacking")
+    )
 
     rows = _unnest(CHECKPOINT.name, [(column.name, _wire(column)) for column in CHECKPOINT.c])
     wanted = select(*rows.c).where(
@@ -345,8 +349,9 @@ def count_of_tag(_database: str) -> Select[Any]:
         .select_from(TAG)
         .where(TAG.c.key == bindparam("key"), TAG.c.value == bindparam("value"))
         .limit(bindparam("bound", type_=BigInteger))
+        .subquery("some")
     )
-    return select(func.count()).select_from(some.subquery("some"))
+    return select(func.count()).select_from(some)
 
 
 def count_of_thread(_database: str) -> Select[Any]:
@@ -356,8 +361,9 @@ def count_of_thread(_database: str) -> Select[Any]:
         .select_from(CHECKPOINT)
         .where(CHECKPOINT.c.thread_id == bindparam("thread_id"))
         .limit(bindparam("bound", type_=BigInteger))
+        .subquery("some")
     )
-    return select(func.count()).select_from(some.subquery("some"))
+    return select(func.count()).select_from(some)
 
 
 # --- the way back through a thread ----------------------------------------------------------------------------------
@@ -389,7 +395,9 @@ def stored_among(database: str) -> Select[Any]:
 def channel_values(database: str) -> Select[Any]:
     """Type and bytes of the channel versions given as keys."""
     keys = _keys(database, _VERSION_KEY)
-    return select(CHANNEL.c.channel, CHANNEL.c.version, CHANNEL.c.type, CHANNEL.c.value).join(keys, and_(*_equal(CHANNEL, keys, _VERSION_KEY)))
+    return select(CHANNEL.c.channel, CHANNEL.c.version, CHANNEL.c.type, CHANNEL.c.value).join(
+        keys, and_(*_equal(CHANNEL, keys, _VERSION_KEY))
+    )
 
 
 def stored_versions(_database: str) -> Select[Any]:
@@ -401,7 +409,9 @@ def channel_writes(database: str) -> Select[Any]:
     """The writes to the channels given, at the checkpoints given: keys are (thread, namespace, checkpoint, channel)."""
     keys = _keys(database, (*_CHECKPOINT_KEY, "channel"))
     joined = WRITE.join(keys, and_(*_equal(WRITE, keys, (*_CHECKPOINT_KEY, "channel"))))
-    return select(WRITE.c.checkpoint_id, WRITE.c.task_path, WRITE.c.task_id, WRITE.c.idx, WRITE.c.channel, WRITE.c.type, WRITE.c.value).select_from(joined)
+    return select(
+        WRITE.c.checkpoint_id, WRITE.c.task_path, WRITE.c.task_id, WRITE.c.idx, WRITE.c.channel, WRITE.c.type, WRITE.c.value
+    ).select_from(joined)
 
 
 CHANNEL_WRITES_KEY = (*_CHECKPOINT_KEY, "channel")
@@ -425,7 +435,15 @@ def thread_nodes(_database: str) -> Select[Any]:
     """What a deletion needs to know of a thread's checkpoints: never a payload."""
     c = CHECKPOINT.c
     return (
-        select(c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, cast(c.created_at, BigInteger), c.format, cast(c.channel_versions, Text), cast(c.metadata, Text))
+        select(
+            c.checkpoint_ns,
+            c.checkpoint_id,
+            c.parent_checkpoint_id,
+            cast(c.created_at, BigInteger),
+            c.format,
+            cast(c.channel_versions, Text),
+            cast(c.metadata, Text),
+        )
         .where(c.thread_id == bindparam("thread_id"))
         .order_by(c.checkpoint_ns, c.checkpoint_id)
     )
@@ -484,7 +502,9 @@ def checkpoints_with_postings(database: str) -> Select[Any]:
 def threads_with_older(_database: str) -> Select[Any]:
     """Ids of the threads that hold a checkpoint or a write from before `moment`, in order, after `after`."""
     found = [
-        select(table.c.thread_id).where(table.c.created_at < bindparam("moment", type_=BigInteger), table.c.thread_id > bindparam("after", type_=Text()))
+        select(table.c.thread_id).where(
+            table.c.created_at < bindparam("moment", type_=BigInteger), table.c.thread_id > bindparam("after", type_=Text())
+        )
         for table in (CHECKPOINT, WRITE)
     ]
     both = found[0].union(found[1]).subquery("older")

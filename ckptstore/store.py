@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from ckptstore import deletions, reads, schema
@@ -102,15 +103,17 @@ class Store:
         self._writer = Writer(database, lambda connection, batch: commit_batch(connection, batch, self.prepared), settings.max_pending)
         self._lock = threading.Lock()
         self._readiness: Future[None] | None = None
+        self._setting_up: Future[None] | None = None
 
     # --- readiness
 
     def set_up(self) -> Future[None]:
         """Bring the schema to head."""
-        future = self.database.write(lambda connection: schema.upgrade_if_needed(connection, self.schema))
         with self._lock:
-            self._readiness = future
-        return future
+            if self._setting_up is None or self._setting_up.done():
+                self._setting_up = self.database.write(lambda connection: schema.upgrade_if_needed(connection, self.schema))
+            self._readiness = self._setting_up
+            return self._setting_up
 
     def _ready(self) -> Steps[None]:
         """Wait until the schema is known to be right. A failure is not remembered: the next call looks again."""
@@ -182,7 +185,9 @@ class Store:
         self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, channels: Sequence[str]
     ) -> Steps[Mapping[str, ChannelHistory]]:
         """What each channel was given on the way to a checkpoint (the newest, where no id is given)."""
-        return self._read(lambda connection: reads.load_history(connection, thread_id, checkpoint_ns, checkpoint_id, channels, self.prepared))
+        return self._read(
+            lambda connection: reads.load_history(connection, thread_id, checkpoint_ns, checkpoint_id, channels, self.prepared)
+        )
 
     def _read(self, work: Work[T]) -> Steps[T]:
         yield from self._ready()
@@ -203,10 +208,8 @@ class Store:
         started = time.perf_counter()
         removed, threads = Removed(), 0
         for thread_id in dict.fromkeys(thread_ids):
-            removed += yield from self._alone(
-                lambda connection, thread_id=thread_id: deletions.prune_thread(connection, thread_id, rule, stray_before, self.prepared),
-                thread_id,
-            )
+            work = partial(deletions.prune_thread, thread_id=thread_id, rule=rule, stray_before=stray_before, prepared=self.prepared)
+            removed += yield from self._alone(work, thread_id)
             threads += 1
         _log_removed("pruned", removed, started, threads=threads)
         return removed
@@ -215,9 +218,8 @@ class Store:
         """Delete every checkpoint from before a moment (microseconds since 1970, UTC), and writes that never got one."""
         removed, after = Removed(), ""
         while True:
-            page = yield from self._read(
-                lambda connection, after=after: deletions.threads_with_older(connection, moment, after, _THREADS_PER_PAGE, self.prepared)
-            )
+            find = partial(deletions.threads_with_older, moment=moment, after=after, page_size=_THREADS_PER_PAGE, prepared=self.prepared)
+            page = yield from self._read(find)
             if not page:
                 return removed
             removed += yield from self.prune(page, keep_since(moment), stray_before=moment)
@@ -252,5 +254,3 @@ def _log_removed(event: str, removed: Removed, started: float, *, threads: int) 
         event, removed.checkpoints, removed.writes, removed.channels, threads, seconds,
         extra={"event": event, "threads": threads, "checkpoints": removed.checkpoints, "writes": removed.writes, "values": removed.channels, "seconds": seconds},
     )  # fmt: skip
-
-

@@ -66,7 +66,9 @@ def _plain(value: Any, key: str) -> Any:
         return {plain_text(str(inner_key)): _plain(inner, key) for inner_key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(inner, key) for inner in value]
-    raise SerializationFailed(f"metadata[{key!r}] holds a {type(value).__name__}, and metadata is JSON: text, numbers, bools, None, lists, dicts")
+    raise SerializationFailed(
+        f"metadata[{key!r}] holds a {type(value).__name__}, and metadata is JSON: text, numbers, bools, None, lists, dicts"
+    )
 
 
 def postings(metadata: Mapping[str, Any]) -> frozenset[Posting]:
@@ -218,7 +220,9 @@ def _check_operand(name: str, operand: Any, key: str) -> None:
 
 def _check_scalar(value: Any, key: str) -> None:
     if value is not None and not isinstance(value, (str, int, float, bool)):
-        raise InvalidFilter(f"filter on {key!r}: can't compare with a {type(value).__name__}; use text, numbers, bools, None, lists or dicts")
+        raise InvalidFilter(
+            f"filter on {key!r}: can't compare with a {type(value).__name__}; use text, numbers, bools, None, lists or dicts"
+        )
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidFilter(f"filter on {key!r}: {value!r} is not a number that metadata can hold")
 
@@ -247,8 +251,6 @@ def _comparable(found: Any, wanted: Any) -> bool:
 
 def _ordered(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     return lambda found, wanted: _comparable(found, wanted) and test(found, wanted)
-
-
 
 
 _TESTS: dict[str, Callable[[Any, Any], bool]] = {

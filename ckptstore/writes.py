@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,7 +115,11 @@ def _missing(connection: Connection, puts: Sequence[NewCheckpoint], prepared: St
 
 def delete_tags(connection: Connection, of: Iterable[tuple[CheckpointKey, str]], prepared: StatementCache) -> None:
     """Delete the postings of checkpoints, given each one's metadata as JSON: the index leads with the tag, not the thread."""
-    keys = [(*posting, key.checkpoint_id, key.thread_id, key.checkpoint_ns) for key, metadata in of for posting in postings(json.loads(metadata))]
+    keys = [
+        (*posting, key.checkpoint_id, key.thread_id, key.checkpoint_ns)
+        for key, metadata in of
+        for posting in postings(json.loads(metadata))
+    ]
     names = tuple(column.name for column in sql.TAG.primary_key)
     if keys:
         prepared(sql.delete_keys, sql.TAG, names).run(connection, sql.key_parameters(prepared.dialect.name, names, keys))
@@ -126,7 +130,7 @@ def insert_tags(connection: Connection, rows: Sequence[Row], prepared: Statement
     _insert_all(connection, prepared, {(sql.TAG, "keep"): rows})
 
 
-def _insert_all(connection: Connection, prepared: StatementCache, rows: dict[tuple[Table, str], Sequence[Row]]) -> None:
+def _insert_all(connection: Connection, prepared: StatementCache, rows: Mapping[tuple[Table, str], Sequence[Row]]) -> None:
     for (table, conflict), some in rows.items():
         if not some:
             continue

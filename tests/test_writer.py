@@ -1,0 +1,332 @@
+"""The one queue: order, batches, bad units, passing faults, cancellation, backpressure, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
+
+from ckptstore import DatabaseSettings, SQLAlchemySaver
+from ckptstore.database import Database, Work
+from ckptstore.errors import DatabaseUnavailable, StatementRefused, StoreClosed
+from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
+from ckptstore.writer import Unit, Writer
+from tests.build import chain, checkpoint, config, metadata, put
+
+
+class Shelf:
+    """A database that a test runs by hand: it notes each batch and ends it when told to."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.under_way: list[tuple[Future[Any], Work[Any]]] = []
+        self.poison: set[str] = set()
+
+    def write(self, work: Work[Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.under_way.append((future, work))
+        return future
+
+    def commit(self, _connection: Connection, units: Sequence[Any]) -> list[None]:
+        names = [unit.task_id if isinstance(unit, NewWrites) else unit.key.checkpoint_id for unit in units]
+        if self.poison & set(names):
+            raise StatementRefused("bad unit")
+        self.batches.append(names)
+        return [None] * len(units)
+
+    def finish_one(self) -> None:
+        future, work = self.under_way.pop(0)
+        try:
+            result = work(None)  # type: ignore[arg-type]
+        except Exception as exc:
+            future.set_exception(exc)
+        else:
+            future.set_result(result)
+
+    def finish_all(self) -> None:
+        while self.under_way:
+            self.finish_one()
+
+
+def writes(thread_id: str, name: str) -> NewWrites:
+    return NewWrites(CheckpointKey(thread_id, "", "c"), name, "", 0, [NewWrite(0, "x", Value("null", b""))], False)
+
+
+def new_checkpoint(thread_id: str, name: str) -> NewCheckpoint:
+    return NewCheckpoint(CheckpointKey(thread_id, "", name), None, 0, 4, Value("null", b""), "{}", "{}", [], [], frozenset())
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+def writer_on(shelf: Shelf, max_pending: int = 100) -> Writer:
+    database: Database = shelf  # type: ignore[assignment]
+    return Writer(database, shelf.commit, max_pending)
+
+
+def test_what_waits_while_a_batch_is_under_way_goes_in_together(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    futures = [writer.reserve(f"t{n}").submit(writes(f"t{n}", str(n))) for n in range(5)]
+    shelf.finish_all()
+    assert shelf.batches == [["0"], ["1", "2", "3", "4"]]
+    assert [future.result(0) for future in futures] == [None] * 5
+
+
+def test_units_of_a_thread_commit_in_the_order_of_their_reservations(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    slow, fast, other = writer.reserve("t"), writer.reserve("t"), writer.reserve("u")
+    fast.submit(writes("t", "second"))
+    other.submit(writes("u", "other"))
+    shelf.finish_all()
+    assert shelf.batches == [["other"]]
+    slow.submit(writes("t", "first"))
+    shelf.finish_all()
+    assert shelf.batches == [["other"], ["first", "second"]]
+
+
+def test_a_second_checkpoint_of_a_thread_waits_for_the_first(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    writer.reserve("x").submit(writes("x", "0"))
+    for name in ("a", "b"):
+        writer.reserve("t").submit(new_checkpoint("t", name))
+    writer.reserve("u").submit(new_checkpoint("u", "c"))
+    shelf.finish_all()
+    assert shelf.batches == [["0"], ["a", "c"], ["b"]]
+
+
+def test_a_bad_unit_fails_alone(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    shelf.poison = {"2"}
+    futures = [writer.reserve("t").submit(writes("t", str(n))) for n in range(5)]
+    shelf.finish_all()
+    assert shelf.batches == [["0"], ["1"], ["3"], ["4"]]
+    with pytest.raises(StatementRefused):
+        futures[2].result(0)
+    assert [futures[n].result(0) for n in (0, 1, 3, 4)] == [None] * 4
+
+
+def test_work_of_its_own_keeps_its_place(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    writer.reserve("t").submit(writes("t", "before"))
+    done = writer.reserve("t").submit_work(lambda _connection: shelf.batches.append(["work"]))
+    writer.reserve("t").submit(writes("t", "after"))
+    writer.reserve("u").submit(writes("u", "elsewhere"))
+    shelf.finish_all()
+    assert done.done()
+    order = [name for batch in shelf.batches for name in batch]
+    assert order.index("before") < order.index("work") < order.index("after")
+
+
+def test_an_abandoned_unit_holds_nobody_back(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    gone = writer.reserve("t")
+    writer.reserve("t").submit(writes("t", "next"))
+    shelf.finish_all()
+    assert shelf.batches == []
+    gone.abandon()
+    shelf.finish_all()
+    assert shelf.batches == [["next"]]
+
+
+def test_past_the_bound_callers_wait_in_order(shelf: Shelf) -> None:
+    writer = writer_on(shelf, max_pending=2)
+    units = [writer.reserve(f"t{n}") for n in range(5)]
+    assert [unit.admitted.done() for unit in units] == [True, True, False, False, False]
+    units[2].abandon()
+    for name, unit in enumerate(units[:2]):
+        unit.submit(writes(f"t{name}", str(name)))
+    shelf.finish_all()
+    assert [unit.admitted.done() for unit in units] == [True, True, False, True, True]
+    assert writer.depth == 2
+
+
+def test_closing_waits_for_what_was_accepted_and_refuses_the_rest(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    future = writer.reserve("t").submit(writes("t", "last"))
+    closing = threading.Thread(target=writer.close)
+    closing.start()
+    while True:
+        try:
+            late = writer.reserve("t")
+        except StoreClosed:
+            break
+        late.abandon()
+    assert not future.done()
+    shelf.finish_all()
+    closing.join()
+    assert future.result(0) is None
+
+
+def test_a_unit_that_meets_a_closed_database_fails_aloud() -> None:
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    shelf = Shelf()
+    shelf.write = lambda work: pool.submit(work, None)  # type: ignore[method-assign, arg-type, assignment, return-value]
+    future = writer_on(shelf).reserve("t").submit(writes("t", "x"))
+    with pytest.raises(StoreClosed):
+        future.result(0)
+
+
+# --- on real databases ------------------------------------------------------------------------------------------------
+
+
+def engine_of(saver: SQLAlchemySaver) -> Engine:
+    engine = saver.store.database._engine  # type: ignore[attr-defined]
+    found: Engine = getattr(engine, "sync_engine", engine)
+    return found
+
+
+@contextmanager
+def fault(saver: SQLAlchemySaver, when: str, statement_has: str, exc: Exception | None, times: int = 1) -> Iterator[list[str]]:
+    """Raise at statements that contain a text, before or after they ran."""
+    hits: list[str] = []
+
+    def raise_sometimes(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement_has in statement and len(hits) < times:
+            hits.append(statement)
+            if exc is not None:
+                raise exc
+
+    event.listen(engine_of(saver), f"{when}_cursor_execute", raise_sometimes)
+    try:
+        yield hits
+    finally:
+        event.remove(engine_of(saver), f"{when}_cursor_execute", raise_sometimes)
+
+
+def passing_fault(saver: SQLAlchemySaver) -> OperationalError:
+    """What a driver raises when the way to the server breaks, or another process holds SQLite's lock."""
+    if engine_of(saver).dialect.name == "sqlite":
+        return OperationalError("statement", {}, sqlite3.OperationalError("database is locked"))
+    error = OperationalError("statement", {}, OSError("server closed the connection unexpectedly"))
+    error.connection_invalidated = True
+    return error
+
+
+async def queued(saver: SQLAlchemySaver, tasks: Sequence[asyncio.Future[Any]]) -> None:
+    """Let the loop run until the tasks' writes are in the queue, or the first of them is through."""
+    for _ in range(10_000):
+        if saver.store._writer.depth >= len(tasks) or any(task.done() for task in tasks):
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("the writes never reached the queue")
+
+
+async def test_a_bad_unit_among_good_ones_fails_alone_on_a_real_database(saver: SQLAlchemySaver) -> None:
+    where = await put(saver, config("t"))
+    bad = NewWrites(
+        CheckpointKey("t", "", where["configurable"]["checkpoint_id"]), None, "", 0, [NewWrite(0, "x", Value("null", b""))], False
+    )  # type: ignore[arg-type]
+    hold = saver.store._writer.reserve("hold")
+    units: list[Unit] = [saver.store._writer.reserve("t") for _ in range(7)]
+    futures = [unit.submit(bad if n == 3 else writes("t", f"w{n}")) for n, unit in enumerate(units)]
+    hold.abandon()
+    results = await asyncio.gather(*[asyncio.wrap_future(future) for future in futures], return_exceptions=True)
+    assert isinstance(results[3], StatementRefused)
+    assert [result for n, result in enumerate(results) if n != 3] == [None] * 6
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_lost_connection_is_tried_again_and_nothing_is_stored_twice(saver: SQLAlchemySaver, when: str) -> None:
+    await chain(saver, "t", 3)
+    with fault(saver, when, "ckpt_checkpoint", passing_fault(saver)) as hits:
+        await chain(saver, "u", 3)
+    assert len(hits) == 1
+    assert [c.checkpoint["channel_values"]["n"] for c in await saver.alist(config("u"))] == [2, 1, 0]
+    assert len(await saver.alist(None, filter={"step": 2})) == 2
+
+
+async def test_a_commit_of_unknown_outcome_is_repeated_without_harm(saver: SQLAlchemySaver) -> None:
+    where = await put(saver, config("t"), {"a": 1})
+    lands = "COMMIT" if engine_of(saver).dialect.name == "sqlite" else "INSERT INTO ckpt_write"
+    with fault(saver, "after", lands, passing_fault(saver)) as hits:
+        await saver.aput_writes(where, [("a", 1), ("b", 2)], "task")
+    assert len(hits) == 1
+    found = await saver.aget_tuple(where)
+    assert found is not None
+    assert found.pending_writes == [("task", "a", 1), ("task", "b", 2)]
+
+
+async def test_a_fault_that_stays_is_said_within_bounds_and_the_next_write_works(url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(url, settings=DatabaseSettings(retry_seconds=0.05)) as saver:
+        await put(saver, config("t"))
+        with fault(saver, "before", "ckpt_checkpoint", passing_fault(saver), times=10_000), pytest.raises(DatabaseUnavailable):
+            await put(saver, config("t"))
+        await put(saver, config("t"))
+        assert len(await saver.alist(config("t"))) == 2
+
+
+async def test_a_read_is_tried_again_too(saver: SQLAlchemySaver) -> None:
+    await put(saver, config("t"), {"a": 1})
+    with fault(saver, "before", "SELECT", passing_fault(saver)) as hits:
+        found = await saver.aget_tuple(config("t"))
+    assert len(hits) == 1
+    assert found is not None
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_connections_that_the_server_ends_are_replaced(postgres_url: str, driver: str) -> None:
+    url = postgres_url.replace("postgresql:", f"postgresql+{driver}:")
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        await put(saver, config("ended"))
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%ckpt_%'")
+        await put(saver, config("ended"))
+        assert await saver.aget_tuple(config("ended")) is not None
+        await saver.adelete_thread("ended")
+
+
+async def test_a_cancelled_caller_breaks_no_batch(saver: SQLAlchemySaver) -> None:
+    where = await put(saver, config("t"))
+    tasks = [asyncio.ensure_future(saver.aput_writes(where, [("x", n)], f"task-{n}")) for n in range(20)]
+    await queued(saver, tasks)
+    for task in tasks[::2]:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert results[1::2] == [None] * 10
+    found = await saver.aget_tuple(where)
+    assert found is not None
+    stored = {write[2] for write in found.pending_writes or []}
+    assert stored >= set(range(1, 20, 2))
+
+
+async def test_callers_wait_when_the_queue_is_full(url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(url, settings=DatabaseSettings(max_pending=3)) as saver:
+        where = await put(saver, config("t"))
+        await asyncio.gather(*[saver.aput_writes(where, [("x", n)], f"task-{n}") for n in range(100)])
+        found = await saver.aget_tuple(where)
+        assert found is not None
+        assert len(found.pending_writes or []) == 100
+
+
+async def test_closing_writes_what_was_accepted(lasting_url: str) -> None:
+    saver = SQLAlchemySaver.from_conn_string(lasting_url)
+    where = await put(saver, config("t"))
+    pending = [asyncio.ensure_future(saver.aput_writes(where, [("x", n)], f"task-{n}")) for n in range(50)]
+    await queued(saver, pending)
+    await saver.aclose()
+    await asyncio.gather(*pending)
+    with pytest.raises(StoreClosed):
+        await put(saver, config("t"))
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as again:
+        found = await again.aget_tuple(where)
+        assert found is not None
+        assert len(found.pending_writes or []) == 50
+
+
+async def test_a_deletion_and_later_puts_keep_their_order(saver: SQLAlchemySaver) -> None:
+    await chain(saver, "t", 3)
+    made = checkpoint({"a": 1})
+    await asyncio.gather(saver.adelete_thread("t"), saver.aput(config("t"), made, metadata(), made["channel_versions"]))
+    assert [c.checkpoint["id"] for c in await saver.alist(config("t"))] == [made["id"]]
