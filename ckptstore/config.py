@@ -42,6 +42,8 @@ class DatabaseSettings:
         busy_timeout_seconds: how long SQLite waits for another process's write to end.
         synchronous: SQLite's durability. `FULL` survives a power cut; `NORMAL` may lose the last commits in one.
         retry_seconds: how long passing faults (connection lost, deadlock, lock) are tried again.
+        prepared_statements: off for poolers that give every transaction another server connection (pgbouncer in
+            transaction mode); use `postgresql+psycopg://` then, since asyncpg can't do without.
         max_pending: writes that may wait in the queue; callers past it wait too.
         connect_args: handed to the driver as they are.
     """
@@ -52,6 +54,7 @@ class DatabaseSettings:
     busy_timeout_seconds: float = 30.0
     synchronous: Literal["FULL", "NORMAL", "EXTRA"] = "FULL"
     retry_seconds: float = 10.0
+    prepared_statements: bool = True
     max_pending: int = 2_000
     connect_args: Mapping[str, Any] = field(default_factory=dict)
 
@@ -104,8 +107,7 @@ def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
 def _with_driver(url: URL) -> URL:
     match url.drivername:
         case "sqlite" | "sqlite+aiosqlite" | "sqlite+pysqlite":
-            database = None if url.database in (None, "", ":memory:") else url.database
-            return URL.create("sqlite+aiosqlite", database=database, query=url.query)
+            return URL.create("sqlite+aiosqlite", database=None if is_memory(url) else url.database)
         case "postgresql" | "postgres":
             return _with_driver(url.set(drivername=f"postgresql+{_best_postgres_driver()}"))
         case "postgresql+asyncpg":
@@ -151,7 +153,9 @@ def split_server_settings(url: URL) -> tuple[URL, dict[str, Any]]:
 
 def is_memory(url: URL) -> bool:
     """Whether the URL is a SQLite database that lives in memory only."""
-    return url.get_backend_name() == "sqlite" and not url.database
+    if url.get_backend_name() != "sqlite":
+        return False
+    return url.database in (None, "", ":memory:") or "mode=memory" in str(url.database) or url.query.get("mode") == "memory"
 
 
 def why_unwritable(url: URL) -> str | None:

@@ -69,7 +69,7 @@ def adopt_engine(engine: AsyncEngine, settings: DatabaseSettings) -> Database:
     """
     if engine.url.get_backend_name() != "sqlite":
         return LoopDatabase(engine.url, settings, lambda: _sibling(engine))
-    if is_memory(engine.url) or "mode=memory" in str(engine.url.database):
+    if is_memory(engine.url):
         return LoopDatabase(engine.url, settings, lambda: engine.execution_options(isolation_level="AUTOCOMMIT"), owned=False)
     return ThreadDatabase(engine.url, settings)
 

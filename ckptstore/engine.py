@@ -14,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from ckptstore.config import DatabaseSettings, is_memory, split_server_settings
+from ckptstore.errors import InvalidUrl
 
 _BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
@@ -70,8 +71,10 @@ def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
     """An asynchronous engine on PostgreSQL, in autocommit, with a pool that works in parallel."""
     url, connect_args = split_server_settings(url)
     if url.drivername == "postgresql+psycopg":
-        # A statement is prepared from its first use on: every statement of ours is used again.
-        connect_args["prepare_threshold"] = 0
+        # Prepared from the first use on, or never: every statement of ours is used again.
+        connect_args["prepare_threshold"] = 0 if settings.prepared_statements else None
+    elif not settings.prepared_statements:
+        raise InvalidUrl("asyncpg always prepares statements; without them, use a postgresql+psycopg:// URL")
     engine = create_async_engine(
         url,
         connect_args={**connect_args, **settings.connect_args},

@@ -1,0 +1,146 @@
+"""Deletions leave nothing behind and change nothing that stays, also beside readers and writers."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
+from sqlalchemy import func, select
+
+from ckptstore import SQLAlchemySaver, prune_old_checkpoints
+from ckptstore.models import Base
+from tests.build import chain, checkpoint, config, metadata, put
+
+
+def rows(saver: SQLAlchemySaver) -> dict[str, int]:
+    def count(connection: Any) -> dict[str, int]:
+        return {name: connection.execute(select(func.count()).select_from(table)).scalar() for name, table in Base.metadata.tables.items()}
+
+    found = saver.store.database.read(count).result()
+    return {name: number for name, number in found.items() if number}
+
+
+async def test_nothing_is_left_after_everything_was_deleted(saver: SQLAlchemySaver) -> None:
+    for n in range(3):
+        configs = await chain(saver, f"t{n}", 4, run_id=f"r{n}")
+        await saver.aput_writes(configs[-1], [("x", 1)], "task")
+        await put(saver, config(f"t{n}", checkpoint_ns="sub"), {"a": 1}, run_id=f"r{n}")
+    await saver.aput_writes(config("t9", "never"), [("x", 1)], "task")
+    await saver.adelete_thread("t0")
+    await saver.adelete_for_runs(["r1"])
+    await saver.aprune(["t2"], strategy="delete")
+    assert set(rows(saver)) == {"ckpt_thread", "ckpt_write"}
+    assert await prune_old_checkpoints(saver, days=0) == 0
+    assert rows(saver) == {}
+
+
+async def test_pruning_to_the_newest_keeps_the_values_that_it_shares_with_older_ones(saver: SQLAlchemySaver) -> None:
+    first = checkpoint({"shared": [1, 2], "n": 0}, {"shared": "1", "n": "1"})
+    where = await saver.aput(config("t"), first, metadata(0), {"shared": "1", "n": "1"})
+    for step in range(1, 4):
+        made = checkpoint({"shared": [1, 2], "n": step}, {"shared": "1", "n": str(step + 1)})
+        where = await saver.aput(where, made, metadata(step), {"n": str(step + 1)})
+    before = await saver.aget_tuple(where)
+    await saver.aprune(["t"])
+    assert await saver.aget_tuple(where) == before
+    assert rows(saver)["ckpt_checkpoint"] == 1
+    assert rows(saver)["ckpt_channel"] == 2
+
+
+async def test_the_ancestors_of_a_delta_channel_stay_back_to_its_snapshot(saver: SQLAlchemySaver) -> None:
+    where = await put(saver, config("t"), {"d": 0}, step=0)
+    for step in range(1, 8):
+        value = {"d": _DeltaSnapshot([step])} if step == 3 else {}
+        counted = {} if step == 3 else {"counters_since_delta_snapshot": {"d": [1, 1]}}
+        made = checkpoint(value, {"d": f"{step + 1:010}"})
+        where = await saver.aput(where, made, metadata(step, **counted), made["channel_versions"])
+        await saver.aput_writes(where, [("d", step)], f"task-{step}")
+    before = await saver.aget_delta_channel_history(config=where, channels=["d"])
+    await saver.aprune(["t"])
+    assert await saver.aget_delta_channel_history(config=where, channels=["d"]) == before
+    assert [c.metadata["step"] for c in await saver.alist(config("t"))] == [7, 6, 5, 4, 3]
+
+
+async def test_the_parent_of_an_old_format_stays_for_its_sends(saver: SQLAlchemySaver) -> None:
+    parent = await put(saver, config("t"))
+    await saver.aput_writes(parent, [(TASKS, "send")], "task")
+    where = await saver.aput(parent, checkpoint({"x": 1}, {"x": "1"}, v=1), metadata(1), {"x": "1"})
+    before = await saver.aget_tuple(where)
+    await saver.aprune(["t"])
+    assert await saver.aget_tuple(where) == before
+    assert before is not None
+    assert before.checkpoint["channel_values"][TASKS] == ["send"]
+
+
+async def test_a_copy_is_whole_and_independent(saver: SQLAlchemySaver) -> None:
+    configs = await chain(saver, "t", 4, kind="x")
+    await saver.aput_writes(configs[-1], [("a", 1)], "task")
+    await put(saver, config("t", checkpoint_ns="sub"), {"s": [1]})
+    await saver.acopy_thread("t", "copy")
+    await saver.adelete_thread("t")
+    copied = await saver.alist(config("copy"))
+    assert [c.checkpoint["channel_values"]["n"] for c in copied] == [3, 2, 1, 0]
+    assert copied[0].pending_writes == [("task", "a", 1)]
+    assert copied[0].parent_config == copied[1].config
+    sub = await saver.aget_tuple(config("copy", checkpoint_ns="sub"))
+    assert sub is not None
+    assert sub.checkpoint["channel_values"] == {"s": [1]}
+    assert len(await saver.alist(None, filter={"kind": "x"})) == 4
+    await saver.acopy_thread("nothing", "nowhere")
+    assert await saver.alist(config("nowhere")) == []
+
+
+async def test_a_read_beside_a_deletion_is_whole_or_nothing(saver: SQLAlchemySaver) -> None:
+    values = {f"c{n}": "x" * 100 for n in range(20)}
+    seen: set[int | None] = set()
+
+    async def read() -> None:
+        while not gone.done():
+            found = await saver.aget_tuple(config("t"))
+            seen.add(len(found.checkpoint["channel_values"]) if found else None)
+
+    async def delete() -> None:
+        for _ in range(20):
+            await put(saver, config("t"), values)
+            await saver.adelete_thread("t")
+
+    gone = asyncio.ensure_future(delete())
+    await asyncio.gather(gone, read(), read())
+    assert seen <= {20, None}
+
+
+async def test_pruning_beside_writers_breaks_nobody(saver: SQLAlchemySaver) -> None:
+    async def write(thread_id: str) -> None:
+        await chain(saver, thread_id, 20)
+
+    async def prune() -> None:
+        for _ in range(20):
+            await saver.aprune([f"t{n}" for n in range(5)])
+
+    await asyncio.gather(prune(), *[write(f"t{n}") for n in range(5)])
+    for n in range(5):
+        found = await saver.aget_tuple(config(f"t{n}"))
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"n": 19}
+
+
+async def test_a_put_after_a_deletion_by_somebody_else_stores_what_it_carries_over(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver, SQLAlchemySaver.from_conn_string(lasting_url) as other:
+        first = checkpoint({"big": [1, 2, 3], "n": 0}, {"big": "1", "n": "1"})
+        where = await saver.aput(config("t"), first, metadata(), {"big": "1", "n": "1"})
+        await other.adelete_thread("t")
+        made = checkpoint({"big": [1, 2, 3], "n": 1}, {"big": "1", "n": "2"})
+        where = await saver.aput(where, made, metadata(1), {"n": "2"})
+        found = await other.aget_tuple(where)
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"big": [1, 2, 3], "n": 1}
+
+
+async def test_time_based_pruning_keeps_what_is_young(saver: SQLAlchemySaver) -> None:
+    await chain(saver, "t", 3)
+    assert await prune_old_checkpoints(saver, days=30) == 0
+    assert (await saver.aprune_older_than(timedelta(hours=1))).checkpoints == 0
+    assert await prune_old_checkpoints(saver, days=0) == 3
+    assert rows(saver) == {}
