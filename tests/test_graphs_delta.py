@@ -36,7 +36,7 @@ def talk_state(frequency: int | None) -> Any:
     """A state with a long list and a dict; without a frequency the list is an ordinary channel."""
     said = operator.add if frequency is None else DeltaChannel(extend, snapshot_frequency=frequency)
     facts = DeltaChannel(merge, snapshot_frequency=(frequency or 1) // 2 + 1)
-    return TypedDict("Talk", {"said": Annotated[list[str], said], "facts": Annotated[dict[str, int], facts], "last": str})  # noqa: UP013
+    return TypedDict("Talk", {"said": Annotated[list[str], said], "facts": Annotated[dict[str, int], facts], "last": str})
 
 
 def talk(frequency: int | None = 1000, **names: Callable[..., Any]) -> StateGraph[Any, Any, Any, Any]:
@@ -251,6 +251,16 @@ async def test_a_prune_leaves_only_what_the_newest_state_is_read_from(saver: SQL
     assert (len(after) == len(before)) == (frequency == 1000)
 
 
+async def test_a_prune_frees_a_thread_whose_snapshots_never_fall_together(saver: SQLAlchemySaver) -> None:
+    graph = talk(6).compile(checkpointer=saver)
+    speak, learn = [StateUpdate({"said": ["x"]}, "left")], [StateUpdate({"facts": {"heard": 1}}, "count")]
+    await graph.abulk_update_state(config("t"), [speak, speak, *[learn, speak] * 20])
+    states = await history(graph, config("t"))
+    await saver.aprune(["t"], strategy="keep_latest")
+    assert (await graph.aget_state(config("t"))).values == states[0].values
+    assert len(await history(graph, config("t"))) < len(states)
+
+
 @every_frequency
 async def test_a_pruned_fork_reads_the_same_and_goes_on(saver: SQLAlchemySaver, frequency: int) -> None:
     async def script(saver: Saver) -> Any:
@@ -338,7 +348,7 @@ async def test_survivors_of_an_age_read_the_same(url: str, frequency: int) -> No
     now = datetime(2026, 1, 1, tzinfo=UTC)
     async with SQLAlchemySaver.from_conn_string(url, clock=lambda: now) as saver:
         graph = talk(frequency).compile(checkpointer=saver)
-        for _ in range(4):
+        for _ in range(6):
             await turns(graph, config("t"), 1)
             now += timedelta(days=1)
         before = await by_id(graph, config("t"))
@@ -353,15 +363,15 @@ async def test_survivors_of_an_age_read_the_same(url: str, frequency: int) -> No
 @every_frequency
 async def test_survivors_of_a_deleted_run_read_the_same(saver: SQLAlchemySaver, frequency: int) -> None:
     graph = talk(frequency).compile(checkpointer=saver)
-    for turn in range(4):
+    for turn in range(6):
         await turns(graph, config("t", run_id=f"run {turn}"), 1)
     before = await by_id(graph, config("t"))
-    await saver.adelete_for_runs(["run 1"])
+    await saver.adelete_for_runs(["run 2"])
     after = await by_id(graph, config("t"))
     assert after == {found: before[found] for found in after}
     assert (len(after) < len(before)) == (frequency < 1000)
     await turns(graph, config("t"), 1)
-    assert len((await graph.aget_state(config("t"))).values["said"]) == 5 * 3
+    assert len((await graph.aget_state(config("t"))).values["said"]) == 7 * 3
 
 
 # --- copies ------------------------------------------------------------------------------------------------------------
