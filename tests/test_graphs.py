@@ -21,6 +21,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, StateGraph, add_messages
 from langgraph.types import Command, Send, StateSnapshot, StateUpdate, interrupt
 from pydantic import BaseModel
@@ -518,6 +519,19 @@ async def test_going_back_into_a_subgraph_runs_it_again_from_there(saver: SQLAlc
     assert any("second" in entry for entry in states[0]["values"]["log"])
 
 
+async def test_a_history_is_filtered_and_cut(saver: SQLAlchemySaver) -> None:
+    async def script(saver: Saver) -> Any:
+        graph = steps("a", "b", "c").compile(checkpointer=saver)
+        for turn in range(3):
+            await graph.ainvoke({"log": [f"turn {turn}"]}, config("t"))
+        third = (await history(graph, config("t")))[3].config
+        ways: list[dict[str, Any]] = [{"filter": {"source": "input"}}, {"filter": {"step": 4}}, {"limit": 2}, {"before": third, "limit": 4}]
+        return [[seen(snapshot) async for snapshot in graph.aget_state_history(config("t"), **way)] for way in ways]
+
+    found = await alike(saver, script)
+    assert [len(states) for states in found] == [3, 1, 2, 4]
+
+
 # --- updates by hand ---------------------------------------------------------------------------------------------------
 
 
@@ -619,6 +633,66 @@ async def test_only_the_node_that_failed_runs_again(lasting_url: str, durability
     assert [task["result"] for task in fallen[0]["tasks"]] == [{"log": ["a run 1"]}, None, {"log": ["z run 1"]}]
     assert runs == {"a": 1, "fail": 2, "z": 1, "last": 1}
     assert done[0]["values"]["log"] == ["start", "a run 1", "fail run 2", "z run 1", "last run 1"]
+
+
+async def test_a_run_that_was_cancelled_goes_on_where_it_stopped(lasting_url: str) -> None:
+    async def script(open_saver: Open) -> Any:
+        started, runs = asyncio.Event(), []
+
+        async def hang(_state: Log) -> Log:
+            runs.append("hang")
+            if len(runs) == 1:
+                started.set()
+                await asyncio.Event().wait()
+            return {"log": ["done"]}
+
+        builder = steps("a", "b").add_node("hang", hang).add_edge("b", "hang")
+        async with open_saver() as saver:
+            graph = builder.compile(checkpointer=saver)
+            run = asyncio.create_task(graph.ainvoke({"log": ["start"]}, config("t"), durability="sync"))
+            await started.wait()
+            run.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await run
+        async with open_saver() as saver:
+            graph = builder.compile(checkpointer=saver)
+            stopped = await everything(graph, config("t"))
+            await graph.ainvoke(None, config("t"))
+            return len(runs), stopped, await everything(graph, config("t"))
+
+    runs, stopped, done = await alike_reopened(lasting_url, script)
+    assert runs == 2
+    assert stopped[0]["next"] == ("hang",)
+    assert done[0]["values"]["log"] == ["start", "a1", "b2", "done"]
+
+
+# --- functions ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_workflow_of_functions_repeats_no_task_and_knows_its_last_result(lasting_url: str) -> None:
+    async def script(open_saver: Open) -> Any:
+        runs: Counter[str] = Counter()
+
+        @task
+        async def double(n: int) -> int:
+            runs[f"double {n}"] += 1
+            return 2 * n
+
+        results = []
+        for given in (3, Command(resume=10), 4, Command(resume=20)):
+            async with open_saver() as saver:
+
+                @entrypoint(checkpointer=saver)
+                async def workflow(n: int, *, previous: Any = None) -> dict[str, Any]:
+                    doubled = await asyncio.gather(*[double(k) for k in range(n)])
+                    return {"sum": sum(doubled) + interrupt("add?"), "previous": previous}
+
+                results.append(await workflow.ainvoke(given, config("t"), stream_mode="values"))
+        return [result.get("sum") for result in results if result], results[-1], dict(runs)
+
+    _, last, runs = await alike_reopened(lasting_url, script)
+    assert last == {"sum": 12 + 20, "previous": {"sum": 6 + 10, "previous": None}}
+    assert runs == {"double 0": 2, "double 1": 2, "double 2": 2, "double 3": 1}
 
 
 # --- states of every kind ----------------------------------------------------------------------------------------------

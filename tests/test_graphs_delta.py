@@ -32,6 +32,10 @@ def merge(known: dict[str, int], more: Sequence[Mapping[str, int]]) -> dict[str,
     return {**known, **{name: value for facts in more for name, value in facts.items()}}
 
 
+class Last(TypedDict):
+    last: str
+
+
 def talk_state(frequency: int | None) -> Any:
     """A state with a long list and a dict; without a frequency the list is an ordinary channel."""
     said = operator.add if frequency is None else DeltaChannel(extend, snapshot_frequency=frequency)
@@ -251,14 +255,44 @@ async def test_a_prune_leaves_only_what_the_newest_state_is_read_from(saver: SQL
     assert (len(after) == len(before)) == (frequency == 1000)
 
 
+class Two(TypedDict):
+    said: Annotated[list[str], DeltaChannel(extend, snapshot_frequency=4)]
+    facts: Annotated[dict[str, int], DeltaChannel(merge, snapshot_frequency=4)]
+
+
 async def test_a_prune_frees_a_thread_whose_snapshots_never_fall_together(saver: SQLAlchemySaver) -> None:
-    graph = talk(6).compile(checkpointer=saver)
-    speak, learn = [StateUpdate({"said": ["x"]}, "left")], [StateUpdate({"facts": {"heard": 1}}, "count")]
-    await graph.abulk_update_state(config("t"), [speak, speak, *[learn, speak] * 20])
-    states = await history(graph, config("t"))
+    builder = StateGraph(Two).add_node("speak", lambda _state: {}).add_node("learn", lambda _state: {})
+    graph = builder.add_edge(START, "speak").add_edge("speak", "learn").add_edge("learn", "speak").compile(checkpointer=saver)
+    speak, learn = [StateUpdate({"said": ["x"]}, "speak")], [StateUpdate({"facts": {"heard": 1}}, "learn")]
+    await graph.abulk_update_state(config("t"), [*[speak] * 4, *[learn, speak] * 10])
+    before = await by_id(graph, config("t"))
     await saver.aprune(["t"], strategy="keep_latest")
-    assert (await graph.aget_state(config("t"))).values == states[0].values
-    assert len(await history(graph, config("t"))) < len(states)
+    after = await by_id(graph, config("t"))
+    assert after == {found: before[found] for found in after}
+    assert len(after) < len(before)
+
+
+async def test_a_channel_that_was_never_written_holds_up_no_prune(saver: SQLAlchemySaver) -> None:
+    builder = StateGraph(talk_state(1)).add_node("speak", lambda _state: {"said": ["x"]}).add_edge(START, "speak")
+    graph = builder.compile(checkpointer=saver)
+    await turns(graph, config("t"), 3)
+    before = await by_id(graph, config("t"))
+    await saver.aprune(["t"], strategy="keep_latest")
+    after = await by_id(graph, config("t"))
+    assert after == {max(before, key=str): before[max(before, key=str)]}
+
+
+async def test_a_prune_keeps_a_channel_that_the_newest_graph_does_not_know(saver: SQLAlchemySaver) -> None:
+    async def script(saver: Saver) -> Any:
+        graph = talk(1000).compile(checkpointer=saver)
+        await turns(graph, config("t"), 2)
+        rolled_back = StateGraph(Last).add_node("speak", lambda _state: {"last": "x"}).add_edge(START, "speak").compile(checkpointer=saver)
+        await rolled_back.ainvoke({"last": "y"}, config("t"))
+        await pruned(saver)
+        return (await graph.aget_state(config("t"))).values
+
+    values = await alike(saver, script)
+    assert len(values["said"]) == 2 * 3
 
 
 @every_frequency
@@ -304,10 +338,6 @@ async def test_a_thread_pruned_while_it_asks_still_takes_the_answer(lasting_url:
 
     states = await alike_reopened(lasting_url, script)
     assert {"left 0", "right 0", "left 1", "right 1", "beside"} <= set(states[-1]["said"])
-
-
-class Last(TypedDict):
-    last: str
 
 
 async def test_a_subgraphs_memory_outlives_a_prune(saver: SQLAlchemySaver) -> None:
@@ -358,6 +388,23 @@ async def test_survivors_of_an_age_read_the_same(url: str, frequency: int) -> No
         assert after == {found: before[found] for found in after}
         assert len(after) >= 8
         assert (removed.checkpoints == 0) == (frequency == 1000)
+
+
+async def test_a_subgraphs_states_go_with_their_roots(url: str) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def take_long(_state: Any) -> Any:
+        nonlocal now
+        now += timedelta(days=1)
+
+    inner = StateGraph(Last).add_node("take_long", take_long).add_node("ask", lambda _state: {"last": interrupt("deep?")})
+    inner.add_edge(START, "take_long").add_edge("take_long", "ask")
+    async with SQLAlchemySaver.from_conn_string(url, clock=lambda: now) as saver:
+        outer = StateGraph(Last).add_node("inner", inner.compile()).add_edge(START, "inner")
+        await outer.compile(checkpointer=saver).ainvoke({"last": "x"}, config("t"))
+        await saver.aprune_older_than(timedelta(hours=12))
+        left = {found.config["configurable"]["checkpoint_ns"] for found in await saver.alist({"configurable": {"thread_id": "t"}})}
+        assert left == set() or "" in left
 
 
 @every_frequency
