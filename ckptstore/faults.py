@@ -14,6 +14,8 @@ from ckptstore.errors import CkptStoreError, DatabaseUnavailable, SchemaOutOfDat
 # Source: PostgreSQL's appendix A. Connection failures, serialization, deadlock, shutdown, too many connections.
 _PASSING_STATES = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "53300", "55P03")
 _NO_SUCH_TABLE = ("42P01", "3F000")
+# What asyncpg raises on a connection that ended under it, before it notices that it did.
+_LOST_KINDS = ("InternalClientError", "ConnectionDoesNotExistError", "ConnectionNotEstablishedError")
 _LOST = ("connection is closed", "connection was closed", "connection does not exist", "server closed the connection", "connection lost")
 
 
@@ -35,6 +37,7 @@ def translate(exc: Exception, url: URL) -> CkptStoreError:
     if isinstance(origin, sqlite3.Error):
         return _from_sqlite(origin, said, url)
     lost = isinstance(exc, DBAPIError) and exc.connection_invalidated
+    lost = lost or type(origin).__name__ in _LOST_KINDS
     if lost or state.startswith(_PASSING_STATES) or any(part in said for part in _LOST):
         return DatabaseUnavailable(f"{where}: {said or type(origin).__name__}")
     if isinstance(origin, OSError) or type(origin).__name__ in ("OperationalError", "ConnectionTimeout"):
@@ -46,7 +49,8 @@ def translate(exc: Exception, url: URL) -> CkptStoreError:
 
 def is_driver_error(exc: BaseException) -> bool:
     """Whether an error came from the database or the way to it, rather than from our own code."""
-    return isinstance(exc, (DBAPIError, PoolTimeout, sqlite3.Error, OSError)) or hasattr(exc, "sqlstate")
+    known = isinstance(exc, (DBAPIError, PoolTimeout, sqlite3.Error, OSError)) or hasattr(exc, "sqlstate")
+    return known or type(exc).__module__.startswith(("asyncpg.", "psycopg."))
 
 
 def _sqlstate(origin: BaseException) -> str:
