@@ -11,7 +11,7 @@ from ckptstore import statements as sql
 from ckptstore.engine import transaction
 from ckptstore.prepared import StatementCache
 from ckptstore.records import CheckpointKey, Posting, Removed
-from ckptstore.retention import Node, Place, Rule, ThreadView, with_support
+from ckptstore.retention import Node, Place, Rule, ThreadView, support_of
 from ckptstore.tags import postings
 from ckptstore.writes import delete_tags, insert_tags
 
@@ -27,7 +27,7 @@ def delete_thread(connection: Connection, thread_id: str, prepared: StatementCac
         view = view_thread(connection, thread_id, prepared)
         delete_tags(connection, _metadata(thread_id, view, view.nodes), prepared)
         gone = {table: prepared(sql.delete_thread_rows, table).run(connection, this).rowcount for table in (*_OWNED, sql.THREAD)}
-    return Removed(gone[sql.CHECKPOINT], gone[sql.WRITE], gone[sql.CHANNEL])
+    return Removed(len(list(view.visible)), gone[sql.WRITE], gone[sql.CHANNEL])
 
 
 def prune_thread(connection: Connection, thread_id: str, rule: Rule, stray_before: int | None, prepared: StatementCache) -> Removed:
@@ -43,8 +43,10 @@ def prune_thread(connection: Connection, thread_id: str, rule: Rule, stray_befor
     with transaction(connection):
         _lock(connection, thread_id, prepared)
         view = view_thread(connection, thread_id, prepared)
-        kept = with_support(view, rule(view))
-        removed = _delete_places(connection, thread_id, view, [place for place in view.nodes if place not in kept], prepared)
+        kept = rule(view)
+        support = support_of(view, kept)
+        removed = _delete_places(connection, thread_id, view, [place for place in view.nodes if place not in kept | support], prepared)
+        removed += _hide(connection, thread_id, view, [place for place in support if not view.nodes[place].support], prepared)
         if stray_before is not None:
             parameters = {"thread_id": thread_id, "moment": stray_before}
             removed += Removed(writes=prepared(sql.delete_stray_writes).run(connection, parameters).rowcount)
@@ -59,10 +61,21 @@ def _delete_places(connection: Connection, thread_id: str, view: ThreadView, gon
     delete_tags(connection, _metadata(thread_id, view, gone), prepared)
     keys = sql.key_parameters(prepared.dialect.name, sql.CHECKPOINT_KEY, [(thread_id, *place) for place in gone])
     writes = prepared(sql.delete_keys, sql.WRITE, sql.CHECKPOINT_KEY).run(connection, keys).rowcount
-    checkpoints = prepared(sql.delete_keys, sql.CHECKPOINT, sql.CHECKPOINT_KEY).run(connection, keys).rowcount
+    prepared(sql.delete_keys, sql.CHECKPOINT, sql.CHECKPOINT_KEY).run(connection, keys)
     channels = prepared(sql.delete_unlinked_channels).run(connection, this).rowcount
     prepared(sql.raise_generation).run(connection, this)
-    return Removed(checkpoints, writes, channels)
+    # Those that were hidden before were counted then.
+    return Removed(sum(not view.nodes[place].support for place in gone), writes, channels)
+
+
+def _hide(connection: Connection, thread_id: str, view: ThreadView, places: Sequence[Place], prepared: StatementCache) -> Removed:
+    """Take checkpoints out of every reader's sight, and keep them for those that are rebuilt from them."""
+    if not places:
+        return Removed()
+    delete_tags(connection, _metadata(thread_id, view, places), prepared)
+    keys = sql.key_parameters(prepared.dialect.name, sql.CHECKPOINT_KEY, [(thread_id, *place) for place in places])
+    prepared(sql.hide_checkpoints).run(connection, keys)
+    return Removed(checkpoints=len(places))
 
 
 def _metadata(thread_id: str, view: ThreadView, places: Iterable[Place]) -> Iterable[tuple[CheckpointKey, str]]:
@@ -78,8 +91,10 @@ def view_thread(connection: Connection, thread_id: str, prepared: StatementCache
     """A thread as rules see it."""
     this = {"thread_id": thread_id}
     nodes = (
-        Node(Place(namespace, checkpoint_id), parent, created_at, format_, json.loads(versions), metadata)
-        for namespace, checkpoint_id, parent, created_at, format_, versions, metadata in prepared(sql.thread_nodes).run(connection, this)
+        Node(Place(namespace, checkpoint_id), parent, created_at, format_, json.loads(versions), metadata, bool(support))
+        for namespace, checkpoint_id, parent, created_at, format_, versions, metadata, support in prepared(sql.thread_nodes).run(
+            connection, this
+        )
     )
     return ThreadView(
         {node.place: node for node in nodes},
@@ -99,12 +114,12 @@ def copy_thread(connection: Connection, source: str, target: str, prepared: Stat
         # From what is there now, since a checkpoint that the target had before keeps its own tags.
         view = view_thread(connection, target, prepared)
         rows = [
-            (*posting, place.checkpoint_id, target, place.checkpoint_ns)
-            for place, node in view.nodes.items()
+            (*posting, node.place.checkpoint_id, target, node.place.checkpoint_ns)
+            for node in view.visible
             for posting in postings(json.loads(node.metadata))
         ]
         insert_tags(connection, rows, prepared)
-    return len(view.nodes)
+    return len(list(view.visible))
 
 
 def places_with_postings(connection: Connection, wanted: Sequence[Posting], prepared: StatementCache) -> dict[str, set[Place]]:

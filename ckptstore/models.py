@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Dialect, Index, LargeBinary, SmallInteger, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Dialect, Index, LargeBinary, SmallInteger, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -84,6 +84,8 @@ class Checkpoint(Base):
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     #: Bytes that this checkpoint added: its body and the serialised values that changed.
     size: Mapped[int] = mapped_column(BigInteger)
+    #: Pruned, and kept only because a later checkpoint is rebuilt from it: no read finds it, no tag leads to it.
+    support: Mapped[bool] = mapped_column(Boolean)
 
     __table_args__ = (
         Index("ckpt_checkpoint_newest", "checkpoint_id", "thread_id", "checkpoint_ns"),

@@ -1,13 +1,14 @@
 """What may go: pure decisions over a thread's checkpoints. Nothing here touches a database.
 
-A rule names the checkpoints to keep; `with_support` adds the ancestors without which a kept one would read differently.
+A rule names the checkpoints to keep; `support_of` names the ancestors without which one of them would read differently.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 #: LangGraph's counters: their names are the channels whose values are rebuilt from ancestors' writes.
@@ -36,6 +37,8 @@ class Node:
     channel_versions: Mapping[str, str]
     #: JSON.
     metadata: str
+    #: Pruned before, and kept for others only.
+    support: bool = False
 
     @property
     def parent(self) -> Place | None:
@@ -45,14 +48,22 @@ class Node:
         return Place(self.place.checkpoint_ns, self.parent_checkpoint_id)
 
     @property
-    def delta_channels(self) -> frozenset[str]:
+    def counted_channels(self) -> frozenset[str]:
         """The channels that have counted steps since their last snapshot."""
         if _DELTA_COUNTERS not in self.metadata:
             return frozenset()
         return frozenset(json.loads(self.metadata).get(_DELTA_COUNTERS) or ())
 
+    @property
+    def root(self) -> Place:
+        """For a subgraph's checkpoint that of the root graph which it ran under; else its own place."""
+        if self.place.checkpoint_ns == "":
+            return self.place
+        root_id = (json.loads(self.metadata).get("parents") or {}).get("")
+        return self.place if root_id is None else Place("", root_id)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class ThreadView:
     """A thread's checkpoints, and what else decides whether one of them can be read without its ancestors."""
 
@@ -61,6 +72,20 @@ class ThreadView:
     stored: Set[tuple[str, str, str]]
     #: Checkpoints whose writes hold `Send`s.
     with_sends: Set[Place]
+
+    @property
+    def visible(self) -> Iterator[Node]:
+        """The checkpoints that a reader can find."""
+        return (node for node in self.nodes.values() if not node.support)
+
+    @cached_property
+    def delta_channels(self) -> Set[tuple[str, str]]:
+        """(namespace, channel) of every channel that is rebuilt from writes.
+
+        A thread's whole evidence counts: a graph that does not know the channel may have written the newest checkpoint,
+        and one that does may read it again.
+        """
+        return {(node.place.checkpoint_ns, channel) for node in self.nodes.values() for channel in node.counted_channels}
 
 
 Rule = Callable[[ThreadView], set[Place]]
@@ -74,42 +99,48 @@ def keep_nothing(_view: ThreadView) -> set[Place]:
 def keep_newest(view: ThreadView) -> set[Place]:
     """The newest checkpoint of each namespace stays."""
     newest: dict[str, str] = {}
-    for namespace, checkpoint_id in view.nodes:
+    for node in view.visible:
+        namespace, checkpoint_id = node.place
         newest[namespace] = max(newest.get(namespace, ""), checkpoint_id)
     return {Place(*item) for item in newest.items()}
 
 
 def keep_since(moment: int) -> Rule:
-    """The checkpoints created at `moment` or later stay (microseconds since 1970, UTC)."""
-    return lambda view: {place for place, node in view.nodes.items() if node.created_at >= moment}
+    """The checkpoints created at `moment` or later stay (microseconds since 1970, UTC).
+
+    A checkpoint of the root graph and those of the subgraphs that ran under it share their fate: the youngest decides.
+    """
+
+    def rule(view: ThreadView) -> set[Place]:
+        young = {node.root for node in view.visible if node.created_at >= moment}
+        return {node.place for node in view.visible if node.root in young or node.created_at >= moment}
+
+    return rule
 
 
 def keep_all_but(places: Set[Place]) -> Rule:
     """All but the given checkpoints stay."""
-    return lambda view: {place for place in view.nodes if place not in places}
+    return lambda view: {node.place for node in view.visible if node.place not in places}
 
 
-def with_support(view: ThreadView, kept: Iterable[Place]) -> set[Place]:
-    """The kept checkpoints and every ancestor that one of them, or one of those, is read from.
+def support_of(view: ThreadView, kept: Set[Place]) -> set[Place]:
+    """The ancestors that one of the kept checkpoints is read from, and that are not kept themselves.
 
     A channel that is rebuilt from writes needs its ancestors back to the nearest stored value; a checkpoint of an old
-    format needs the parent that holds its `Send`s.
+    format needs the parent that holds its `Send`s. Nobody reads the ancestors for their own sake any more, so what they
+    in turn were read from is not needed.
     """
-    support = set(kept)
-    todo = list(support)
-    while todo:
-        for place in _read_from(view, view.nodes[todo.pop()]):
-            if place not in support:
-                support.add(place)
-                todo.append(place)
-    return support
+    return {place for kept_place in kept for place in _read_from(view, view.nodes[kept_place])} - kept
 
 
 def _read_from(view: ThreadView, node: Node) -> Iterable[Place]:
     place = node.parent
     if node.format < _FORMAT_WITH_OWN_SENDS and place is not None and place in view.with_sends and place in view.nodes:
         yield place
-    remaining = {channel for channel in node.delta_channels if not _stores(view, node, channel)}
+    namespace = node.place.checkpoint_ns
+    # Without a version a channel was never written: it is empty, and nothing is looked for.
+    remaining = {channel for channel in node.channel_versions if (namespace, channel) in view.delta_channels}
+    remaining = {channel for channel in remaining if not _stores(view, node, channel)}
     visited = {node.place}
     while remaining and place is not None and place in view.nodes and place not in visited:
         visited.add(place)

@@ -30,11 +30,13 @@ from sqlalchemy import (
     cast,
     delete,
     exists,
+    false,
     func,
     literal_column,
     null,
     or_,
     select,
+    true,
     tuple_,
     union_all,
     update,
@@ -218,7 +220,7 @@ def newest(_database: str) -> Select[Any]:
     """The newest checkpoint of one namespace: ids sort by time."""
     return (
         select(CHECKPOINT)
-        .where(CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns"))
+        .where(CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns"), _visible())
         .order_by(CHECKPOINT.c.checkpoint_id.desc())
         .limit(literal_column("1"))
     )
@@ -226,7 +228,11 @@ def newest(_database: str) -> Select[Any]:
 
 def exact(_database: str) -> Select[Any]:
     """One checkpoint by its key."""
-    return select(CHECKPOINT).where(*[CHECKPOINT.c[name] == bindparam(name) for name in _CHECKPOINT_KEY])
+    return select(CHECKPOINT).where(*[CHECKPOINT.c[name] == bindparam(name) for name in _CHECKPOINT_KEY], _visible())
+
+
+def _visible() -> ColumnElement[bool]:
+    return CHECKPOINT.c.support.is_(false())
 
 
 def page(database: str, given: frozenset[str], tags: int) -> Select[Any]:
@@ -239,7 +245,7 @@ def page(database: str, given: frozenset[str], tags: int) -> Select[Any]:
         tags: how many postings every checkpoint must have, as the parameters `key_0`, `value_0`, `key_1`, ...
     """
     leads = TAG if "driver" in given else CHECKPOINT
-    query = select(CHECKPOINT)
+    query = select(CHECKPOINT).where(_visible())
     if "driver" in given:
         # CROSS JOIN fixes the order on SQLite: the rarest tag, newest first, leads.
         query = query.select_from(TAG.join(CHECKPOINT, and_(*_equal(TAG, CHECKPOINT, _CHECKPOINT_KEY))))
@@ -383,7 +389,7 @@ def ancestors(_database: str) -> Select[Any]:
 def newest_id(_database: str) -> Select[Any]:
     """The id of the newest checkpoint of a namespace."""
     place = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
-    return select(func.max(CHECKPOINT.c.checkpoint_id)).where(*place)
+    return select(func.max(CHECKPOINT.c.checkpoint_id)).where(*place, _visible())
 
 
 def stored_among(database: str) -> Select[Any]:
@@ -443,6 +449,7 @@ def thread_nodes(_database: str) -> Select[Any]:
             c.format,
             cast(c.channel_versions, Text),
             cast(c.metadata, Text),
+            c.support,
         )
         .where(c.thread_id == bindparam("thread_id"))
         .order_by(c.checkpoint_ns, c.checkpoint_id)
@@ -464,6 +471,13 @@ def delete_keys(database: str, table: Table, names: tuple[str, ...]) -> Delete:
     """The rows whose columns equal one of the given keys."""
     keys = _keys(database, names)
     return delete(table).where(tuple_(*[table.c[name] for name in names]).in_(select(*[keys.c[name] for name in names])))
+
+
+def hide_checkpoints(database: str) -> Update:
+    """Mark the given checkpoints as kept for others only."""
+    keys = _keys(database, _CHECKPOINT_KEY)
+    place = tuple_(*[CHECKPOINT.c[name] for name in _CHECKPOINT_KEY])
+    return update(CHECKPOINT).where(place.in_(select(*[keys.c[name] for name in _CHECKPOINT_KEY]))).values(support=true())
 
 
 def delete_unlinked_channels(database: str) -> Delete:

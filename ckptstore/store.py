@@ -252,5 +252,6 @@ def _log_removed(event: str, removed: Removed, started: float, *, threads: int) 
     logger.info(
         "%s: %d checkpoints, %d writes, %d values of %d threads in %.3f s",
         event, removed.checkpoints, removed.writes, removed.channels, threads, seconds,
-        extra={"event": event, "threads": threads, "checkpoints": removed.checkpoints, "writes": removed.writes, "values": removed.channels, "seconds": seconds},
+        extra={"event": event, "threads": threads, "checkpoints": removed.checkpoints, "writes": removed.writes, "values": removed.channels,
+               "seconds": seconds},
     )  # fmt: skip

@@ -150,7 +150,7 @@ def _thread_rows(batch: Iterable[NewCheckpoint | NewWrites]) -> list[Row]:
 
 
 def _checkpoint_row(put: NewCheckpoint) -> Row:
-    return (*put.key, put.parent_checkpoint_id, put.created_at, put.format, *put.body, put.channel_versions, put.metadata, put.size)
+    return (*put.key, put.parent_checkpoint_id, put.created_at, put.format, *put.body, put.channel_versions, put.metadata, put.size, False)
 
 
 def _channel_rows(puts: Iterable[NewCheckpoint]) -> list[Row]:

@@ -15,7 +15,6 @@ arguments = context.get_x_argument(as_dictionary=True)
 handed_over = config.attributes.get("connection")
 
 
-
 def run_from_command_line() -> None:
     """Run on the database that the command or the environment names."""
     if config.config_file_name is not None:

@@ -60,7 +60,15 @@ async def test_the_ancestors_of_a_delta_channel_stay_back_to_its_snapshot(saver:
     before = await saver.aget_delta_channel_history(config=where, channels=["d"])
     await saver.aprune(["t"])
     assert await saver.aget_delta_channel_history(config=where, channels=["d"]) == before
-    assert [c.metadata["step"] for c in await saver.alist(config("t"))] == [7, 6, 5, 4, 3]
+    assert [c.metadata["step"] for c in await saver.alist(config("t"))] == [7]
+    assert rows(saver)["ckpt_checkpoint"] == 5
+    assert await saver.alist(None, filter={"step": 5}) == []
+    assert await saver.aget_tuple(where) is not None
+    await saver.aprune(["t"])
+    assert await saver.aget_delta_channel_history(config=where, channels=["d"]) == before
+    assert rows(saver)["ckpt_checkpoint"] == 5
+    await saver.aprune(["t"], strategy="delete")
+    assert rows(saver) == {}
 
 
 async def test_the_parent_of_an_old_format_stays_for_its_sends(saver: SQLAlchemySaver) -> None:

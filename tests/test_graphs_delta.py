@@ -250,9 +250,8 @@ async def test_a_prune_leaves_only_what_the_newest_state_is_read_from(saver: SQL
     before = await by_id(graph, config("t"))
     await saver.aprune(["t"], strategy="keep_latest")
     after = await by_id(graph, config("t"))
-    assert after == {found: before[found] for found in after}
-    assert max(after, key=str) == max(before, key=str)
-    assert (len(after) == len(before)) == (frequency == 1000)
+    newest = max(before, key=str)
+    assert after == {newest: before[newest]}
 
 
 class Two(TypedDict):
@@ -387,7 +386,7 @@ async def test_survivors_of_an_age_read_the_same(url: str, frequency: int) -> No
         assert len(after) == len(before) - removed.checkpoints
         assert after == {found: before[found] for found in after}
         assert len(after) >= 8
-        assert (removed.checkpoints == 0) == (frequency == 1000)
+        assert removed.checkpoints > 0
 
 
 async def test_a_subgraphs_states_go_with_their_roots(url: str) -> None:
@@ -401,7 +400,8 @@ async def test_a_subgraphs_states_go_with_their_roots(url: str) -> None:
     inner.add_edge(START, "take_long").add_edge("take_long", "ask")
     async with SQLAlchemySaver.from_conn_string(url, clock=lambda: now) as saver:
         outer = StateGraph(Last).add_node("inner", inner.compile()).add_edge(START, "inner")
-        await outer.compile(checkpointer=saver).ainvoke({"last": "x"}, config("t"))
+        # Not in the background: the root's checkpoint is there before its subgraph takes its time.
+        await outer.compile(checkpointer=saver).ainvoke({"last": "x"}, config("t"), durability="sync")
         await saver.aprune_older_than(timedelta(hours=12))
         left = {found.config["configurable"]["checkpoint_ns"] for found in await saver.alist({"configurable": {"thread_id": "t"}})}
         assert left == set() or "" in left
@@ -416,7 +416,7 @@ async def test_survivors_of_a_deleted_run_read_the_same(saver: SQLAlchemySaver, 
     await saver.adelete_for_runs(["run 2"])
     after = await by_id(graph, config("t"))
     assert after == {found: before[found] for found in after}
-    assert (len(after) < len(before)) == (frequency < 1000)
+    assert len(after) < len(before)
     await turns(graph, config("t"), 1)
     assert len((await graph.aget_state(config("t"))).values["said"]) == 7 * 3
 

@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("channel_versions", sa.JSON(), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
         number("size"),
+        sa.Column("support", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("thread_id", "checkpoint_ns", "checkpoint_id"),
         sqlite_with_rowid=False,
     )
