@@ -21,6 +21,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from ckptstore import tags
 from ckptstore.errors import SerializationFailed
+from ckptstore.names import check_channels
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, LoadedWrite, NewCheckpoint, NewWrite, NewWrites, Value
 from ckptstore.statements import TASKS_CHANNEL
 
@@ -78,11 +79,12 @@ def encode_checkpoint(
 
     A channel without a version can't be found by one: its value stays in the body.
     """
-    versions = checkpoint["channel_versions"]
+    versions = checkpoint.get("channel_versions", {})
+    check_channels(versions.keys() | checkpoint.get("channel_values", {}).keys())
     values: list[tuple[str, str, Value]] = []
     carried: list[tuple[str, str]] = []
     unversioned: dict[str, Value] = {}
-    for channel, value in checkpoint["channel_values"].items():
+    for channel, value in checkpoint.get("channel_values", {}).items():
         version = versions.get(channel)
         if version is None:
             unversioned[channel] = encode(serde, value, channel)
@@ -95,7 +97,7 @@ def encode_checkpoint(
         key=key,
         parent_checkpoint_id=parent_checkpoint_id,
         created_at=created_at,
-        format=int(checkpoint["v"]),
+        format=int(checkpoint.get("v", 1)),
         body=_encode_body(serde, checkpoint, unversioned),
         channel_versions=json.dumps({channel: str(version) for channel, version in versions.items()}, separators=(",", ":")),
         metadata=metadata_json,
@@ -118,7 +120,7 @@ def _encode_body(serde: SerializerProtocol, checkpoint: Checkpoint, unversioned:
     body: dict[str, Any] = {name: part for name, part in checkpoint.items() if name not in _NOT_IN_BODY}
     if unversioned:
         body["channel_values"] = {channel: tuple(value) for channel, value in unversioned.items()}
-    if not all(isinstance(version, str) for version in checkpoint["channel_versions"].values()):
+    if not all(isinstance(version, str) for version in checkpoint.get("channel_versions", {}).values()):
         # The column holds them as text; what is not text keeps its type here.
         body["channel_versions"] = dict(checkpoint["channel_versions"])
     return encode(serde, body, "(the checkpoint itself)")
@@ -155,6 +157,7 @@ def encode_writes(
     serde: SerializerProtocol, key: CheckpointKey, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int
 ) -> NewWrites:
     """A task's writes as a record. Only a batch of nothing but special channels replaces what is there."""
+    check_channels(channel for channel, _ in writes)
     encoded = [
         NewWrite(WRITES_IDX_MAP.get(channel, place), channel, encode(serde, value, channel))
         for place, (channel, value) in enumerate(writes)

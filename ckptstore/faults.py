@@ -13,7 +13,7 @@ from ckptstore.errors import CkptStoreError, DatabaseUnavailable, SchemaOutOfDat
 
 # Source: PostgreSQL's appendix A. Connection failures, serialization, deadlock, shutdown, too many connections.
 _PASSING_STATES = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "53300", "55P03")
-_NO_SUCH_TABLE = ("42P01", "3F000")
+_NO_SUCH_TABLE = ("42P01", "42703", "3F000")
 # What asyncpg raises on a connection that ended under it, before it notices that it did.
 _LOST_KINDS = ("InternalClientError", "ConnectionDoesNotExistError", "ConnectionNotEstablishedError")
 _LOST = ("connection is closed", "connection was closed", "connection does not exist", "server closed the connection", "connection lost")

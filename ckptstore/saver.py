@@ -32,6 +32,7 @@ from ckptstore.database import adopt_engine, open_database
 from ckptstore.errors import InvalidConfig
 from ckptstore.listing import Listing
 from ckptstore.models import to_microseconds
+from ckptstore.names import checked
 from ckptstore.reads import Search
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, Removed
 from ckptstore.retention import keep_newest, keep_nothing
@@ -208,7 +209,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> Steps[RunnableConfig]:
         thread_id, checkpoint_ns, parent_id = _place(config)
-        key = CheckpointKey(thread_id, checkpoint_ns, _text(checkpoint["id"], "checkpoint id"))
+        key = CheckpointKey(thread_id, checkpoint_ns, checked(checkpoint.get("id"), "checkpoint id"))
         created_at = self._now()
         stored_now = set(new_versions)
         while True:
@@ -239,7 +240,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         if not writes:
             return
         key = _key(config)
-        task_id, task_path = _text(task_id, "task id"), _text(task_path, "task path")
+        task_id, task_path = checked(task_id, "task id"), checked(task_path, "task path")
         created_at = self._now()
         yield from self.store.write(key.thread_id, lambda: encode_writes(self.serde, key, writes, task_id, task_path, created_at))
 
@@ -443,19 +444,7 @@ def _configurable(config: RunnableConfig) -> Mapping[str, Any]:
 def _thread_id(thread_id: Any) -> str:
     if isinstance(thread_id, bool) or not isinstance(thread_id, (str, int, UUID)):
         raise InvalidConfig(f"thread_id must be text, a whole number or a UUID, got {type(thread_id).__name__}")
-    return _text(str(thread_id), "thread_id")
-
-
-def _text(text: Any, what: str) -> str:
-    if not isinstance(text, str):
-        raise InvalidConfig(f"the {what} must be text, got {type(text).__name__}")
-    if "\0" in text:
-        raise InvalidConfig(f"the {what} holds a NUL character, which databases refuse")
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:
-        raise InvalidConfig(f"the {what} holds half of a surrogate pair, which databases refuse") from exc
-    return text
+    return checked(str(thread_id), "thread_id")
 
 
 def _place(config: RunnableConfig) -> tuple[str, str, str | None]:
@@ -466,8 +455,8 @@ def _place(config: RunnableConfig) -> tuple[str, str, str | None]:
     checkpoint_id = configurable.get("checkpoint_id")
     return (
         _thread_id(configurable["thread_id"]),
-        _text(configurable.get("checkpoint_ns") or "", "checkpoint_ns"),
-        _text(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
+        checked(configurable.get("checkpoint_ns") or "", "checkpoint_ns"),
+        checked(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
     )
 
 
@@ -485,9 +474,9 @@ def _search(config: RunnableConfig | None, before: RunnableConfig | None, wanted
     before_id = _configurable(before).get("checkpoint_id") if before else None
     return Search(
         thread_id=None if thread_id is None else _thread_id(thread_id),
-        checkpoint_ns=None if checkpoint_ns is None else _text(checkpoint_ns, "checkpoint_ns"),
-        checkpoint_id=_text(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
-        before=_text(before_id, "before's checkpoint_id") if before_id else None,
+        checkpoint_ns=None if checkpoint_ns is None else checked(checkpoint_ns, "checkpoint_ns"),
+        checkpoint_id=checked(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
+        before=checked(before_id, "before's checkpoint_id") if before_id else None,
         postings=wanted.required,
     )
 

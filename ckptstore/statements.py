@@ -247,7 +247,6 @@ def page(database: str, given: frozenset[str], tags: int) -> Select[Any]:
     leads = TAG if "driver" in given else CHECKPOINT
     query = select(CHECKPOINT).where(_visible())
     if "driver" in given:
-        # CROSS JOIN fixes the order on SQLite: the rarest tag, newest first, leads.
         query = query.select_from(TAG.join(CHECKPOINT, and_(*_equal(TAG, CHECKPOINT, _CHECKPOINT_KEY))))
         query = query.where(TAG.c.key == bindparam("key_0"), TAG.c.value == bindparam("value_0"))
     for number in range(1 if "driver" in given else 0, tags):

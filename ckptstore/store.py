@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -18,6 +20,7 @@ from typing import Any, TypeVar
 from ckptstore import deletions, reads, schema
 from ckptstore.config import DatabaseSettings
 from ckptstore.database import Database, Work
+from ckptstore.errors import StoreClosed
 from ckptstore.prepared import StatementCache
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, NewCheckpoint, NewWrites, Posting, Removed
 from ckptstore.retention import Rule, keep_all_but, keep_since
@@ -101,6 +104,13 @@ class Store:
         self.prepared = StatementCache(database.dialect, schema)
         self._upgrade = upgrade
         self._writer = Writer(database, lambda connection, batch: commit_batch(connection, batch, self.prepared), settings.max_pending)
+        self._closed = False
+        self._reset()
+        reset = weakref.WeakMethod(self._reset)
+        # A child of fork must not wait for what a thread of its parent's was doing.
+        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._readiness: Future[None] | None = None
         self._setting_up: Future[None] | None = None
@@ -117,6 +127,8 @@ class Store:
 
     def _ready(self) -> Steps[None]:
         """Wait until the schema is known to be right. A failure is not remembered: the next call looks again."""
+        if self._closed:
+            raise StoreClosed("the saver is closed; build another one")
         future = self._readiness
         if future is not None and future.done() and future.exception() is None:
             return
@@ -243,6 +255,7 @@ class Store:
 
     def close(self) -> None:
         """Write what was accepted, then close every connection. Blocks."""
+        self._closed = True
         self._writer.close()
         self.database.close()
 

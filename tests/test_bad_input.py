@@ -22,6 +22,7 @@ from ckptstore.errors import (
     InvalidUrl,
     MissingDriver,
     SerializationFailed,
+    StoreClosed,
 )
 from tests.build import checkpoint, config, metadata, put
 
@@ -217,6 +218,24 @@ async def test_a_value_that_can_not_be_read_back_names_its_channel(tmp_path: Pat
         other.close()
         with pytest.raises(SerializationFailed, match="channel 'a' was stored as 'strange'"):
             await saver.aget_tuple(config("t"))
+
+
+@pytest.mark.parametrize(("name", "says"), [("a\0b", "NUL"), ("\ud800", "surrogate"), (7, "must be text")])
+async def test_a_channel_name_that_no_database_takes(saver: SQLAlchemySaver, name: Any, says: str) -> None:
+    for attempt in (put(saver, config("t"), {name: 1}), saver.aput_writes(config("t", "c"), [(name, 1)], "task")):
+        with pytest.raises(InvalidConfig, match=f"channel name.*{says}"):
+            await attempt
+    assert await saver.alist(None) == []
+
+
+async def test_a_closed_saver_says_so(url: str) -> None:
+    saver = SQLAlchemySaver.from_conn_string(url)
+    await put(saver, config("t"))
+    await saver.aclose()
+    for attempt in (saver.aget_tuple(config("t")), put(saver, config("t")), saver.adelete_thread("t")):
+        with pytest.raises(StoreClosed, match="build another"):
+            await attempt
+    await saver.aclose()
 
 
 HOSTILE = ["'; DROP TABLE ckpt_tag; --", '"', "a.b", "$eq", "%s", ":x", "?", "{}", "\\", "k' OR '1'='1", "a/b", "a~b", "~2", "\x1f", "é🙂"]

@@ -443,6 +443,19 @@ async def test_every_state_of_a_copy_is_equal_and_both_threads_go_on(lasting_url
         assert len(copied) == len(before) + 4
 
 
+@every_frequency
+async def test_a_copy_of_a_pruned_thread_reads_the_same_and_goes_on(saver: SQLAlchemySaver, frequency: int) -> None:
+    graph = talk(frequency).compile(checkpointer=saver)
+    await turns(graph, config("t"), 3)
+    await saver.aprune(["t"], strategy="keep_latest")
+    pruned_thread = await by_id(graph, config("t"))
+    await saver.acopy_thread("t", "copy")
+    await saver.adelete_thread("t")
+    assert await by_id(graph, config("copy")) == pruned_thread
+    await turns(graph, config("copy"), 1)
+    assert len((await graph.aget_state(config("copy"))).values["said"]) == 4 * 3
+
+
 async def test_a_copy_of_a_thread_that_asks_takes_its_own_answer(saver: SQLAlchemySaver) -> None:
     inner = talk(3, right=lambda _state: {"said": [interrupt("right?")]}).compile()
     graph = StateGraph(talk_state(3)).add_node("inner", inner).add_edge(START, "inner").compile(checkpointer=saver)

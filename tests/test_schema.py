@@ -204,3 +204,24 @@ def test_setting_up_twice_on_one_loop_is_harmless(bare_url: str) -> None:
         await saver.setup()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_running_needs_no_right_to_change_the_schema(postgres_url: str, driver: str) -> None:
+    tables = ", ".join(Base.metadata.tables)
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        owner.execute("DROP ROLE IF EXISTS worker")
+        owner.execute("CREATE ROLE worker LOGIN")
+        owner.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO worker")  # type: ignore[arg-type]
+        owner.execute("GRANT SELECT ON ckpt_alembic_version TO worker")
+        url = postgres_url.replace("postgresql://postgres", f"postgresql+{driver}://worker")
+        async with SQLAlchemySaver.from_conn_string(url) as saver:
+            configs = await chain(saver, "worker", 3, run_id="r")
+            await saver.aput_writes(configs[-1], [("x", 1)], "task")
+            await saver.acopy_thread("worker", "worker copy")
+            await saver.aprune(["worker copy"])
+            await saver.adelete_for_runs(["r"])
+            await saver.adelete_thread("worker")
+            assert await saver.alist(config("worker")) == []
+        owner.execute("DROP OWNED BY worker")
+        owner.execute("DROP ROLE worker")
