@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, Dialect, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tenacity import AsyncRetrying, RetryCallState, Retrying, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from ckptstore.config import DatabaseSettings, is_memory
 from ckptstore.engine import postgres_engine, sqlite_engine
@@ -87,7 +87,7 @@ class _Faults:
         self._url = url
         self._reached = False
         policy: dict[str, Any] = {
-            "retry": self._worth_retrying,
+            "retry": retry_if_exception(self._passes),
             "stop": stop_after_delay(settings.retry_seconds),
             "wait": wait_random_exponential(multiplier=0.02, max=1.0),
             "reraise": True,
@@ -95,8 +95,7 @@ class _Faults:
         self._retrying = Retrying(**policy)
         self._async_retrying = AsyncRetrying(**policy)
 
-    def _worth_retrying(self, state: RetryCallState) -> bool:
-        exc = state.outcome.exception() if state.outcome else None
+    def _passes(self, exc: BaseException) -> bool:
         return self._reached and isinstance(exc, DatabaseUnavailable) and exc.passing
 
     def run(self, attempt: Callable[[], T]) -> T:
@@ -108,6 +107,12 @@ class _Faults:
             self._reached = True
             return result
 
+        try:
+            # Nearly all work succeeds at once, and need not pay for the machinery of retrying.
+            return translated()
+        except DatabaseUnavailable as exc:
+            if not self._passes(exc):
+                raise
         return self._retrying(translated)
 
     async def run_async(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -119,6 +124,11 @@ class _Faults:
             self._reached = True
             return result
 
+        try:
+            return await translated()
+        except DatabaseUnavailable as exc:
+            if not self._passes(exc):
+                raise
         return await self._async_retrying(translated)
 
     def _translated(self, exc: Exception) -> Exception:

@@ -17,6 +17,9 @@ from ckptstore.config import DatabaseSettings, is_memory, split_server_settings
 from ckptstore.errors import InvalidUrl
 
 _BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
+# Our statements choose their own order (a driving table, arrays of keys): one plan serves every value, and planning the
+# batch statement anew each time costs more than running it.
+_PLAN_ONCE = ("plan_cache_mode", "force_generic_plan")
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 
 
@@ -73,7 +76,11 @@ def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
     if url.drivername == "postgresql+psycopg":
         # Prepared from the first use on, or never: every statement of ours is used again.
         connect_args["prepare_threshold"] = 0 if settings.prepared_statements else None
-    elif not settings.prepared_statements:
+        if settings.prepared_statements and "options" not in url.query:
+            connect_args["options"] = f"-c {_PLAN_ONCE[0]}={_PLAN_ONCE[1]}"
+    elif settings.prepared_statements:
+        connect_args["server_settings"] = dict([_PLAN_ONCE]) | connect_args.get("server_settings", {})
+    else:
         raise InvalidUrl("asyncpg always prepares statements; without them, use a postgresql+psycopg:// URL")
     engine = create_async_engine(
         url,

@@ -19,6 +19,7 @@ from sqlalchemy import (
     CompoundSelect,
     Delete,
     FromClause,
+    GenerativeSelect,
     Insert,
     Select,
     Table,
@@ -57,6 +58,7 @@ TASKS_CHANNEL = "__pregel_tasks"
 
 _CHECKPOINT_KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
 _VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")
+MISSING_CHANNELS_KEY = (*_CHECKPOINT_KEY, "channel", "version")
 
 
 # --- lists of keys as one parameter ---------------------------------------------------------------------------------
@@ -128,14 +130,31 @@ def row_parameters(table: Table, rows: Sequence[Sequence[Any]], prefix: str | No
     return {f"{prefix or table.name}_{column.name}": list(values) for column, values in zip(table.c, columns, strict=True)}
 
 
-def commit_batch(database: str) -> Select[Any]:
+def commit_batch(database: str, parts: frozenset[str]) -> GenerativeSelect:
     """A whole batch in one statement (PostgreSQL): returns the keys of the checkpoints that went in.
 
     One snapshot serves all of its parts. A checkpoint stays out, with its channels and tags, when its id is there
     already (the careful way replaces it), when a channel that it carries over is not stored, or when a deletion got
     in between: the upsert of its thread then sees another generation than the snapshot does.
+
+    Args:
+        database: its name.
+        parts: which of `checkpoints`, `kept_writes` and `replaced_writes` the batch has; each costs its parameters.
     """
-    threads = _insert_cte(THREAD, "touched", "touch", THREAD.c.thread_id, THREAD.c.created_at, THREAD.c.generation)
+    threads = _insert_cte(THREAD, THREAD.name, "touch", THREAD.c.thread_id, THREAD.c.created_at, THREAD.c.generation)
+    writes = [_insert_cte(WRITE, name, conflict) for name, conflict in WRITE_PARTS.items() if name in parts]
+    if "checkpoints" not in parts:
+        nothing = [cast(null(), Text).label(name) for name in _CHECKPOINT_KEY]
+        return select(*nothing).where(false()).add_cte(threads, *writes)
+    inserted = _insert_checkpoints(threads)
+    return select(*inserted.c).add_cte(_insert_of(CHANNEL, inserted, "replace"), _insert_of(TAG, inserted, "keep"), *writes)
+
+
+#: Parts of a batch that are rows of `ckpt_write`, and what happens to a row that is there.
+WRITE_PARTS = {"kept_writes": "keep", "replaced_writes": "replace"}
+
+
+def _insert_checkpoints(threads: CTE) -> CTE:
     seen = select(THREAD.c.thread_id, THREAD.c.created_at, THREAD.c.generation).subquery("seen")
     same = and_(seen.c.created_at == threads.c.created_at, seen.c.generation == threads.c.generation)
     settled = (
@@ -144,36 +163,23 @@ def commit_batch(database: str) -> Select[Any]:
         .where(or_(seen.c.thread_id.is_(None), same))
         .cte("settled")
     )
-    carried = _unnest("carried", [(name, Text()) for name in (*_CHECKPOINT_KEY, "channel", "version")])
-    lacking = (
-        select(*[carried.c[name] for name in _CHECKPOINT_KEY])
-        .where(~exists().where(*_equal(CHANNEL, carried, _VERSION_KEY)))
-        .cte("lacking")
-    )
-
+    carried = _unnest("carried", [(name, Text()) for name in MISSING_CHANNELS_KEY])
+    stored = exists().where(*_equal(CHANNEL, carried, _VERSION_KEY))
+    lacking = select(*[carried.c[name] for name in _CHECKPOINT_KEY]).where(~stored).cte("lacking")
     rows = _unnest(CHECKPOINT.name, [(column.name, _wire(column)) for column in CHECKPOINT.c])
     wanted = select(*rows.c).where(
         exists().where(settled.c.thread_id == rows.c.thread_id),
         ~exists().where(*_equal(lacking, rows, _CHECKPOINT_KEY)),
     )
-    inserted = (
-        _resolved(postgresql.insert(CHECKPOINT).from_select([c.name for c in CHECKPOINT.c], wanted), CHECKPOINT, "keep")
-        .returning(*[CHECKPOINT.c[name] for name in _CHECKPOINT_KEY])
-        .cte("inserted")
-    )
-    return select(*inserted.c).add_cte(
-        _insert_of(CHANNEL, inserted, "replace"),
-        _insert_of(TAG, inserted, "keep"),
-        _insert_cte(WRITE, "kept_writes", "keep"),
-        _insert_cte(WRITE, "replaced_writes", "replace"),
-    )
+    insert = postgresql.insert(CHECKPOINT).from_select([column.name for column in CHECKPOINT.c], wanted)
+    kept: CTE = _resolved(insert, CHECKPOINT, "keep").returning(*[CHECKPOINT.c[name] for name in _CHECKPOINT_KEY]).cte("inserted")
+    return kept
 
 
 def _insert_cte(table: Table, name: str, conflict: str, *returning: Column[Any]) -> CTE:
-    prefix = table.name if returning else name
-    rows = _unnest(prefix, [(column.name, _wire(column)) for column in table.c])
+    rows = _unnest(name, [(column.name, _wire(column)) for column in table.c])
     insert = _resolved(postgresql.insert(table).from_select([c.name for c in table.c], select(*rows.c)), table, conflict)
-    cte: CTE = (insert.returning(*returning) if returning else insert).cte(name)
+    cte: CTE = (insert.returning(*returning) if returning else insert).cte(f"new_{name}")
     return cte
 
 
@@ -195,12 +201,8 @@ def _equal(one: FromClause, other: FromClause, names: Iterable[str]) -> list[Col
 
 def missing_channels(database: str) -> Select[Any]:
     """Of the channel versions given as keys, those that are not stored, with the checkpoint that carries them."""
-    names = (*_CHECKPOINT_KEY, "channel", "version")
-    keys = _keys(database, names)
-    return select(*[keys.c[name] for name in names]).where(~exists().where(*_equal(CHANNEL, keys, _VERSION_KEY)))
-
-
-MISSING_CHANNELS_KEY = (*_CHECKPOINT_KEY, "channel", "version")
+    keys = _keys(database, MISSING_CHANNELS_KEY)
+    return select(*[keys.c[name] for name in MISSING_CHANNELS_KEY]).where(~exists().where(*_equal(CHANNEL, keys, _VERSION_KEY)))
 
 
 def metadata_of(database: str) -> Select[Any]:

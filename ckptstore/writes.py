@@ -50,17 +50,14 @@ def _commit_in_one_statement(
     connection: Connection, batch: Sequence[NewCheckpoint | NewWrites], puts: list[NewCheckpoint], prepared: StatementCache
 ) -> dict[CheckpointKey, Missing]:
     writes = _write_rows(batch)
-    parameters = {
-        **sql.row_parameters(sql.THREAD, _thread_rows(batch)),
-        **sql.row_parameters(sql.CHECKPOINT, [_checkpoint_row(put) for put in puts]),
-        **sql.row_parameters(sql.TAG, _tag_rows(puts)),
-        **sql.row_parameters(sql.WRITE, writes[sql.WRITE, "keep"], "kept_writes"),
-        **sql.row_parameters(sql.WRITE, writes[sql.WRITE, "replace"], "replaced_writes"),
-        **sql.row_parameters(sql.CHANNEL, _channel_rows(puts)),
-        "ckpt_channel_checkpoint_id": [put.key.checkpoint_id for put in puts for _ in put.values],
-        **_carried_parameters(puts),
-    }
-    inserted = {CheckpointKey(*row) for row in prepared(sql.commit_batch).run(connection, parameters)}
+    parts = {part for part, conflict in sql.WRITE_PARTS.items() if writes[sql.WRITE, conflict]}
+    parameters = sql.row_parameters(sql.THREAD, _thread_rows(batch))
+    for part in parts:
+        parameters |= sql.row_parameters(sql.WRITE, writes[sql.WRITE, sql.WRITE_PARTS[part]], part)
+    if puts:
+        parts.add("checkpoints")
+        parameters |= _checkpoint_parameters(puts)
+    inserted = {CheckpointKey(*row) for row in prepared(sql.commit_batch, frozenset(parts)).run(connection, parameters)}
     missing: dict[CheckpointKey, Missing] = {}
     for put in puts:
         if put.key not in inserted:
@@ -71,6 +68,16 @@ def _commit_in_one_statement(
                     prepared(sql.delete_empty_thread).run(connection, {"thread_id": put.key.thread_id})
                 missing |= lacking
     return missing
+
+
+def _checkpoint_parameters(puts: Sequence[NewCheckpoint]) -> dict[str, Any]:
+    return {
+        **sql.row_parameters(sql.CHECKPOINT, [_checkpoint_row(put) for put in puts]),
+        **sql.row_parameters(sql.TAG, _tag_rows(puts)),
+        **sql.row_parameters(sql.CHANNEL, _channel_rows(puts)),
+        "ckpt_channel_checkpoint_id": [put.key.checkpoint_id for put in puts for _ in put.values],
+        **_carried_parameters(puts),
+    }
 
 
 def _carried_parameters(puts: Sequence[NewCheckpoint]) -> dict[str, list[str]]:
