@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
-from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -28,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ckptstore.codec import config_of, decode_checkpoint, decode_history, encode_checkpoint, encode_writes
 from ckptstore.config import DatabaseSettings, parse_database_url
+from ckptstore.configs import key_of, place_of, search_of, several, thread_id_of
 from ckptstore.database import adopt_engine, open_database
 from ckptstore.errors import InvalidConfig
 from ckptstore.listing import Listing
@@ -208,7 +208,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
     def _put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> Steps[RunnableConfig]:
-        thread_id, checkpoint_ns, parent_id = _place(config)
+        thread_id, checkpoint_ns, parent_id = place_of(config)
         key = CheckpointKey(thread_id, checkpoint_ns, checked(checkpoint.get("id"), "checkpoint id"))
         created_at = self._now()
         stored_now = set(new_versions)
@@ -239,7 +239,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
     def _put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str) -> Steps[None]:
         if not writes:
             return
-        key = _key(config)
+        key = key_of(config)
         task_id, task_path = checked(task_id, "task id"), checked(task_path, "task path")
         created_at = self._now()
         yield from self.store.write(key.thread_id, lambda: encode_writes(self.serde, key, writes, task_id, task_path, created_at))
@@ -261,7 +261,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         return await drive_async(self._get_tuple(config))
 
     def _get_tuple(self, config: RunnableConfig) -> Steps[CheckpointTuple | None]:
-        thread_id, checkpoint_ns, checkpoint_id = _place(config)
+        thread_id, checkpoint_ns, checkpoint_id = place_of(config)
         if checkpoint_id is None:
             loaded = yield from self.store.newest(thread_id, checkpoint_ns)
         else:
@@ -304,7 +304,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
     ) -> Listing[CheckpointTuple]:
         """As `list`: `async for` streams it a page at a time, `await` gives a list."""
         wanted = Filter.parse(filter)
-        search = _search(config, before, wanted)
+        search = search_of(config, before, wanted)
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise InvalidConfig(f"limit must be a whole number of at least 0, or None, got {limit!r}")
         return Listing(lambda: self._pages(search, wanted, limit))
@@ -344,18 +344,18 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
     def _delta_history(self, config: RunnableConfig, channels: Sequence[str]) -> Steps[Mapping[str, DeltaChannelHistory]]:
         if not channels:
             return {}
-        histories = yield from self.store.history(*_place(config), channels)
+        histories = yield from self.store.history(*place_of(config), channels)
         return {channel: decode_history(self.serde, history, channel) for channel, history in histories.items()}
 
     # --- delete, prune, copy
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete all that a thread has."""
-        drive(self.store.delete_thread(_thread_id(thread_id)))
+        drive(self.store.delete_thread(thread_id_of(thread_id)))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
-        await drive_async(self.store.delete_thread(_thread_id(thread_id)))
+        await drive_async(self.store.delete_thread(thread_id_of(thread_id)))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints of these runs, but for those that a remaining one is read from."""
@@ -366,16 +366,16 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         await drive_async(self._delete_for_runs(run_ids))
 
     def _delete_for_runs(self, run_ids: Sequence[str]) -> Steps[Removed]:
-        wanted = [posting for run_id in _several(run_ids, "run_ids") for posting in postings({"run_id": str(run_id)})]
+        wanted = [posting for run_id in several(run_ids, "run_ids") for posting in postings({"run_id": str(run_id)})]
         return (yield from self.store.delete_with_postings(wanted))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all that a thread has to another id; values are shared or copied inside the database."""
-        drive(self.store.copy_thread(_thread_id(source_thread_id), _thread_id(target_thread_id)))
+        drive(self.store.copy_thread(thread_id_of(source_thread_id), thread_id_of(target_thread_id)))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """As `copy_thread`."""
-        await drive_async(self.store.copy_thread(_thread_id(source_thread_id), _thread_id(target_thread_id)))
+        await drive_async(self.store.copy_thread(thread_id_of(source_thread_id), thread_id_of(target_thread_id)))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Keep only the newest checkpoint of each namespace (`keep_latest`), or nothing (`delete`).
@@ -395,7 +395,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         rule = _PRUNE_RULES.get(strategy)
         if rule is None:
             raise InvalidConfig(f"unknown prune strategy {strategy!r}; known are {', '.join(_PRUNE_RULES)}")
-        ids = [_thread_id(thread_id) for thread_id in _several(thread_ids, "thread_ids")]
+        ids = [thread_id_of(thread_id) for thread_id in several(thread_ids, "thread_ids")]
         return (yield from self.store.prune(ids, rule))
 
     def prune_older_than(self, age: timedelta) -> Removed:
@@ -429,59 +429,3 @@ _COUNTER_WIDTH = 10
 # Within the class, `list` is a method.
 list_ = list
 ListOfTuples = list[CheckpointTuple]
-
-
-# --- configs ---------------------------------------------------------------------------------------------------------
-
-
-def _configurable(config: RunnableConfig) -> Mapping[str, Any]:
-    if not isinstance(config, Mapping) or not isinstance(config.get("configurable", {}), Mapping):
-        raise InvalidConfig(f"a config is a dict with a 'configurable' dict in it, got {type(config).__name__}")
-    configurable: Mapping[str, Any] = config.get("configurable", {})
-    return configurable
-
-
-def _thread_id(thread_id: Any) -> str:
-    if isinstance(thread_id, bool) or not isinstance(thread_id, (str, int, UUID)):
-        raise InvalidConfig(f"thread_id must be text, a whole number or a UUID, got {type(thread_id).__name__}")
-    return checked(str(thread_id), "thread_id")
-
-
-def _place(config: RunnableConfig) -> tuple[str, str, str | None]:
-    """Thread, namespace and (if given) checkpoint of a config."""
-    configurable = _configurable(config)
-    if configurable.get("thread_id") is None:
-        raise InvalidConfig("the config has no thread_id: pass {'configurable': {'thread_id': ...}}")
-    checkpoint_id = configurable.get("checkpoint_id")
-    return (
-        _thread_id(configurable["thread_id"]),
-        checked(configurable.get("checkpoint_ns") or "", "checkpoint_ns"),
-        checked(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
-    )
-
-
-def _key(config: RunnableConfig) -> CheckpointKey:
-    thread_id, checkpoint_ns, checkpoint_id = _place(config)
-    if checkpoint_id is None:
-        raise InvalidConfig("the config has no checkpoint_id: writes belong to a checkpoint")
-    return CheckpointKey(thread_id, checkpoint_ns, checkpoint_id)
-
-
-def _search(config: RunnableConfig | None, before: RunnableConfig | None, wanted: Filter) -> Search:
-    configurable = _configurable(config) if config else {}
-    thread_id, checkpoint_ns = configurable.get("thread_id"), configurable.get("checkpoint_ns")
-    checkpoint_id = configurable.get("checkpoint_id")
-    before_id = _configurable(before).get("checkpoint_id") if before else None
-    return Search(
-        thread_id=None if thread_id is None else _thread_id(thread_id),
-        checkpoint_ns=None if checkpoint_ns is None else checked(checkpoint_ns, "checkpoint_ns"),
-        checkpoint_id=checked(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
-        before=checked(before_id, "before's checkpoint_id") if before_id else None,
-        postings=wanted.required,
-    )
-
-
-def _several(ids: Sequence[str], name: str) -> list[Any]:
-    if isinstance(ids, str) or not isinstance(ids, Sequence):
-        raise InvalidConfig(f"{name} must be a sequence of ids, got {type(ids).__name__}")
-    return list(ids)

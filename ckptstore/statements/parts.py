@@ -1,0 +1,89 @@
+"""The tables, lists of keys as one parameter, and inserts: what every group of statements is made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ColumnElement, FromClause, Table, Text, bindparam, case, false, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ckptstore.models import Channel, Checkpoint, Segment, Tag, Thread, UtcMicroseconds, Write
+
+THREAD: Table = Thread.__table__  # type: ignore[assignment]
+CHECKPOINT: Table = Checkpoint.__table__  # type: ignore[assignment]
+CHANNEL: Table = Channel.__table__  # type: ignore[assignment]
+SEGMENT: Table = Segment.__table__  # type: ignore[assignment]
+WRITE: Table = Write.__table__  # type: ignore[assignment]
+TAG: Table = Tag.__table__  # type: ignore[assignment]
+
+#: LangGraph's channel of pending `Send`s, which formats before 4 kept as writes of the parent.
+TASKS_CHANNEL = "__pregel_tasks"
+
+CHECKPOINT_KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
+VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")
+CHANNEL_WRITES_KEY = (*CHECKPOINT_KEY, "channel")
+MISSING_CHANNELS_KEY = (*CHECKPOINT_KEY, "channel", "version")
+
+
+def keys(database: str, names: Sequence[str]) -> FromClause:
+    """A table of keys, from the parameters that `key_parameters` makes."""
+    if database == "sqlite":
+        rows = func.json_each(bindparam("keys", type_=Text)).table_valued("value", name="given")
+        columns = [func.json_extract(rows.c.value, f"$[{place}]").label(name) for place, name in enumerate(names)]
+        return select(*columns).subquery("keys")
+    return unnest("keys", [(name, Text()) for name in names])
+
+
+def key_parameters(database: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> dict[str, Any]:
+    """The parameters of a statement that takes a table of keys."""
+    if database == "sqlite":
+        return {"keys": json.dumps([list(row) for row in rows])}
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return {f"keys_{name}": list(column) for name, column in zip(names, columns, strict=True)}
+
+
+def unnest(prefix: str, columns: Sequence[tuple[str, Any]]) -> FromClause:
+    """A table from one array parameter a column (PostgreSQL): `prefix_column`, ..."""
+    arrays = [bindparam(f"{prefix}_{name}", type_=postgresql.ARRAY(type_)) for name, type_ in columns]
+    return func.unnest(*arrays).table_valued(*[Column(name, type_) for name, type_ in columns], name=prefix).render_derived()
+
+
+def insert_into(database: str, table: Table) -> Any:
+    """An insert that knows the database's ON CONFLICT."""
+    return sqlite.insert(table) if database == "sqlite" else postgresql.insert(table)
+
+
+def resolved(insert: Any, table: Table, conflict: str) -> Any:
+    """`keep` the earlier row, `replace` it, or `touch` the time of its last activity."""
+    key = [column.name for column in table.primary_key]
+    if conflict == "keep":
+        return insert.on_conflict_do_nothing(index_elements=key)
+    if conflict == "touch":
+        later = case((insert.excluded.updated_at > table.c.updated_at, insert.excluded.updated_at), else_=table.c.updated_at)
+        return insert.on_conflict_do_update(index_elements=key, set_={"updated_at": later})
+    others = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
+    return insert.on_conflict_do_update(index_elements=key, set_=others)
+
+
+def wire(column: Column[Any]) -> Any:
+    """The type that a driver is given: rows are made by hand, with times as integers."""
+    return BigInteger() if isinstance(column.type, UtcMicroseconds) else column.type
+
+
+def equal(one: FromClause, other: FromClause, names: Iterable[str]) -> list[ColumnElement[bool]]:
+    """The columns of both tables are equal, name by name."""
+    return [one.c[name] == other.c[name] for name in names]
+
+
+def links_of(database: str, versions: ColumnElement[Any]) -> FromClause:
+    """The entries of `channel_versions` as rows: key (the channel) and value (its version)."""
+    each = func.json_each(versions) if database == "sqlite" else func.json_each_text(versions)
+    links = each.table_valued(Column("key", Text), Column("value", Text), name="links")
+    return links if database == "sqlite" else links.render_derived().lateral()
+
+
+def visible() -> ColumnElement[bool]:
+    """Not pruned: a checkpoint that is only kept for others is found by no reader."""
+    return CHECKPOINT.c.support.is_(false())

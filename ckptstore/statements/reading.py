@@ -1,0 +1,231 @@
+"""Reading: whole checkpoints, pages of them, and the way back through a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal_column,
+    null,
+    select,
+    tuple_,
+    union_all,
+)
+
+from ckptstore.statements.parts import (
+    CHANNEL,
+    CHECKPOINT,
+    CHECKPOINT_KEY,
+    TAG,
+    TASKS_CHANNEL,
+    VERSION_KEY,
+    WRITE,
+    equal,
+    keys,
+    links_of,
+    visible,
+)
+
+
+def newest(_database: str) -> Select[Any]:
+    """The newest checkpoint of one namespace: ids sort by time."""
+    return (
+        select(CHECKPOINT)
+        .where(CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns"), visible())
+        .order_by(CHECKPOINT.c.checkpoint_id.desc())
+        .limit(literal_column("1"))
+    )
+
+
+def exact(_database: str) -> Select[Any]:
+    """One checkpoint by its key."""
+    return select(CHECKPOINT).where(*[CHECKPOINT.c[name] == bindparam(name) for name in CHECKPOINT_KEY], visible())
+
+
+def page(database: str, given: frozenset[str], tags: int) -> Select[Any]:
+    """Up to `page_size` checkpoints, newest first, that satisfy what is given.
+
+    Args:
+        database: its name.
+        given: which of `thread_id`, `checkpoint_ns`, `checkpoint_id`, `before`, `after` and `driver` restrict it. `after` is the
+            key of the last checkpoint seen; with `driver` the first tag leads, else the checkpoints do.
+        tags: how many postings every checkpoint must have, as the parameters `key_0`, `value_0`, `key_1`, ...
+    """
+    leads = TAG if "driver" in given else CHECKPOINT
+    query = select(CHECKPOINT).where(visible())
+    if "driver" in given:
+        query = query.select_from(TAG.join(CHECKPOINT, and_(*equal(TAG, CHECKPOINT, CHECKPOINT_KEY))))
+        query = query.where(TAG.c.key == bindparam("key_0"), TAG.c.value == bindparam("value_0"))
+    for number in range(1 if "driver" in given else 0, tags):
+        probe = TAG.alias(f"tag_{number}")
+        has = [probe.c.key == bindparam(f"key_{number}"), probe.c.value == bindparam(f"value_{number}")]
+        query = query.where(exists().where(*has, *equal(probe, leads, CHECKPOINT_KEY)))
+    query = query.where(*[leads.c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in given])
+    if "before" in given:
+        query = query.where(leads.c.checkpoint_id < bindparam("before"))
+    order = [leads.c.checkpoint_id, leads.c.thread_id, leads.c.checkpoint_ns]
+    if "after" in given:
+        last = [bindparam(f"after_{name}", type_=Text()) for name in ("checkpoint_id", "thread_id", "checkpoint_ns")]
+        query = query.where(tuple_(*order) < tuple_(*last))
+    return query.order_by(*[column.desc() for column in order]).limit(bindparam("page_size", type_=BigInteger))
+
+
+#: What a row of `whole` is.
+KIND_CHECKPOINT = 0
+KIND_CHANNEL = 1
+KIND_WRITE = 2
+KIND_PARENT_SEND = 3
+
+
+def whole(database: str, target: Select[Any]) -> CompoundSelect[Any]:
+    """Checkpoints with their channels and writes, in one statement and so in one snapshot.
+
+    Each row starts with its kind and the key of its checkpoint; a channel version that several checkpoints share
+    comes once. Columns: kind, thread_id, checkpoint_ns, checkpoint_id, four texts, a number, type, bytes.
+    """
+    wanted = target.cte("target")
+    links = links_of(database, wanted.c.channel_versions)
+    versions = (
+        select(wanted.c.thread_id, wanted.c.checkpoint_ns, links.c.key.label("channel"), links.c.value.label("version"))
+        .select_from(wanted.join(links, literal_column("true" if database == "postgresql" else "1")))
+        .distinct()
+        .cte("versions")
+    )
+    checkpoints = _row(
+        KIND_CHECKPOINT,
+        [wanted.c[name] for name in CHECKPOINT_KEY],
+        [wanted.c.parent_checkpoint_id, cast(wanted.c.channel_versions, Text), cast(wanted.c.metadata, Text)],
+        wanted.c.format,
+        [wanted.c.type, wanted.c.body],
+    )
+    channels = _row(
+        KIND_CHANNEL,
+        [CHANNEL.c.thread_id, CHANNEL.c.checkpoint_ns, cast(null(), Text)],
+        [CHANNEL.c.channel, CHANNEL.c.version, cast(null(), Text)],
+        cast(null(), BigInteger),
+        [CHANNEL.c.type, CHANNEL.c.value],
+    ).select_from(versions.join(CHANNEL, and_(*equal(CHANNEL, versions, VERSION_KEY))))
+    writes = _writes(KIND_WRITE).select_from(wanted.join(WRITE, and_(*equal(WRITE, wanted, CHECKPOINT_KEY))))
+    sends = (
+        _writes(KIND_PARENT_SEND)
+        .select_from(
+            wanted.join(
+                WRITE,
+                and_(
+                    *equal(WRITE, wanted, ("thread_id", "checkpoint_ns")),
+                    WRITE.c.checkpoint_id == wanted.c.parent_checkpoint_id,
+                    WRITE.c.channel == literal_column(f"'{TASKS_CHANNEL}'"),
+                ),
+            )
+        )
+        .where(wanted.c.format < literal_column("4"))
+    )
+    return union_all(checkpoints, channels, writes, sends)
+
+
+def _writes(kind: int) -> Select[Any]:
+    return _row(
+        kind,
+        [WRITE.c[name] for name in CHECKPOINT_KEY],
+        [WRITE.c.task_id, WRITE.c.channel, WRITE.c.task_path],
+        WRITE.c.idx,
+        [WRITE.c.type, WRITE.c.value],
+    )
+
+
+def _row(kind: int, key: Sequence[Any], texts: Sequence[Any], number: Any, value: Sequence[Any]) -> Select[Any]:
+    return select(literal_column(str(kind)), *key, *texts, number, *value)
+
+
+def newest_whole(database: str) -> CompoundSelect[Any]:
+    """The newest checkpoint of a namespace, whole."""
+    return whole(database, newest(database))
+
+
+def exact_whole(database: str) -> CompoundSelect[Any]:
+    """One checkpoint by its key, whole."""
+    return whole(database, exact(database))
+
+
+def page_whole(database: str, given: frozenset[str], tags: int) -> CompoundSelect[Any]:
+    """A page of checkpoints, whole: one statement, however many there are."""
+    return whole(database, page(database, given, tags))
+
+
+def count_of_tag(_database: str) -> Select[Any]:
+    """How many checkpoints have a posting, counted up to `bound`: enough to know which of several is the rarest."""
+    some = (
+        select(literal_column("1"))
+        .select_from(TAG)
+        .where(TAG.c.key == bindparam("key"), TAG.c.value == bindparam("value"))
+        .limit(bindparam("bound", type_=BigInteger))
+        .subquery("some")
+    )
+    return select(func.count()).select_from(some)
+
+
+def count_of_thread(_database: str) -> Select[Any]:
+    """How many checkpoints a thread has, counted up to `bound`."""
+    some = (
+        select(literal_column("1"))
+        .select_from(CHECKPOINT)
+        .where(CHECKPOINT.c.thread_id == bindparam("thread_id"))
+        .limit(bindparam("bound", type_=BigInteger))
+        .subquery("some")
+    )
+    return select(func.count()).select_from(some)
+
+
+def ancestors(_database: str) -> Select[Any]:
+    """A checkpoint and its ancestors by parent links, up to `page_size`: id, parent, versions. A cycle ends the walk."""
+    columns = (CHECKPOINT.c.checkpoint_id, CHECKPOINT.c.parent_checkpoint_id, cast(CHECKPOINT.c.channel_versions, Text).label("versions"))
+    place = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
+    first = select(*columns).where(*place, CHECKPOINT.c.checkpoint_id == bindparam("checkpoint_id"))
+    walk = first.cte("walk", recursive=True)
+    # UNION, not UNION ALL: a row that comes again is dropped, which is what ends a cycle.
+    walk = walk.union(select(*columns).where(*place, CHECKPOINT.c.checkpoint_id == walk.c.parent_checkpoint_id))
+    return select(*walk.c).limit(bindparam("page_size", type_=BigInteger))
+
+
+def newest_id(_database: str) -> Select[Any]:
+    """The id of the newest checkpoint of a namespace."""
+    place = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
+    return select(func.max(CHECKPOINT.c.checkpoint_id)).where(*place, visible())
+
+
+def stored_among(database: str) -> Select[Any]:
+    """Of the channel versions given as keys, those that have a value: (channel, version)."""
+    given_keys = keys(database, VERSION_KEY)
+    return select(CHANNEL.c.channel, CHANNEL.c.version).join(given_keys, and_(*equal(CHANNEL, given_keys, VERSION_KEY)))
+
+
+def channel_values(database: str) -> Select[Any]:
+    """Type and bytes of the channel versions given as keys."""
+    given_keys = keys(database, VERSION_KEY)
+    return select(CHANNEL.c.channel, CHANNEL.c.version, CHANNEL.c.type, CHANNEL.c.value).join(
+        given_keys, and_(*equal(CHANNEL, given_keys, VERSION_KEY))
+    )
+
+
+def stored_versions(_database: str) -> Select[Any]:
+    """Namespace, channel and version of every stored value of a thread."""
+    return select(CHANNEL.c.checkpoint_ns, CHANNEL.c.channel, CHANNEL.c.version).where(CHANNEL.c.thread_id == bindparam("thread_id"))
+
+
+def channel_writes(database: str) -> Select[Any]:
+    """The writes to the channels given, at the checkpoints given: keys are (thread, namespace, checkpoint, channel)."""
+    given_keys = keys(database, (*CHECKPOINT_KEY, "channel"))
+    joined = WRITE.join(given_keys, and_(*equal(WRITE, given_keys, (*CHECKPOINT_KEY, "channel"))))
+    return select(
+        WRITE.c.checkpoint_id, WRITE.c.task_path, WRITE.c.task_id, WRITE.c.idx, WRITE.c.channel, WRITE.c.type, WRITE.c.value
+    ).select_from(joined)
