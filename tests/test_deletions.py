@@ -6,6 +6,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import psycopg
+import pytest
 from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 from sqlalchemy import func, select
 
@@ -152,3 +154,31 @@ async def test_time_based_pruning_keeps_what_is_young(saver: SQLAlchemySaver) ->
     assert (await saver.aprune_older_than(timedelta(hours=1))).checkpoints == 0
     assert await prune_old_checkpoints(saver, days=0) == 3
     assert rows(saver) == {}
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_a_put_that_waits_for_a_deletion_notices_what_went(postgres_url: str, driver: str) -> None:
+    url = postgres_url.replace("postgresql:", f"postgresql+{driver}:")
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        await saver.adelete_thread("race")
+        first = checkpoint({"kept": [1, 2, 3], "n": 0}, {"kept": "1", "n": "1"})
+        where = await saver.aput(config("race"), first, metadata(), {"kept": "1", "n": "1"})
+        with psycopg.connect(postgres_url) as deleting, psycopg.connect(postgres_url, autocommit=True) as looking:
+            deleting.execute("SELECT 1 FROM ckpt_thread WHERE thread_id = 'race' FOR UPDATE")
+            deleting.execute("DELETE FROM ckpt_channel WHERE thread_id = 'race'")
+            deleting.execute("DELETE FROM ckpt_checkpoint WHERE thread_id = 'race'")
+            deleting.execute("UPDATE ckpt_thread SET generation = generation + 1 WHERE thread_id = 'race'")
+            made = checkpoint({"kept": [1, 2, 3], "n": 1}, {"kept": "1", "n": "2"})
+            # The put's snapshot is from before the deletion: it still sees the value that it carries over.
+            pending = asyncio.ensure_future(saver.aput(where, made, metadata(1), {"n": "2"}))
+            for _ in range(10_000):
+                await asyncio.sleep(0)
+                if looking.execute(waiting).fetchone() != (0,):
+                    break
+            assert not pending.done()
+            deleting.commit()
+        found = await saver.aget_tuple(await pending)
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"kept": [1, 2, 3], "n": 1}
+        await saver.adelete_thread("race")

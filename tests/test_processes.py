@@ -49,6 +49,61 @@ def test_four_processes_on_one_database_lose_nothing(lasting_url: str) -> None:
                 assert [c.checkpoint["channel_values"]["n"] for c in listed] == list(reversed(range(10)))
 
 
+PUT_UNTIL_KILLED = """
+import asyncio, sys
+from ckptstore import SQLAlchemySaver
+from tests.build import checkpoint, config, metadata
+
+async def one(saver, thread_id):
+    where = config(thread_id)
+    for n in range(1_000_000):
+        version = f"{n + 1:010}.x"
+        made = checkpoint({"n": n}, {"n": version})
+        where = await saver.aput(where, made, metadata(n), {"n": version})
+        await saver.aput_writes(where, [("n", n)], f"task-{n}")
+        print(thread_id, n, flush=True)
+
+async def main(url):
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        await asyncio.gather(*[one(saver, f"t{n}") for n in range(5)])
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_a_killed_process_loses_nothing_that_was_acknowledged(lasting_url: str) -> None:
+    command = [sys.executable, "-c", PUT_UNTIL_KILLED, lasting_url]
+    process = subprocess.Popen(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(200)]
+    process.kill()
+    lines += process.stdout.readlines()
+    process.wait()
+    process.stdout.close()
+    acknowledged: dict[str, int] = {}
+    for thread_id, n in (line.split() for line in lines if line.endswith("\n")):
+        acknowledged[thread_id] = int(n)
+    with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        for thread_id, last in acknowledged.items():
+            stored = list(saver.list(config(thread_id)))
+            assert [c.checkpoint["channel_values"]["n"] for c in stored] == list(reversed(range(len(stored))))
+            assert len(stored) > last
+            with_writes = [c.checkpoint["channel_values"]["n"] for c in stored if c.pending_writes]
+            assert with_writes[-1:] == [0]
+            assert max(with_writes) >= last
+
+
+async def test_two_savers_that_write_to_one_thread_at_once(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as one, SQLAlchemySaver.from_conn_string(lasting_url) as other:
+        where = await put(one, config("t"))
+        await asyncio.gather(*[saver.aput_writes(where, [("x", n)], f"task-{n:03}") for saver in (one, other) for n in range(100)])
+        await asyncio.gather(*[put(saver, config("t"), {"n": n}) for saver in (one, other) for n in range(20)])
+        found = await one.aget_tuple(where)
+        assert found is not None
+        assert [write[2] for write in found.pending_writes or []] == list(range(100))
+        assert len(await other.alist(config("t"))) == 41
+
+
 def in_child(saver: SQLAlchemySaver, thread_id: str) -> None:
     asyncio.run(chain(saver, thread_id, 5))
     found = saver.get_tuple(config("parent"))
