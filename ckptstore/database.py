@@ -22,7 +22,7 @@ from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_del
 
 from ckptstore.config import DatabaseSettings, is_memory
 from ckptstore.engine import postgres_engine, sqlite_engine
-from ckptstore.errors import DatabaseUnavailable
+from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.faults import is_driver_error, translate
 
 T = TypeVar("T")
@@ -30,6 +30,8 @@ Work = Callable[[Connection], T]
 
 # More readers than this only take turns at the interpreter's lock.
 _SQLITE_READERS = 4
+
+_CLOSED = "the saver is closed; build another one"
 
 # Connections made before a fork: neither used nor closed in the child, since both would disturb the parent's.
 _ABANDONED: list[Any] = []
@@ -169,10 +171,16 @@ class ThreadDatabase(_Forkable):
         self._readers = self._writer if is_memory(self.url) else ThreadPoolExecutor(readers, thread_name_prefix="ckptstore-read")
 
     def read(self, work: Work[T]) -> Future[T]:
-        return self._readers.submit(self._faults.run, lambda: self._attempt(work))
+        return self._submit(self._readers, work)
 
     def write(self, work: Work[T]) -> Future[T]:
-        return self._writer.submit(self._faults.run, lambda: self._attempt(work))
+        return self._submit(self._writer, work)
+
+    def _submit(self, pool: ThreadPoolExecutor, work: Work[T]) -> Future[T]:
+        try:
+            return pool.submit(self._faults.run, lambda: self._attempt(work))
+        except RuntimeError as exc:
+            raise StoreClosed(_CLOSED) from exc
 
     def _attempt(self, work: Work[T]) -> T:
         with self._engine.connect() as connection:
@@ -199,6 +207,7 @@ class LoopDatabase(_Forkable):
         self.dialect: Dialect = self._engine.dialect
         self._faults = _Faults(self.url, self._settings)
         self._lock = threading.Lock()
+        self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def read(self, work: Work[T]) -> Future[T]:
@@ -213,6 +222,9 @@ class LoopDatabase(_Forkable):
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         with self._lock:
+            if self._closed:
+                coroutine.close()
+                raise StoreClosed(_CLOSED)
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="ckptstore-loop", daemon=True)
@@ -220,11 +232,18 @@ class LoopDatabase(_Forkable):
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def close(self) -> None:
-        if self._loop is None:
+        with self._lock:
+            loop, self._loop, self._closed = self._loop, None, True
+        if loop is None:
             return
-        if self._owned:
-            self._run(self._engine.dispose()).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        asyncio.run_coroutine_threadsafe(self._finish(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
-        self._loop.close()
-        self._loop = None
+        loop.close()
+
+    async def _finish(self) -> None:
+        # Somebody waits for each of these: a read that is under way ends before its connection does.
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*under_way, return_exceptions=True)
+        if self._owned:
+            await self._engine.dispose()

@@ -23,13 +23,13 @@ class Listing(Generic[T]):
 
     def __aiter__(self) -> AsyncIterator[T]:
         """Stream from the start, or go on with what `anext` began."""
-        if self._stream is None:
-            self._stream = self._items()
-        return self._stream
+        return self._stream or self._items()
 
     async def __anext__(self) -> T:
         """The next item."""
-        return await anext(aiter(self))
+        if self._stream is None:
+            self._stream = self._items()
+        return await anext(self._stream)
 
     def __await__(self) -> Generator[Any, None, list[T]]:
         """All of it."""

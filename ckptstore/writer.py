@@ -33,7 +33,7 @@ _LARGEST_BATCH = 500
 class Unit:
     """One caller's write: reserved, then submitted or abandoned."""
 
-    __slots__ = ("_writer", "admitted", "alone", "future", "payload", "threads", "work")
+    __slots__ = ("_refused", "_writer", "admitted", "alone", "future", "payload", "threads", "work")
 
     def __init__(self, writer: Writer, threads: tuple[str, ...]) -> None:
         self._writer = writer
@@ -45,6 +45,7 @@ class Unit:
         self.payload: Payload | None = None
         self.work: Work[Any] | None = None
         self.alone = False
+        self._refused = False
 
     @property
     def ready(self) -> bool:
@@ -53,16 +54,31 @@ class Unit:
 
     def submit(self, payload: Payload) -> Future[Any]:
         """Hand over rows; they may share a transaction with others'."""
-        self.payload = payload
-        self._writer.wake()
-        return self.future
+        return self._hand_over(payload, None)
 
     def submit_work(self, work: Work[Any]) -> Future[Any]:
         """Hand over a function of a connection, which opens its own transaction; it runs alone."""
-        self.work = work
         self.alone = True
+        return self._hand_over(None, work)
+
+    def _hand_over(self, payload: Payload | None, work: Work[Any] | None) -> Future[Any]:
+        # Together with the look at `refused`, or a unit could be refused and written.
+        with self._writer.lock:
+            if not self._refused:
+                self.payload, self.work = payload, work
         self._writer.wake()
         return self.future
+
+    def mark_refused(self) -> None:
+        """From here on a submission changes nothing; under the writer's lock."""
+        self._refused = True
+
+    def refuse(self) -> None:
+        """Fail a unit that was not submitted when the writer closed."""
+        closed = StoreClosed("the saver was closed before this write was handed over; build another one")
+        if not self.admitted.done():
+            self.admitted.set_exception(closed)
+        self.future.set_exception(closed)
 
     def abandon(self) -> None:
         """Give up the place in the queue; for a unit that was not submitted."""
@@ -82,8 +98,8 @@ class Writer:
         os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
+        self.lock = threading.Lock()
+        self._idle = threading.Condition(self.lock)
         self._queue: list[Unit] = []
         self._waiting: deque[Unit] = deque()
         self._busy = False
@@ -101,7 +117,7 @@ class Writer:
             StoreClosed: `close` was called.
         """
         unit = Unit(self, threads)
-        with self._lock:
+        with self.lock:
             if self._closed:
                 raise StoreClosed("the saver is closed; build another one")
             if len(self._queue) < self._max_pending:
@@ -113,7 +129,7 @@ class Writer:
 
     def forget(self, unit: Unit) -> None:
         """Take a unit that was not submitted out of the queue."""
-        with self._lock:
+        with self.lock:
             if unit in self._waiting:
                 self._waiting.remove(unit)
             elif unit in self._queue:
@@ -124,7 +140,7 @@ class Writer:
 
     def wake(self) -> None:
         """Start a batch, unless one is under way: its end starts the next."""
-        with self._lock:
+        with self.lock:
             if self._busy:
                 return
             batch = self._take()
@@ -133,10 +149,22 @@ class Writer:
             self._start(batch)
 
     def close(self) -> None:
-        """Accept nothing more, and return when all that was accepted is settled."""
-        with self._idle:
+        """Accept nothing more, and return when all that was submitted is settled.
+
+        What was only reserved is refused: its caller may be waiting on the very loop that this call blocks.
+        """
+        with self.lock:
             self._closed = True
-            self._idle.wait_for(lambda: not self._busy and not self._queue and not self._waiting)
+            refused = [*self._waiting, *(unit for unit in self._queue if not unit.ready)]
+            self._queue = [unit for unit in self._queue if unit.ready]
+            self._waiting.clear()
+            for unit in refused:
+                unit.mark_refused()
+        for unit in refused:
+            unit.refuse()
+        self.wake()
+        with self._idle:
+            self._idle.wait_for(lambda: not self._busy and not self._queue)
 
     def _take(self) -> list[Unit]:
         """The next batch, first come first served; a unit that is not ready holds back only its own threads."""
@@ -167,8 +195,8 @@ class Writer:
     def _start(self, batch: list[Unit]) -> None:
         try:
             future = self._database.write(partial(self._execute, batch))
-        except RuntimeError as exc:
-            self._settle(batch, None, StoreClosed(f"the store was closed with writes under way: {exc}"))
+        except StoreClosed as exc:
+            self._settle(batch, None, exc)
             return
         future.add_done_callback(partial(self._finished, batch))
 
@@ -183,7 +211,7 @@ class Writer:
             # One of them is bad, and nothing says which: each goes again, alone, in the same order.
             for unit in batch:
                 unit.alone = True
-            with self._lock:
+            with self.lock:
                 self._queue = batch + self._queue
             self._next()
         else:
@@ -200,7 +228,7 @@ class Writer:
                 unit.future.set_result(results[place])
 
     def _next(self) -> None:
-        with self._lock:
+        with self.lock:
             admitted = self._admit()
             batch = self._take()
             self._busy = bool(batch)

@@ -218,6 +218,10 @@ async def test_a_listing_goes_over_pages_and_stops_at_its_limit(saver: SQLAlchem
     newest = saver.alist(None, limit=3)
     assert (await anext(newest)).checkpoint["id"] == ids[0]
     assert [c.checkpoint["id"] async for c in newest] == ids[1:3]
+    again = saver.alist(None, limit=3)
+    for _ in range(2):
+        assert [c.checkpoint["id"] for c in await again] == ids[:3]
+        assert [c.checkpoint["id"] async for c in again] == ids[:3]
 
 
 async def test_a_paused_listing_holds_nothing(saver: SQLAlchemySaver) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
-from ckptstore.database import Database, Work
+from ckptstore.config import parse_database_url
+from ckptstore.database import Database, Work, open_database
 from ckptstore.errors import DatabaseUnavailable, StatementRefused, StoreClosed
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
 from ckptstore.writer import Unit, Writer
@@ -169,13 +170,25 @@ def test_closing_waits_for_what_was_accepted_and_refuses_the_rest(shelf: Shelf) 
 
 
 def test_a_unit_that_meets_a_closed_database_fails_aloud() -> None:
-    pool = ThreadPoolExecutor(1)
-    pool.shutdown()
-    shelf = Shelf()
-    shelf.write = lambda work: pool.submit(work, None)  # type: ignore[method-assign, arg-type, assignment, return-value]
-    future = writer_on(shelf).reserve("t").submit(writes("t", "x"))
+    database = open_database(parse_database_url(":memory:"), DatabaseSettings())
+    database.close()
+    future = Writer(database, Shelf().commit, 10).reserve("t").submit(writes("t", "x"))
     with pytest.raises(StoreClosed):
         future.result(0)
+
+
+def test_closing_refuses_what_was_only_reserved(shelf: Shelf) -> None:
+    writer = writer_on(shelf, max_pending=2)
+    reserved, submitted, waiting = writer.reserve("t"), writer.reserve("u"), writer.reserve("v")
+    submitted.submit(writes("u", "in"))
+    shelf.finish_all()
+    reserved_again = writer.reserve("t")
+    writer.close()
+    for unit in (reserved, reserved_again):
+        with pytest.raises(StoreClosed):
+            unit.submit(writes("t", "late")).result(0)
+    assert waiting.admitted.done()
+    assert shelf.batches == [["in"]]
 
 
 # --- on real databases ------------------------------------------------------------------------------------------------
@@ -323,6 +336,26 @@ async def test_closing_writes_what_was_accepted(lasting_url: str) -> None:
         found = await again.aget_tuple(where)
         assert found is not None
         assert len(found.pending_writes or []) == 50
+
+
+async def test_closing_waits_for_reads_that_are_under_way(lasting_url: str) -> None:
+    saver = SQLAlchemySaver.from_conn_string(lasting_url)
+    await chain(saver, "t", 5)
+    reads = [asyncio.ensure_future(saver.aget_tuple(config("t"))) for _ in range(20)]
+    await asyncio.sleep(0)
+    await saver.aclose()
+    assert all(found is not None for found in await asyncio.gather(*reads))
+
+
+async def test_closing_beneath_a_running_loop_with_a_full_queue_ends(lasting_url: str) -> None:
+    saver = SQLAlchemySaver.from_conn_string(lasting_url, settings=DatabaseSettings(max_pending=2))
+    where = await put(saver, config("t"))
+    tasks = [asyncio.ensure_future(saver.aput_writes(where, [("x", n)], f"task-{n}")) for n in range(20)]
+    await asyncio.sleep(0)
+    saver.close()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert results[:2] == [None, None]
+    assert all(result is None or isinstance(result, StoreClosed) for result in results)
 
 
 async def test_a_deletion_and_later_puts_keep_their_order(saver: SQLAlchemySaver) -> None:
