@@ -28,8 +28,10 @@ from ckptstore.statements import TASKS_CHANNEL
 # Kept in columns of their own, or put together again on load.
 _NOT_IN_BODY = ("channel_values", "channel_versions", "id", "v")
 _FIRST_FORMAT_WITH_OWN_SENDS = 4
+_CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LOOKS_LIKE_A_CREDENTIAL = re.compile(
-    r"(?:^|[_.-])(?:api_?key|token|secret|passw(?:or)?d|passphrase|credentials?|auth|authorization|cookie|bearer|private_?key|access_?key)s?(?:$|[_.-])",
+    r"(?:^|[_.-])(?:api[_-]?key|token|jwt|secret|pwd|passw(?:or)?d|passphrase|credentials?|auth|authorization|cookie|bearer|signature"
+    r"|(?:private|access|session|secret)[_-]?key)s?(?:$|[_.-])",
     re.IGNORECASE,
 )
 
@@ -111,7 +113,8 @@ def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str,
     """LangGraph's metadata with the config's merged in, but for the configurable's credentials: metadata is plain text."""
     merged = cast(dict[str, Any], get_serializable_checkpoint_metadata(config, metadata))
     for name in config.get("configurable") or ():
-        if name in merged and name not in metadata and _LOOKS_LIKE_A_CREDENTIAL.search(name):
+        snake_case = _CAMEL_HUMP.sub("_", name)
+        if name in merged and name not in metadata and _LOOKS_LIKE_A_CREDENTIAL.search(snake_case):
             del merged[name]
     return merged
 

@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, Dialect, Engine
@@ -142,8 +143,18 @@ class _Forkable:
 
     def __init__(self) -> None:
         self._start()
-        start = weakref.WeakMethod(self._start_again)
-        os.register_at_fork(after_in_child=lambda: (method := start()) and method())
+        before, parent, child = (weakref.WeakMethod(method) for method in (self._before_fork, self._after_fork, self._start_again))
+        os.register_at_fork(
+            before=lambda: (method := before()) and method(),
+            after_in_parent=lambda: (method := parent()) and method(),
+            after_in_child=lambda: (method := child()) and method(),
+        )
+
+    def _before_fork(self) -> None:
+        """Bring everything into a state that a child may inherit."""
+
+    def _after_fork(self) -> None:
+        """Go on in the parent."""
 
     def _start(self) -> None:
         raise NotImplementedError
@@ -162,6 +173,9 @@ class ThreadDatabase(_Forkable):
         super().__init__()
 
     def _start(self) -> None:
+        self._gate = threading.Condition()
+        self._running = 0
+        self._forking = False
         self._engine = sqlite_engine(self.url, self._settings)
         self.dialect: Dialect = self._engine.dialect
         self._faults = _Faults(self.url, self._settings)
@@ -183,8 +197,30 @@ class ThreadDatabase(_Forkable):
             raise StoreClosed(_CLOSED) from exc
 
     def _attempt(self, work: Work[T]) -> T:
-        with self._engine.connect() as connection:
-            return work(connection)
+        with self._gate:
+            self._gate.wait_for(lambda: not self._forking)
+            self._running += 1
+        try:
+            with self._engine.connect() as connection:
+                return work(connection)
+        finally:
+            with self._gate:
+                self._running -= 1
+                self._gate.notify_all()
+
+    def _before_fork(self) -> None:
+        # SQLite keeps its locks in the process. A child that inherits an open file believes that it holds them too, and
+        # the parent, closing the file as its last user, would delete the log that the child writes to.
+        with self._gate:
+            self._forking = True
+            self._gate.wait_for(lambda: self._running == 0)
+        if not is_memory(self.url):
+            self._engine.dispose()
+
+    def _after_fork(self) -> None:
+        with self._gate:
+            self._forking = False
+            self._gate.notify_all()
 
     def close(self) -> None:
         self._readers.shutdown()
@@ -207,8 +243,15 @@ class LoopDatabase(_Forkable):
         self.dialect: Dialect = self._engine.dialect
         self._faults = _Faults(self.url, self._settings)
         self._lock = threading.Lock()
-        self._closed = False
+        self._refusal: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        # A database in memory is one connection: work takes turns, or transactions would mix.
+        self._turn: AbstractAsyncContextManager[Any] = nullcontext() if self._owned else asyncio.Lock()
+
+    def _start_again(self) -> None:
+        super()._start_again()
+        if not self._owned:
+            self._refusal = "this database in memory belongs to the process that forked; build another saver here"
 
     def read(self, work: Work[T]) -> Future[T]:
         return self._run(self._faults.run_async(lambda: self._attempt(work)))
@@ -217,14 +260,14 @@ class LoopDatabase(_Forkable):
         return self.read(work)
 
     async def _attempt(self, work: Work[T]) -> T:
-        async with self._engine.connect() as connection:
+        async with self._turn, self._engine.connect() as connection:
             return await connection.run_sync(work)
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         with self._lock:
-            if self._closed:
+            if self._refusal is not None:
                 coroutine.close()
-                raise StoreClosed(_CLOSED)
+                raise StoreClosed(self._refusal)
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="ckptstore-loop", daemon=True)
@@ -233,7 +276,7 @@ class LoopDatabase(_Forkable):
 
     def close(self) -> None:
         with self._lock:
-            loop, self._loop, self._closed = self._loop, None, True
+            loop, self._loop, self._refusal = self._loop, None, _CLOSED
         if loop is None:
             return
         asyncio.run_coroutine_threadsafe(self._finish(), loop).result()

@@ -23,7 +23,8 @@ def delete_thread(connection: Connection, thread_id: str, prepared: StatementCac
     """Delete all that a thread has, its own row last."""
     this = {"thread_id": thread_id}
     with transaction(connection):
-        _lock(connection, thread_id, prepared)
+        if not _lock(connection, thread_id, prepared):
+            return Removed()
         view = view_thread(connection, thread_id, prepared)
         delete_tags(connection, _metadata(thread_id, view, view.nodes), prepared)
         gone = {table: prepared(sql.delete_thread_rows, table).run(connection, this).rowcount for table in (*_OWNED, sql.THREAD)}
@@ -41,7 +42,8 @@ def prune_thread(connection: Connection, thread_id: str, rule: Rule, stray_befor
         prepared: the statements of this database.
     """
     with transaction(connection):
-        _lock(connection, thread_id, prepared)
+        if not _lock(connection, thread_id, prepared):
+            return Removed()
         view = view_thread(connection, thread_id, prepared)
         kept = rule(view)
         support = support_of(view, kept)
@@ -82,9 +84,10 @@ def _metadata(thread_id: str, view: ThreadView, places: Iterable[Place]) -> Iter
     return ((CheckpointKey(thread_id, *place), view.nodes[place].metadata) for place in places)
 
 
-def _lock(connection: Connection, thread_id: str, prepared: StatementCache) -> None:
+def _lock(connection: Connection, thread_id: str, prepared: StatementCache) -> bool:
+    """Lock a thread's row; False where there is none, and so nothing else of the thread either."""
     # A statement of its own: what comes after it on PostgreSQL sees all that was committed before the lock was had.
-    prepared(sql.lock_thread).run(connection, {"thread_id": thread_id}).all()
+    return bool(prepared(sql.lock_thread).run(connection, {"thread_id": thread_id}).all())
 
 
 def view_thread(connection: Connection, thread_id: str, prepared: StatementCache) -> ThreadView:
@@ -107,9 +110,11 @@ def copy_thread(connection: Connection, source: str, target: str, prepared: Stat
     """Copy all that a thread has to another thread; what the other has under the same keys stays. Returns checkpoints copied."""
     parameters = {"thread_id": source, "target": target}
     with transaction(connection):
-        for thread_id in sorted((source, target)):
-            _lock(connection, thread_id, prepared)
-        for table in (sql.THREAD, sql.SEGMENT, sql.CHANNEL, sql.WRITE, sql.CHECKPOINT):
+        if not _lock(connection, source, prepared):
+            return 0
+        prepared(sql.copy_rows, sql.THREAD).run(connection, parameters)
+        _lock(connection, target, prepared)
+        for table in (sql.SEGMENT, sql.CHANNEL, sql.WRITE, sql.CHECKPOINT):
             prepared(sql.copy_rows, table).run(connection, parameters)
         # From what is there now, since a checkpoint that the target had before keeps its own tags.
         view = view_thread(connection, target, prepared)

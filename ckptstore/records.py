@@ -77,6 +77,11 @@ class NewWrites:
     #: Whether they replace earlier writes with the same index, or leave those alone.
     replace: bool
 
+    @property
+    def size(self) -> int:
+        """Bytes of the serialised values."""
+        return sum(len(write.value.data) for write in self.writes)
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedWrite:

@@ -316,11 +316,13 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
 
         def page() -> Steps[ListOfTuples]:
             nonlocal left, more, last
-            size = _PAGE_SIZE if left is None else min(left, _PAGE_SIZE)
+            # A filter that the index can't decide alone looks through whole pages, however few are wanted.
+            size = _PAGE_SIZE if left is None or not wanted.indexed else min(left, _PAGE_SIZE)
             last = yield from self.store.page(search, last[-1].key if last else None, size)
             more = len(last) == size
             matching = [loaded for loaded in last if not wanted.wanted or wanted.matches(json.loads(loaded.metadata))]
             if left is not None:
+                matching = matching[:left]
                 left -= len(matching)
                 more = more and left > 0
             return [self._decoded(loaded) for loaded in matching]

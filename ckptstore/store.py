@@ -24,7 +24,7 @@ from ckptstore.errors import StoreClosed
 from ckptstore.prepared import StatementCache
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, NewCheckpoint, NewWrites, Posting, Removed
 from ckptstore.retention import Rule, keep_all_but, keep_since
-from ckptstore.writer import Unit, Writer
+from ckptstore.writer import Writer
 from ckptstore.writes import Missing, commit_batch
 
 T = TypeVar("T")
@@ -141,42 +141,19 @@ class Store:
 
     # --- writing
 
-    def reserve(self, thread_id: str) -> Steps[Unit]:
-        """A place in the queue. Serialise after this, so that waiting callers hold no memory."""
-        yield from self._ready()
-        unit = self._writer.reserve(thread_id)
-        if not unit.admitted.done():
-            try:
-                yield unit.admitted
-            except BaseException:
-                unit.abandon()
-                raise
-        return unit
-
     def write(self, thread_id: str, make: Callable[[], NewCheckpoint | NewWrites]) -> Steps[Missing | None]:
         """Serialise (`make`) and store, in the order of the calls for this thread.
 
         Returns:
             None when it is durable, or the channels that a checkpoint carries over and nobody stored: nothing was written.
         """
-        unit = yield from self.reserve(thread_id)
-        try:
-            payload = make()
-        except BaseException:
-            unit.abandon()
-            raise
-        missing: Missing | None = yield unit.submit(payload)
+        yield from self._ready()
+        missing: Missing | None = yield self._writer.write(thread_id, make)
         return missing
 
     def _alone(self, work: Work[T], *threads: str) -> Steps[T]:
         yield from self._ready()
-        unit = self._writer.reserve(*threads)
-        try:
-            yield unit.admitted
-        except BaseException:
-            unit.abandon()
-            raise
-        result: T = yield unit.submit_work(work)
+        result: T = yield self._writer.run(work, *threads)
         return result
 
     # --- reading

@@ -48,6 +48,8 @@ def to_json(metadata: Mapping[str, Any]) -> str:
         return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except RecursionError as exc:
         raise SerializationFailed("the metadata is nested too deeply for JSON") from exc
+    except ValueError as exc:
+        raise SerializationFailed(f"the metadata holds a number that JSON can't ({type(exc).__name__})") from exc
 
 
 def plain_text(text: str) -> str:
@@ -161,6 +163,11 @@ class Filter:
                 raise InvalidFilter(f"metadata keys are text, got the key {key!r} of type {type(key).__name__}")
             required.extend(_required(_step("", key), value, key))
         return cls(dict(wanted), tuple(dict.fromkeys(required)))
+
+    @property
+    def indexed(self) -> bool:
+        """Whether the postings alone decide: every entry is a scalar."""
+        return not any(isinstance(value, (Mapping, list, tuple)) for value in self.wanted.values())
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
         """Whether metadata satisfies every entry of the filter."""

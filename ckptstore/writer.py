@@ -28,12 +28,14 @@ Payload = NewCheckpoint | NewWrites
 CommitBatch = Callable[[Connection, Sequence[Payload]], Sequence[Any]]
 
 _LARGEST_BATCH = 500
+# A PostgreSQL message ends at 1 GB, and a small write should not wait for many large ones. One unit always fits.
+_LARGEST_BATCH_BYTES = 16 * 1024 * 1024
 
 
 class Unit:
     """One caller's write: reserved, then submitted or abandoned."""
 
-    __slots__ = ("_refused", "_writer", "admitted", "alone", "future", "payload", "threads", "work")
+    __slots__ = ("_refused", "_writer", "admitted", "alone", "future", "make", "payload", "threads", "work")
 
     def __init__(self, writer: Writer, threads: tuple[str, ...]) -> None:
         self._writer = writer
@@ -46,26 +48,31 @@ class Unit:
         self.work: Work[Any] | None = None
         self.alone = False
         self._refused = False
+        #: What makes the payload, for a unit that waits for room.
+        self.make: Callable[[], Payload] | None = None
 
     @property
     def ready(self) -> bool:
         """Whether the caller has handed over what to write."""
         return self.payload is not None or self.work is not None
 
+    def fill(self, make: Callable[[], Payload]) -> None:
+        """Make what is to be written, and submit it; if that fails, so does the unit."""
+        try:
+            payload = make()
+        except BaseException as exc:
+            self.abandon()
+            if not self._refused:
+                self.future.set_exception(exc)
+        else:
+            self.submit(payload)
+
     def submit(self, payload: Payload) -> Future[Any]:
         """Hand over rows; they may share a transaction with others'."""
-        return self._hand_over(payload, None)
-
-    def submit_work(self, work: Work[Any]) -> Future[Any]:
-        """Hand over a function of a connection, which opens its own transaction; it runs alone."""
-        self.alone = True
-        return self._hand_over(None, work)
-
-    def _hand_over(self, payload: Payload | None, work: Work[Any] | None) -> Future[Any]:
         # Together with the look at `refused`, or a unit could be refused and written.
         with self._writer.lock:
             if not self._refused:
-                self.payload, self.work = payload, work
+                self.payload = payload
         self._writer.wake()
         return self.future
 
@@ -110,13 +117,29 @@ class Writer:
         """Units in the queue or waiting for room in it."""
         return len(self._queue) + len(self._waiting)
 
-    def reserve(self, *threads: str) -> Unit:
-        """A place in the queue, for a write to these threads. Wait for `unit.admitted` before using memory for it.
+    def write(self, thread_id: str, make: Callable[[], Payload]) -> Future[Any]:
+        """Serialise (`make`) and write, in the order of the calls for this thread.
+
+        With room in the queue `make` runs here and now, else when there is room again, on the database's thread: it never
+        waits for the caller's loop, which may itself wait, blocked, for this queue.
+        """
+        unit = self.reserve(thread_id, make=make)
+        if unit.make is None:
+            unit.fill(make)
+        return unit.future
+
+    def run(self, work: Work[Any], *threads: str) -> Future[Any]:
+        """Run a function of a connection in its place in the queue, alone; it opens its own transaction."""
+        return self.reserve(*threads, work=work).future
+
+    def reserve(self, *threads: str, make: Callable[[], Payload] | None = None, work: Work[Any] | None = None) -> Unit:
+        """A place in the queue, for a write to these threads; `unit.admitted` is done as soon as there is room.
 
         Raises:
             StoreClosed: `close` was called.
         """
         unit = Unit(self, threads)
+        unit.work, unit.alone = work, work is not None
         with self.lock:
             if self._closed:
                 raise StoreClosed("the saver is closed; build another one")
@@ -124,7 +147,10 @@ class Writer:
                 self._queue.append(unit)
                 unit.admitted.set_result(None)
             else:
+                unit.make = make
                 self._waiting.append(unit)
+        if work is not None:
+            self.wake()
         return unit
 
     def forget(self, unit: Unit) -> None:
@@ -169,12 +195,16 @@ class Writer:
     def _take(self) -> list[Unit]:
         """The next batch, first come first served; a unit that is not ready holds back only its own threads."""
         batch: list[Unit] = []
+        batch_bytes = 0
         blocked: set[str] = set()
         for unit in self._queue:
-            if not unit.ready or not blocked.isdisjoint(unit.threads) or (batch and unit.alone):
+            size = unit.payload.size if unit.payload is not None else 0
+            too_much = batch and (unit.alone or batch_bytes + size > _LARGEST_BATCH_BYTES)
+            if not unit.ready or not blocked.isdisjoint(unit.threads) or too_much:
                 blocked.update(unit.threads)
                 continue
             batch.append(unit)
+            batch_bytes += size
             if unit.alone or len(batch) == _LARGEST_BATCH:
                 break
             if isinstance(unit.payload, NewCheckpoint):
@@ -242,3 +272,5 @@ class Writer:
 def _resolve(admitted: list[Unit]) -> None:
     for unit in admitted:
         unit.admitted.set_result(None)
+        if unit.make is not None:
+            unit.fill(unit.make)

@@ -11,7 +11,7 @@ import pytest
 from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 from sqlalchemy import func, select
 
-from ckptstore import SQLAlchemySaver, prune_old_checkpoints
+from ckptstore import SQLAlchemySaver, deletions, prune_old_checkpoints
 from ckptstore.models import Base
 from tests.build import chain, checkpoint, config, metadata, put
 
@@ -154,6 +154,25 @@ async def test_time_based_pruning_keeps_what_is_young(saver: SQLAlchemySaver) ->
     assert (await saver.aprune_older_than(timedelta(hours=1))).checkpoints == 0
     assert await prune_old_checkpoints(saver, days=0) == 3
     assert rows(saver) == {}
+
+
+async def test_a_copy_of_a_thread_that_begins_meanwhile_is_whole_or_nothing(lasting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        await put(saver, config("warm"))
+        real = deletions.view_thread
+
+        def put_first(connection: Any, thread_id: str, prepared: Any) -> Any:
+            raise AssertionError("a copy of nothing looks at nothing")
+
+        monkeypatch.setattr(deletions, "view_thread", put_first)
+        await saver.acopy_thread("source", "target")
+        monkeypatch.setattr(deletions, "view_thread", real)
+        await put(saver, config("source"), {"x": "value"})
+        assert await saver.aget_tuple(config("target")) is None
+        await saver.acopy_thread("source", "target")
+        found = await saver.aget_tuple(config("target"))
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"x": "value"}
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool, StaticPool
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
+from ckptstore.errors import StoreClosed
 from tests.build import chain, checkpoint, config, metadata, put
 
 PUT_MANY = """
@@ -124,6 +125,63 @@ def test_a_forked_child_starts_afresh(lasting_url: str) -> None:
     assert [child.exitcode for child in children] == [0, 0]
     assert {c.config["configurable"]["thread_id"] for c in saver.list(None)} == {"parent", "parent again", "child-0", "child-1"}
     saver.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*")
+def test_what_a_child_writes_outlives_its_parents_saver(lasting_url: str) -> None:
+    saver = SQLAlchemySaver.from_conn_string(lasting_url)
+    saver.setup()
+    asyncio.run(chain(saver, "parent", 1))
+    context = multiprocessing.get_context("fork")
+    written, closed = context.Event(), context.Event()
+
+    def child() -> None:
+        asyncio.run(chain(saver, "first", 2))
+        written.set()
+        closed.wait()
+        asyncio.run(chain(saver, "second", 2))
+        os._exit(0)
+
+    process = context.Process(target=child)
+    process.start()
+    written.wait()
+    saver.close()
+    closed.set()
+    process.join()
+    assert process.exitcode == 0
+    with SQLAlchemySaver.from_conn_string(lasting_url) as again:
+        assert {c.config["configurable"]["thread_id"] for c in again.list(None)} == {"parent", "first", "second"}
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*")
+def test_a_child_is_told_that_memory_was_its_parents() -> None:
+    engine = create_async_engine("sqlite+aiosqlite://")
+    saver = SQLAlchemySaver(engine)
+    asyncio.run(chain(saver, "parent", 1))
+
+    def child() -> None:
+        try:
+            saver.get_tuple(config("parent"))
+        except StoreClosed as exc:
+            os._exit(0 if "belongs to the process that forked" in str(exc) else 4)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert saver.get_tuple(config("parent")) is not None
+    saver.close()
+    asyncio.run(engine.dispose())
+
+
+async def test_transactions_on_an_adopted_memory_do_not_mix() -> None:
+    engine = create_async_engine("sqlite+aiosqlite://")
+    async with SQLAlchemySaver(engine) as saver:
+        puts = [chain(saver, f"t{n}", 3) for n in range(20)]
+        reads = [saver.aget_delta_channel_history(config=config(f"t{n}"), channels=["n"]) for n in range(20)]
+        await asyncio.gather(*puts, *reads)
+        assert len(await saver.alist(None)) == 60
+    await engine.dispose()
 
 
 def test_one_saver_from_many_threads_and_loops(url: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.errors import SerializationFailed
 from ckptstore.statements import TAG
 from ckptstore.tags import Filter, _encoded, postings, to_json
 from tests.build import chain, config, put
@@ -146,3 +147,18 @@ async def test_the_index_stays_true_through_every_kind_of_deletion_and_copy(save
     assert {c.config["configurable"]["thread_id"] for c in await saver.alist(None)} == {"t1", "t3"}
     await saver.aprune(["t1", "t3"], strategy="delete")
     assert tag_rows(saver) == set()
+
+
+async def test_a_filter_that_the_index_can_not_decide_goes_by_whole_pages(saver: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
+    await chain(saver, "t", 250)
+    pages = []
+    real = saver.store.page
+    monkeypatch.setattr(saver.store, "page", lambda *args: pages.append(args) or real(*args))
+    found = await saver.alist(None, filter={"step": {"$lt": 2}}, limit=1)
+    assert [c.metadata["step"] for c in found] == [1]
+    assert len(pages) == 3
+
+
+def test_a_number_that_json_can_not_write_is_said() -> None:
+    with pytest.raises(SerializationFailed, match="number"):
+        to_json({"n": 10**5000})

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.config import parse_database_url
 from ckptstore.database import Database, Work, open_database
-from ckptstore.errors import DatabaseUnavailable, StatementRefused, StoreClosed
+from ckptstore.errors import DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
 from ckptstore.writer import Unit, Writer
 from tests.build import chain, checkpoint, config, metadata, put
@@ -96,6 +96,17 @@ def test_units_of_a_thread_commit_in_the_order_of_their_reservations(shelf: Shel
     assert shelf.batches == [["other"], ["first", "second"]]
 
 
+def test_a_batch_ends_before_it_grows_too_large(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    writer.reserve("x").submit(writes("x", "first"))
+    for n in range(3):
+        value = Value("bytes", bytes(12_000_000))
+        writer.reserve(f"t{n}").submit(NewWrites(CheckpointKey(f"t{n}", "", "c"), str(n), "", 0, [NewWrite(0, "x", value)], False))
+    writer.reserve("y").submit(writes("y", "small"))
+    shelf.finish_all()
+    assert shelf.batches == [["first"], ["0", "small"], ["1"], ["2"]]
+
+
 def test_a_second_checkpoint_of_a_thread_waits_for_the_first(shelf: Shelf) -> None:
     writer = writer_on(shelf)
     writer.reserve("x").submit(writes("x", "0"))
@@ -120,7 +131,7 @@ def test_a_bad_unit_fails_alone(shelf: Shelf) -> None:
 def test_work_of_its_own_keeps_its_place(shelf: Shelf) -> None:
     writer = writer_on(shelf)
     writer.reserve("t").submit(writes("t", "before"))
-    done = writer.reserve("t").submit_work(lambda _connection: shelf.batches.append(["work"]))
+    done = writer.run(lambda _connection: shelf.batches.append(["work"]), "t")
     writer.reserve("t").submit(writes("t", "after"))
     writer.reserve("u").submit(writes("u", "elsewhere"))
     shelf.finish_all()
@@ -356,6 +367,28 @@ async def test_closing_beneath_a_running_loop_with_a_full_queue_ends(lasting_url
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert results[:2] == [None, None]
     assert all(result is None or isinstance(result, StoreClosed) for result in results)
+
+
+async def test_a_synchronous_call_beneath_a_running_loop_with_a_full_queue_ends(url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(url, settings=DatabaseSettings(max_pending=2)) as saver:
+        where = await put(saver, config("t"))
+        tasks = [asyncio.ensure_future(saver.aput_writes(where, [("x", n)], f"task-{n}")) for n in range(20)]
+        await asyncio.sleep(0)
+        saver.put_writes(where, [("x", 20)], "task-20")
+        await asyncio.gather(*tasks)
+        found = await saver.aget_tuple(where)
+        assert found is not None
+        assert sorted(write[2] for write in found.pending_writes or []) == list(range(21))
+
+
+async def test_a_value_that_fails_while_it_waits_for_room_fails_alone(url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(url, settings=DatabaseSettings(max_pending=2)) as saver:
+        where = await put(saver, config("t"))
+        values = [object() if n == 7 else n for n in range(12)]
+        tasks = [saver.aput_writes(where, [("x", value)], f"task-{n}") for n, value in enumerate(values)]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(results[7], SerializationFailed)
+        assert [result for n, result in enumerate(results) if n != 7] == [None] * 11
 
 
 async def test_a_deletion_and_later_puts_keep_their_order(saver: SQLAlchemySaver) -> None:
