@@ -61,7 +61,7 @@ class Unit:
         try:
             payload = make()
         except BaseException as exc:
-            self.abandon()
+            self._writer.drop(self)
             if not self._refused:
                 self.future.set_exception(exc)
         else:
@@ -126,6 +126,7 @@ class Writer:
         unit = self.reserve(thread_id, make=make)
         if unit.make is None:
             unit.fill(make)
+            self._admit()
         return unit.future
 
     def run(self, work: Work[Any], *threads: str) -> Future[Any]:
@@ -143,7 +144,8 @@ class Writer:
         with self.lock:
             if self._closed:
                 raise StoreClosed("the saver is closed; build another one")
-            if len(self._queue) < self._max_pending:
+            # Not past those that wait, even with room: they came first.
+            if len(self._queue) < self._max_pending and not self._waiting:
                 self._queue.append(unit)
                 unit.admitted.set_result(None)
             else:
@@ -155,14 +157,17 @@ class Writer:
 
     def forget(self, unit: Unit) -> None:
         """Take a unit that was not submitted out of the queue."""
+        self.drop(unit)
+        self._admit()
+        self.wake()
+
+    def drop(self, unit: Unit) -> None:
+        """The same, and no more: `_admit` has to follow."""
         with self.lock:
             if unit in self._waiting:
                 self._waiting.remove(unit)
             elif unit in self._queue:
                 self._queue.remove(unit)
-            admitted = self._admit()
-        _resolve(admitted)
-        self.wake()
 
     def wake(self) -> None:
         """Start a batch, unless one is under way: its end starts the next."""
@@ -214,13 +219,19 @@ class Writer:
         self._queue = [unit for unit in self._queue if id(unit) not in taken]
         return batch
 
-    def _admit(self) -> list[Unit]:
-        admitted = []
-        while self._waiting and len(self._queue) < self._max_pending:
-            unit = self._waiting.popleft()
-            self._queue.append(unit)
-            admitted.append(unit)
-        return admitted
+    def _admit(self) -> None:
+        """Let waiting units in as long as there is room; a loop, since one that fails to serialise makes room again."""
+        while self._waiting:
+            with self.lock:
+                room = self._max_pending - len(self._queue)
+                admitted = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+                self._queue.extend(admitted)
+            if not admitted:
+                return
+            for unit in admitted:
+                unit.admitted.set_result(None)
+                if unit.make is not None:
+                    unit.fill(unit.make)
 
     def _start(self, batch: list[Unit]) -> None:
         try:
@@ -258,19 +269,11 @@ class Writer:
                 unit.future.set_result(results[place])
 
     def _next(self) -> None:
+        self._admit()
         with self.lock:
-            admitted = self._admit()
             batch = self._take()
             self._busy = bool(batch)
             if not self._busy:
                 self._idle.notify_all()
-        _resolve(admitted)
         if batch:
             self._start(batch)
-
-
-def _resolve(admitted: list[Unit]) -> None:
-    for unit in admitted:
-        unit.admitted.set_result(None)
-        if unit.make is not None:
-            unit.fill(unit.make)

@@ -107,6 +107,16 @@ def test_a_batch_ends_before_it_grows_too_large(shelf: Shelf) -> None:
     assert shelf.batches == [["first"], ["0", "small"], ["1"], ["2"]]
 
 
+def test_nobody_overtakes_those_that_wait_for_room(shelf: Shelf) -> None:
+    writer = writer_on(shelf, max_pending=1)
+    for name in ("under way", "queued", "waiting"):
+        writer.write("t", lambda name=name: writes("t", name))  # type: ignore[misc]
+    shelf.finish_one()
+    writer.write("t", lambda: writes("t", "last"))
+    shelf.finish_all()
+    assert [name for batch in shelf.batches for name in batch] == ["under way", "queued", "waiting", "last"]
+
+
 def test_a_second_checkpoint_of_a_thread_waits_for_the_first(shelf: Shelf) -> None:
     writer = writer_on(shelf)
     writer.reserve("x").submit(writes("x", "0"))
