@@ -226,10 +226,12 @@ class Writer:
                 room = self._max_pending - len(self._queue)
                 admitted = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
                 self._queue.extend(admitted)
+                for unit in admitted:
+                    # Under the lock: a unit in the queue is admitted, whatever `close` does in between.
+                    unit.admitted.set_result(None)
             if not admitted:
                 return
             for unit in admitted:
-                unit.admitted.set_result(None)
                 if unit.make is not None:
                     unit.fill(unit.make)
 
