@@ -25,6 +25,7 @@ from ckptstore.config import DatabaseSettings, is_memory
 from ckptstore.engine import postgres_engine, sqlite_engine
 from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.faults import is_driver_error, translate
+from ckptstore.loops import LoopThread
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -242,19 +243,17 @@ class LoopDatabase(_Forkable):
         self._engine = self._make_engine()
         self.dialect: Dialect = self._engine.dialect
         self._faults = _Faults(self.url, self._settings)
-        self._lock = threading.Lock()
-        self._refusal: str | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = LoopThread("ckptstore-loop")
         # A database in memory is one connection: work takes turns, or transactions would mix.
         self._turn: AbstractAsyncContextManager[Any] = nullcontext() if self._owned else asyncio.Lock()
 
     def _start_again(self) -> None:
         super()._start_again()
         if not self._owned:
-            self._refusal = "this database in memory belongs to the process that forked; build another saver here"
+            self._loop.refuse("this database in memory belongs to the process that forked; build another saver here")
 
     def read(self, work: Work[T]) -> Future[T]:
-        return self._run(self._faults.run_async(lambda: self._attempt(work)))
+        return self._loop.run(self._faults.run_async(lambda: self._attempt(work)))
 
     def write(self, work: Work[T]) -> Future[T]:
         return self.read(work)
@@ -263,30 +262,9 @@ class LoopDatabase(_Forkable):
         async with self._turn, self._engine.connect() as connection:
             return await connection.run_sync(work)
 
-    def _run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        with self._lock:
-            if self._refusal is not None:
-                coroutine.close()
-                raise StoreClosed(self._refusal)
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="ckptstore-loop", daemon=True)
-                self._thread.start()
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-
     def close(self) -> None:
-        with self._lock:
-            loop, self._loop, self._refusal = self._loop, None, _CLOSED
-        if loop is None:
-            return
-        asyncio.run_coroutine_threadsafe(self._finish(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        self._thread.join()
-        loop.close()
+        self._loop.close(_CLOSED, self._dispose())
 
-    async def _finish(self) -> None:
-        # Somebody waits for each of these: a read that is under way ends before its connection does.
-        under_way = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*under_way, return_exceptions=True)
+    async def _dispose(self) -> None:
         if self._owned:
             await self._engine.dispose()

@@ -11,11 +11,11 @@ class CkptStoreError(Exception):
 
 
 class InvalidUrl(CkptStoreError, ValueError):
-    """A connection string that ckptstore can't use. Correct it."""
+    """A connection string or blob URL that ckptstore can't use. Correct it."""
 
 
 class MissingDriver(CkptStoreError, ImportError):
-    """The database driver of this URL is not installed. The message holds the command that installs it."""
+    """The driver of this database or blob URL is not installed. The message holds the command that installs it."""
 
 
 class InvalidConfig(CkptStoreError, ValueError):
@@ -32,6 +32,26 @@ class SerializationFailed(CkptStoreError, TypeError):
 
 class CheckpointTooLarge(CkptStoreError, ValueError):
     """A checkpoint, or a task's writes, past the size limit. Nothing was written."""
+
+
+class BlobMissing(CkptStoreError):
+    """A blob that the database refers to is not in the backend. Point `blob_url` to where the blobs are, or restore them."""
+
+
+class BlobCorrupt(CkptStoreError):
+    """The bytes of a blob are not those that were stored: truncated or altered. Restore them; nothing of it was used."""
+
+
+class BlobUnavailable(CkptStoreError):
+    """The blob backend failed or refused. Nothing was acknowledged; safe to try again.
+
+    Attributes:
+        passing: whether the fault may pass by itself within seconds, so that a retry at once makes sense.
+    """
+
+    def __init__(self, message: str, *, passing: bool = True) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class SchemaOutOfDate(CkptStoreError):

@@ -1,0 +1,71 @@
+"""An event loop on a thread of its own, for async libraries that callers of any kind need."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from ckptstore.errors import StoreClosed
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """Runs coroutines; its thread starts with the first one.
+
+    Args:
+        name: the thread's name, for people who look at a process.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._refusal: str | None = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine; its result arrives in the future.
+
+        Raises:
+            StoreClosed: `refuse` or `close` was called.
+        """
+        with self._lock:
+            if self._refusal is not None:
+                coroutine.close()
+                raise StoreClosed(self._refusal)
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True)
+                self._thread.start()
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def refuse(self, why: str) -> None:
+        """From here on `run` raises."""
+        with self._lock:
+            self._refusal = why
+
+    def close(self, why: str, last: Coroutine[Any, Any, None]) -> None:
+        """Refuse what comes, let what is under way end, run `last`, stop. Blocks; a second call does nothing."""
+        with self._lock:
+            loop, self._loop, self._refusal = self._loop, None, why
+        if loop is None:
+            last.close()
+            return
+        try:
+            asyncio.run_coroutine_threadsafe(self._finish(last), loop).result()
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            assert self._thread is not None
+            self._thread.join()
+            loop.close()
+
+    @staticmethod
+    async def _finish(last: Coroutine[Any, Any, None]) -> None:
+        # Somebody waits for each of these: what is under way ends before its connection does.
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*under_way, return_exceptions=True)
+        await last
