@@ -1,33 +1,53 @@
-"""The command line: `ckptstore upgrade`, `ckptstore downgrade`, `ckptstore revision`."""
+"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, and `ckptstore blobs copy`, `collect`, `verify`."""
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from ckptstore import schema
-from ckptstore.config import DATABASE_URL_VARIABLE, DatabaseSettings, parse_database_url
+from ckptstore.blobs import BlobSettings, open_backend
+from ckptstore.collector import Pass
+from ckptstore.config import BLOB_URL_VARIABLE, DATABASE_URL_VARIABLE, DatabaseSettings, default_blob_url, parse_database_url
 from ckptstore.database import open_database
 from ckptstore.errors import CkptStoreError
+from ckptstore.loops import LoopThread
+from ckptstore.moving import CopyReport, copy_blobs
+from ckptstore.store import Store, drive
 
 try:
     import click
+    from tqdm import tqdm
 except ImportError as exc:  # pragma: no cover - the test of the installed wheel sees this
-    sys.exit(f"the command line needs click ({exc.name} is missing): pip install 'ckptstore[cli]'")
+    sys.exit(f"the command line needs click and tqdm ({exc.name} is missing): pip install 'ckptstore[cli]'")
 
 T = TypeVar("T")
 
+_MICROSECONDS_PER_HOUR = 3_600_000_000
+
 _url = click.option("--url", envvar=DATABASE_URL_VARIABLE, required=True, help=f"The database; by default ${DATABASE_URL_VARIABLE}.")
 _schema = click.option("--schema", "in_schema", default=None, help="The PostgreSQL schema that holds the tables.")
+_blob_url = click.option(
+    "--blob-url",
+    envvar=BLOB_URL_VARIABLE,
+    default=None,
+    help=f"The blobs; by default ${BLOB_URL_VARIABLE}, or the folder beside a SQLite file.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ckptstore")
-def main() -> None:
-    """Look after a ckptstore database."""
+@click.option("-v", "--verbose", is_flag=True, help="Say what happens, as it happens.")
+def main(verbose: bool) -> None:
+    """Look after a ckptstore database and its blobs."""
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 
 
 @main.command()
@@ -59,12 +79,116 @@ def revision(url: str, in_schema: str | None) -> None:
     sys.exit(found != schema.HEAD)
 
 
+@main.group()
+def blobs() -> None:
+    """Look after the blobs."""
+
+
+@blobs.command()
+@click.option("--from", "source", required=True, help="The URL under which the blobs are.")
+@click.option("--to", "target", required=True, help="The URL under which they are to be.")
+def copy(source: str, target: str) -> None:
+    """Copy all blobs to another backend; run it again to go on where it stopped.
+
+    Every blob is checked on its way. Afterwards give the new URL to your savers; the old blobs stay where they are.
+    """
+    report = _copy(source, target)
+    click.echo(f"{report.copied} blobs copied ({report.copied_bytes} bytes), {report.skipped} were there already")
+    for key in report.strange:
+        click.echo(f"left alone, not a blob of ckptstore's: {key}", err=True)
+    for key, why in report.failed.items():
+        click.echo(f"failed: {key}: {why}", err=True)
+    sys.exit(bool(report.failed))
+
+
+@blobs.command()
+@_url
+@_schema
+@_blob_url
+@click.option("--grace-hours", default=24.0, show_default=True, help="How long an unused blob stays, before and after it is condemned.")
+@click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: float, dry_run: bool) -> None:
+    """Delete blobs that nothing refers to: one pass, for cron. The first pass condemns, a later one deletes."""
+    this = Pass(time.time_ns() // 1000, int(grace_hours * _MICROSECONDS_PER_HOUR), dry_run)
+    with _store(url, in_schema, blob_url) as store:
+        report = drive(store.collect(this))
+    would = "would be " if dry_run else ""
+    click.echo(f"{report.deleted} blobs {would}deleted ({report.deleted_bytes} bytes)")
+    click.echo(f"{report.condemned} {would}condemned, {report.revived} {would}kept after all")
+    for key in report.failed:
+        click.echo(f"could not be deleted, the next pass tries again: {key}", err=True)
+    sys.exit(bool(report.failed))
+
+
+@blobs.command()
+@_url
+@_schema
+@_blob_url
+@click.option("--deep", is_flag=True, help="Read every blob and check its digest, not only its size.")
+def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) -> None:
+    """Check that every blob is there. Exits with 1 where one is missing or altered."""
+    with _store(url, in_schema, blob_url) as store:
+        report = drive(store.verify(deep=deep))
+    problems: dict[str, Sequence[object]] = {
+        "missing": report.missing,
+        "corrupt": report.corrupt,
+        "not registered": report.dangling,
+        "stray": report.strays,
+    }
+    for name, found in problems.items():
+        for item in found:
+            click.echo(f"{name}: {item}", err=True)
+    verdict = "all is there" if report.ok else "NOT all is there"
+    click.echo(f"{report.objects} blobs ({report.object_bytes} bytes) and {report.segments} segments: {verdict}")
+    sys.exit(not report.ok)
+
+
 def _run(url: str, work: Callable[[Connection], T]) -> T:
-    try:
+    with _words_for_errors():
         database = open_database(parse_database_url(url), DatabaseSettings())
         try:
             return database.write(work).result()
         finally:
             database.close()
+
+
+@contextmanager
+def _store(url: str, in_schema: str | None, blob_url: str | None) -> Iterator[Store]:
+    with _words_for_errors():
+        settings = DatabaseSettings()
+        database = open_database(parse_database_url(url), settings)
+        place = blob_url or default_blob_url(database.url)
+        store = Store(database, settings, blobs=place, blob_settings=BlobSettings(), schema=in_schema, upgrade=False)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def _copy(source_url: str, target_url: str) -> CopyReport:
+    with _words_for_errors(), tqdm(unit="B", unit_scale=True, unit_divisor=1024) as bar:
+        source, target = open_backend(source_url, BlobSettings()), open_backend(target_url, BlobSettings())
+
+        def listed(_objects: int, total_bytes: int) -> None:
+            bar.reset(total_bytes)
+
+        async def close() -> None:
+            await source.close()
+            await target.close()
+
+        def moved(size: int) -> None:
+            bar.update(size)
+
+        loop = LoopThread("ckptstore-copy")
+        try:
+            return loop.run(copy_blobs(source, target, listed, moved)).result()
+        finally:
+            loop.close("the copy has ended", close())
+
+
+@contextmanager
+def _words_for_errors() -> Iterator[Any]:
+    try:
+        yield
     except CkptStoreError as exc:
         raise click.ClickException(str(exc)) from exc

@@ -18,16 +18,32 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore import tags
 from ckptstore.errors import SerializationFailed
+from ckptstore.handles import digests_in
+from ckptstore.leaves import cuts_round, large_leaves
 from ckptstore.names import check_channels
-from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, LoadedWrite, NewCheckpoint, NewWrite, NewWrites, Value
+from ckptstore.records import (
+    ChannelHistory,
+    CheckpointKey,
+    LoadedCheckpoint,
+    LoadedWrite,
+    NewCheckpoint,
+    NewWrite,
+    NewWrites,
+    SerialisedValue,
+    Value,
+)
+from ckptstore.segments import BLOB_BYTES
 from ckptstore.statements import TASKS_CHANNEL
 
 # Kept in columns of their own, or put together again on load.
 _NOT_IN_BODY = ("channel_values", "channel_versions", "id", "v")
 _FIRST_FORMAT_WITH_OWN_SENDS = 4
+# What LangGraph's own serialiser calls its formats.
+_PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
 _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LOOKS_LIKE_A_CREDENTIAL = re.compile(
     r"(?:^|[_.-])(?:api[_-]?key|token|jwt|secret|pwd|passw(?:or)?d|passphrase|credentials?|auth|authorization|cookie|bearer|signature"
@@ -49,10 +65,19 @@ def encode(serde: SerializerProtocol, value: Any, channel: str) -> Value:
             f"channel {channel!r} holds a {type(value).__name__} that {type(serde).__name__} can't serialise "
             f"({type(exc).__name__}); keep it out of the state, or pass a serde that knows it"
         ) from exc
-    return Value(type_, bytes(data))
+    data = bytes(data)
+    cuts = cuts_round(large_leaves(value), data) if len(data) >= BLOB_BYTES and not isinstance(value, (bytes, bytearray)) else ()
+    return Value(type_, data, cuts, _references(type_, data, value))
 
 
-def decode(serde: SerializerProtocol, value: Value, channel: str) -> Any:
+def _references(type_: str, data: bytes, value: Any) -> Sequence[str]:
+    """The blobs whose handles a value holds. In encrypted bytes none can be found: those are looked for in plain ones."""
+    if type_ in _PLAIN_TYPES:
+        return digests_in(data)
+    return digests_in(JsonPlusSerializer(pickle_fallback=True).dumps_typed(value)[1])
+
+
+def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> Any:
     """The value that `encode` was given.
 
     Raises:
@@ -122,7 +147,7 @@ def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str,
 def _encode_body(serde: SerializerProtocol, checkpoint: Checkpoint, unversioned: Mapping[str, Value]) -> Value:
     body: dict[str, Any] = {name: part for name, part in checkpoint.items() if name not in _NOT_IN_BODY}
     if unversioned:
-        body["channel_values"] = {channel: tuple(value) for channel, value in unversioned.items()}
+        body["channel_values"] = {channel: (value.type, value.data) for channel, value in unversioned.items()}
     if not all(isinstance(version, str) for version in checkpoint.get("channel_versions", {}).values()):
         # The column holds them as text; what is not text keeps its type here.
         body["channel_versions"] = dict(checkpoint["channel_versions"])

@@ -158,6 +158,13 @@ def is_memory(url: URL) -> bool:
     return url.database in (None, "", ":memory:") or "mode=memory" in str(url.database) or url.query.get("mode") == "memory"
 
 
+def default_blob_url(url: URL) -> str | None:
+    """Where large values go when nobody says: beside a SQLite file; else they stay in the database."""
+    if url.get_backend_name() != "sqlite" or is_memory(url):
+        return None
+    return f"{url.database}.blobs"
+
+
 def why_unwritable(url: URL) -> str | None:
     """Why SQLite can't write this file, in words, or None where nothing speaks against it."""
     if is_memory(url) or url.get_backend_name() != "sqlite":

@@ -41,6 +41,7 @@ def prune_thread(connection: Connection, thread_id: str, rule: Rule, stray_befor
         stray_before: writes older than this whose checkpoint never came go too (microseconds since 1970, UTC).
         prepared: the statements of this database.
     """
+    this = {"thread_id": thread_id}
     with transaction(connection):
         if not _lock(connection, thread_id, prepared):
             return Removed()
@@ -50,9 +51,12 @@ def prune_thread(connection: Connection, thread_id: str, rule: Rule, stray_befor
         removed = _delete_places(connection, thread_id, view, [place for place in view.nodes if place not in kept | support], prepared)
         removed += _hide(connection, thread_id, view, [place for place in support if not view.nodes[place].support], prepared)
         if stray_before is not None:
-            parameters = {"thread_id": thread_id, "moment": stray_before}
-            removed += Removed(writes=prepared(sql.delete_stray_writes).run(connection, parameters).rowcount)
-        prepared(sql.delete_empty_thread).run(connection, {"thread_id": thread_id})
+            stray = prepared(sql.delete_stray_writes).run(connection, {**this, "moment": stray_before}).rowcount
+            removed += Removed(writes=stray)
+        # Also where nothing was deleted: a checkpoint or a write that was replaced leaves segments behind.
+        prepared(sql.delete_unlinked_segments).run(connection, this)
+        prepared(sql.raise_generation).run(connection, this)
+        prepared(sql.delete_empty_thread).run(connection, this)
     return removed
 
 
@@ -65,7 +69,6 @@ def _delete_places(connection: Connection, thread_id: str, view: ThreadView, gon
     writes = prepared(sql.delete_keys, sql.WRITE, sql.CHECKPOINT_KEY).run(connection, keys).rowcount
     prepared(sql.delete_keys, sql.CHECKPOINT, sql.CHECKPOINT_KEY).run(connection, keys)
     channels = prepared(sql.delete_unlinked_channels).run(connection, this).rowcount
-    prepared(sql.raise_generation).run(connection, this)
     # Those that were hidden before were counted then.
     return Removed(sum(not view.nodes[place].support for place in gone), writes, channels)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cachetools import LRUCache
@@ -12,12 +12,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, Chec
 
 from ckptstore.codec import encode
 from ckptstore.errors import CheckpointTooLarge
+from ckptstore.leaves import large_leaves
 
 _MIB = 1024 * 1024
 _LISTED_CHANNELS = 3
 _KNOWN_SIZES = 10_000
-# Binary leaves at least this large go to blob storage, and are limited there.
-_BLOB_BYTES = 64 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +128,7 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
         self._check(sizes, str(config.get("configurable", {}).get("thread_id")), "pending writes")
 
     def _size(self, value: Any, channel: str) -> int:
-        return len(encode(self.serde, value, channel).data) - sum(_large_leaves(value))
+        return len(encode(self.serde, value, channel).data) - sum(memoryview(leaf).nbytes for leaf in large_leaves(value))
 
     def _check(self, sizes: Mapping[str, int], thread_id: str, what: str) -> None:
         total = sum(sizes.values())
@@ -147,16 +146,3 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
             f"{what} of thread {thread_id!r}: {total / _MIB:.1f}MB exceeds limit {self.max_size_mb:g}MB; largest channels: {listed}. "
             f"Keep large files as bytes (they go to blob storage), trim the channel, or raise max_size_mb"
         )
-
-
-def _large_leaves(value: Any) -> Iterator[int]:
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        size = len(value) if not isinstance(value, memoryview) else value.nbytes
-        if size >= _BLOB_BYTES:
-            yield size
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _large_leaves(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _large_leaves(inner)

@@ -88,7 +88,7 @@ class Checkpoint(Base):
     support: Mapped[bool] = mapped_column(Boolean)
 
     __table_args__ = (
-        Index("ckpt_checkpoint_newest", "checkpoint_id", "thread_id", "checkpoint_ns"),
+        Index("ckpt_checkpoint_newest", "checkpoint_id"),
         CLUSTERED,
     )
 
@@ -105,10 +105,11 @@ class Channel(Base):
     type: Mapped[str] = mapped_column(Text)
     #: Bytes of the serialised value.
     size: Mapped[int] = mapped_column(BigInteger)
-    #: The serialised value where it is kept in the row, else null and `segments` lists its parts.
+    #: The bytes of the serialised value that are kept in the row: all of them where `segments` is null.
     value: Mapped[bytes | None] = mapped_column(LargeBinary)
-    #: SHA-256 digests (hex) of the segments whose concatenation is the serialised value.
-    segments: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    #: How to put the value together: digests of segments, counts of bytes to take from `value`, and after a null the
+    #: digests of blobs that the value only refers to.
+    segments: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
 
     __table_args__ = (CLUSTERED,)
 
@@ -119,10 +120,11 @@ class Segment(Base):
     __tablename__ = "ckpt_segment"
 
     thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    #: SHA-256 of the bytes before encoding, in URL-safe base64.
     digest: Mapped[str] = mapped_column(Key, primary_key=True)
     #: Bytes before encoding.
     size: Mapped[int] = mapped_column(BigInteger)
-    #: `raw` or `zstd`.
+    #: `raw`, `zstd`, or `list`: a JSON array of the digests of the segments that it stands for.
     encoding: Mapped[str] = mapped_column(Text)
     data: Mapped[bytes | None] = mapped_column(LargeBinary)
     object_key: Mapped[str | None] = mapped_column(Key)
@@ -147,7 +149,7 @@ class Write(Base):
     type: Mapped[str] = mapped_column(Text)
     size: Mapped[int] = mapped_column(BigInteger)
     value: Mapped[bytes | None] = mapped_column(LargeBinary)
-    segments: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    segments: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
 
     __table_args__ = (CLUSTERED,)
 
@@ -158,15 +160,19 @@ class StoredObject(Base):
     __tablename__ = "ckpt_object"
 
     key: Mapped[str] = mapped_column(Key, primary_key=True)
+    #: SHA-256 of the object's content, in hexadecimal.
     digest: Mapped[str] = mapped_column(Key)
+    #: Bytes of the object's content.
     size: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
-    #: `pending`, `live`, `condemned` or `deleting`.
+    #: `pending` (registered, perhaps not there yet), `live`, `condemned` (nothing refers to it) or `deleting`.
     state: Mapped[str] = mapped_column(Text)
+    #: When a writer last vouched for it, or a collector changed its state: what periods of grace count from.
+    changed_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
 
     __table_args__ = (
         Index("ckpt_object_by_digest", "digest"),
-        Index("ckpt_object_by_state", "state", "created_at"),
+        Index("ckpt_object_by_state", "state", "changed_at"),
     )
 
 

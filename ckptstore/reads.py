@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
 from ckptstore import statements as sql
 from ckptstore.engine import snapshot
 from ckptstore.prepared import StatementCache
-from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, LoadedWrite, Posting, Value
+from ckptstore.records import (
+    ChannelHistory,
+    CheckpointKey,
+    Layout,
+    LoadedCheckpoint,
+    LoadedSegment,
+    LoadedWrite,
+    Posting,
+    SerialisedValue,
+    Value,
+)
+from ckptstore.segments import digests_of, joined, unpacked
+
+T = TypeVar("T")
 
 # Beyond this many postings a tag counts as common: exact counts of common tags would cost more than they save.
 _COUNT_BOUND = 2_000
@@ -32,20 +45,87 @@ class Search:
     postings: tuple[Posting, ...] = ()
 
 
-def load_newest(connection: Connection, thread_id: str, checkpoint_ns: str, prepared: StatementCache) -> LoadedCheckpoint | None:
-    """The newest checkpoint of a namespace, or None."""
-    rows = prepared(sql.newest_whole).run(connection, {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns})
-    return next(iter(_assemble(rows)), None)
+class Pieces:
+    """The segments of what is being read, by digest: content is the same whichever thread's it is."""
+
+    def __init__(self) -> None:
+        #: Whole and checked.
+        self.local: dict[str, bytes] = {}
+        #: To be fetched.
+        self.remote: dict[str, LoadedSegment] = {}
+        #: What segments that name segments name.
+        self.lists: dict[str, list[str]] = {}
+
+    def add(self, segment: LoadedSegment) -> None:
+        """Take a segment in; raises BlobCorrupt where its bytes are not what its digest says."""
+        if segment.data is None:
+            self.remote[segment.digest] = segment
+            return
+        data = unpacked(segment.digest, segment.size, segment.encoding, segment.data)
+        if segment.encoding == "list":
+            self.lists[segment.digest] = json.loads(data)
+        else:
+            self.local[segment.digest] = data
+
+    def flat(self, layout: Layout) -> Layout:
+        """A layout with every list replaced by what it names."""
+        if self.lists.keys().isdisjoint(layout):
+            return layout
+        return [part for entry in layout for part in (self.lists.get(entry, [entry]) if isinstance(entry, str) else [entry])]
 
 
-def load_exact(connection: Connection, key: CheckpointKey, prepared: StatementCache) -> LoadedCheckpoint | None:
-    """One checkpoint, or None."""
-    return next(iter(_assemble(prepared(sql.exact_whole).run(connection, key._asdict()))), None)
+@dataclass(frozen=True, slots=True)
+class StoredValue:
+    """A value whose parts are in `pieces`, or will be once they were loaded and fetched."""
+
+    type: str
+    literal: bytes | None
+    layout: Layout | None
+    pieces: Pieces
+
+    @classmethod
+    def of(cls, pieces: Pieces, type_: str, literal: bytes | None, layout: str | None) -> StoredValue:
+        """A value from its columns."""
+        return cls(type_, literal, None if layout is None else json.loads(layout), pieces)
+
+    @property
+    def data(self) -> bytes:
+        """The serialised value, whole.
+
+        Raises:
+            BlobMissing: one of its segments is not there.
+        """
+        layout = None if self.layout is None else self.pieces.flat(self.layout)
+        return joined(self.literal or b"", layout, self.pieces.local)
+
+    @property
+    def digests(self) -> Iterable[str]:
+        """The segments that it is made of, as far as they were loaded."""
+        return digests_of(self.pieces.flat(self.layout or ()))
+
+
+class Loaded(NamedTuple, Generic[T]):
+    """What was read, and the segments that its values lack: to be fetched into `pieces.local` before a value is used."""
+
+    result: T
+    pieces: Pieces
+    #: Of `pieces.remote`, those that values are made of, not only refer to.
+    wanted: Sequence[LoadedSegment]
+
+
+def load_newest(connection: Connection, thread_id: str, checkpoint_ns: str, prepared: StatementCache) -> Loaded[list[LoadedCheckpoint]]:
+    """The newest checkpoint of a namespace, or none."""
+    return _assemble(prepared(sql.newest_whole).run(connection, {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}))
+
+
+def load_exact(connection: Connection, key: CheckpointKey, prepared: StatementCache) -> Loaded[list[LoadedCheckpoint]]:
+    """One checkpoint, or none."""
+    return _assemble(prepared(sql.exact_whole).run(connection, key._asdict()))
 
 
 def load_page(
     connection: Connection, search: Search, after: CheckpointKey | None, page_size: int, prepared: StatementCache
-) -> list[LoadedCheckpoint]:
+) -> Loaded[list[LoadedCheckpoint]]:
     """Up to `page_size` checkpoints after a key, newest first: one statement, and a count for each of several tags."""
     ordered, leads = _rarest_first(connection, search, prepared)
     parameters: dict[str, Any] = {"page_size": page_size}
@@ -81,16 +161,19 @@ def _rarest_first(connection: Connection, search: Search, prepared: StatementCac
     return ordered, counts[ordered[0]] < count(sql.count_of_thread, thread_id=search.thread_id)
 
 
-def _assemble(rows: Iterable[Sequence[Any]]) -> list[LoadedCheckpoint]:
+def _assemble(rows: Iterable[Sequence[Any]]) -> Loaded[list[LoadedCheckpoint]]:
     """The rows of a `statements.whole`, put together, newest checkpoint first."""
-    by_kind: dict[int, list[Sequence[Any]]] = {kind: [] for kind in range(4)}
+    by_kind: dict[int, list[Sequence[Any]]] = {kind: [] for kind in range(5)}
     for row in rows:
         by_kind[row[0]].append(row)
+    pieces = Pieces()
+    for _, _, _, _, digest, object_key, _, _, size, encoding, data in by_kind[sql.KIND_SEGMENT]:
+        pieces.add(LoadedSegment(digest, object_key, size, encoding, data))
     checkpoints = [_checkpoint(row) for row in by_kind[sql.KIND_CHECKPOINT]]
     checkpoints.sort(key=lambda loaded: (loaded.key.checkpoint_id, loaded.key.thread_id, loaded.key.checkpoint_ns), reverse=True)
-    values = {(row[1], row[2], row[4], row[5]): Value(row[8], row[9]) for row in by_kind[sql.KIND_CHANNEL]}
-    writes = _writes_by_checkpoint(by_kind[sql.KIND_WRITE])
-    sends = _writes_by_checkpoint(by_kind[sql.KIND_PARENT_SEND])
+    values = {(row[1], row[2], row[4], row[5]): StoredValue.of(pieces, row[9], row[10], row[7]) for row in by_kind[sql.KIND_CHANNEL]}
+    writes = _writes_by_checkpoint(by_kind[sql.KIND_WRITE], pieces)
+    sends = _writes_by_checkpoint(by_kind[sql.KIND_PARENT_SEND], pieces)
     for loaded in checkpoints:
         thread_id, checkpoint_ns, _ = loaded.key
         for channel, version in loaded.channel_versions.items():
@@ -100,21 +183,27 @@ def _assemble(rows: Iterable[Sequence[Any]]) -> list[LoadedCheckpoint]:
         loaded.writes = writes.get(loaded.key, [])
         if loaded.parent_checkpoint_id is not None:
             loaded.parent_sends = sends.get(CheckpointKey(thread_id, checkpoint_ns, loaded.parent_checkpoint_id), [])
-    return checkpoints
+    stored = [*values.values(), *(write.value for group in (writes, sends) for some in group.values() for write in some)]
+    return _loaded(checkpoints, pieces, stored)
+
+
+def _loaded(result: T, pieces: Pieces, values: Iterable[SerialisedValue]) -> Loaded[T]:
+    wanted = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests} if pieces.remote else ()
+    return Loaded(result, pieces, [segment for digest, segment in pieces.remote.items() if digest in wanted])
 
 
 def _checkpoint(row: Sequence[Any]) -> LoadedCheckpoint:
-    _, thread_id, checkpoint_ns, checkpoint_id, parent, versions, metadata, format_, type_, body = row
+    _, thread_id, checkpoint_ns, checkpoint_id, parent, versions, metadata, _, format_, type_, body = row
     return LoadedCheckpoint(
         CheckpointKey(thread_id, checkpoint_ns, checkpoint_id), parent, format_, Value(type_, body), json.loads(versions), metadata
     )
 
 
-def _writes_by_checkpoint(rows: Iterable[Sequence[Any]]) -> dict[CheckpointKey, list[LoadedWrite]]:
+def _writes_by_checkpoint(rows: Iterable[Sequence[Any]], pieces: Pieces) -> dict[CheckpointKey, list[LoadedWrite]]:
     found: dict[CheckpointKey, dict[tuple[str, str, int], LoadedWrite]] = {}
-    for _, thread_id, checkpoint_ns, checkpoint_id, task_id, channel, task_path, idx, type_, data in rows:
+    for _, thread_id, checkpoint_ns, checkpoint_id, task_id, channel, task_path, layout, idx, type_, literal in rows:
         # By key, since two checkpoints of one page may share a parent, whose writes then come twice.
-        write = LoadedWrite(task_path, task_id, idx, channel, Value(type_, data))
+        write = LoadedWrite(task_path, task_id, idx, channel, StoredValue.of(pieces, type_, literal, layout))
         found.setdefault(CheckpointKey(thread_id, checkpoint_ns, checkpoint_id), {})[task_path, task_id, idx] = write
     return {key: [writes[place] for place in sorted(writes)] for key, writes in found.items()}
 
@@ -126,7 +215,7 @@ def load_history(
     checkpoint_id: str | None,
     channels: Sequence[str],
     prepared: StatementCache,
-) -> Mapping[str, ChannelHistory]:
+) -> Loaded[dict[str, ChannelHistory]]:
     """For each channel: its writes at the ancestors of a checkpoint, back to the nearest one that stored a value.
 
     The ancestors are found by parent links, since ids alone do not tell a fork's own past. The writes at the ancestor
@@ -137,7 +226,7 @@ def load_history(
         target = checkpoint_id or walk.newest_id()
         if target is not None:
             walk.run(target)
-        return walk.histories()
+        return walk.loaded()
 
 
 class _Walk:
@@ -190,28 +279,40 @@ class _Walk:
                 self._seeds[channel] = version
                 self._remaining.discard(channel)
 
-    def histories(self) -> dict[str, ChannelHistory]:
-        writes = self._writes()
-        seeds = self._seed_values()
-        return {
+    def loaded(self) -> Loaded[dict[str, ChannelHistory]]:
+        pieces = Pieces()
+        writes = self._writes(pieces)
+        seeds = self._seed_values(pieces)
+        values = [*seeds.values(), *(write.value for some in writes.values() for write in some)]
+        digests = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests}
+        self._load_segments(pieces, digests)
+        self._load_segments(pieces, {digest for named in pieces.lists.values() for digest in named} - digests)
+        histories = {
             channel: ChannelHistory([write for place in reversed(chain) for write in writes.get((place, channel), [])], seeds.get(channel))
             for channel, chain in self._chains.items()
         }
+        return _loaded(histories, pieces, values)
 
-    def _writes(self) -> dict[tuple[str, str], list[LoadedWrite]]:
+    def _load_segments(self, pieces: Pieces, digests: Iterable[str]) -> None:
+        keys = [(self._place["thread_id"], digest) for digest in digests]
+        parameters = sql.key_parameters(self._database, sql.SEGMENT_KEY, keys)
+        for row in self._prepared(sql.segments).run(self._connection, parameters) if keys else ():
+            pieces.add(LoadedSegment(*row))
+
+    def _writes(self, pieces: Pieces) -> dict[tuple[str, str], list[LoadedWrite]]:
         keys = [(*self._place.values(), place, channel) for channel, chain in self._chains.items() for place in chain]
         parameters = sql.key_parameters(self._database, sql.CHANNEL_WRITES_KEY, keys)
         found: dict[tuple[str, str], list[LoadedWrite]] = {}
-        for place, path, task_id, idx, channel, type_, data in (
+        for place, path, task_id, idx, channel, *value in (
             self._prepared(sql.channel_writes).run(self._connection, parameters) if keys else ()
         ):
-            found.setdefault((place, channel), []).append(LoadedWrite(path, task_id, idx, channel, Value(type_, data)))
+            found.setdefault((place, channel), []).append(LoadedWrite(path, task_id, idx, channel, StoredValue.of(pieces, *value)))
         for writes in found.values():
             writes.sort(key=lambda write: (write.task_path, write.task_id, write.idx))
         return found
 
-    def _seed_values(self) -> dict[str, Value]:
+    def _seed_values(self, pieces: Pieces) -> dict[str, StoredValue]:
         keys = [(*self._place.values(), *seed) for seed in self._seeds.items()]
         parameters = sql.key_parameters(self._database, sql.VERSION_KEY, keys)
         rows = self._prepared(sql.channel_values).run(self._connection, parameters) if keys else ()
-        return {channel: Value(type_, data) for channel, _version, type_, data in rows}
+        return {channel: StoredValue.of(pieces, *value) for channel, *value in rows}

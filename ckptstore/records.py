@@ -4,14 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
+
+#: How a value is put together: a text names a segment by its digest, a number takes so many bytes from the row's own
+#: literal bytes; after a None come the digests of blobs that the value only refers to.
+Layout = Sequence[str | int | None]
 
 
 class Value(NamedTuple):
-    """A serialised value: the serialiser's type tag, and its bytes."""
+    """A serialised value on its way in: the serialiser's type tag, and its bytes."""
 
     type: str
     data: bytes
+    #: Offsets at which large binary leaves start and end.
+    cuts: Sequence[int] = ()
+    #: Digests (hexadecimal) of the blobs whose handles the value holds.
+    references: Sequence[str] = ()
+
+
+class SerialisedValue(Protocol):
+    """A serialised value on its way out."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def data(self) -> bytes: ...
+
+
+class LoadedSegment(NamedTuple):
+    """A part of a value as it was stored: its bytes, or the object that holds them."""
+
+    digest: str
+    object_key: str | None
+    #: Bytes before encoding.
+    size: int
+    #: `raw`, `zstd`, or `list` for one that names segments.
+    encoding: str
+    data: bytes | None
+
+
+class NewSegment(NamedTuple):
+    """A part of a value on its way in: its bytes, or the object that holds them."""
+
+    digest: str
+    #: Bytes before encoding.
+    size: int
+    #: `raw`, `zstd`, or `list` for one that names segments.
+    encoding: str
+    data: bytes | None
+    object_key: str | None
 
 
 class CheckpointKey(NamedTuple):
@@ -49,6 +90,8 @@ class NewCheckpoint:
     carried: Sequence[tuple[str, str]]
     postings: frozenset[Posting]
 
+    is_checkpoint: ClassVar[bool] = True
+
     @property
     def size(self) -> int:
         """Bytes that this checkpoint adds: its body and the values that changed."""
@@ -77,6 +120,8 @@ class NewWrites:
     #: Whether they replace earlier writes with the same index, or leave those alone.
     replace: bool
 
+    is_checkpoint: ClassVar[bool] = False
+
     @property
     def size(self) -> int:
         """Bytes of the serialised values."""
@@ -91,7 +136,7 @@ class LoadedWrite:
     task_id: str
     idx: int
     channel: str
-    value: Value
+    value: SerialisedValue
 
 
 @dataclass(slots=True)
@@ -101,12 +146,12 @@ class LoadedCheckpoint:
     key: CheckpointKey
     parent_checkpoint_id: str | None
     format: int
-    body: Value
+    body: SerialisedValue
     channel_versions: Mapping[str, str]
     #: JSON.
     metadata: str
     #: channel -> value, for every channel that has one.
-    values: dict[str, Value] = field(default_factory=dict)
+    values: dict[str, SerialisedValue] = field(default_factory=dict)
     #: Ordered by (task_path, task_id, idx).
     writes: list[LoadedWrite] = field(default_factory=list)
     #: For formats before 4: the parent's writes to LangGraph's tasks channel, in the same order.
@@ -120,7 +165,7 @@ class ChannelHistory:
     #: Oldest first.
     writes: Sequence[LoadedWrite]
     #: The stored value at the nearest ancestor that has one.
-    seed: Value | None
+    seed: SerialisedValue | None
 
 
 @dataclass(frozen=True, slots=True)

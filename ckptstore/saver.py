@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
-import random
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -25,21 +25,24 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ckptstore.blobs import BlobSettings
+from ckptstore.blobstore import BlobStore
 from ckptstore.codec import config_of, decode_checkpoint, decode_history, encode_checkpoint, encode_writes
-from ckptstore.config import DatabaseSettings, parse_database_url
+from ckptstore.collector import CollectReport, Pass
+from ckptstore.config import DatabaseSettings, default_blob_url, parse_database_url
 from ckptstore.configs import key_of, place_of, search_of, several, thread_id_of
-from ckptstore.database import adopt_engine, open_database
+from ckptstore.database import Database, adopt_engine, open_database
 from ckptstore.errors import InvalidConfig
+from ckptstore.handles import BlobRef
 from ckptstore.listing import Listing
 from ckptstore.models import to_microseconds
 from ckptstore.names import checked
 from ckptstore.reads import Search
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, Removed
 from ckptstore.retention import keep_newest, keep_nothing
-from ckptstore.store import Steps, Store, drive, drive_async
+from ckptstore.store import Outcome, Steps, Store, drive, drive_async
 from ckptstore.tags import Filter, postings
-
-logger = logging.getLogger(__name__)
+from ckptstore.verification import VerifyReport
 
 _PAGE_SIZE = 100
 _PRUNE_RULES = {"keep_latest": keep_newest, "delete": keep_nothing}
@@ -48,21 +51,6 @@ _PRUNE_RULES = {"keep_latest": keep_newest, "delete": keep_nothing}
 def utc_now() -> datetime:
     """The application's clock."""
     return datetime.now(UTC)
-
-
-class SetupHandle:
-    """A set-up that is under way or done: `await` it, or call `result()`."""
-
-    def __init__(self, future: Future[None]) -> None:
-        self._future = future
-
-    def result(self) -> None:
-        """Wait until the schema is there; raises what went wrong."""
-        self._future.result()
-
-    def __await__(self) -> Generator[Any, None, None]:
-        """The same, in an event loop."""
-        return drive_async(_wait(self._future)).__await__()
 
 
 def _wait(future: Future[None]) -> Steps[None]:
@@ -81,16 +69,30 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
     Args:
         engine: an engine that the caller owns. A SQLite file is opened anew by its URL; a server gets a pool of our own
             with the engine's settings, because connections belong to the loop that opened them.
+        blob_url: where values of 64 KiB and more go: a folder, `file://`, `s3://bucket/prefix`, `memory://`, or any URL that
+            fsspec knows. By default a folder beside the SQLite file; for PostgreSQL and memory, the database itself.
+        blob_options: handed to the file system as they are, beside what the URL says.
+        blob_settings: parallelism, retries and caches of the blobs.
         schema: the PostgreSQL schema that holds the tables.
         serde: the serialiser of values; LangGraph's own by default.
         settings: pool, durability and retry bounds.
         clock: gives the time of each write, an aware `datetime`.
+
+    Raises:
+        InvalidUrl: `blob_url` can't be used.
+        MissingDriver: the package for its scheme is not installed.
     """
+
+    #: Files that a graph keeps by handle.
+    blobs: BlobStore
 
     def __init__(
         self,
         engine: AsyncEngine,
         *,
+        blob_url: str | os.PathLike[str] | None = None,
+        blob_options: Mapping[str, Any] | None = None,
+        blob_settings: BlobSettings | None = None,
         schema: str | None = None,
         serde: SerializerProtocol | None = None,
         settings: DatabaseSettings | None = None,
@@ -98,11 +100,25 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
     ) -> None:
         settings = settings or DatabaseSettings()
         database = adopt_engine(engine, settings)
-        self._begin(Store(database, settings, schema=schema, upgrade=database.dialect.name == "sqlite"), serde, clock)
+        self._begin(database, settings, blob_url, _with_options(blob_settings, blob_options), schema, serde, clock)
 
-    def _begin(self, store: Store, serde: SerializerProtocol | None, clock: Callable[[], datetime]) -> None:
+    def _begin(
+        self,
+        database: Database,
+        settings: DatabaseSettings,
+        blob_url: str | os.PathLike[str] | None,
+        blob_settings: BlobSettings,
+        schema: str | None,
+        serde: SerializerProtocol | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        blobs = default_blob_url(database.url) if blob_url is None else os.fspath(blob_url)
+        on_sqlite = database.dialect.name == "sqlite"
         super().__init__(serde=serde)
-        self.store = store
+        # Where LangGraph only lets known types through, handles are known.
+        self.serde = super().with_allowlist([(BlobRef.__module__, BlobRef.__name__)]).serde
+        self.store = Store(database, settings, blobs=blobs, blob_settings=blob_settings, schema=schema, upgrade=on_sqlite)
+        self.blobs = BlobStore(self.store, clock)
         self.clock = clock
 
     @classmethod
@@ -110,7 +126,9 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         cls,
         conn_string: str | os.PathLike[str],
         *,
-        blob_url: str | None = None,
+        blob_url: str | os.PathLike[str] | None = None,
+        blob_options: Mapping[str, Any] | None = None,
+        blob_settings: BlobSettings | None = None,
         schema: str | None = None,
         serde: SerializerProtocol | None = None,
         settings: DatabaseSettings | None = None,
@@ -121,8 +139,10 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         Args:
             conn_string: a file path, `:memory:`, `sqlite://`, `sqlite+aiosqlite://`, `postgresql://`, `postgres://`,
                 `postgresql+asyncpg://` or `postgresql+psycopg://`.
-            blob_url: where large values go; this release keeps them in the database, and says so in the log.
-            schema: as for the class, and so are the others.
+            blob_url: as for the class, and so are the others.
+            blob_options: see the class.
+            blob_settings: see the class.
+            schema: see the class.
             serde: see the class.
             settings: see the class.
             clock: see the class.
@@ -133,30 +153,27 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         """
         url = parse_database_url(conn_string)
         settings = settings or DatabaseSettings()
-        on_sqlite = url.get_backend_name() == "sqlite"
-        if schema and on_sqlite:
+        if schema and url.get_backend_name() == "sqlite":
             raise InvalidConfig("SQLite has no schemas; give each tenant a file of its own")
-        if blob_url is not None:
-            logger.warning("blob_url is not used yet: large values stay in the database", extra={"event": "blob_url_unused"})
         saver = cls.__new__(cls)
-        saver._begin(Store(open_database(url, settings), settings, schema=schema, upgrade=on_sqlite), serde, clock)
+        saver._begin(open_database(url, settings), settings, blob_url, _with_options(blob_settings, blob_options), schema, serde, clock)
         return saver
 
     # --- life
 
-    def setup(self) -> SetupHandle:
+    def setup(self) -> Outcome[None]:
         """Bring the database's schema to this release's: `await saver.setup()`, or `saver.setup()` in plain code.
 
         Raises:
             SchemaTooNew: the database was upgraded by a newer release.
             DatabaseUnavailable: it can't be reached.
         """
-        handle = SetupHandle(self.store.set_up())
+        future = self.store.set_up()
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            handle.result()
-        return handle
+            future.result()
+        return Outcome(_wait(future))
 
     def close(self) -> None:
         """Write what was accepted and close all connections. Blocks; a second call does nothing."""
@@ -213,14 +230,14 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         created_at = self._now()
         stored_now = set(new_versions)
         while True:
-            missing = yield from self.store.write(
+            not_stored = yield from self.store.write(
                 thread_id,
                 lambda: encode_checkpoint(self.serde, config, key, parent_id, created_at, checkpoint, metadata, stored_now),
             )
-            if missing is None:
+            if not not_stored:
                 return config_of(key)
             # The caller says they are unchanged, but no earlier checkpoint stored them.
-            stored_now.update(missing.channels)
+            stored_now.update(not_stored)
 
     def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
         """Store a task's writes to a checkpoint; returns when they are durable.
@@ -411,6 +428,48 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         """As `prune_older_than`."""
         return await drive_async(self.store.prune_older_than(self._now() - age // timedelta(microseconds=1)))
 
+    # --- blobs
+
+    def collect(self, *, dry_run: bool = False, grace: timedelta = timedelta(hours=24)) -> CollectReport:
+        """Delete blobs that nothing refers to any more: one pass; run it now and then.
+
+        A pass condemns what nothing refers to and nobody used for a period of grace; a later one deletes what has been
+        condemned for as long, unless something refers to it again. Safe beside writers, in other processes too.
+
+        Args:
+            dry_run: only count what a pass would do.
+            grace: longer than the longest upload, and than a graph takes from putting a blob to the checkpoint that holds its handle.
+
+        Raises:
+            InvalidConfig: the period of grace is negative.
+            DatabaseUnavailable: the database can't be reached; what was begun is finished by the next pass.
+        """
+        return drive(self._collect(dry_run, grace))
+
+    async def acollect(self, *, dry_run: bool = False, grace: timedelta = timedelta(hours=24)) -> CollectReport:
+        """As `collect`."""
+        return await drive_async(self._collect(dry_run, grace))
+
+    def _collect(self, dry_run: bool, grace: timedelta) -> Steps[CollectReport]:
+        if grace < timedelta(0):
+            raise InvalidConfig(f"grace must not be negative, got {grace}")
+        return self.store.collect(Pass(self._now(), grace // timedelta(microseconds=1), dry_run))
+
+    def verify(self, *, deep: bool = False) -> VerifyReport:
+        """Check that all segments and objects are there, and name what the backend holds beside them.
+
+        Args:
+            deep: read every object and segment and check its digest, not only its size.
+
+        Raises:
+            BlobUnavailable: the backend failed.
+        """
+        return drive(self.store.verify(deep=deep))
+
+    async def averify(self, *, deep: bool = False) -> VerifyReport:
+        """As `verify`."""
+        return await drive_async(self.store.verify(deep=deep))
+
     # --- versions
 
     def get_next_version(self, current: str | int | None, channel: None) -> str:
@@ -424,10 +483,17 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         elif current is not None:
             digits = current.partition(".")[0]
             counter, width = int(digits), len(digits)
-        return f"{counter + 1:0{width}}.{random.getrandbits(48):012x}"
+        return f"{counter + 1:0{width}}.{secrets.token_urlsafe(_RANDOM_BYTES)}"
 
 
-_COUNTER_WIDTH = 10
+def _with_options(settings: BlobSettings | None, options: Mapping[str, Any] | None) -> BlobSettings:
+    settings = settings or BlobSettings()
+    return replace(settings, options={**settings.options, **options}) if options else settings
+
+
+# A checkpoint holds a dozen versions: each character counts.
+_COUNTER_WIDTH = 8
+_RANDOM_BYTES = 6
 # Within the class, `list` is a method.
 list_ = list
 ListOfTuples = list[CheckpointTuple]

@@ -15,16 +15,23 @@ import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from ckptstore import deletions, reads, schema
+from ckptstore.blobs import BlobSettings, open_backend
+from ckptstore.cache import FolderCache, MemoryCache
+from ckptstore.collector import CollectReport, Pass, collect
 from ckptstore.config import DatabaseSettings
 from ckptstore.database import Database, Work
-from ckptstore.errors import StoreClosed
+from ckptstore.errors import BlobMissing, StoreClosed
+from ckptstore.objects import Objects
+from ckptstore.packing import KnownSegments, PackedUnit, Unit, is_large, pack
 from ckptstore.prepared import StatementCache
-from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, NewCheckpoint, NewWrites, Posting, Removed
+from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, Removed
 from ckptstore.retention import Rule, keep_all_but, keep_since
-from ckptstore.writer import Writer
+from ckptstore.verification import VerifyReport, verify
+from ckptstore.writer import Making, Writer
 from ckptstore.writes import Missing, commit_batch
 
 T = TypeVar("T")
@@ -88,20 +95,75 @@ async def _settled(future: Future[T]) -> T:
     return future.result()
 
 
+class Outcome(Generic[T]):
+    """What an operation comes to: `await` it, or call `result()` in code without an event loop. Nothing happens before."""
+
+    def __init__(self, steps: Steps[T]) -> None:
+        self._steps = steps
+
+    def result(self) -> T:
+        """Run the operation here and now."""
+        return drive(self._steps)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Run the operation in this event loop."""
+        return drive_async(self._steps).__await__()
+
+
+class _HandingOver:
+    """One unit on its way to the writer, serialised once, however often it has to be packed."""
+
+    def __init__(self, thread_id: str, make: Callable[[], Unit], known: KnownSegments, objects: Objects) -> None:
+        self._make = make
+        self._among = partial(known.among, thread_id)
+        self._known = known
+        self._objects = objects
+        self._unit: Unit | None = None
+        self._packed: PackedUnit | Future[PackedUnit]
+
+    def start(self) -> Making:
+        if self._unit is None:
+            self._unit = self._make()
+        self._packed = self._objects.pack(self._unit, self._among) if is_large(self._unit) else pack(self._unit, self._among)
+        return Making(self._unit.size, self._packed)
+
+    def stored(self) -> None:
+        self._known.add(self._packed.result() if isinstance(self._packed, Future) else self._packed)
+
+
 class Store:
     """Reads run in parallel; writes go through one queue.
 
     Args:
         database: where the tables are.
         settings: bounds of the queue.
+        blobs: where large values go, or None where they stay in the database.
+        blob_settings: parallelism, retries and caches of the blobs.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
         upgrade: whether the first use brings the schema to head (an embedded database) or only checks it (a server).
     """
 
-    def __init__(self, database: Database, settings: DatabaseSettings, *, schema: str | None, upgrade: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: DatabaseSettings,
+        *,
+        blobs: str | None,
+        blob_settings: BlobSettings,
+        schema: str | None,
+        upgrade: bool,
+    ) -> None:
         self.database = database
         self.schema = schema
         self.prepared = StatementCache(database.dialect, schema)
+        self.objects = Objects(
+            database,
+            self.prepared,
+            None if blobs is None else partial(open_backend, blobs, blob_settings),
+            MemoryCache(blob_settings.cache_bytes),
+            FolderCache(Path(blob_settings.cache_folder), blob_settings.cache_folder_bytes) if blob_settings.cache_folder else None,
+        )
+        self._known = KnownSegments()
         self._upgrade = upgrade
         self._writer = Writer(database, lambda connection, batch: commit_batch(connection, batch, self.prepared), settings.max_pending)
         self._closed = False
@@ -141,15 +203,24 @@ class Store:
 
     # --- writing
 
-    def write(self, thread_id: str, make: Callable[[], NewCheckpoint | NewWrites]) -> Steps[Missing | None]:
+    def write(self, thread_id: str, make: Callable[[], Unit]) -> Steps[Sequence[str]]:
         """Serialise (`make`) and store, in the order of the calls for this thread.
 
         Returns:
-            None when it is durable, or the channels that a checkpoint carries over and nobody stored: nothing was written.
+            Nothing when it is durable, or the channels that a checkpoint carries over and nobody stored: nothing was written.
         """
         yield from self._ready()
-        missing: Missing | None = yield self._writer.write(thread_id, make)
-        return missing
+        handing_over = _HandingOver(thread_id, make, self._known, self.objects)
+        while True:
+            missing: Missing | None = yield self._writer.write(thread_id, handing_over.start)
+            if missing is None:
+                handing_over.stored()
+                return ()
+            # What was there a moment ago was pruned or collected: it is sent once more, and this time not relied upon.
+            self._known.forget(thread_id, missing.segments)
+            yield self.objects.forget(missing.objects)
+            if missing.channels:
+                return missing.channels
 
     def _alone(self, work: Work[T], *threads: str) -> Steps[T]:
         yield from self._ready()
@@ -160,28 +231,53 @@ class Store:
 
     def newest(self, thread_id: str, checkpoint_ns: str) -> Steps[LoadedCheckpoint | None]:
         """The newest checkpoint of a namespace."""
-        return self._read(lambda connection: reads.load_newest(connection, thread_id, checkpoint_ns, self.prepared))
+        found = yield from self._load(lambda connection: reads.load_newest(connection, thread_id, checkpoint_ns, self.prepared))
+        return found[0] if found else None
 
     def exact(self, key: CheckpointKey) -> Steps[LoadedCheckpoint | None]:
         """One checkpoint."""
-        return self._read(lambda connection: reads.load_exact(connection, key, self.prepared))
+        found = yield from self._load(lambda connection: reads.load_exact(connection, key, self.prepared))
+        return found[0] if found else None
 
     def page(self, search: reads.Search, after: CheckpointKey | None, page_size: int) -> Steps[list[LoadedCheckpoint]]:
         """The next checkpoints of a listing, newest first."""
-        return self._read(lambda connection: reads.load_page(connection, search, after, page_size, self.prepared))
+        return self._load(lambda connection: reads.load_page(connection, search, after, page_size, self.prepared))
 
     def history(
         self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, channels: Sequence[str]
     ) -> Steps[Mapping[str, ChannelHistory]]:
         """What each channel was given on the way to a checkpoint (the newest, where no id is given)."""
-        return self._read(
+        return self._load(
             lambda connection: reads.load_history(connection, thread_id, checkpoint_ns, checkpoint_id, channels, self.prepared)
         )
+
+    def _load(self, work: Work[reads.Loaded[T]]) -> Steps[T]:
+        """Read, and fetch what objects hold."""
+        loaded = yield from self._read(work)
+        if loaded.wanted:
+            try:
+                fetched: Mapping[str, bytes] = yield self.objects.fetch(loaded.wanted)
+            except BlobMissing:
+                # It may have been pruned and collected since the rows were read: they say what holds now.
+                loaded = yield from self._read(work)
+                fetched = yield self.objects.fetch(loaded.wanted)
+            loaded.pieces.local.update(fetched)
+        return loaded.result
 
     def _read(self, work: Work[T]) -> Steps[T]:
         yield from self._ready()
         result: T = yield self.database.read(work)
         return result
+
+    def ready_objects(self) -> Steps[Objects]:
+        """The objects of a store whose schema is there, and that has a backend.
+
+        Raises:
+            InvalidConfig: large values stay in the database.
+        """
+        yield from self._ready()
+        _ = self.objects.backend
+        return self.objects
 
     # --- deleting and copying
 
@@ -228,12 +324,29 @@ class Store:
         logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
         return copied
 
+    # --- looking after objects
+
+    def collect(self, this: Pass) -> Steps[CollectReport]:
+        """Run one pass of the collector; without a backend there is nothing to collect."""
+        yield from self._ready()
+        if not self.objects.has_backend:
+            return CollectReport(dry_run=this.dry_run)
+        report: CollectReport = yield self.objects.run(collect(self.objects, self.prepared, this))
+        return report
+
+    def verify(self, *, deep: bool) -> Steps[VerifyReport]:
+        """Check all references and objects."""
+        yield from self._ready()
+        report: VerifyReport = yield self.objects.run(verify(self.objects, self.prepared, deep=deep))
+        return report
+
     # --- the end
 
     def close(self) -> None:
         """Write what was accepted, then close every connection. Blocks."""
         self._closed = True
         self._writer.close()
+        self.objects.close()
         self.database.close()
 
 

@@ -74,17 +74,15 @@ def _plain(value: Any, key: str) -> Any:
 
 
 def postings(metadata: Mapping[str, Any]) -> frozenset[Posting]:
-    """Every posting of one checkpoint's metadata (JSON values only)."""
+    """Every posting of one checkpoint's metadata (JSON values only): one a scalar, wherever it is."""
     return frozenset(posting for key, value in metadata.items() for posting in _postings(_step("", key), value))
 
 
 def _postings(path: str, value: Any) -> Iterator[Posting]:
     if isinstance(value, Mapping):
-        yield Posting(_bounded(path), "d")
         for key, inner in value.items():
             yield from _postings(_step(path, key), inner)
     elif isinstance(value, (list, tuple)):
-        yield Posting(_bounded(path), "l")
         for inner in value:
             yield from _postings(f"{path}/{_IN_LIST}", inner)
     else:
@@ -184,11 +182,9 @@ def _required(path: str, value: Any, key: str) -> Iterator[Posting]:
             if "$eq" in value:
                 yield from _required(path, value["$eq"], key)
             return
-        yield Posting(_bounded(path), "d")
         for inner_key, inner in value.items():
             yield from _required(_step(path, inner_key), inner, key)
     elif isinstance(value, (list, tuple)):
-        yield Posting(_bounded(path), "l")
         for inner in value:
             yield from _required(f"{path}/{_IN_LIST}", inner, key)
     else:

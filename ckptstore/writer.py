@@ -16,16 +16,37 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
 from ckptstore.database import Database, Work
 from ckptstore.errors import DatabaseUnavailable, StoreClosed
-from ckptstore.records import NewCheckpoint, NewWrites
 
-Payload = NewCheckpoint | NewWrites
-CommitBatch = Callable[[Connection, Sequence[Payload]], Sequence[Any]]
+
+class Payload(Protocol):
+    """What a batch is made of."""
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether later checkpoints of the thread may build on it."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes that go into the database."""
+        ...
+
+
+class Making(NamedTuple):
+    """A payload, or the promise of one: large values are uploaded before they are ready."""
+
+    #: Bytes that are held in memory for it until it is durable.
+    held: int
+    payload: Payload | Future[Any]
+
+
+CommitBatch = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
 _LARGEST_BATCH = 500
 # A PostgreSQL message ends at 1 GB, and a small write should not wait for many large ones. One unit always fits.
@@ -35,7 +56,7 @@ _LARGEST_BATCH_BYTES = 16 * 1024 * 1024
 class Unit:
     """One caller's write: reserved, then submitted or abandoned."""
 
-    __slots__ = ("_refused", "_writer", "admitted", "alone", "future", "make", "payload", "threads", "work")
+    __slots__ = ("_refused", "_writer", "admitted", "alone", "future", "held", "make", "payload", "promised", "threads", "work")
 
     def __init__(self, writer: Writer, threads: tuple[str, ...]) -> None:
         self._writer = writer
@@ -49,23 +70,43 @@ class Unit:
         self.alone = False
         self._refused = False
         #: What makes the payload, for a unit that waits for room.
-        self.make: Callable[[], Payload] | None = None
+        self.make: Callable[[], Making] | None = None
+        #: Whether the payload was handed over and is on its way: closing waits for it.
+        self.promised = False
+        self.held = 0
 
     @property
     def ready(self) -> bool:
         """Whether the caller has handed over what to write."""
         return self.payload is not None or self.work is not None
 
-    def fill(self, make: Callable[[], Payload]) -> None:
-        """Make what is to be written, and submit it; if that fails, so does the unit."""
+    def fill(self, make: Callable[[], Making]) -> None:
+        """Make what is to be written, and submit it as soon as it is ready; if that fails, so does the unit."""
         try:
-            payload = make()
+            held, payload = make()
         except BaseException as exc:
             self._writer.drop(self)
-            if not self._refused:
-                self.future.set_exception(exc)
+            self._fail(exc)
+            return
+        self._writer.hold(self, held)
+        if isinstance(payload, Future):
+            with self._writer.lock:
+                self.promised = not self._refused
+            payload.add_done_callback(self._keep_promise)
         else:
             self.submit(payload)
+
+    def _keep_promise(self, promise: Future[Any]) -> None:
+        exc = promise.exception() if not promise.cancelled() else StoreClosed("the upload was given up: the saver was closed")
+        if exc is None:
+            self.submit(promise.result())
+        else:
+            self._writer.forget(self)
+            self._fail(exc)
+
+    def _fail(self, exc: BaseException) -> None:
+        if not self._refused:
+            self.future.set_exception(exc)
 
     def submit(self, payload: Payload) -> Future[Any]:
         """Hand over rows; they may share a transaction with others'."""
@@ -95,10 +136,11 @@ class Unit:
 class Writer:
     """Takes units from any thread and any loop, and commits them through one database."""
 
-    def __init__(self, database: Database, commit_batch: CommitBatch, max_pending: int) -> None:
+    def __init__(self, database: Database, commit_batch: CommitBatch, max_pending: int, max_held: int = 256 * 1024 * 1024) -> None:
         self._database = database
         self._commit_batch = commit_batch
         self._max_pending = max_pending
+        self._max_held = max_held
         self._reset()
         reset = weakref.WeakMethod(self._reset)
         # A child of fork inherits the queue of its parent, whose callers are not there.
@@ -111,13 +153,14 @@ class Writer:
         self._waiting: deque[Unit] = deque()
         self._busy = False
         self._closed = False
+        self._held = 0
 
     @property
     def depth(self) -> int:
         """Units in the queue or waiting for room in it."""
         return len(self._queue) + len(self._waiting)
 
-    def write(self, thread_id: str, make: Callable[[], Payload]) -> Future[Any]:
+    def write(self, thread_id: str, make: Callable[[], Making]) -> Future[Any]:
         """Serialise (`make`) and write, in the order of the calls for this thread.
 
         With room in the queue `make` runs here and now, else when there is room again, on the database's thread: it never
@@ -133,7 +176,7 @@ class Writer:
         """Run a function of a connection in its place in the queue, alone; it opens its own transaction."""
         return self.reserve(*threads, work=work).future
 
-    def reserve(self, *threads: str, make: Callable[[], Payload] | None = None, work: Work[Any] | None = None) -> Unit:
+    def reserve(self, *threads: str, make: Callable[[], Making] | None = None, work: Work[Any] | None = None) -> Unit:
         """A place in the queue, for a write to these threads; `unit.admitted` is done as soon as there is room.
 
         Raises:
@@ -145,7 +188,7 @@ class Writer:
             if self._closed:
                 raise StoreClosed("the saver is closed; build another one")
             # Not past those that wait, even with room: they came first.
-            if len(self._queue) < self._max_pending and not self._waiting:
+            if self._has_room() and not self._waiting:
                 self._queue.append(unit)
                 unit.admitted.set_result(None)
             else:
@@ -154,6 +197,15 @@ class Writer:
         if work is not None:
             self.wake()
         return unit
+
+    def _has_room(self) -> bool:
+        return len(self._queue) < self._max_pending and self._held < self._max_held
+
+    def hold(self, unit: Unit, held: int) -> None:
+        """Count the bytes that a unit keeps in memory until it is settled."""
+        with self.lock:
+            unit.held = held
+            self._held += held
 
     def forget(self, unit: Unit) -> None:
         """Take a unit that was not submitted out of the queue."""
@@ -168,6 +220,7 @@ class Writer:
                 self._waiting.remove(unit)
             elif unit in self._queue:
                 self._queue.remove(unit)
+                self._held -= unit.held
 
     def wake(self) -> None:
         """Start a batch, unless one is under way: its end starts the next."""
@@ -186,8 +239,8 @@ class Writer:
         """
         with self.lock:
             self._closed = True
-            refused = [*self._waiting, *(unit for unit in self._queue if not unit.ready)]
-            self._queue = [unit for unit in self._queue if unit.ready]
+            refused = [*self._waiting, *(unit for unit in self._queue if not unit.ready and not unit.promised)]
+            self._queue = [unit for unit in self._queue if unit.ready or unit.promised]
             self._waiting.clear()
             for unit in refused:
                 unit.mark_refused()
@@ -212,7 +265,7 @@ class Writer:
             batch_bytes += size
             if unit.alone or len(batch) == _LARGEST_BATCH:
                 break
-            if isinstance(unit.payload, NewCheckpoint):
+            if unit.payload is not None and unit.payload.is_checkpoint:
                 # A second checkpoint may build on what the first one stores: it waits for the next batch.
                 blocked.update(unit.threads)
         taken = set(map(id, batch))
@@ -220,20 +273,17 @@ class Writer:
         return batch
 
     def _admit(self) -> None:
-        """Let waiting units in as long as there is room; a loop, since one that fails to serialise makes room again."""
+        """Let waiting units in as long as there is room; one at a time, since what it holds is known when it was made."""
         while self._waiting:
             with self.lock:
-                room = self._max_pending - len(self._queue)
-                admitted = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
-                self._queue.extend(admitted)
-                for unit in admitted:
-                    # Under the lock: a unit in the queue is admitted, whatever `close` does in between.
-                    unit.admitted.set_result(None)
-            if not admitted:
-                return
-            for unit in admitted:
-                if unit.make is not None:
-                    unit.fill(unit.make)
+                if not self._waiting or not self._has_room():
+                    return
+                unit = self._waiting.popleft()
+                self._queue.append(unit)
+                # Under the lock: a unit in the queue is admitted, whatever `close` does in between.
+                unit.admitted.set_result(None)
+            if unit.make is not None:
+                unit.fill(unit.make)
 
     def _start(self, batch: list[Unit]) -> None:
         try:
@@ -261,6 +311,8 @@ class Writer:
             self._settle(batch, None if exc else future.result(), exc)
 
     def _settle(self, batch: list[Unit], results: Sequence[Any] | None, exc: BaseException | None) -> None:
+        with self.lock:
+            self._held -= sum(unit.held for unit in batch)
         # The next batch starts before anyone is told: the database need not wait for the callers' loops.
         self._next()
         for place, unit in enumerate(batch):

@@ -1,4 +1,4 @@
-"""What one batch does to the tables: from records to rows, in as few statements as the database allows."""
+"""What one batch does to the tables: from packed units to rows, in as few statements as the database allows."""
 
 from __future__ import annotations
 
@@ -11,113 +11,172 @@ from sqlalchemy import Connection, Table
 
 from ckptstore import statements as sql
 from ckptstore.engine import transaction
+from ckptstore.packing import PackedUnit
 from ckptstore.prepared import StatementCache
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
 from ckptstore.tags import postings
 
 Row = tuple[Any, ...]
+#: Units by their place in the batch.
+Units = Mapping[int, PackedUnit]
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A checkpoint was not stored: it carries these channels over, and no earlier checkpoint stored them."""
+    """A unit was not stored, since something that it builds on is not there."""
 
-    channels: tuple[str, ...]
+    #: Channels that it carries over, and that no earlier checkpoint stored.
+    channels: tuple[str, ...] = ()
+    #: Digests of segments that its thread was known to have.
+    segments: tuple[str, ...] = ()
+    #: Keys of objects that are being deleted, or that are gone.
+    objects: tuple[str, ...] = ()
+
+    def __or__(self, other: Missing) -> Missing:
+        """What both miss."""
+        return Missing(self.channels + other.channels, self.segments + other.segments, self.objects + other.objects)
 
 
-def commit_batch(connection: Connection, batch: Sequence[NewCheckpoint | NewWrites], prepared: StatementCache) -> list[Missing | None]:
-    """Make a batch durable: all of it, but for the checkpoints that turn out to miss channels.
+def commit_batch(connection: Connection, batch: Sequence[PackedUnit], prepared: StatementCache) -> list[Missing | None]:
+    """Make a batch durable: all of it, but for the units that turn out to miss something.
 
     Returns:
         For each unit None, or what it misses.
     """
-    puts = [unit for unit in batch if isinstance(unit, NewCheckpoint)]
+    units = dict(enumerate(batch))
     if prepared.on_sqlite:
         with transaction(connection):
-            missing = _store(connection, puts, prepared)
-            _insert_all(connection, prepared, _write_rows(batch))
-            _insert_all(connection, prepared, {(sql.THREAD, "touch"): _thread_rows(_without(batch, missing))})
+            missing = _store(connection, units, prepared)
+            _insert_all(connection, prepared, {(sql.THREAD, "touch"): _thread_rows(_without(units, missing))})
     else:
-        missing = _commit_in_one_statement(connection, batch, puts, prepared)
-    return [missing.get(unit.key) if isinstance(unit, NewCheckpoint) else None for unit in batch]
+        missing = _commit_in_one_statement(connection, units, prepared)
+    return [missing.get(number) for number in units]
 
 
-def _without(batch: Sequence[NewCheckpoint | NewWrites], missing: dict[CheckpointKey, Missing]) -> list[NewCheckpoint | NewWrites]:
-    return [unit for unit in batch if not (isinstance(unit, NewCheckpoint) and unit.key in missing)]
+def _without(units: Units, numbers: Iterable[int]) -> Units:
+    out = set(numbers)
+    return {number: unit for number, unit in units.items() if number not in out}
 
 
-def _commit_in_one_statement(
-    connection: Connection, batch: Sequence[NewCheckpoint | NewWrites], puts: list[NewCheckpoint], prepared: StatementCache
-) -> dict[CheckpointKey, Missing]:
-    writes = _write_rows(batch)
-    parts = {part for part, conflict in sql.WRITE_PARTS.items() if writes[sql.WRITE, conflict]}
-    parameters = sql.row_parameters(sql.THREAD, _thread_rows(batch))
-    for part in parts:
-        parameters |= sql.row_parameters(sql.WRITE, writes[sql.WRITE, sql.WRITE_PARTS[part]], part)
-    if puts:
-        parts.add("checkpoints")
-        parameters |= _checkpoint_parameters(puts)
-    inserted = {CheckpointKey(*row) for row in prepared(sql.commit_batch, frozenset(parts)).run(connection, parameters)}
-    missing: dict[CheckpointKey, Missing] = {}
-    for put in puts:
-        if put.key not in inserted:
-            with transaction(connection):
-                _insert_all(connection, prepared, {(sql.THREAD, "touch"): _thread_rows([put])})
-                lacking = _store(connection, [put], prepared)
-                if lacking:
-                    prepared(sql.delete_empty_thread).run(connection, {"thread_id": put.key.thread_id})
-                missing |= lacking
+# --- PostgreSQL: one statement, and the careful way for what stays out of it
+
+
+def _commit_in_one_statement(connection: Connection, units: Units, prepared: StatementCache) -> dict[int, Missing]:
+    together = _fit_for_one_statement(units)
+    went_in: set[int] = set()
+    if together:
+        rows = _batch_rows(together)
+        parameters = sql.row_parameters(sql.THREAD, _thread_rows(together))
+        parameters |= sql.batch_parameters("units", [(u.key.thread_id, u.is_checkpoint, number) for number, u in together.items()])
+        for name, some in rows.items():
+            parameters |= sql.batch_parameters(name, some)
+        went_in = {row[0] for row in prepared(sql.commit_batch, frozenset(rows)).run(connection, parameters)}
+    missing: dict[int, Missing] = {}
+    for number, unit in _without(units, went_in).items():
+        with transaction(connection):
+            _insert_all(connection, prepared, {(sql.THREAD, "touch"): _thread_rows({number: unit})})
+            lacking = _store(connection, {number: unit}, prepared)
+            if lacking:
+                prepared(sql.delete_empty_thread).run(connection, {"thread_id": unit.key.thread_id})
+            missing |= lacking
     return missing
 
 
-def _checkpoint_parameters(puts: Sequence[NewCheckpoint]) -> dict[str, Any]:
-    return {
-        **sql.row_parameters(sql.CHECKPOINT, [_checkpoint_row(put) for put in puts]),
-        **sql.row_parameters(sql.TAG, _tag_rows(puts)),
-        **sql.row_parameters(sql.CHANNEL, _channel_rows(puts)),
-        "ckpt_channel_checkpoint_id": [put.key.checkpoint_id for put in puts for _ in put.values],
-        **_carried_parameters(puts),
+def _fit_for_one_statement(units: Units) -> Units:
+    """The units that refer to no new object and write no row that another one writes; what follows them in a thread waits too."""
+    waiting: set[str] = set()
+    written: set[Row] = set()
+    fit: dict[int, PackedUnit] = {}
+    for number, unit in units.items():
+        rows = _keys_of_writes(unit)
+        if unit.object_keys or unit.key.thread_id in waiting or not written.isdisjoint(rows):
+            waiting.add(unit.key.thread_id)
+        else:
+            written.update(rows)
+            fit[number] = unit
+    return fit
+
+
+def _batch_rows(units: Units) -> dict[str, list[Row]]:
+    """The parts of a batch that are not empty: rows that end with the number of their unit."""
+    checkpoints = _checkpoints(units)
+    writes = _write_rows(units)
+    parts: dict[str, list[Row]] = {
+        "checkpoints": [(*_checkpoint_row(put), number) for number, (_, put) in checkpoints.items()],
+        "channels": [(*row, number) for number, (unit, put) in checkpoints.items() for row in _channel_rows(unit, put)],
+        "tags": [(*row, number) for number, (_, put) in checkpoints.items() for row in _tag_rows(put)],
+        "segments": [(*row, number) for number, unit in units.items() for row in _segment_rows(unit)],
+        "kept_writes": writes["keep"],
+        "replaced_writes": writes["replace"],
+        **{need: _needs(need, units) for need in sql.BATCH_NEEDS},
     }
+    return {name: rows for name, rows in parts.items() if rows}
 
 
-def _carried_parameters(puts: Sequence[NewCheckpoint]) -> dict[str, list[str]]:
-    rows = [(*put.key, channel, version) for put in puts for channel, version in put.carried]
-    columns = list(zip(*rows, strict=True)) or [()] * len(sql.MISSING_CHANNELS_KEY)
-    return {f"carried_{name}": list(column) for name, column in zip(sql.MISSING_CHANNELS_KEY, columns, strict=True)}
+# --- either database, within a transaction that locks the threads
 
 
-def _store(connection: Connection, puts: Sequence[NewCheckpoint], prepared: StatementCache) -> dict[CheckpointKey, Missing]:
-    """Store checkpoints within a transaction that locks their threads, replacing those of the same id, tags too."""
-    missing = _missing(connection, puts, prepared)
-    puts = [put for put in puts if put.key not in missing]
-    if not puts:
+def _store(connection: Connection, units: Units, prepared: StatementCache) -> dict[int, Missing]:
+    """Store units within a transaction; a checkpoint replaces one of the same id, its tags too."""
+    missing = _missing(connection, units, prepared)
+    units = _without(units, missing)
+    if not units:
         return missing
-    database = prepared.dialect.name
-    keys = sql.key_parameters(database, sql.CHECKPOINT_KEY, [put.key for put in puts])
-    replaced = [(CheckpointKey(*row[:3]), row[3]) for row in prepared(sql.metadata_of).run(connection, keys)]
-    if replaced:
-        delete_tags(connection, replaced, prepared)
+    checkpoints = _checkpoints(units)
+    _delete_replaced_tags(connection, [unit.key for unit, _ in checkpoints.values()], prepared)
+    writes = _write_rows(units)
+    segments = [row for unit in units.values() for row in _segment_rows(unit)]
     _insert_all(
         connection,
         prepared,
         {
-            (sql.CHECKPOINT, "replace"): [_checkpoint_row(put) for put in puts],
-            (sql.CHANNEL, "replace"): _channel_rows(puts),
-            (sql.TAG, "keep"): _tag_rows(puts),
+            # One that an object holds replaces one whose object may have been lost.
+            (sql.SEGMENT, "replace"): [row for row in segments if _holds_object(row)],
+            (sql.SEGMENT, "keep"): [row for row in segments if not _holds_object(row)],
+            (sql.CHECKPOINT, "replace"): [_checkpoint_row(put) for _, put in checkpoints.values()],
+            (sql.CHANNEL, "replace"): [row for unit, put in checkpoints.values() for row in _channel_rows(unit, put)],
+            (sql.TAG, "keep"): [row for _, put in checkpoints.values() for row in _tag_rows(put)],
+            (sql.WRITE, "keep"): [row[:-1] for row in writes["keep"]],
+            (sql.WRITE, "replace"): [row[:-1] for row in writes["replace"]],
         },
     )
     return missing
 
 
-def _missing(connection: Connection, puts: Sequence[NewCheckpoint], prepared: StatementCache) -> dict[CheckpointKey, Missing]:
-    carried = [(*put.key, channel, version) for put in puts for channel, version in put.carried]
-    if not carried:
-        return {}
-    keys = sql.key_parameters(prepared.dialect.name, sql.MISSING_CHANNELS_KEY, carried)
-    channels: dict[CheckpointKey, list[str]] = {}
-    for *key, channel, _version in prepared(sql.missing_channels).run(connection, keys):
-        channels.setdefault(CheckpointKey(*key), []).append(channel)
-    return {key: Missing(tuple(names)) for key, names in channels.items()}
+def _missing(connection: Connection, units: Units, prepared: StatementCache) -> dict[int, Missing]:
+    missing: dict[int, Missing] = {}
+
+    def note(number: int, found: Missing) -> None:
+        missing[number] = missing.get(number, Missing()) | found
+
+    for need, (_, key) in sql.BATCH_NEEDS.items():
+        rows = _needs(need, units)
+        if rows:
+            parameters = sql.key_parameters(prepared.dialect.name, (*key, "unit"), [(*row[:-1], str(row[-1])) for row in rows])
+            for number, *found in prepared(sql.missing_needs, need).run(connection, parameters):
+                note(number, Missing(channels=(found[2],)) if need == "carried" else Missing(segments=(found[1],)))
+    for number, unit in units.items():
+        gone = _gone_objects(connection, unit, prepared)
+        if gone:
+            note(number, Missing(objects=gone))
+    return missing
+
+
+def _gone_objects(connection: Connection, unit: PackedUnit, prepared: StatementCache) -> tuple[str, ...]:
+    """Vouch for the objects that a unit refers to; what is being deleted comes too late."""
+    keys = unit.object_keys
+    if not keys:
+        return ()
+    parameters = {**sql.key_parameters(prepared.dialect.name, ("key",), [(key,) for key in keys]), "moment": unit.unit.created_at}
+    live = {row[0] for row in prepared(sql.vouch_for_objects).run(connection, parameters)}
+    return tuple(key for key in keys if key not in live)
+
+
+def _delete_replaced_tags(connection: Connection, keys: Sequence[CheckpointKey], prepared: StatementCache) -> None:
+    if keys:
+        parameters = sql.key_parameters(prepared.dialect.name, sql.CHECKPOINT_KEY, keys)
+        replaced = [(CheckpointKey(*row[:3]), row[3]) for row in prepared(sql.metadata_of).run(connection, parameters)]
+        delete_tags(connection, replaced, prepared)
 
 
 def delete_tags(connection: Connection, of: Iterable[tuple[CheckpointKey, str]], prepared: StatementCache) -> None:
@@ -148,43 +207,80 @@ def _insert_all(connection: Connection, prepared: StatementCache, rows: Mapping[
             statement.run(connection, sql.row_parameters(table, some))
 
 
-def _thread_rows(batch: Iterable[NewCheckpoint | NewWrites]) -> list[Row]:
+# --- rows
+
+
+def _checkpoints(units: Units) -> dict[int, tuple[PackedUnit, NewCheckpoint]]:
+    return {number: (unit, unit.unit) for number, unit in units.items() if isinstance(unit.unit, NewCheckpoint)}
+
+
+def _needs(need: str, units: Units) -> list[Row]:
+    """What units need to be there already (`statements.BATCH_NEEDS`): keys that end with the number of the unit."""
+    if need == "known":
+        return [(unit.key.thread_id, digest, number) for number, unit in units.items() for digest in unit.known]
+    return [
+        (put.key.thread_id, put.key.checkpoint_ns, channel, version, number)
+        for number, (_, put) in _checkpoints(units).items()
+        for channel, version in put.carried
+    ]
+
+
+def _thread_rows(units: Units) -> list[Row]:
     """One row a thread, in the order of their ids: two processes that lock the same threads never deadlock."""
     latest: dict[str, int] = {}
-    for unit in batch:
-        latest[unit.key.thread_id] = max(latest.get(unit.key.thread_id, 0), unit.created_at)
+    for unit in units.values():
+        thread_id = unit.key.thread_id
+        latest[thread_id] = max(latest.get(thread_id, 0), unit.unit.created_at)
     return [(thread_id, moment, moment, 0) for thread_id, moment in sorted(latest.items())]
 
 
 def _checkpoint_row(put: NewCheckpoint) -> Row:
-    return (*put.key, put.parent_checkpoint_id, put.created_at, put.format, *put.body, put.channel_versions, put.metadata, put.size, False)
+    body = (put.body.type, put.body.data)
+    return (*put.key, put.parent_checkpoint_id, put.created_at, put.format, *body, put.channel_versions, put.metadata, put.size, False)
 
 
-def _channel_rows(puts: Iterable[NewCheckpoint]) -> list[Row]:
+def _channel_rows(unit: PackedUnit, put: NewCheckpoint) -> list[Row]:
     return [
-        (put.key.thread_id, put.key.checkpoint_ns, channel, version, value.type, len(value.data), value.data, None)
-        for put in puts
-        for channel, version, value in put.values
+        (put.key.thread_id, put.key.checkpoint_ns, channel, version, value.type, len(value.data), *form)
+        for (channel, version, value), form in zip(put.values, unit.forms, strict=True)
     ]
 
 
-def _tag_rows(puts: Iterable[NewCheckpoint]) -> list[Row]:
-    return [(*posting, put.key.checkpoint_id, put.key.thread_id, put.key.checkpoint_ns) for put in puts for posting in put.postings]
+def _tag_rows(put: NewCheckpoint) -> list[Row]:
+    return [(*posting, put.key.checkpoint_id, put.key.thread_id, put.key.checkpoint_ns) for posting in put.postings]
 
 
-def _write_rows(batch: Iterable[NewCheckpoint | NewWrites]) -> dict[tuple[Table, str], list[Row]]:
-    """Rows of tasks' writes, each key once: a statement can't touch a row twice, and the order in the batch decides."""
+def _segment_rows(unit: PackedUnit) -> list[Row]:
+    return [(unit.key.thread_id, *segment) for segment in unit.segments]
+
+
+def _holds_object(segment_row: Row) -> bool:
+    return segment_row[-1] is not None
+
+
+def _write_rows(units: Units) -> dict[str, list[Row]]:
+    """Rows of tasks' writes with the number of their unit, each key once: the order in the batch decides."""
     kept: dict[Row, Row] = {}
     replaced: dict[Row, Row] = {}
-    for unit in batch:
-        if isinstance(unit, NewCheckpoint):
+    for number, packed in units.items():
+        if not isinstance(packed.unit, NewWrites):
             continue
-        for write in unit.writes:
-            key = (*unit.key, unit.task_id, write.idx)
-            row = (*key, unit.task_path, write.channel, unit.created_at, write.value.type, len(write.value.data), write.value.data, None)
-            if unit.replace:
+        for key, row in _rows_of_writes(packed, packed.unit, number):
+            if packed.unit.replace:
                 replaced[key] = row
                 kept.pop(key, None)
             elif key not in replaced:
                 kept.setdefault(key, row)
-    return {(sql.WRITE, "keep"): list(kept.values()), (sql.WRITE, "replace"): list(replaced.values())}
+    return {"keep": list(kept.values()), "replace": list(replaced.values())}
+
+
+def _keys_of_writes(packed: PackedUnit) -> list[Row]:
+    unit = packed.unit
+    return [(*unit.key, unit.task_id, write.idx) for write in unit.writes] if isinstance(unit, NewWrites) else []
+
+
+def _rows_of_writes(packed: PackedUnit, unit: NewWrites, number: int) -> Iterable[tuple[Row, Row]]:
+    for write, form in zip(unit.writes, packed.forms, strict=True):
+        key = (*unit.key, unit.task_id, write.idx)
+        value = (write.value.type, len(write.value.data), *form)
+        yield key, (*key, unit.task_path, write.channel, unit.created_at, *value, number)

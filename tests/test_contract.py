@@ -33,7 +33,7 @@ def test_versions_sort_as_text_and_keep_the_width_of_another_savers() -> None:
         assert seen == sorted(seen)
         moved = f"{9:032}.0.1234567890123456"
         assert saver.get_next_version(moved, None).startswith(f"{10:032}.")
-        assert saver.get_next_version(7, None).startswith(f"{8:010}.")
+        assert saver.get_next_version(7, None).startswith(f"{8:08}.")
 
 
 async def test_writes_of_a_task_come_once_and_special_ones_are_replaced(saver: SQLAlchemySaver) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -18,9 +19,10 @@ from sqlalchemy.exc import OperationalError
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.config import parse_database_url
 from ckptstore.database import Database, Work, open_database
-from ckptstore.errors import DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
+from ckptstore.errors import BlobUnavailable, DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
+from ckptstore.packing import pack
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
-from ckptstore.writer import Unit, Writer
+from ckptstore.writer import Making, Unit, Writer
 from tests.build import chain, checkpoint, config, metadata, put
 
 
@@ -110,11 +112,65 @@ def test_a_batch_ends_before_it_grows_too_large(shelf: Shelf) -> None:
 def test_nobody_overtakes_those_that_wait_for_room(shelf: Shelf) -> None:
     writer = writer_on(shelf, max_pending=1)
     for name in ("under way", "queued", "waiting"):
-        writer.write("t", lambda name=name: writes("t", name))  # type: ignore[misc]
+        writer.write("t", lambda name=name: Making(0, writes("t", name)))  # type: ignore[misc]
     shelf.finish_one()
-    writer.write("t", lambda: writes("t", "last"))
+    writer.write("t", lambda: Making(0, writes("t", "last")))
     shelf.finish_all()
     assert [name for batch in shelf.batches for name in batch] == ["under way", "queued", "waiting", "last"]
+
+
+def test_a_promised_payload_holds_back_only_its_own_thread(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    promise: Future[Any] = Future()
+    slow = writer.write("t", lambda: Making(5_000_000, promise))
+    writer.write("t", lambda: Making(0, writes("t", "after")))
+    writer.write("u", lambda: Making(0, writes("u", "other")))
+    shelf.finish_all()
+    assert shelf.batches == [["other"]]
+    promise.set_result(writes("t", "uploaded"))
+    shelf.finish_all()
+    assert shelf.batches == [["other"], ["uploaded", "after"]]
+    assert slow.result(0) is None
+
+
+def test_a_broken_promise_fails_its_unit_and_frees_the_thread(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    promise: Future[Any] = Future()
+    slow = writer.write("t", lambda: Making(5_000_000, promise))
+    after = writer.write("t", lambda: Making(0, writes("t", "after")))
+    promise.set_exception(BlobUnavailable("the backend is away"))
+    shelf.finish_all()
+    assert isinstance(slow.exception(0), BlobUnavailable)
+    assert after.result(0) is None
+
+
+def test_closing_waits_for_what_was_promised(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    promise: Future[Any] = Future()
+    slow = writer.write("t", lambda: Making(5_000_000, promise))
+    closing = threading.Thread(target=writer.close)
+    closing.start()
+    promise.set_result(writes("t", "uploaded"))
+    while closing.is_alive():
+        shelf.finish_all()
+    closing.join()
+    assert slow.result(0) is None
+
+
+def test_the_queue_is_bounded_by_bytes_too(shelf: Shelf) -> None:
+    database: Database = shelf  # type: ignore[assignment]
+    writer = Writer(database, shelf.commit, max_pending=100, max_held=10_000_000)
+    made: list[str] = []
+
+    def make(name: str) -> Making:
+        made.append(name)
+        return Making(5_000_000, writes("t", name))
+
+    futures = [writer.write("t", partial(make, str(n))) for n in range(5)]
+    assert made == ["0", "1"]
+    shelf.finish_all()
+    assert made == ["0", "1", "2", "3", "4"]
+    assert all(future.result(0) is None for future in futures)
 
 
 def test_a_second_checkpoint_of_a_thread_waits_for_the_first(shelf: Shelf) -> None:
@@ -264,7 +320,7 @@ async def test_a_bad_unit_among_good_ones_fails_alone_on_a_real_database(saver: 
     )  # type: ignore[arg-type]
     hold = saver.store._writer.reserve("hold")
     units: list[Unit] = [saver.store._writer.reserve("t") for _ in range(7)]
-    futures = [unit.submit(bad if n == 3 else writes("t", f"w{n}")) for n, unit in enumerate(units)]
+    futures = [unit.submit(pack(bad if n == 3 else writes("t", f"w{n}"), set)) for n, unit in enumerate(units)]
     hold.abandon()
     results = await asyncio.gather(*[asyncio.wrap_future(future) for future in futures], return_exceptions=True)
     assert isinstance(results[3], StatementRefused)

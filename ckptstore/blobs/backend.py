@@ -19,7 +19,8 @@ class BlobBackend(Protocol):
     """Objects by key, written once and never changed. Keys are `ab/abcdef...`: relative, with `/` between parts.
 
     Every method is called on one event loop, many at a time, and raises `BlobUnavailable` where the backend fails: `passing`
-    says whether a retry makes sense. An object is there whole or not at all, whatever happens during a `put`.
+    says whether a retry makes sense. A key that could name another place (absolute, empty or `..` parts) is refused with one
+    that does not pass. An object is there whole or not at all, whatever happens during a `put`.
     """
 
     #: Where the objects are, without any secret: for messages.
@@ -30,7 +31,11 @@ class BlobBackend(Protocol):
         ...
 
     async def put_file(self, key: str, path: Path) -> None:
-        """Store a file's content, in memory that does not grow with it."""
+        """Store a file's content, in memory that does not grow with it.
+
+        Raises:
+            OSError: there is no such file, or it can't be read; nothing was stored.
+        """
         ...
 
     async def get(self, key: str) -> bytes:
@@ -42,7 +47,10 @@ class BlobBackend(Protocol):
         ...
 
     async def get_file(self, key: str, path: Path) -> None:
-        """Write an object's content to a file, in memory that does not grow with it; raises as `get`."""
+        """Write an object's content to a file, in memory that does not grow with it; raises as `get`.
+
+        What the file holds after a failure is not defined. An `OSError` says that the file itself can't be written.
+        """
         ...
 
     async def size(self, key: str) -> int | None:
@@ -54,7 +62,10 @@ class BlobBackend(Protocol):
         ...
 
     def entries(self) -> AsyncIterator[BlobEntry]:
-        """Every object, in any order; what is not an object (a file that is still being written) is left out."""
+        """Every object, in any order; what is not an object (a file that is still being written) is left out.
+
+        An object that appears or goes meanwhile may be listed or not.
+        """
         ...
 
     async def close(self) -> None:

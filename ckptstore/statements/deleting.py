@@ -18,9 +18,11 @@ from sqlalchemy import (
     delete,
     exists,
     literal_column,
+    null,
     select,
     true,
     tuple_,
+    union_all,
     update,
 )
 
@@ -28,15 +30,18 @@ from ckptstore.statements.parts import (
     CHANNEL,
     CHECKPOINT,
     CHECKPOINT_KEY,
+    SEGMENT,
     TAG,
     TASKS_CHANNEL,
     THREAD,
     WRITE,
+    entries_of,
     equal,
     insert_into,
     keys,
     links_of,
     resolved,
+    with_listing,
 )
 
 
@@ -103,6 +108,25 @@ def delete_unlinked_channels(database: str) -> Delete:
     )
     place = tuple_(CHANNEL.c.checkpoint_ns, CHANNEL.c.channel, CHANNEL.c.version)
     return delete(CHANNEL).where(CHANNEL.c.thread_id == bindparam("thread_id"), place.not_in(linked))
+
+
+def delete_unlinked_segments(database: str) -> Delete:
+    """The segments of a thread that no value's layout names any more."""
+    linked = [
+        select(entries.c.value)
+        .select_from(table.join(entries, literal_column("true" if database == "postgresql" else "1")))
+        .where(table.c.thread_id == bindparam("thread_id"), table.c.segments.is_not(null()))
+        for table in (CHANNEL, WRITE)
+        for entries in [entries_of(database, table.c.segments)]
+    ]
+    directly = union_all(*linked).cte("directly")
+    this_thread = SEGMENT.c.thread_id == bindparam("thread_id")
+    lists = with_listing(database, select(SEGMENT).where(this_thread, SEGMENT.c.digest.in_(select(directly.c.value)))).cte("lists")
+    entries = entries_of(database, lists.c.listing)
+    by_lists = select(entries.c.value).select_from(lists.join(entries, literal_column("true" if database == "postgresql" else "1")))
+    # A null among them would make NOT IN answer with null.
+    named = union_all(select(directly.c.value).where(directly.c.value.is_not(null())), by_lists).subquery("named")
+    return delete(SEGMENT).where(this_thread, SEGMENT.c.digest.not_in(select(named.c.value)))
 
 
 def delete_empty_thread(_database: str) -> Delete:

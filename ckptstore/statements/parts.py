@@ -6,10 +6,27 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ColumnElement, FromClause, Table, Text, bindparam, case, false, func, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ColumnElement,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    case,
+    cast,
+    false,
+    func,
+    literal_column,
+    null,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ckptstore.models import Channel, Checkpoint, Segment, Tag, Thread, UtcMicroseconds, Write
+from ckptstore.models import Channel, Checkpoint, Segment, StoredObject, Tag, Thread, UtcMicroseconds, Write
 
 THREAD: Table = Thread.__table__  # type: ignore[assignment]
 CHECKPOINT: Table = Checkpoint.__table__  # type: ignore[assignment]
@@ -17,14 +34,17 @@ CHANNEL: Table = Channel.__table__  # type: ignore[assignment]
 SEGMENT: Table = Segment.__table__  # type: ignore[assignment]
 WRITE: Table = Write.__table__  # type: ignore[assignment]
 TAG: Table = Tag.__table__  # type: ignore[assignment]
+OBJECT: Table = StoredObject.__table__  # type: ignore[assignment]
 
 #: LangGraph's channel of pending `Send`s, which formats before 4 kept as writes of the parent.
 TASKS_CHANNEL = "__pregel_tasks"
 
+_TOUCH_MICROSECONDS = 1_000_000
+
 CHECKPOINT_KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
 VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")
 CHANNEL_WRITES_KEY = (*CHECKPOINT_KEY, "channel")
-MISSING_CHANNELS_KEY = (*CHECKPOINT_KEY, "channel", "version")
+SEGMENT_KEY = ("thread_id", "digest")
 
 
 def keys(database: str, names: Sequence[str]) -> FromClause:
@@ -56,13 +76,20 @@ def insert_into(database: str, table: Table) -> Any:
 
 
 def resolved(insert: Any, table: Table, conflict: str) -> Any:
-    """`keep` the earlier row, `replace` it, or `touch` the time of its last activity."""
+    """`keep` the earlier row, `replace` it, or `touch` the time of its last activity.
+
+    Activity within a second of the last that was noted is not noted: the index on that time would change with every write.
+    """
     key = [column.name for column in table.primary_key]
     if conflict == "keep":
         return insert.on_conflict_do_nothing(index_elements=key)
     if conflict == "touch":
-        later = case((insert.excluded.updated_at > table.c.updated_at, insert.excluded.updated_at), else_=table.c.updated_at)
-        return insert.on_conflict_do_update(index_elements=key, set_={"updated_at": later})
+        later = insert.excluded.updated_at > table.c.updated_at + literal_column(str(_TOUCH_MICROSECONDS), BigInteger)
+        if isinstance(insert, sqlite.Insert):
+            return insert.on_conflict_do_update(index_elements=key, set_={"updated_at": insert.excluded.updated_at}, where=later)
+        # PostgreSQL's batch needs the row in any case: it locks it, and tells its generation.
+        moment = case((later, insert.excluded.updated_at), else_=table.c.updated_at)
+        return insert.on_conflict_do_update(index_elements=key, set_={"updated_at": moment})
     others = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
     return insert.on_conflict_do_update(index_elements=key, set_=others)
 
@@ -82,6 +109,22 @@ def links_of(database: str, versions: ColumnElement[Any]) -> FromClause:
     each = func.json_each(versions) if database == "sqlite" else func.json_each_text(versions)
     links = each.table_valued(Column("key", Text), Column("value", Text), name="links")
     return links if database == "sqlite" else links.render_derived().lateral()
+
+
+def entries_of(database: str, layout: ColumnElement[Any]) -> FromClause:
+    """The entries of a value's layout as rows with one column, `value`: among them the digests of its segments."""
+    if database == "sqlite":
+        return func.json_each(layout).table_valued(Column("value", Text), Column("type", Text), name="entries")
+    return func.json_array_elements_text(layout).table_valued(Column("value", Text), name="entries").render_derived().lateral()
+
+
+def with_listing(database: str, segments: Select[Any]) -> Select[Any]:
+    """Of some segments those that name segments, with the JSON array of the names as `listing`."""
+    text = cast(SEGMENT.c.data, Text) if database == "sqlite" else cast(func.convert_from(SEGMENT.c.data, "UTF8"), JSON)
+    is_list = SEGMENT.c.encoding == literal_column("'list'")
+    # Only of those the bytes are text: PostgreSQL must not read the others, whatever it evaluates first.
+    listing = case((is_list, text), else_=null()).label("listing")
+    return segments.with_only_columns(SEGMENT.c.thread_id, listing).where(is_list)
 
 
 def visible() -> ColumnElement[bool]:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
+    JSON,
     BigInteger,
+    ColumnElement,
     CompoundSelect,
     Select,
     Text,
@@ -19,6 +22,7 @@ from sqlalchemy import (
     null,
     select,
     tuple_,
+    union,
     union_all,
 )
 
@@ -26,14 +30,18 @@ from ckptstore.statements.parts import (
     CHANNEL,
     CHECKPOINT,
     CHECKPOINT_KEY,
+    SEGMENT,
+    SEGMENT_KEY,
     TAG,
     TASKS_CHANNEL,
     VERSION_KEY,
     WRITE,
+    entries_of,
     equal,
     keys,
     links_of,
     visible,
+    with_listing,
 )
 
 
@@ -85,15 +93,28 @@ KIND_CHECKPOINT = 0
 KIND_CHANNEL = 1
 KIND_WRITE = 2
 KIND_PARENT_SEND = 3
+KIND_SEGMENT = 4
 
 
 def whole(database: str, target: Select[Any]) -> CompoundSelect[Any]:
-    """Checkpoints with their channels and writes, in one statement and so in one snapshot.
+    """Checkpoints with their channels, writes and segments, in one statement and so in one snapshot.
 
-    Each row starts with its kind and the key of its checkpoint; a channel version that several checkpoints share
-    comes once. Columns: kind, thread_id, checkpoint_ns, checkpoint_id, four texts, a number, type, bytes.
+    Each row starts with its kind and the key of its checkpoint; a channel version or a segment that several share comes
+    once. Columns: kind, thread_id, checkpoint_ns, checkpoint_id, four texts, a number, type, bytes.
     """
     wanted = target.cte("target")
+    checkpoints = _row(
+        KIND_CHECKPOINT,
+        [wanted.c[name] for name in CHECKPOINT_KEY],
+        [wanted.c.parent_checkpoint_id, cast(wanted.c.channel_versions, Text), cast(wanted.c.metadata, Text), cast(null(), Text)],
+        wanted.c.format,
+        [wanted.c.type, wanted.c.body],
+    )
+    values = [_channels(database, wanted).cte("channels"), _writes(wanted).cte("writes"), _parent_sends(wanted).cte("sends")]
+    return union_all(checkpoints, *[select(rows) for rows in values], _segments(database, values))
+
+
+def _channels(database: str, wanted: CTE) -> Select[Any]:
     links = links_of(database, wanted.c.channel_versions)
     versions = (
         select(wanted.c.thread_id, wanted.c.checkpoint_ns, links.c.key.label("channel"), links.c.value.label("version"))
@@ -101,50 +122,67 @@ def whole(database: str, target: Select[Any]) -> CompoundSelect[Any]:
         .distinct()
         .cte("versions")
     )
-    checkpoints = _row(
-        KIND_CHECKPOINT,
-        [wanted.c[name] for name in CHECKPOINT_KEY],
-        [wanted.c.parent_checkpoint_id, cast(wanted.c.channel_versions, Text), cast(wanted.c.metadata, Text)],
-        wanted.c.format,
-        [wanted.c.type, wanted.c.body],
-    )
-    channels = _row(
+    return _row(
         KIND_CHANNEL,
         [CHANNEL.c.thread_id, CHANNEL.c.checkpoint_ns, cast(null(), Text)],
-        [CHANNEL.c.channel, CHANNEL.c.version, cast(null(), Text)],
+        [CHANNEL.c.channel, CHANNEL.c.version, cast(null(), Text), cast(CHANNEL.c.segments, Text)],
         cast(null(), BigInteger),
         [CHANNEL.c.type, CHANNEL.c.value],
     ).select_from(versions.join(CHANNEL, and_(*equal(CHANNEL, versions, VERSION_KEY))))
-    writes = _writes(KIND_WRITE).select_from(wanted.join(WRITE, and_(*equal(WRITE, wanted, CHECKPOINT_KEY))))
-    sends = (
-        _writes(KIND_PARENT_SEND)
-        .select_from(
-            wanted.join(
-                WRITE,
-                and_(
-                    *equal(WRITE, wanted, ("thread_id", "checkpoint_ns")),
-                    WRITE.c.checkpoint_id == wanted.c.parent_checkpoint_id,
-                    WRITE.c.channel == literal_column(f"'{TASKS_CHANNEL}'"),
-                ),
-            )
-        )
-        .where(wanted.c.format < literal_column("4"))
+
+
+def _writes(wanted: CTE) -> Select[Any]:
+    return _row_of_write(KIND_WRITE).select_from(wanted.join(WRITE, and_(*equal(WRITE, wanted, CHECKPOINT_KEY))))
+
+
+def _parent_sends(wanted: CTE) -> Select[Any]:
+    of_parent = and_(
+        *equal(WRITE, wanted, ("thread_id", "checkpoint_ns")),
+        WRITE.c.checkpoint_id == wanted.c.parent_checkpoint_id,
+        WRITE.c.channel == literal_column(f"'{TASKS_CHANNEL}'"),
     )
-    return union_all(checkpoints, channels, writes, sends)
+    return _row_of_write(KIND_PARENT_SEND).select_from(wanted.join(WRITE, of_parent)).where(wanted.c.format < literal_column("4"))
 
 
-def _writes(kind: int) -> Select[Any]:
+def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
+    """The segments that the layouts of these values name, each once."""
+    layouts = union_all(*[select(rows.c.thread_id, rows.c.segments).where(rows.c.segments.is_not(null())) for rows in values]).cte(
+        "layouts"
+    )
+    layout = layouts.c.segments if database == "sqlite" else cast(layouts.c.segments, JSON)
+    directly = _named(database, layouts, layout).cte("directly")
+    listing = with_listing(database, select(SEGMENT).join(directly, and_(*equal(SEGMENT, directly, SEGMENT_KEY)))).cte("listings")
+    named = union(select(directly), _named(database, listing, listing.c.listing)).cte("named")
+    return _row(
+        KIND_SEGMENT,
+        [SEGMENT.c.thread_id, cast(null(), Text), cast(null(), Text)],
+        [SEGMENT.c.digest, SEGMENT.c.object_key, cast(null(), Text), cast(null(), Text)],
+        SEGMENT.c.size,
+        [SEGMENT.c.encoding, SEGMENT.c.data],
+    ).select_from(named.join(SEGMENT, and_(*equal(SEGMENT, named, SEGMENT_KEY))))
+
+
+def _named(database: str, rows: CTE, names: ColumnElement[Any]) -> Select[Any]:
+    """The digests that JSON arrays name, each once a thread."""
+    entries = entries_of(database, names)
+    joined = rows.join(entries, literal_column("true" if database == "postgresql" else "1"))
+    return select(rows.c.thread_id, entries.c.value.label("digest")).select_from(joined).distinct()
+
+
+def _row_of_write(kind: int) -> Select[Any]:
     return _row(
         kind,
         [WRITE.c[name] for name in CHECKPOINT_KEY],
-        [WRITE.c.task_id, WRITE.c.channel, WRITE.c.task_path],
+        [WRITE.c.task_id, WRITE.c.channel, WRITE.c.task_path, cast(WRITE.c.segments, Text)],
         WRITE.c.idx,
         [WRITE.c.type, WRITE.c.value],
     )
 
 
 def _row(kind: int, key: Sequence[Any], texts: Sequence[Any], number: Any, value: Sequence[Any]) -> Select[Any]:
-    return select(literal_column(str(kind)), *key, *texts, number, *value)
+    names = (*CHECKPOINT_KEY, "text_1", "text_2", "text_3", "segments", "number", "type", "value")
+    columns = [column.label(name) for name, column in zip(names, (*key, *texts, number, *value), strict=True)]
+    return select(literal_column(str(kind)).label("kind"), *columns)
 
 
 def newest_whole(database: str) -> CompoundSelect[Any]:
@@ -210,11 +248,17 @@ def stored_among(database: str) -> Select[Any]:
 
 
 def channel_values(database: str) -> Select[Any]:
-    """Type and bytes of the channel versions given as keys."""
+    """Type, bytes and layout of the channel versions given as keys."""
     given_keys = keys(database, VERSION_KEY)
-    return select(CHANNEL.c.channel, CHANNEL.c.version, CHANNEL.c.type, CHANNEL.c.value).join(
-        given_keys, and_(*equal(CHANNEL, given_keys, VERSION_KEY))
-    )
+    columns = (CHANNEL.c.channel, CHANNEL.c.type, CHANNEL.c.value, cast(CHANNEL.c.segments, Text))
+    return select(*columns).join(given_keys, and_(*equal(CHANNEL, given_keys, VERSION_KEY)))
+
+
+def segments(database: str) -> Select[Any]:
+    """The segments given as keys: digest, object, size, encoding, bytes."""
+    given_keys = keys(database, SEGMENT_KEY)
+    columns = (SEGMENT.c.digest, SEGMENT.c.object_key, SEGMENT.c.size, SEGMENT.c.encoding, SEGMENT.c.data)
+    return select(*columns).join(given_keys, and_(*equal(SEGMENT, given_keys, SEGMENT_KEY)))
 
 
 def stored_versions(_database: str) -> Select[Any]:
@@ -226,6 +270,5 @@ def channel_writes(database: str) -> Select[Any]:
     """The writes to the channels given, at the checkpoints given: keys are (thread, namespace, checkpoint, channel)."""
     given_keys = keys(database, (*CHECKPOINT_KEY, "channel"))
     joined = WRITE.join(given_keys, and_(*equal(WRITE, given_keys, (*CHECKPOINT_KEY, "channel"))))
-    return select(
-        WRITE.c.checkpoint_id, WRITE.c.task_path, WRITE.c.task_id, WRITE.c.idx, WRITE.c.channel, WRITE.c.type, WRITE.c.value
-    ).select_from(joined)
+    value = (WRITE.c.type, WRITE.c.value, cast(WRITE.c.segments, Text))
+    return select(WRITE.c.checkpoint_id, WRITE.c.task_path, WRITE.c.task_id, WRITE.c.idx, WRITE.c.channel, *value).select_from(joined)

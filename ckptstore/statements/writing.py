@@ -5,14 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import CTE, Column, GenerativeSelect, Insert, Select, Table, Text, and_, bindparam, cast, exists, false, null, or_, select
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Boolean,
+    FromClause,
+    GenerativeSelect,
+    Insert,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects import postgresql
 
 from ckptstore.statements.parts import (
     CHANNEL,
     CHECKPOINT,
     CHECKPOINT_KEY,
-    MISSING_CHANNELS_KEY,
+    SEGMENT,
+    SEGMENT_KEY,
     TAG,
     THREAD,
     VERSION_KEY,
@@ -24,6 +42,19 @@ from ckptstore.statements.parts import (
     unnest,
     wire,
 )
+
+#: What a batch may hold beside its threads: the table of its rows, and what happens to a row that is there.
+BATCH_ROWS = {
+    "checkpoints": (CHECKPOINT, "keep"),
+    "channels": (CHANNEL, "replace"),
+    "tags": (TAG, "keep"),
+    "segments": (SEGMENT, "keep"),
+    "kept_writes": (WRITE, "keep"),
+    "replaced_writes": (WRITE, "replace"),
+}
+
+#: What a batch's units need to be there already, and where it has to be.
+BATCH_NEEDS = {"carried": (CHANNEL, VERSION_KEY), "known": (SEGMENT, SEGMENT_KEY)}
 
 
 def insert_rows(database: str, table: Table, conflict: str) -> Insert:
@@ -40,79 +71,105 @@ def insert_rows(database: str, table: Table, conflict: str) -> Insert:
 
 def row_parameters(table: Table, rows: Sequence[Sequence[Any]], prefix: str | None = None) -> dict[str, Any]:
     """The parameters of an `insert_rows` on PostgreSQL: an array a column."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(table.c)
-    return {f"{prefix or table.name}_{column.name}": list(values) for column, values in zip(table.c, columns, strict=True)}
+    return _arrays([column.name for column in table.c], rows, prefix or table.name)
 
 
-def commit_batch(database: str, parts: frozenset[str]) -> GenerativeSelect:
-    """A whole batch in one statement (PostgreSQL): returns the keys of the checkpoints that went in.
+def batch_parameters(name: str, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """The parameters of one part of a `commit_batch`: rows that end with the number of their unit."""
+    if name == "units":
+        return _arrays(("thread_id", "is_checkpoint", "unit"), rows, name)
+    columns = BATCH_NEEDS[name][1] if name in BATCH_NEEDS else [column.name for column in BATCH_ROWS[name][0].c]
+    return _arrays((*columns, "unit"), rows, name)
 
-    One snapshot serves all of its parts. A checkpoint stays out, with its channels and tags, when its id is there
-    already (the careful way replaces it), when a channel that it carries over is not stored, or when a deletion got
-    in between: the upsert of its thread then sees another generation than the snapshot does.
+
+def _arrays(names: Sequence[str], rows: Sequence[Sequence[Any]], prefix: str) -> dict[str, Any]:
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return {f"{prefix}_{name}": list(values) for name, values in zip(names, columns, strict=True)}
+
+
+def commit_batch(_database: str, parts: frozenset[str]) -> GenerativeSelect:
+    """A whole batch in one statement (PostgreSQL): returns the numbers of the units that went in.
+
+    One snapshot serves all of its parts. A unit stays out, with everything of it, when what it needs is not stored, when
+    a checkpoint of its id is there already (the careful way replaces it), or when a deletion got in between: the upsert of
+    its thread then sees another generation than the snapshot does.
 
     Args:
-        database: its name.
-        parts: which of `checkpoints`, `kept_writes` and `replaced_writes` the batch has; each costs its parameters.
+        _database: always PostgreSQL.
+        parts: which of `BATCH_ROWS` and `BATCH_NEEDS` the batch has; each costs its parameters.
     """
-    threads = _insert_cte(THREAD, THREAD.name, "touch", THREAD.c.thread_id, THREAD.c.created_at, THREAD.c.generation)
-    writes = [_insert_cte(WRITE, name, conflict) for name, conflict in WRITE_PARTS.items() if name in parts]
-    if "checkpoints" not in parts:
-        nothing = [cast(null(), Text).label(name) for name in CHECKPOINT_KEY]
-        return select(*nothing).where(false()).add_cte(threads, *writes)
-    inserted = _insert_checkpoints(threads)
-    return select(*inserted.c).add_cte(_insert_of(CHANNEL, inserted, "replace"), _insert_of(TAG, inserted, "keep"), *writes)
+    threads = _upsert_threads()
+    allowed = _allowed(threads, parts)
+    went_in = _with_checkpoint(allowed, _insert_checkpoints(allowed)) if "checkpoints" in parts else allowed
+    inserts = [_insert_part(name, went_in) for name in BATCH_ROWS if name in parts and name != "checkpoints"]
+    return select(went_in.c.unit).add_cte(threads, *inserts)
 
 
-#: Parts of a batch that are rows of `ckpt_write`, and what happens to a row that is there.
-WRITE_PARTS = {"kept_writes": "keep", "replaced_writes": "replace"}
+def _rows(name: str) -> FromClause:
+    table = BATCH_ROWS[name][0]
+    return unnest(name, [*((column.name, wire(column)) for column in table.c), ("unit", BigInteger())])
 
 
-def _insert_checkpoints(threads: CTE) -> CTE:
+def _upsert_threads() -> CTE:
+    rows = unnest(THREAD.name, [(column.name, wire(column)) for column in THREAD.c])
+    insert = resolved(postgresql.insert(THREAD).from_select([c.name for c in THREAD.c], select(*rows.c)), THREAD, "touch")
+    made: CTE = insert.returning(THREAD.c.thread_id, THREAD.c.created_at, THREAD.c.generation).cte("threads")
+    return made
+
+
+def _allowed(threads: CTE, parts: frozenset[str]) -> CTE:
+    """The units whose thread no deletion touches, and that find what they need."""
     seen = select(THREAD.c.thread_id, THREAD.c.created_at, THREAD.c.generation).subquery("seen")
     same = and_(seen.c.created_at == threads.c.created_at, seen.c.generation == threads.c.generation)
-    settled = (
-        select(threads.c.thread_id)
-        .select_from(threads.outerjoin(seen, seen.c.thread_id == threads.c.thread_id))
+    units = unnest("units", [("thread_id", Text()), ("is_checkpoint", Boolean()), ("unit", BigInteger())])
+    allowed = (
+        select(units.c.unit, units.c.is_checkpoint)
+        .select_from(units.join(threads, threads.c.thread_id == units.c.thread_id).outerjoin(seen, seen.c.thread_id == threads.c.thread_id))
         .where(or_(seen.c.thread_id.is_(None), same))
-        .cte("settled")
     )
-    carried = unnest("carried", [(name, Text()) for name in MISSING_CHANNELS_KEY])
-    stored = exists().where(*equal(CHANNEL, carried, VERSION_KEY))
-    lacking = select(*[carried.c[name] for name in CHECKPOINT_KEY]).where(~stored).cte("lacking")
-    rows = unnest(CHECKPOINT.name, [(column.name, wire(column)) for column in CHECKPOINT.c])
-    wanted = select(*rows.c).where(
-        exists().where(settled.c.thread_id == rows.c.thread_id),
-        ~exists().where(*equal(lacking, rows, CHECKPOINT_KEY)),
-    )
+    lacking = [_lacking(name) for name in BATCH_NEEDS if name in parts]
+    if lacking:
+        lacked = (union_all(*lacking) if len(lacking) > 1 else lacking[0]).cte("lacking")
+        allowed = allowed.where(units.c.unit.not_in(select(lacked.c.unit)))
+    return allowed.cte("allowed")
+
+
+def _lacking(name: str) -> Select[Any]:
+    table, key = BATCH_NEEDS[name]
+    needed = unnest(name, [*((column, Text()) for column in key), ("unit", BigInteger())])
+    return select(needed.c.unit).where(~exists().where(*equal(table, needed, key)))
+
+
+def _insert_checkpoints(allowed: CTE) -> CTE:
+    rows = _rows("checkpoints")
+    wanted = select(*[rows.c[c.name] for c in CHECKPOINT.c]).where(rows.c.unit.in_(select(allowed.c.unit)))
     insert = postgresql.insert(CHECKPOINT).from_select([column.name for column in CHECKPOINT.c], wanted)
     kept: CTE = resolved(insert, CHECKPOINT, "keep").returning(*[CHECKPOINT.c[name] for name in CHECKPOINT_KEY]).cte("inserted")
     return kept
 
 
-def _insert_cte(table: Table, name: str, conflict: str, *returning: Column[Any]) -> CTE:
-    rows = unnest(name, [(column.name, wire(column)) for column in table.c])
-    insert = resolved(postgresql.insert(table).from_select([c.name for c in table.c], select(*rows.c)), table, conflict)
-    cte: CTE = (insert.returning(*returning) if returning else insert).cte(f"new_{name}")
-    return cte
+def _with_checkpoint(allowed: CTE, inserted: CTE) -> CTE:
+    """Of the allowed units, the writes, and the checkpoints that were not there before."""
+    rows = unnest("checkpoints", [*((name, Text()) for name in CHECKPOINT_KEY), ("unit", BigInteger())])
+    new = select(rows.c.unit).join(inserted, and_(*equal(inserted, rows, CHECKPOINT_KEY)))
+    return select(allowed.c.unit).where(or_(~allowed.c.is_checkpoint, allowed.c.unit.in_(new))).cte("went_in")
 
 
-def _insert_of(table: Table, inserted: CTE, conflict: str) -> CTE:
-    """Insert what belongs to the checkpoints that went in; channel rows carry their checkpoint's id for this alone."""
-    columns = [(column.name, wire(column)) for column in table.c]
-    if "checkpoint_id" not in table.c:
-        columns.append(("checkpoint_id", Text()))
-    rows = unnest(table.name, columns)
-    wanted = select(*[rows.c[column.name] for column in table.c]).where(exists().where(*equal(inserted, rows, CHECKPOINT_KEY)))
+def _insert_part(name: str, went_in: CTE) -> CTE:
+    table, conflict = BATCH_ROWS[name]
+    rows = _rows(name)
+    wanted = select(*[rows.c[column.name] for column in table.c]).where(rows.c.unit.in_(select(went_in.c.unit)))
     insert = resolved(postgresql.insert(table).from_select([c.name for c in table.c], wanted), table, conflict)
-    cte: CTE = insert.cte(f"new_{table.name}")
+    cte: CTE = insert.cte(f"new_{name}")
     return cte
 
 
-def missing_channels(database: str) -> Select[Any]:
-    """Of the channel versions given as keys, those that are not stored, with the checkpoint that carries them."""
-    given_keys = keys(database, MISSING_CHANNELS_KEY)
-    return select(*[given_keys.c[name] for name in MISSING_CHANNELS_KEY]).where(~exists().where(*equal(CHANNEL, given_keys, VERSION_KEY)))
+def missing_needs(database: str, need: str) -> Select[Any]:
+    """Of what units need (`BATCH_NEEDS`), given as keys that end with the number of the unit, what is not stored."""
+    table, key = BATCH_NEEDS[need]
+    given_keys = keys(database, (*key, "unit"))
+    unit = cast(given_keys.c.unit, BigInteger)
+    return select(unit, *[given_keys.c[name] for name in key]).where(~exists().where(*equal(table, given_keys, key)))
 
 
 def metadata_of(database: str) -> Select[Any]:

@@ -1,0 +1,48 @@
+"""Settings, validated: how to talk to a blob backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_MEBIBYTE = 1024 * 1024
+# S3 refuses smaller parts, except for the last one.
+_SMALLEST_PART = 5 * _MEBIBYTE
+
+
+@dataclass(frozen=True, slots=True)
+class BlobSettings:
+    """How a saver talks to its blob backend.
+
+    Args:
+        max_parallel: operations under way at the same time.
+        retry_seconds: how long passing faults (connection lost, throttling) are tried again; 0 tries once.
+        part_bytes: files go to a remote backend in parts of this size, a few at a time; at least 5 MiB, which is S3's rule.
+        cache_bytes: blobs that were read are kept in memory up to this many bytes together; 0 keeps none.
+        cache_folder: a folder that keeps blobs that were read, beyond the process; None for none.
+        cache_folder_bytes: bytes of that folder.
+        options: handed to the fsspec file system as they are, and stronger than what the URL says; never shown.
+    """
+
+    max_parallel: int = 8
+    retry_seconds: float = 10.0
+    part_bytes: int = 8 * _MEBIBYTE
+    cache_bytes: int = 64 * _MEBIBYTE
+    cache_folder: str | None = None
+    cache_folder_bytes: int = 1024 * _MEBIBYTE
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse settings that could never work.
+
+        Raises:
+            ValueError: a count below one, a negative time or size, or parts that S3 would refuse.
+        """
+        if self.max_parallel < 1:
+            raise ValueError(f"max_parallel must be at least 1, got {self.max_parallel!r}")
+        if self.part_bytes < _SMALLEST_PART:
+            raise ValueError(f"part_bytes must be at least {_SMALLEST_PART} (5 MiB), got {self.part_bytes!r}")
+        for name in ("retry_seconds", "cache_bytes", "cache_folder_bytes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")

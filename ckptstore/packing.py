@@ -1,0 +1,151 @@
+"""Units of writing with their values cut: what is stored in rows, what is there already, what an object holds."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from cachetools import LRUCache
+
+from ckptstore.records import CheckpointKey, Layout, NewCheckpoint, NewSegment, NewWrites, Value
+from ckptstore.segments import BLOB_BYTES, Cut, cut, digests_of, packed
+
+Unit = NewCheckpoint | NewWrites
+
+Among = Callable[[Iterable[str]], set[str]]
+
+# About 10 MB of names.
+_KNOWN_SEGMENTS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class PackedUnit:
+    """A unit that is ready for a transaction."""
+
+    unit: Unit
+    #: For each of the unit's values, in order: the bytes that stay in its row, and its layout as JSON.
+    forms: Sequence[tuple[bytes | None, str | None]]
+    #: What has to be stored, unless it is.
+    segments: Sequence[NewSegment] = ()
+    #: Digests of segments that the thread has, as far as is known.
+    known: Sequence[str] = ()
+    #: Bytes that go into the database.
+    size: int = field(default=0)
+
+    @property
+    def key(self) -> CheckpointKey:
+        """The checkpoint that it is, or that its writes belong to."""
+        return self.unit.key
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether it is a checkpoint, not a task's writes."""
+        return self.unit.is_checkpoint
+
+    @property
+    def object_keys(self) -> list[str]:
+        """The objects that its segments refer to."""
+        return [segment.object_key for segment in self.segments if segment.object_key is not None]
+
+
+def values_of(unit: Unit) -> list[Value]:
+    """The values of a unit, in order."""
+    if isinstance(unit, NewCheckpoint):
+        return [value for _, _, value in unit.values]
+    return [write.value for write in unit.writes]
+
+
+def is_large(unit: Unit) -> bool:
+    """Whether a unit has a value that may leave the row, or a handle to one that did: packing it takes more than a moment."""
+    return any(len(value.data) >= BLOB_BYTES or value.references for value in values_of(unit))
+
+
+def cuts_of(unit: Unit) -> list[Cut]:
+    """The cut of each value of a unit, in order."""
+    return [cut(value) for value in values_of(unit)]
+
+
+class Sorted(NamedTuple):
+    """The segments of some values: what the thread has, and what is new."""
+
+    #: Digests to look for in the transaction. Not those of segments that a known list names: they stay as long as it does.
+    known: Sequence[str]
+    pieces: Mapping[str, memoryview]
+    lists: Mapping[str, bytes]
+
+
+def sort_segments(cuts: Iterable[Cut], among: Among) -> Sorted:
+    """Part the segments of values into those that their thread has, as far as is known, and new ones, each once."""
+    pieces: dict[str, memoryview] = {}
+    lists: dict[str, bytes] = {}
+    known: set[str] = set()
+    for one in cuts:
+        known_lists = among(one.lists)
+        covered = {digest for name in known_lists for digest in one.lists[name][1]}
+        known |= known_lists
+        lists |= {digest: listing for digest, (listing, _) in one.lists.items() if digest not in known_lists}
+        pieces |= {digest: part for digest, part in one.pieces.items() if digest not in covered or digest in digests_of(one.layout)}
+    known_pieces = among(pieces)
+    new = {digest: part for digest, part in pieces.items() if digest not in known_pieces}
+    return Sorted(sorted(known | known_pieces), new, lists)
+
+
+def in_rows(pieces: Mapping[str, memoryview], lists: Mapping[str, bytes]) -> list[NewSegment]:
+    """Segments that keep their bytes in the database."""
+    segments = [NewSegment(digest, len(listing), "list", listing, None) for digest, listing in lists.items()]
+    for digest, part in pieces.items():
+        encoding, data = packed(part)
+        segments.append(NewSegment(digest, len(part), encoding, bytes(data), None))
+    return segments
+
+
+def assemble(unit: Unit, cuts: Sequence[Cut], segments: Sequence[NewSegment], known: Sequence[str]) -> PackedUnit:
+    """A unit put together from its parts."""
+    forms = [(one.literal or None, _as_json(one.layout)) for one in cuts]
+    size = sum(len(literal or b"") for literal, _ in forms) + sum(len(segment.data or b"") for segment in segments)
+    return PackedUnit(unit, forms, segments, known, size)
+
+
+def pack(unit: Unit, among: Among) -> PackedUnit:
+    """Pack a unit that is not large.
+
+    Args:
+        unit: what is to be written.
+        among: of some digests, those of segments that the unit's thread has.
+    """
+    cuts = cuts_of(unit)
+    known, pieces, lists = sort_segments(cuts, among)
+    return assemble(unit, cuts, in_rows(pieces, lists), known)
+
+
+def _as_json(layout: Layout | None) -> str | None:
+    return None if layout is None else json.dumps(layout, separators=(",", ":"))
+
+
+class KnownSegments:
+    """Which segments threads are known to have: a hint that saves sending them again, checked in every transaction."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: LRUCache[tuple[str, str], None] = LRUCache(_KNOWN_SEGMENTS)
+
+    def among(self, thread_id: str, digests: Iterable[str]) -> set[str]:
+        """Of some digests, those of segments that a thread has, as far as is known."""
+        with self._lock:
+            return {digest for digest in digests if (thread_id, digest) in self._known}
+
+    def add(self, packed_unit: PackedUnit) -> None:
+        """A unit was stored: its thread has all of its segments."""
+        thread_id = packed_unit.key.thread_id
+        with self._lock:
+            for digest in (*packed_unit.known, *(segment.digest for segment in packed_unit.segments)):
+                self._known[thread_id, digest] = None
+
+    def forget(self, thread_id: str, digests: Iterable[str]) -> None:
+        """Segments turned out to be missing."""
+        with self._lock:
+            for digest in digests:
+                self._known.pop((thread_id, digest), None)

@@ -1,0 +1,353 @@
+"""For tests: what every blob backend has to fulfil, and wrappers that fail or stop a backend where a test says.
+
+A backend of your own is checked by subclassing `BlobBackendConformance`; pytest and pytest-asyncio (in its auto mode) run it:
+
+    class TestMyBackend(BlobBackendConformance):
+        @pytest.fixture
+        async def backend(self):
+            backend = MyBackend(...)
+            yield backend
+            await backend.close()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from ckptstore.blobs import BlobBackend, BlobEntry, Wrapper
+from ckptstore.errors import BlobMissing, BlobUnavailable
+
+T = TypeVar("T")
+
+_MEBIBYTE = 1024 * 1024
+_LARGE_BYTES = 64 * _MEBIBYTE
+
+
+class FailingBackend(Wrapper):
+    """A backend that fails where a test says, and works otherwise. May be told so from any thread.
+
+    Attributes:
+        calls: how often each operation was called, failures included.
+    """
+
+    def __init__(self, inner: BlobBackend) -> None:
+        super().__init__(inner)
+        self.calls: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._faults: list[_Fault] = []
+
+    def fail(self, operation: str, error: BaseException, *, on_call: int = 1, times: int = 1, after: bool = False) -> None:
+        """Raise an error in place of an operation.
+
+        Args:
+            operation: the method's name.
+            error: what to raise; any exception, a `KeyboardInterrupt` for a kill.
+            on_call: the first call that fails, counted from now.
+            times: how many calls fail.
+            after: whether the operation takes effect first: the answer is lost, not the request.
+        """
+        with self._lock:
+            first = self.calls.get(operation, 0) + on_call
+            self._faults.append(_Fault(operation, range(first, first + times), error, after))
+
+    async def around(self, operation: str, key: str | None, call: Callable[[], Awaitable[T]]) -> T:
+        with self._lock:
+            number = self.calls[operation] = self.calls.get(operation, 0) + 1
+            fault = next((each for each in self._faults if each.operation == operation and number in each.numbers), None)
+        if fault is None:
+            return await call()
+        if fault.after:
+            await call()
+        raise fault.error
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    operation: str
+    numbers: range
+    error: BaseException
+    after: bool
+
+
+class Pause:
+    """One stop of a `PausingBackend`. Every method may be called from any thread; leaving a `with` block releases it.
+
+    Attributes:
+        reached: set when the operation has stopped; `reached.wait(timeout)` blocks a thread until then.
+        key: of the object at which it stopped, once it did.
+    """
+
+    def __init__(self, operation: str, *, after: bool) -> None:
+        self.operation = operation
+        self.after = after
+        self.reached = threading.Event()
+        self.key: str | None = None
+        self._end: Future[BaseException | None] = Future()
+
+    def release(self) -> None:
+        """Let the operation go on."""
+        self._finish(None)
+
+    def kill(self, error: BaseException) -> None:
+        """Raise an error where the operation stopped."""
+        self._finish(error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        # Released before, or its task was cancelled.
+        with suppress(InvalidStateError):
+            self._end.set_result(error)
+
+    async def stop(self, key: str | None) -> None:
+        """Stop here. For the backend."""
+        self.key = key
+        self.reached.set()
+        error = await asyncio.wrap_future(self._end)
+        if error is not None:
+            raise error
+
+    def __enter__(self) -> Pause:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.release()
+
+
+class PausingBackend(Wrapper):
+    """A backend that stops at a named step until a test lets it go on: threads interleave as the test says, without a sleep.
+
+    with backend.pause("put") as pause:
+        writer = pool.submit(write_something)
+        assert pause.reached.wait(10)
+        collect()           # while the object is not there yet
+    writer.result()
+    """
+
+    def __init__(self, inner: BlobBackend) -> None:
+        super().__init__(inner)
+        self._lock = threading.Lock()
+        self._pauses: list[Pause] = []
+
+    def pause(self, operation: str, *, after: bool = False) -> Pause:
+        """Stop the next call of an operation; with `after`, once it took effect. Several pauses are used in turn."""
+        pause = Pause(operation, after=after)
+        with self._lock:
+            self._pauses.append(pause)
+        return pause
+
+    async def around(self, operation: str, key: str | None, call: Callable[[], Awaitable[T]]) -> T:
+        with self._lock:
+            pause = next((each for each in self._pauses if each.operation == operation), None)
+            if pause is not None:
+                self._pauses.remove(pause)
+        if pause is None:
+            return await call()
+        if not pause.after:
+            await pause.stop(key)
+            return await call()
+        result = await call()
+        await pause.stop(key)
+        return result
+
+
+class BlobBackendConformance:
+    """Every sentence of `BlobBackend`'s contract, as a test. Needs a fixture `backend`: an open and empty one.
+
+    Attributes:
+        memory_is_elsewhere: whether the objects take none of this process's memory; without, flat memory can't be measured.
+    """
+
+    memory_is_elsewhere = True
+
+    async def test_content_comes_back(self, backend: BlobBackend) -> None:
+        for number, size in enumerate((0, 1, 5_000_000)):
+            content = _content(size)
+            await backend.put(_key(number), content)
+            assert await backend.get(_key(number)) == content
+            assert await backend.size(_key(number)) == size
+
+    async def test_a_slice_of_memory_is_stored_as_it_is(self, backend: BlobBackend) -> None:
+        content = _content(100_000)
+        await backend.put(_key(0), memoryview(content)[1_000:60_000])
+        await backend.put(_key(1), memoryview(content)[5:5])
+        assert await backend.get(_key(0)) == content[1_000:60_000]
+        assert await backend.get(_key(1)) == b""
+
+    async def test_later_changes_of_the_callers_memory_do_not_reach_the_object(self, backend: BlobBackend) -> None:
+        memory = bytearray(b"before")
+        await backend.put(_key(0), memoryview(memory))
+        memory[:] = b"after!"
+        assert await backend.get(_key(0)) == b"before"
+
+    async def test_files_come_back(self, backend: BlobBackend, tmp_path: Path) -> None:
+        source, target = tmp_path / "source", tmp_path / "target"
+        for number, size in enumerate((0, 1, 23_000_001)):
+            source.write_bytes(_content(size))
+            await backend.put_file(_key(number), source)
+            await backend.get_file(_key(number), target)
+            assert target.read_bytes() == source.read_bytes()
+            assert await backend.size(_key(number)) == size
+
+    async def test_files_and_bytes_are_the_same_objects(self, backend: BlobBackend, tmp_path: Path) -> None:
+        source, target = tmp_path / "source", tmp_path / "target"
+        source.write_bytes(b"from a file")
+        await backend.put_file(_key(0), source)
+        await backend.put(_key(1), b"from memory")
+        target.write_bytes(b"what was there before, and longer")
+        await backend.get_file(_key(1), target)
+        assert await backend.get(_key(0)) == b"from a file"
+        assert target.read_bytes() == b"from memory"
+
+    async def test_memory_does_not_grow_with_a_file(self, backend: BlobBackend, tmp_path: Path) -> None:
+        if not self.memory_is_elsewhere:
+            _skip("the objects are in this process's memory")
+        source, target = tmp_path / "source", tmp_path / "target"
+        with source.open("wb") as file:
+            file.truncate(_LARGE_BYTES)
+        tracemalloc.start()
+        try:
+            await backend.put_file(_key(0), source)
+            await backend.get_file(_key(0), target)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert target.stat().st_size == _LARGE_BYTES
+        assert peak < _LARGE_BYTES // 2
+
+    async def test_a_missing_object_is_named(self, backend: BlobBackend, tmp_path: Path) -> None:
+        await backend.put(_key(0), b"another")
+        for call in (lambda: backend.get(_key(1)), lambda: backend.get_file(_key(1), tmp_path / "target")):
+            error = await _raised(BlobMissing, call)
+            assert _key(1) in str(error)
+            assert backend.url in str(error)
+        assert await backend.size(_key(1)) is None
+
+    async def test_in_an_empty_backend_nothing_is_there(self, backend: BlobBackend) -> None:
+        assert [entry async for entry in backend.entries()] == []
+        assert await backend.size(_key(0)) is None
+        await _raised(BlobMissing, lambda: backend.get(_key(0)))
+
+    async def test_a_folder_of_keys_is_no_object(self, backend: BlobBackend) -> None:
+        await backend.put(_key(0), b"content")
+        assert await backend.size(_key(0).partition("/")[0]) is None
+
+    async def test_deleting_is_done_once_and_counts_twice(self, backend: BlobBackend) -> None:
+        await backend.put(_key(0), b"goes")
+        await backend.put(_key(1), b"stays")
+        await backend.delete(_key(0))
+        await backend.delete(_key(0))
+        await _raised(BlobMissing, lambda: backend.get(_key(0)))
+        assert await backend.size(_key(0)) is None
+        assert [entry async for entry in backend.entries()] == [BlobEntry(_key(1), 5)]
+
+    async def test_a_deleted_object_can_be_stored_again(self, backend: BlobBackend) -> None:
+        await backend.put(_key(0), b"content")
+        await backend.delete(_key(0))
+        await backend.put(_key(0), b"content")
+        assert await backend.get(_key(0)) == b"content"
+
+    async def test_entries_are_what_was_put(self, backend: BlobBackend, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"x" * 1_000)
+        for number in range(40):
+            await backend.put(_key(number), b"x" * number)
+        await backend.put_file(_key(40), tmp_path / "file")
+        expected = sorted([BlobEntry(_key(number), number) for number in range(40)] + [BlobEntry(_key(40), 1_000)])
+        assert sorted([entry async for entry in backend.entries()]) == expected
+
+    async def test_objects_can_be_deleted_while_they_are_listed(self, backend: BlobBackend) -> None:
+        for number in range(5):
+            await backend.put(_key(number), b"content")
+        async for key, _ in backend.entries():
+            await backend.delete(key)
+        assert [entry async for entry in backend.entries()] == []
+
+    async def test_fifty_at_once(self, backend: BlobBackend) -> None:
+        contents = {_key(number): _content(10_000 + number) for number in range(50)}
+        await asyncio.gather(*[backend.put(key, content) for key, content in contents.items()])
+        found = await asyncio.gather(*[backend.get(key) for key in contents])
+        assert found == list(contents.values())
+
+    async def test_readers_of_one_object_do_not_mix(self, backend: BlobBackend, tmp_path: Path) -> None:
+        content = _content(300_000)
+        await backend.put(_key(0), content)
+        targets = [tmp_path / str(number) for number in range(8)]
+        await asyncio.gather(*[backend.get_file(_key(0), target) for target in targets], *[backend.get(_key(0)) for _ in targets])
+        assert all(target.read_bytes() == content for target in targets)
+
+    async def test_storing_the_same_again_changes_nothing(self, backend: BlobBackend) -> None:
+        await asyncio.gather(*[backend.put(_key(0), b"content") for _ in range(5)])
+        await backend.put(_key(0), b"content")
+        assert await backend.get(_key(0)) == b"content"
+        assert [entry async for entry in backend.entries()] == [BlobEntry(_key(0), 7)]
+
+    async def test_a_source_that_is_no_file_is_the_callers_fault(self, backend: BlobBackend, tmp_path: Path) -> None:
+        await _raised(FileNotFoundError, lambda: backend.put_file(_key(0), tmp_path / "absent"))
+        await _raised(IsADirectoryError, lambda: backend.put_file(_key(0), tmp_path))
+        assert await backend.size(_key(0)) is None
+
+    async def test_a_target_that_cannot_be_written_is_the_callers_fault(self, backend: BlobBackend, tmp_path: Path) -> None:
+        await backend.put(_key(0), b"content")
+        await _raised(FileNotFoundError, lambda: backend.get_file(_key(0), tmp_path / "absent" / "target"))
+        await _raised(IsADirectoryError, lambda: backend.get_file(_key(0), tmp_path))
+
+    async def test_hostile_keys_are_refused(self, backend: BlobBackend, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"content")
+        for key in _HOSTILE:
+            for call in _every_call(backend, key, tmp_path):
+                error = await _raised(BlobUnavailable, call)
+                assert isinstance(error, BlobUnavailable)
+                assert not error.passing
+        assert [entry async for entry in backend.entries()] == []
+
+    async def test_closing_twice_is_fine(self, backend: BlobBackend) -> None:
+        await backend.put(_key(0), b"content")
+        await backend.close()
+        await backend.close()
+
+
+_HOSTILE = (
+    "", "/", "/etc/passwd", "..", "../outside", "ab/../../outside", "ab//cd", "ab/", "./ab", "ab/./cd", "ab\\..\\cd", "ab/c\0d", "ab/c\nd",
+    "ab/.hidden", "ab/*", "ab/c?versionId=1", "file://ab", "~/ab", "a" * 2_000,
+)  # fmt: skip
+
+
+def _key(number: int) -> str:
+    return f"{number * 37 % 256:02x}/{number:064x}-0f"
+
+
+def _every_call(backend: BlobBackend, key: str, folder: Path) -> list[Callable[[], Awaitable[object]]]:
+    return [
+        lambda: backend.put(key, b"content"),
+        lambda: backend.put_file(key, folder / "file"),
+        lambda: backend.get(key),
+        lambda: backend.get_file(key, folder / "target"),
+        lambda: backend.size(key),
+        lambda: backend.delete(key),
+    ]
+
+
+def _content(size: int) -> bytes:
+    return random.Random(size).randbytes(size)  # noqa: S311
+
+
+async def _raised(kind: type[Exception], call: Callable[[], Awaitable[object]]) -> Exception:
+    try:
+        await call()
+    except kind as error:
+        return error
+    raise AssertionError(f"nothing was raised, expected {kind.__name__}")
+
+
+def _skip(reason: str) -> None:
+    import pytest
+
+    pytest.skip(reason)
