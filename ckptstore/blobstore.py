@@ -136,7 +136,7 @@ class _Putting:
             key = await self._objects.place(digest, size, self._moment, upload)
             if await self._objects.vouch(key, self._moment):
                 return digest, size
-            self._objects.forget([key])
+            self._objects.give_up([key])
         raise BlobUnavailable(f"blob {digest[:12]}... is being deleted again and again; is the collector's grace too short?")
 
 

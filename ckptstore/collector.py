@@ -20,7 +20,6 @@ from sqlalchemy import Connection
 
 from ckptstore import statements as sql
 from ckptstore.engine import transaction
-from ckptstore.errors import BlobUnavailable
 from ckptstore.objects import Objects
 from ckptstore.prepared import Prepared, StatementCache
 
@@ -119,21 +118,13 @@ class _Collector:
     async def _delete(self, doomed: dict[str, int], report: CollectReport) -> CollectReport:
         gone, failed = doomed, list(report.failed)
         if not self._this.dry_run:
-            results = await asyncio.gather(*[self._delete_object(key) for key in doomed])
+            results = await asyncio.gather(*[self._objects.delete(key) for key in doomed])
             gone = {key: doomed[key] for key, deleted in zip(doomed, results, strict=True) if deleted}
             failed += [key for key in doomed if key not in gone]
             await self._objects.write(self._dropped(gone))
         return replace(
             report, deleted=report.deleted + len(gone), deleted_bytes=report.deleted_bytes + sum(gone.values()), failed=tuple(failed)
         )
-
-    async def _delete_object(self, key: str) -> bool:
-        try:
-            await self._objects.backend.delete(key)
-        except BlobUnavailable as exc:
-            logger.warning("object %s could not be deleted: %s", key, exc, extra={"event": "delete_failed", "key": key})
-            return False
-        return True
 
     def _dropped(self, gone: dict[str, int]) -> Callable[[Connection], None]:
         def work(connection: Connection) -> None:

@@ -22,7 +22,7 @@ from ckptstore.blobs import BlobBackend
 from ckptstore.cache import FolderCache, MemoryCache
 from ckptstore.database import Database
 from ckptstore.engine import transaction
-from ckptstore.errors import BlobCorrupt, BlobMissing, InvalidConfig
+from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, InvalidConfig
 from ckptstore.keys import digest_of, expanded, new_object_key, reference_to
 from ckptstore.loops import LoopThread
 from ckptstore.packing import Among, PackedUnit, Unit, assemble, cuts_of, in_rows, sort_segments, values_of
@@ -167,14 +167,26 @@ class Objects:
         )  # fmt: skip
         return key
 
-    def forget(self, keys: Sequence[str]) -> Future[None]:
-        """Objects turned out to be going: the next upload of their content is a new one."""
+    def give_up(self, keys: Sequence[str]) -> Future[None]:
+        """Objects turned out to be going: the next upload of their content is a new one.
 
-        async def forget() -> None:
-            for digest in [digest for digest, key in self._seen.items() if key in keys]:
-                self._seen.pop(digest, None)
+        A collector may have deleted one before its upload ended: what arrived since is deleted here, as no row knows it.
+        """
+        return self._loop.run(self._give_up(keys))
 
-        return self._loop.run(forget())
+    async def _give_up(self, keys: Sequence[str]) -> None:
+        for digest in [digest for digest, key in self._seen.items() if key in keys]:
+            del self._seen[digest]
+        await asyncio.gather(*[self.delete(key) for key in keys])
+
+    async def delete(self, key: str) -> bool:
+        """Delete an object that is being deleted; False where the backend fails."""
+        try:
+            await self.backend.delete(key)
+        except BlobUnavailable as exc:
+            logger.warning("object %s could not be deleted: %s", key, exc, extra={"event": "delete_failed", "key": key})
+            return False
+        return True
 
     async def vouch(self, key: str, moment: int) -> bool:
         """Make an object live; False where it is being deleted."""

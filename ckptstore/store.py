@@ -218,7 +218,8 @@ class Store:
                 return ()
             # What was there a moment ago was pruned or collected: it is sent once more, and this time not relied upon.
             self._known.forget(thread_id, missing.segments)
-            yield self.objects.forget(missing.objects)
+            if missing.objects:
+                yield self.objects.give_up(missing.objects)
             if missing.channels:
                 return missing.channels
 

@@ -30,8 +30,8 @@ CREDENTIALS_ELSEWHERE = (
 # S3's own limits: bytes of one PUT, parts of one upload.
 _LARGEST_PUT = 5 * 1024**3
 _MAX_PARTS = 10_000
-# Each is in memory while it is under way.
-_PARTS_AT_ONCE = 4
+# In memory are twice as many: s3fs reads the next ones before it lets go of the last.
+_PARTS_AT_ONCE = 2
 
 
 class S3Files(AsyncFiles):
