@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+from ckptstore.blobs import BlobSettings
 from ckptstore.config import DatabaseSettings
+from ckptstore.handles import BlobRef
 from ckptstore.limits import SizeLimitedCheckpointer
 from ckptstore.saver import SQLAlchemySaver
 
-__all__ = ["DatabaseSettings", "SQLAlchemySaver", "SizeLimitedCheckpointer", "prune_old_checkpoints"]
+__all__ = ["BlobRef", "BlobSettings", "DatabaseSettings", "SQLAlchemySaver", "SizeLimitedCheckpointer", "prune_old_checkpoints"]
 
 
 async def prune_old_checkpoints(saver: SQLAlchemySaver, days: float = 30) -> int:

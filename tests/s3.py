@@ -56,7 +56,9 @@ class S3Server:
         return collections.Counter(requests)
 
     def create_bucket(self, name: str) -> None:
-        """Create a bucket; not counted."""
+        """Create a bucket; not counted, and what `answer` left over is forgotten."""
+        with self._lock:
+            self._answers.clear()
         boto3.client("s3", endpoint_url=self.url, region_name="us-east-1").create_bucket(Bucket=name)
         self.take_requests()
 

@@ -274,9 +274,8 @@ def test_s3_parameters_become_options(monkeypatch: pytest.MonkeyPatch) -> None:
     [("s3", "s3fs", "pip install 'ckptstore[s3]'"), ("abfs", "adlfs", "pip install adlfs")],
 )
 def test_a_missing_package_is_named(scheme: str, module: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = {name: kind for name, kind in fsspec.registry.items() if name != scheme}
-    monkeypatch.setattr("fsspec.registry._registry", registry)
-    monkeypatch.setattr("fsspec.registry.registry", registry)
+    # By its module's name in `sys.modules`: in the package, a mapping of the same name hides it.
+    monkeypatch.delitem(sys.modules["fsspec.registry"].__dict__["_registry"], scheme, raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDriver) as caught:
         open_backend(f"{scheme}://bucket/prefix")

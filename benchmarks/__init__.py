@@ -1,0 +1,1 @@
+"""ckptstore beside LangGraph's own savers, in one run on one machine: `python -m benchmarks --help`."""

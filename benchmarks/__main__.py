@@ -1,0 +1,93 @@
+"""The command: `python -m benchmarks [SECTION ...] [--quick] [--laps N] [--postgres URL]`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+
+from benchmarks.bench import Bench, Section
+from benchmarks.contenders import contenders
+from benchmarks.machine import describe, describe_postgres
+from benchmarks.sections import SECTIONS
+from benchmarks.servers import postgres
+
+
+def name_of(section: Section) -> str:
+    """What a section is called on the command line: its module's name."""
+    return section.__name__.rpartition(".")[2]
+
+
+def title_of(section: Section) -> str:
+    """The first line of a section's docstring."""
+    return (section.__doc__ or name_of(section)).strip().partition("\n")[0]
+
+
+def parser(sections: Sequence[Section]) -> argparse.ArgumentParser:
+    """The command line."""
+    listed = "\n".join(f"  {name_of(section):8} {title_of(section)}" for section in sections)
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="ckptstore beside LangGraph's own savers, in one run. Laps are interleaved, medians are printed.",
+        epilog=f"sections:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure (default: everything)")
+    made.add_argument("--quick", action="store_true", help="everything tiny and one lap: to see that it works")
+    made.add_argument("--laps", type=int, metavar="N", help="how often each contender is measured (default: 3)")
+    made.add_argument("--postgres", metavar="URL", help="a server where databases may be created, or 'none' (default: one of our own)")
+    made.add_argument("--verbose", action="store_true", help="every lap, and the bytes of every table and index")
+    return made
+
+
+async def run_section(section: Section, bench: Bench) -> bool:
+    """Measure and print one section; whether it went through."""
+    print(f"\n== {name_of(section)}: {title_of(section)}", flush=True)
+    started = time.perf_counter()
+    try:
+        for table in await section.run(bench):
+            print(f"\n{table}")
+    except Exception:
+        traceback.print_exc()
+        print(f"section {name_of(section)} failed", flush=True)
+        return False
+    print(f"\n({time.perf_counter() - started:.0f} s)", flush=True)
+    return True
+
+
+async def run(chosen: Sequence[Section], options: argparse.Namespace, postgres_url: str | None) -> list[str]:
+    """Print what takes part, then each section.
+
+    Returns:
+        The names of the sections that failed.
+    """
+    present, absent = contenders(postgres_url)
+    lines = [*describe(), await describe_postgres(postgres_url) if postgres_url else "PostgreSQL  none"]
+    lines += [f"{name}: {reason}" for name, reason in absent.items()]
+    print("\n".join(lines), flush=True)
+    bench = Bench(present, laps=options.laps or (1 if options.quick else 3), quick=options.quick, verbose=options.verbose)
+    return [name_of(section) for section in chosen if not await run_section(section, bench)]
+
+
+def main(arguments: Sequence[str] | None = None, sections: Sequence[Section] = SECTIONS) -> int:
+    """Run the command; returns its exit code: 0, or 1 when a section failed."""
+    command = parser(sections)
+    options = command.parse_args(arguments)
+    known = {name_of(section): section for section in sections}
+    if unknown := [name for name in options.sections if name not in known]:
+        command.error(f"unknown section {unknown[0]!r}; known are {', '.join(known)}")
+    if options.laps is not None and options.laps < 1:
+        command.error(f"--laps must be at least 1, got {options.laps}")
+    chosen = [known[name] for name in dict.fromkeys(options.sections)] or list(sections)
+    with postgres(options.postgres) as postgres_url:
+        failed = asyncio.run(run(chosen, options, postgres_url))
+    if failed:
+        print(f"\n{len(failed)} of {len(chosen)} sections failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,8 @@
+"""What is measured. A section is a module with a docstring and `async def run(bench)`, in this list."""
+
+from collections.abc import Sequence
+
+from benchmarks.bench import Section
+from benchmarks.sections import chat, read, steps, store, upload
+
+SECTIONS: Sequence[Section] = (steps, chat, upload, read, store)

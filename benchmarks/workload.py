@@ -1,0 +1,94 @@
+"""What the sections store: threads made by hand, and a chat through a real graph."""
+
+from __future__ import annotations
+
+import random
+import string
+from typing import Any
+
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointMetadata, empty_checkpoint
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.graph import END, START, MessagesState, StateGraph
+
+from benchmarks.contenders import AnySaver
+
+HUMAN_WORDS = 30
+AI_WORDS = 120
+_VOCABULARY = 6_000
+
+
+def thread(thread_id: str) -> RunnableConfig:
+    """A config that names a thread's root."""
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+
+
+class HandMade:
+    """A thread of checkpoints made by hand, each the child of the one before, without the cost of running a graph."""
+
+    def __init__(self, saver: AnySaver, thread_id: str) -> None:
+        self.saver = saver
+        self.config = thread(thread_id)
+        self.values: dict[str, Any] = {}
+        self.versions: dict[str, Any] = {}
+        self.step = -1
+
+    async def put(self, **changed: Any) -> None:
+        """Put a checkpoint in which these channels are new, and all others as they were."""
+        self.step += 1
+        self.values |= changed
+        new = {channel: self.saver.get_next_version(self.versions.get(channel), None) for channel in changed}
+        self.versions |= new
+        checkpoint = empty_checkpoint()
+        checkpoint["v"] = 4
+        checkpoint["channel_values"] = dict(self.values)
+        checkpoint["channel_versions"] = dict(self.versions)
+        checkpoint["versions_seen"] = {"__input__": {}, "agent": dict(new)}
+        metadata: CheckpointMetadata = {"source": "loop", "step": self.step, "parents": {}}
+        self.config = await self.saver.aput(self.config, checkpoint, metadata, new)
+
+    async def put_writes(self, **written: Any) -> None:
+        """Put a task's writes to the newest checkpoint."""
+        await self.saver.aput_writes(self.config, list(written.items()), f"task-{self.step}", "~__pregel_pull, agent")
+
+
+def _vocabulary() -> list[str]:
+    chance = random.Random(6_000)  # noqa: S311 - the same words in every run
+    return ["".join(chance.choices(string.ascii_lowercase, k=chance.randint(3, 10))) for _ in range(_VOCABULARY)]
+
+
+_WORDS = _vocabulary()
+
+
+def sentence(seed: str, words: int) -> str:
+    """Random words, the same for the same seed: text that hardly compresses, unless it occurs again."""
+    return " ".join(random.Random(seed).choices(_WORDS, k=words))  # noqa: S311
+
+
+def chat_graph(saver: AnySaver) -> Any:
+    """A chat of LangGraph's own `MessagesState`, whose only node answers in 120 words."""
+
+    async def answer(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+        seed = f"{config['configurable']['thread_id']} answer {len(state['messages'])}"
+        return {"messages": [AIMessage(sentence(seed, AI_WORDS))]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("answer", answer)
+    builder.add_edge(START, "answer")
+    builder.add_edge("answer", END)
+    return builder.compile(checkpointer=saver)
+
+
+async def chat(saver: AnySaver, thread_id: str, turns: int) -> None:
+    """Hold a conversation: each turn is 30 words of a person's and 120 of the graph's."""
+    graph = chat_graph(saver)
+    for turn in range(turns):
+        question = HumanMessage(sentence(f"{thread_id} question {turn}", HUMAN_WORDS))
+        await graph.ainvoke({"messages": [question]}, thread(thread_id))
+
+
+async def final_bytes(saver: AnySaver, thread_id: str) -> int:
+    """Bytes of a chat's newest state, serialised as LangGraph does."""
+    state = await chat_graph(saver).aget_state(thread(thread_id))
+    return len(JsonPlusSerializer().dumps_typed(state.values)[1])
