@@ -192,3 +192,7 @@ def _words_for_errors() -> Iterator[Any]:
         yield
     except CkptStoreError as exc:
         raise click.ClickException(str(exc)) from exc
+
+
+if __name__ == "__main__":
+    main()

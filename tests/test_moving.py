@@ -1,0 +1,119 @@
+"""Moving blobs, collecting and verifying from the command line, on local folders and S3 over HTTP."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.blobs import BlobBackend, BlobSettings, open_backend
+from ckptstore.errors import BlobUnavailable
+from ckptstore.moving import CopyReport, copy_blobs
+from ckptstore.testing import FailingBackend
+from tests.build import config, put
+from tests.s3 import S3Server, moto_server
+
+FILES = [os.urandom(70_000 + number) for number in range(12)]
+
+
+@pytest.fixture
+def s3() -> Iterator[S3Server]:
+    with moto_server("new") as server:
+        yield server
+
+
+@pytest.fixture
+async def filled(tmp_path: Path) -> str:
+    """A database whose blobs are in a folder."""
+    url = str(tmp_path / "checkpoints.sqlite")
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        for number, content in enumerate(FILES):
+            await put(saver, config(f"t{number}"), {"file": content})
+    return url
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "ckptstore.cli", *arguments], capture_output=True, text=True, check=False)
+
+
+def some_blob(url: str) -> Path:
+    return next(path for path in Path(f"{url}.blobs").rglob("*") if path.is_file())
+
+
+async def copy(source: BlobBackend, target: BlobBackend) -> CopyReport:
+    return await copy_blobs(source, target, lambda _objects, _bytes: None, lambda _bytes: None)
+
+
+async def test_blobs_move_to_s3_and_everything_reads_as_before(filled: str, s3: S3Server) -> None:
+    done = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", s3.bucket_url("new"))
+    assert done.returncode == 0, done.stderr
+    assert "12 blobs copied" in done.stdout
+    assert "100%" in done.stderr
+    async with SQLAlchemySaver.from_conn_string(filled, blob_url=s3.bucket_url("new")) as saver:
+        for number, content in enumerate(FILES):
+            found = await saver.aget_tuple(config(f"t{number}"))
+            assert found is not None
+            assert found.checkpoint["channel_values"]["file"] == content
+        assert (await saver.averify(deep=True)).ok
+    again = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", s3.bucket_url("new"))
+    assert "0 blobs copied" in again.stdout
+    assert "12 were there already" in again.stdout
+
+
+async def test_a_copy_that_broke_off_goes_on_where_it_stopped(filled: str, tmp_path: Path) -> None:
+    source = open_backend(f"{filled}.blobs", BlobSettings())
+    inner = open_backend(tmp_path / "target", BlobSettings())
+    target = FailingBackend(inner)
+    target.fail("put_file", BlobUnavailable("disk full", passing=False), on_call=5, times=100)
+    broken = await copy(source, target)
+    assert (broken.copied, len(broken.failed)) == (4, 8)
+    rest = await copy(source, inner)
+    assert (rest.copied, rest.skipped, rest.failed) == (8, 4, {})
+    assert sorted([entry async for entry in inner.entries()]) == sorted([entry async for entry in source.entries()])
+
+
+async def test_an_altered_blob_is_not_moved_and_keeps_no_other(filled: str, tmp_path: Path) -> None:
+    victim = some_blob(filled)
+    victim.write_bytes(b"x" * victim.stat().st_size)
+    done = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", str(tmp_path / "target"))
+    assert done.returncode == 1
+    assert "11 blobs copied" in done.stdout
+    assert victim.name in done.stderr
+    assert "altered" in done.stderr
+
+
+async def test_what_is_not_ours_is_left_alone(filled: str, tmp_path: Path) -> None:
+    (Path(f"{filled}.blobs") / "README.txt").write_text("not a blob")
+    done = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", str(tmp_path / "target"))
+    assert done.returncode == 0
+    assert "left alone, not a blob of ckptstore's: README.txt" in done.stderr
+    assert not (tmp_path / "target" / "README.txt").exists()
+
+
+async def test_collecting_and_verifying_from_the_command_line(filled: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(filled) as saver:
+        await saver.adelete_thread("t0")
+    assert "0 blobs would be deleted" in command("blobs", "collect", "--url", filled, "--grace-hours", "0", "--dry-run").stdout
+    assert "1 condemned" in command("blobs", "collect", "--url", filled, "--grace-hours", "0").stdout
+    assert "1 blobs deleted (70000 bytes)" in command("blobs", "collect", "--url", filled, "--grace-hours", "0").stdout
+    fine = command("blobs", "verify", "--url", filled, "--deep")
+    assert fine.returncode == 0
+    assert "11 blobs" in fine.stdout
+    assert "all is there" in fine.stdout
+    some_blob(filled).unlink()
+    harmed = command("blobs", "verify", "--url", filled)
+    assert harmed.returncode == 1
+    assert "missing: " in harmed.stderr
+    assert "NOT all is there" in harmed.stdout
+
+
+def test_a_url_that_cannot_be_used_is_said_without_a_traceback(tmp_path: Path) -> None:
+    done = command("blobs", "copy", "--from", str(tmp_path), "--to", "nonsense://somewhere")
+    assert done.returncode == 1
+    assert "nonsense" in done.stderr
+    assert "Traceback" not in done.stderr
