@@ -66,15 +66,19 @@ def encode(serde: SerializerProtocol, value: Any, channel: str) -> Value:
             f"({type(exc).__name__}); keep it out of the state, or pass a serde that knows it"
         ) from exc
     data = bytes(data)
-    cuts = cuts_round(large_leaves(value), data) if len(data) >= BLOB_BYTES and not isinstance(value, (bytes, bytearray)) else ()
-    return Value(type_, data, cuts, _references(type_, data, value))
+    leaves = () if len(data) < BLOB_BYTES else cuts_round(large_leaves(value), data)
+    return Value(type_, data, leaves, _references(type_, data, leaves, value))
 
 
-def _references(type_: str, data: bytes, value: Any) -> Sequence[str]:
-    """The blobs whose handles a value holds. In encrypted bytes none can be found: those are looked for in plain ones."""
-    if type_ in _PLAIN_TYPES:
+def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> Sequence[str]:
+    """The blobs whose handles a value holds: not those in large binary leaves, which are files, and not text of the state."""
+    if type_ not in _PLAIN_TYPES:
+        # In encrypted bytes none can be found: they are looked for in plain ones.
+        data, leaves = JsonPlusSerializer(pickle_fallback=True).dumps_typed(value)[1], ()
+    if not leaves:
         return digests_in(data)
-    return digests_in(JsonPlusSerializer(pickle_fallback=True).dumps_typed(value)[1])
+    outside = zip([0, *leaves[1::2]], [*leaves[::2], len(data)], strict=True)
+    return list(dict.fromkeys(digest for start, end in outside for digest in digests_in(data[start:end])))
 
 
 def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> Any:

@@ -187,8 +187,8 @@ def text(noise: random.Random, low: int, high: int) -> str:
 def ends_of_elements(value: Any) -> set[int]:
     """A model: the header, then each element as it is serialised alone."""
     if isinstance(value, _DeltaSnapshot):
-        inner = ends_of_elements(value.value)
-        return {end + len(serialised(value)) - len(serialised(value.value)) for end in inner}
+        header = len(serialised(value)) - len(serialised(value.value))
+        return {header + end for end in ends_of_elements(value.value)}
     parts = [serialised(key) + serialised(item) for key, item in value.items()] if isinstance(value, dict) else map(serialised, value)
     sizes = list(map(len, parts))
     return set(accumulate(sizes, initial=len(serialised(value)) - sum(sizes)))
@@ -219,9 +219,7 @@ def test_arrays_maps_and_snapshots_are_cut_between_elements(shape: str, count: i
 )
 def test_runs_of_small_elements_stay_below_the_size_that_leaves_the_database(seed: int, sizes: tuple[int, int], shape: str) -> None:
     noise = random.Random(seed)
-    lines = []
-    while sum(map(len, lines)) < 2 * BLOB_BYTES and len(lines) < 5_000:
-        lines.append(text(noise, *sizes))
+    lines = [text(noise, *sizes) for _ in range(max(20, min(5_000, 8 * BLOB_BYTES // (sum(sizes) + 1))))]
     made = check(msgpack(SHAPES[shape](lines)))
     assert max(map(len, made.pieces.values())) < BLOB_BYTES
 
@@ -277,10 +275,12 @@ def test_a_list_that_shrinks_keeps_the_runs_that_are_left_whole(seed: int, left:
 
 
 def test_bytes_that_are_a_list_of_segments_letter_by_letter_are_not_taken_for_one() -> None:
-    made = cut(msgpack(["%04d" % n * 300 for n in range(200)]))
-    assert made.lists
-    for name, (listing, _) in made.lists.items():
-        assert len(listing) < 512 or name not in cut(Value("bytes", listing)).pieces
+    noise = random.Random(7)
+    made = cut(msgpack([text(noise, size, size) for _ in range(20) for size in (600, 4_100)]))
+    listings = {name: listing for name, (listing, _) in made.lists.items()}
+    assert max(map(len, listings.values())) >= 512
+    for listing in listings.values():
+        assert listings.keys().isdisjoint(check(Value("bytes", listing)).pieces)
 
 
 # --- packing
