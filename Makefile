@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 URL ?=
 BLOB_URL ?=
 FILES ?=
+SECTIONS ?=
 
-.PHONY: demo test test-lowest lint format clean
+.PHONY: demo test test-lowest bench lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
@@ -36,6 +37,11 @@ test-lowest:
 	.venv-lowest/bin/python -m pip install --quiet uv
 	VIRTUAL_ENV=.venv-lowest .venv-lowest/bin/uv pip install --quiet --resolution lowest-direct --editable '.[all]' --group test
 	.venv-lowest/bin/python -m pytest $(ARGS)
+
+# Against the official savers, in one run; SECTIONS="chat upload" for some of it, URL= for a PostgreSQL of yours.
+bench: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m benchmarks $(SECTIONS) $(if $(URL),--postgres '$(URL)') $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-lowest demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
@@ -10,6 +11,7 @@ from typing import Any, cast
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
+    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -22,7 +24,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore import tags
 from ckptstore.errors import SerializationFailed
-from ckptstore.handles import digests_in
+from ckptstore.handles import BlobRef, digests_in
 from ckptstore.leaves import cuts_round, large_leaves
 from ckptstore.names import check_channels
 from ckptstore.records import (
@@ -39,6 +41,8 @@ from ckptstore.records import (
 from ckptstore.segments import BLOB_BYTES
 from ckptstore.statements import TASKS_CHANNEL
 
+_HANDLE_TYPE = (BlobRef.__module__, BlobRef.__name__)
+
 # Kept in columns of their own, or put together again on load.
 _NOT_IN_BODY = ("channel_values", "channel_versions", "id", "v")
 _FIRST_FORMAT_WITH_OWN_SENDS = 4
@@ -50,6 +54,19 @@ _LOOKS_LIKE_A_CREDENTIAL = re.compile(
     r"|(?:private|access|session|secret)[_-]?key)s?(?:$|[_.-])",
     re.IGNORECASE,
 )
+
+
+def allow_handles(saver: BaseCheckpointSaver[Any]) -> SerializerProtocol:
+    """A saver's serialiser, letting `BlobRef` through where LangGraph only lets known types through."""
+    return BaseCheckpointSaver.with_allowlist(saver, [_HANDLE_TYPE]).serde
+
+
+def _is_no_warning_of_handles(record: logging.LogRecord) -> bool:
+    return not (isinstance(record.args, tuple) and record.args[:2] == _HANDLE_TYPE)
+
+
+# Where it lets everything through, LangGraph warns that types it does not know will be blocked one day. Handles will not be.
+logging.getLogger("langgraph.checkpoint.serde.jsonplus").addFilter(_is_no_warning_of_handles)
 
 
 def encode(serde: SerializerProtocol, value: Any, channel: str) -> Value:

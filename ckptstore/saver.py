@@ -27,13 +27,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ckptstore.blobs import BlobSettings
 from ckptstore.blobstore import BlobStore
-from ckptstore.codec import config_of, decode_checkpoint, decode_history, encode_checkpoint, encode_writes
+from ckptstore.codec import allow_handles, config_of, decode_checkpoint, decode_history, encode_checkpoint, encode_writes
 from ckptstore.collector import CollectReport, Pass
 from ckptstore.config import DatabaseSettings, default_blob_url, parse_database_url
 from ckptstore.configs import key_of, place_of, search_of, several, thread_id_of
 from ckptstore.database import Database, adopt_engine, open_database
 from ckptstore.errors import InvalidConfig
-from ckptstore.handles import BlobRef
 from ckptstore.listing import Listing
 from ckptstore.models import to_microseconds
 from ckptstore.names import checked
@@ -115,8 +114,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         blobs = default_blob_url(database.url) if blob_url is None else os.fspath(blob_url)
         on_sqlite = database.dialect.name == "sqlite"
         super().__init__(serde=serde)
-        # Where LangGraph only lets known types through, handles are known.
-        self.serde = super().with_allowlist([(BlobRef.__module__, BlobRef.__name__)]).serde
+        self.serde = allow_handles(self)
         self.store = Store(database, settings, blobs=blobs, blob_settings=blob_settings, schema=schema, upgrade=on_sqlite)
         self.blobs = BlobStore(self.store, clock)
         self.clock = clock

@@ -59,7 +59,7 @@ def test_a_cache_of_no_bytes_keeps_none() -> None:
 def test_the_memory_cache_holds_what_a_model_holds(steps: Sequence[tuple[str, int, bool]]) -> None:
     cache, model = MemoryCache(100), dict[str, bytes]()
     for name, size, is_put in steps:
-        if is_put and 0 < size:
+        if is_put and size > 0:
             data = bytes([size]) * size
             cache.put(name, data)
             model.pop(name, None)
@@ -76,37 +76,42 @@ def test_the_memory_cache_holds_what_a_model_holds(steps: Sequence[tuple[str, in
 # --- in a folder
 
 
+def digest(name: str) -> str:
+    """A name as long as those that segments have."""
+    return name.rjust(43, "0")
+
+
 def sizes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name.lstrip("0") for path in folder.iterdir())
 
 
 def used(folder: Path, name: str, moment: int) -> None:
     """Let a file have been used at a moment, long ago."""
-    os.utime(folder / name, (moment, moment))
+    os.utime(folder / digest(name), (moment, moment))
 
 
 def test_a_folder_is_made_and_outlives_its_cache(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
-    FolderCache(folder, 100).put("x", b"content")
-    assert FolderCache(folder, 100).get("x") == b"content"
+    FolderCache(folder, 100).put(digest("x"), b"content")
+    assert FolderCache(folder, 100).get(digest("x")) == b"content"
     assert names(folder) == ["x"]
 
 
 def test_the_files_used_longest_ago_go_first(tmp_path: Path) -> None:
     cache = FolderCache(tmp_path, 40)
     for moment, name in enumerate("abcd"):
-        cache.put(name, name.encode() * 10)
+        cache.put(digest(name), name.encode() * 10)
         used(tmp_path, name, 1_000 + moment)
-    assert cache.get("a") == b"a" * 10
-    cache.put("e", b"e" * 10)
+    assert cache.get(digest("a")) == b"a" * 10
+    cache.put(digest("e"), b"e" * 10)
     assert names(tmp_path) == ["a", "c", "d", "e"]
     used(tmp_path, "a", 2_000)
     used(tmp_path, "e", 2_001)
-    cache.put("f", b"f" * 20)
+    cache.put(digest("f"), b"f" * 20)
     assert names(tmp_path) == ["a", "e", "f"]
 
 
@@ -114,38 +119,38 @@ def test_a_folder_stays_within_its_bytes(tmp_path: Path) -> None:
     cache, noise = FolderCache(tmp_path, 1_000), random.Random(7)
     for moment in range(300):
         name = f"blob {noise.randrange(60)}"
-        cache.put(name, b"x" * noise.randrange(1, 400))
+        cache.put(digest(name), b"x" * noise.randrange(1, 400))
         assert sizes(tmp_path) <= 1_000
-        assert (tmp_path / name).exists()
+        assert (tmp_path / digest(name)).exists()
         used(tmp_path, name, 1_000 + moment)
 
 
 def test_what_is_larger_than_the_folder_may_be_is_not_kept(tmp_path: Path) -> None:
     cache = FolderCache(tmp_path, 10)
-    cache.put("a", b"a" * 10)
-    cache.put("b", b"b" * 11)
+    cache.put(digest("a"), b"a" * 10)
+    cache.put(digest("b"), b"b" * 11)
     assert names(tmp_path) == ["a"]
 
 
 def test_a_vanished_file_is_just_not_there(tmp_path: Path) -> None:
     cache = FolderCache(tmp_path, 100)
-    cache.put("a", b"a")
-    (tmp_path / "a").unlink()
-    assert cache.get("a") is None
-    cache.drop("a")
-    cache.put("a", b"again")
-    assert cache.get("a") == b"again"
+    cache.put(digest("a"), b"a")
+    (tmp_path / digest("a")).unlink()
+    assert cache.get(digest("a")) is None
+    cache.drop(digest("a"))
+    cache.put(digest("a"), b"again")
+    assert cache.get(digest("a")) == b"again"
 
 
 def test_a_vanished_folder_is_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     cache = FolderCache(folder, 100)
-    cache.put("a", b"a")
-    (folder / "a").unlink()
+    cache.put(digest("a"), b"a")
+    (folder / digest("a")).unlink()
     folder.rmdir()
-    assert cache.get("a") is None
-    cache.put("b", b"b")
-    assert cache.get("b") == b"b"
+    assert cache.get(digest("a")) is None
+    cache.put(digest("b"), b"b")
+    assert cache.get(digest("b")) == b"b"
 
 
 def test_a_folder_that_vanishes_while_room_is_made_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,16 +160,16 @@ def test_a_folder_that_vanishes_while_room_is_made_is_no_fault(tmp_path: Path, m
         raise FileNotFoundError("gone")
 
     monkeypatch.setattr("ckptstore.cache.os.scandir", vanished)
-    cache.put("a", b"a")
+    cache.put(digest("a"), b"a")
 
 
 def test_an_altered_file_is_given_as_it_is_and_can_be_dropped(tmp_path: Path) -> None:
     cache = FolderCache(tmp_path, 100)
-    cache.put("a", b"a")
-    (tmp_path / "a").write_bytes(b"altered")
-    assert cache.get("a") == b"altered"
-    cache.drop("a")
-    assert cache.get("a") is None
+    cache.put(digest("a"), b"a")
+    (tmp_path / digest("a")).write_bytes(b"altered")
+    assert cache.get(digest("a")) == b"altered"
+    cache.drop(digest("a"))
+    assert cache.get(digest("a")) is None
     assert names(tmp_path) == []
 
 
@@ -172,9 +177,9 @@ def test_an_altered_file_is_given_as_it_is_and_can_be_dropped(tmp_path: Path) ->
 def test_a_folder_that_can_not_be_made_keeps_nothing(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_bytes(b"somebody's")
     cache = FolderCache(tmp_path / "file" / below, 100)
-    cache.put("a", b"a")
-    assert cache.get("a") is None
-    cache.drop("a")
+    cache.put(digest("a"), b"a")
+    assert cache.get(digest("a")) is None
+    cache.drop(digest("a"))
     assert (tmp_path / "file").read_bytes() == b"somebody's"
 
 
@@ -184,47 +189,47 @@ def test_a_disk_that_refuses_everything_is_no_fault(tmp_path: Path, step: str, m
         raise OSError(30, "Read-only file system")
 
     cache = FolderCache(tmp_path, 10)
-    cache.put("a", b"a" * 10)
+    cache.put(digest("a"), b"a" * 10)
     monkeypatch.setattr(Path, step, refused)
     monkeypatch.setattr(Path, "unlink", refused)
-    cache.put("b", b"b" * 10)
-    cache.drop("a")
-    assert cache.get("a") == b"a" * 10
-    assert cache.get("b") is None
+    cache.put(digest("b"), b"b" * 10)
+    cache.drop(digest("a"))
+    assert cache.get(digest("a")) == b"a" * 10
+    assert cache.get(digest("b")) is None
 
 
 def test_a_file_that_can_not_be_deleted_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = FolderCache(tmp_path, 10)
-    cache.put("a", b"a" * 10)
+    cache.put(digest("a"), b"a" * 10)
     used(tmp_path, "a", 1_000)
     monkeypatch.setattr(Path, "unlink", lambda *_args, **_more: (_ for _ in ()).throw(PermissionError("not yours")))
-    cache.put("b", b"b" * 10)
-    assert cache.get("b") == b"b" * 10
+    cache.put(digest("b"), b"b" * 10)
+    assert cache.get(digest("b")) == b"b" * 10
 
 
 def test_what_the_cache_did_not_write_stays(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_bytes(b"x" * 1_000)
     (tmp_path / "photos").mkdir()
-    used(tmp_path, "thesis.txt", 1_000)
+    os.utime(tmp_path / "thesis.txt", (1_000, 1_000))
     cache = FolderCache(tmp_path, 100)
     for n in range(20):
-        cache.put(f"{n:043}", b"x" * 50)
+        cache.put(digest(f"{n}"), b"x" * 50)
     assert {"photos", "thesis.txt"} <= set(names(tmp_path))
 
 
 def test_two_caches_share_a_folder(tmp_path: Path) -> None:
     one, other = FolderCache(tmp_path, 1_000), FolderCache(tmp_path, 1_000)
-    one.put("a", b"a")
-    assert other.get("a") == b"a"
-    other.drop("a")
-    assert one.get("a") is None
+    one.put(digest("a"), b"a")
+    assert other.get(digest("a")) == b"a"
+    other.drop(digest("a"))
+    assert one.get(digest("a")) is None
 
 
 def test_two_caches_together_stay_within_the_bytes_of_their_folder(tmp_path: Path) -> None:
     caches = [FolderCache(tmp_path, 1_000) for _ in range(4)]
     for n in range(400):
-        caches[n // 3 % 4].put(f"{n:043}", b"x" * 100)
-        used(tmp_path, f"{n:043}", 1_000 + n)
+        caches[n // 3 % 4].put(digest(f"{n}"), b"x" * 100)
+        used(tmp_path, f"{n}", 1_000 + n)
         # Each looks again only after so many bytes of its own.
         assert sizes(tmp_path) <= 2 * 1_000
 
@@ -239,8 +244,8 @@ def test_many_threads_put_and_get_at_once(tmp_path: Path) -> None:
             for _ in range(100):
                 name = noise.randrange(20)
                 cache = caches[noise.randrange(2)]
-                cache.put(f"{name:043}", bytes([name]) * 300)
-                found = cache.get(f"{name:043}")
+                cache.put(digest(f"{name}"), bytes([name]) * 300)
+                found = cache.get(digest(f"{name}"))
                 if found not in (None, bytes([name]) * 300):
                     wrong.append(name)
         except BaseException as exc:
@@ -252,7 +257,7 @@ def test_many_threads_put_and_get_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-    caches[0].put(f"{99:043}", b"x" * 1_900)
+    caches[0].put(digest(f"99"), b"x" * 1_900)
     assert not [name for name in names(tmp_path) if name.endswith(".part")]
 
 

@@ -25,6 +25,13 @@ def test_the_quickstart_goes_on_where_it_was(tmp_path: Path) -> None:
     assert "'turns': 4" in run(tmp_path, "quickstart.py").splitlines()[0]
 
 
+def test_a_document_by_handle(tmp_path: Path) -> None:
+    output = run(tmp_path, "handles.py")
+    assert "under ckptblob:" in output
+    assert "pages, beginning with" in output
+    assert output.count("step ") == 4
+
+
 def test_the_demo_on_sqlite_and_postgres(tmp_path: Path, postgres_url: str) -> None:
     for arguments in ([], ["--url", postgres_url], [str(CHECKOUT / "README.md")]):
         output = run(tmp_path, "demo.py", *arguments)

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
 
 from ckptstore import BlobRef, SQLAlchemySaver
@@ -207,6 +208,18 @@ async def test_a_graph_passes_the_handle_on(url: str, tmp_path: Path) -> None:
         result = await graph.ainvoke(None, config("t"))
         assert result["pages"] == len(PDF)
         assert isinstance(result["document"], BlobRef)
+
+
+async def test_a_strict_serialiser_lets_handles_through(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for allowed in (None, True):
+        serde = JsonPlusSerializer(allowed_msgpack_modules=allowed)
+        async with saver_on(str(tmp_path / "checkpoints.sqlite"), tmp_path, serde=serde) as saver:
+            ref = await saver.blobs.put(PDF)
+            await put(saver, config("t"), {"document": ref})
+            found = await saver.aget_tuple(config("t"))
+            assert found is not None
+            assert found.checkpoint["channel_values"]["document"] == ref
+    assert "BlobRef" not in caplog.text
 
 
 @pytest.mark.parametrize("harm", ["gone", "truncated", "altered", "longer"])
