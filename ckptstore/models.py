@@ -107,8 +107,7 @@ class Channel(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     #: The bytes of the serialised value that are kept in the row: all of them where `segments` is null.
     value: Mapped[bytes | None] = mapped_column(LargeBinary)
-    #: How to put the value together: digests of segments, counts of bytes to take from `value`, and after a null the
-    #: digests of blobs that the value only refers to.
+    #: How to put the value together, see `ckptstore.records.Layout`.
     segments: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
 
     __table_args__ = (CLUSTERED,)
@@ -124,7 +123,8 @@ class Segment(Base):
     digest: Mapped[str] = mapped_column(Key, primary_key=True)
     #: Bytes before encoding.
     size: Mapped[int] = mapped_column(BigInteger)
-    #: `raw`, `zstd`, or `list`: a JSON array of the digests of the segments that it stands for.
+    #: `raw`, `zstd`, `zstd-messages` (with the dictionary of that name), or `list`: a JSON array of the digests of the segments
+    #: that it stands for.
     encoding: Mapped[str] = mapped_column(Text)
     data: Mapped[bytes | None] = mapped_column(LargeBinary)
     object_key: Mapped[str | None] = mapped_column(Key)

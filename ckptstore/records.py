@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol
 
 #: How a value is put together: a text names a segment by its digest, a number takes so many bytes from the row's own
-#: literal bytes; after a None come the digests of blobs that the value only refers to.
+#: literal bytes; after a None come the digests of blobs that the value only refers to. A negative number comes first: the
+#: literal bytes are compressed, and as many when they are not.
 Layout = Sequence[str | int | None]
 
 
@@ -38,7 +39,7 @@ class LoadedSegment(NamedTuple):
     object_key: str | None
     #: Bytes before encoding.
     size: int
-    #: `raw`, `zstd`, or `list` for one that names segments.
+    #: `raw`, `zstd`, `zstd-messages` (with the dictionary of that name), or `list` for one that names segments.
     encoding: str
     data: bytes | None
 
@@ -49,7 +50,7 @@ class NewSegment(NamedTuple):
     digest: str
     #: Bytes before encoding.
     size: int
-    #: `raw`, `zstd`, or `list` for one that names segments.
+    #: `raw`, `zstd`, `zstd-messages` (with the dictionary of that name), or `list` for one that names segments.
     encoding: str
     data: bytes | None
     object_key: str | None

@@ -18,6 +18,7 @@ from itertools import pairwise
 import msgpack
 import zstandard
 
+from ckptstore.dictionaries import MESSAGES
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.keys import compact_digest_of, reference_to
 from ckptstore.records import Layout, Value
@@ -36,7 +37,11 @@ _SHORT_RUN_BYTES = (4 * 1024, _INLINE_BYTES)
 _SHORTEST_LIST = 3
 # Finding the elements of a longer array would take longer than storing it whole.
 _MOST_ELEMENTS = 100_000
+# Up to here a dictionary helps, and a try costs less than a look at a sample.
+_SMALL_BYTES = 64 * 1024
 _SAMPLE_BYTES = 16 * 1024
+# Literal bytes below this are not worth a try.
+_SMALLEST_PACKED = 128
 _WORTH_PACKING = 0.9
 _ZSTD_LEVEL = 3
 
@@ -60,10 +65,23 @@ class Cut:
 def cut(value: Value) -> Cut:
     """Cut a value. The references that it holds come last in its layout, after a None: they contribute no bytes."""
     references = [None, *map(reference_to, value.references)] if value.references else []
-    if len(value.data) < _INLINE_BYTES:
-        return Cut(value.data, (len(value.data), *references) if references else None, {}, {})
-    cutting = _Cutting(value)
-    return Cut(b"".join(cutting.literals), (*cutting.entries, *references), cutting.pieces, cutting.lists)
+    if len(value.data) >= _INLINE_BYTES:
+        cutting = _Cutting(value)
+        return _with_literal(b"".join(cutting.literals), [*cutting.entries, *references], cutting.pieces, cutting.lists)
+    if references or len(value.data) >= _SMALLEST_PACKED:
+        return _with_literal(value.data, [len(value.data), *references], {}, {})
+    return Cut(value.data, None, {}, {})
+
+
+def _with_literal(
+    literal: bytes, entries: list[str | int | None], pieces: Mapping[str, memoryview], lists: Mapping[str, tuple[bytes, Sequence[str]]]
+) -> Cut:
+    if len(literal) >= _SMALLEST_PACKED:
+        shrunk = _zstd.compress_small(literal)
+        if len(shrunk) < len(literal) * _WORTH_PACKING:
+            return Cut(shrunk, (-len(literal), *entries), pieces, lists)
+    # One that is nothing but literal needs no layout.
+    return Cut(literal, None if entries == [len(literal)] else tuple(entries), pieces, lists)
 
 
 class _Cutting:
@@ -130,9 +148,13 @@ def joined(literal: bytes, layout: Layout | None, pieces: Mapping[str, bytes]) -
 
     Raises:
         BlobMissing: a segment is not there.
+        BlobCorrupt: the literal bytes can't be decompressed.
     """
     if layout is None:
         return literal
+    if layout and isinstance(layout[0], int) and layout[0] < 0:
+        literal = _unpacked_literal(literal, -layout[0])
+        layout = layout[1:]
     parts: list[bytes] = []
     position = 0
     for entry in layout:
@@ -147,6 +169,13 @@ def joined(literal: bytes, layout: Layout | None, pieces: Mapping[str, bytes]) -
             raise BlobMissing(f"segment {entry} of a value is not in the database; restore ckpt_segment from a backup")
     # A value that is one segment is not copied: it may be large.
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _unpacked_literal(literal: bytes, size: int) -> bytes:
+    try:
+        return _zstd.decompress["zstd-messages"](literal, max_output_size=size)
+    except zstandard.ZstdError as exc:
+        raise BlobCorrupt(f"{len(literal)} bytes of a value can't be decompressed ({exc})") from exc
 
 
 def digests_of(layout: Layout | None) -> Iterable[str]:
@@ -225,27 +254,32 @@ class _Zstd(threading.local):
     """Making a compressor costs more than a small segment takes to compress; none may serve two threads at once."""
 
     def __init__(self) -> None:
+        words = zstandard.ZstdCompressionDict(MESSAGES, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
         self.compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
+        self.compress_small = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, dict_data=words).compress
         self.try_quickly = zstandard.ZstdCompressor(level=1).compress
-        self.decompress = zstandard.ZstdDecompressor().decompress
+        self.decompress = {
+            "zstd": zstandard.ZstdDecompressor().decompress,
+            "zstd-messages": zstandard.ZstdDecompressor(dict_data=words).decompress,
+        }
 
 
 _zstd = _Zstd()
 
 
 def packed(data: bytes | memoryview) -> tuple[str, bytes | memoryview]:
-    """A segment as it is stored: its encoding (`raw` or `zstd`), and the bytes. What does not shrink stays as it is."""
-    if _shrinks(data):
-        shrunk = _zstd.compress(data)
-        if len(shrunk) < len(data) * _WORTH_PACKING:
-            return "zstd", shrunk
-    return "raw", data
+    """A segment as it is stored: its encoding (`raw`, `zstd` or `zstd-messages`), and the bytes. What does not shrink stays as it is."""
+    if len(data) <= _SMALL_BYTES:
+        encoding, shrunk = "zstd-messages", _zstd.compress_small(data)
+    elif _shrinks(data):
+        encoding, shrunk = "zstd", _zstd.compress(data)
+    else:
+        return "raw", data
+    return (encoding, shrunk) if len(shrunk) < len(data) * _WORTH_PACKING else ("raw", data)
 
 
 def _shrinks(data: bytes | memoryview) -> bool:
-    """Whether compressing is worth a try: for large data a sample from its middle tells."""
-    if len(data) <= 4 * _SAMPLE_BYTES:
-        return True
+    """Whether compressing large data is worth a try: a sample from its middle tells."""
     middle = len(data) // 2
     sample = data[middle : middle + _SAMPLE_BYTES]
     return len(_zstd.try_quickly(sample)) < len(sample) * _WORTH_PACKING
@@ -257,9 +291,9 @@ def unpacked(digest: str, size: int, encoding: str, data: bytes) -> bytes:
     Raises:
         BlobCorrupt: the bytes are not those that the digest names.
     """
-    if encoding == "zstd":
+    if encoding in _zstd.decompress:
         try:
-            data = _zstd.decompress(data, max_output_size=size)
+            data = _zstd.decompress[encoding](data, max_output_size=size)
         except zstandard.ZstdError as exc:
             raise BlobCorrupt(f"segment {digest}: its {len(data)} bytes can't be decompressed ({exc})") from exc
     actual = compact_digest_of(data)

@@ -110,6 +110,9 @@ def _encoded(value: Scalar) -> str:
     return f"s{_bounded(plain_text(value))}"
 
 
+_END_OF_FLOAT = "."
+
+
 def _sortable(number: int | float) -> str:
     """A number as text that sorts as numbers do, equal for equal numbers, exact for integers of any size."""
     try:
@@ -119,7 +122,9 @@ def _sortable(number: int | float) -> str:
     (bits,) = struct.unpack(">Q", struct.pack(">d", nearest + 0.0))
     ordered = bits ^ (0xFFFF_FFFF_FFFF_FFFF if bits >> 63 else 0x8000_0000_0000_0000)
     rest = number if math.isinf(nearest) else number - int(nearest) if isinstance(number, int) else 0
-    return f"{ordered:016x}{_sortable_rest(int(rest) if isinstance(rest, int) else 0)}"
+    # Trailing zeros go: what ends sooner is smaller, since the mark that follows sorts before every digit.
+    shortest = f"{ordered:016x}".rstrip("0")
+    return f"{shortest}{_END_OF_FLOAT}{_sortable_rest(int(rest) if isinstance(rest, int) else 0)}"
 
 
 def _sortable_rest(rest: int) -> str:

@@ -598,6 +598,7 @@ async def test_a_missing_bucket_is_named(operation: str, s3: S3Server) -> None:
         ("503 Slow Down", "SlowDown", True),
         ("503 Service Unavailable", "ServiceUnavailable", True),
         ("500 Internal Server Error", "InternalError", True),
+        ("502 Bad Gateway", "SomethingNew", True),
         ("429 Too Many Requests", "TooManyRequests", True),
         ("400 Bad Request", "RequestTimeout", True),
         ("400 Bad Request", "InvalidRequest", False),
@@ -647,6 +648,25 @@ async def test_a_wrong_endpoint_may_pass_and_is_named() -> None:
             await backend.put(KEY, b"content")
         assert caught.value.passing
         await backend.close()
+
+
+async def test_an_endpoint_with_a_password_is_named_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://user:{SECRET}@127.0.0.1:{taken.getsockname()[1]}")
+        backend = open_backend("s3://bucket/prefix?anon=true&region=us-east-1", ONE_REQUEST)
+        with pytest.raises(BlobUnavailable, match=r"127\.0\.0\.1") as caught:
+            await backend.put(KEY, b"content")
+        assert SECRET not in str(caught.value)
+        await backend.close()
+
+
+async def test_what_others_delete_is_seen_to_be_gone(s3: S3Server, bucket: str, s3_backend: BlobBackend) -> None:
+    await s3_backend.put(KEY, b"content")
+    assert await listed(s3_backend) == [BlobEntry(KEY, 7)]
+    boto3.client("s3", endpoint_url=s3.url).delete_object(Bucket=bucket, Key=f"blobs/{KEY}")
+    assert await s3_backend.size(KEY) is None
+    assert await listed(s3_backend) == []
 
 
 async def test_no_credentials_at_all_are_said(s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def test_many_threads_put_and_get_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-    caches[0].put(digest(f"99"), b"x" * 1_900)
+    caches[0].put(digest("99"), b"x" * 1_900)
     assert not [name for name in names(tmp_path) if name.endswith(".part")]
 
 
