@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from cachetools import LRUCache
+
+logger = logging.getLogger(__name__)
+
+_SUFFIX = ".blob"
 
 
 class MemoryCache:
@@ -38,6 +44,8 @@ class MemoryCache:
 class FolderCache:
     """The same in a folder, which several processes may share. What it gives has to be checked again: files can be altered.
 
+    Nothing that goes wrong in the folder is an error: the backend has every blob. Files that are not the cache's are left alone.
+
     Args:
         folder: made where it is not there.
         max_bytes: bytes of all files together.
@@ -51,32 +59,33 @@ class FolderCache:
 
     def get(self, digest: str) -> bytes | None:
         """The bytes kept under a digest, unchecked."""
-        path = self._folder / digest
-        try:
+        path = self._path(digest)
+        with suppress(OSError):
             data = path.read_bytes()
             os.utime(path)
-        except OSError:
-            # Not there, or gone in between; a cache that can't be read is no cache, and the backend has the blob.
-            return None
-        return data
+            return data
+        return None
 
     def put(self, digest: str, data: bytes) -> None:
-        """Keep a blob, and make room for it. A folder that can't be written keeps nothing."""
+        """Keep a blob, and make room for it."""
         if len(data) > self._max_bytes:
             return
         beside = self._folder / f".{digest}.{secrets.token_hex(4)}.part"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             beside.write_bytes(data)
-            beside.replace(self._folder / digest)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            return
-        self._make_room(len(data))
+            beside.replace(self._path(digest))
+            self._make_room(len(data))
+        except OSError as exc:
+            logger.warning("the blob cache %s can't be written: %s", self._folder, exc.strerror, extra={"event": "cache_unwritable"})
+            _unlink(beside)
 
     def drop(self, digest: str) -> None:
         """Forget a blob whose bytes turned out to be wrong."""
-        (self._folder / digest).unlink(missing_ok=True)
+        _unlink(self._path(digest))
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{digest}{_SUFFIX}"
 
     def _make_room(self, added: int) -> None:
         with self._lock:
@@ -84,11 +93,10 @@ class FolderCache:
                 self._estimate += added
                 return
             # Only now is the folder looked through: other processes add to it and take from it too.
-            files = sorted(self._files(), reverse=True)
             kept = 0
-            for _, size, path in files:
+            for _, size, path in sorted(self._files(), reverse=True):
                 if kept + size > self._max_bytes:
-                    path.unlink(missing_ok=True)
+                    _unlink(path)
                 else:
                     kept += size
             self._estimate = kept
@@ -96,8 +104,13 @@ class FolderCache:
     def _files(self) -> Iterator[tuple[float, int, Path]]:
         with os.scandir(self._folder) as entries:
             for entry in entries:
-                try:
-                    stat = entry.stat()
-                except FileNotFoundError:
-                    continue
-                yield stat.st_mtime, stat.st_size, Path(entry.path)
+                with suppress(FileNotFoundError):
+                    if entry.name.endswith(_SUFFIX) and entry.is_file(follow_symlinks=False):
+                        stat = entry.stat()
+                        yield stat.st_mtime, stat.st_size, Path(entry.path)
+
+
+def _unlink(path: Path) -> None:
+    # Gone already, or not ours to delete any more: either way there is nothing left to do.
+    with suppress(OSError):
+        path.unlink()

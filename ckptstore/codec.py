@@ -41,6 +41,8 @@ from ckptstore.records import (
 from ckptstore.segments import BLOB_BYTES
 from ckptstore.statements import TASKS_CHANNEL
 
+logger = logging.getLogger(__name__)
+
 _HANDLE_TYPE = (BlobRef.__module__, BlobRef.__name__)
 
 # Kept in columns of their own, or put together again on load.
@@ -90,12 +92,21 @@ def encode(serde: SerializerProtocol, value: Any, channel: str) -> Value:
 def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> Sequence[str]:
     """The blobs whose handles a value holds: not those in large binary leaves, which are files, and not text of the state."""
     if type_ not in _PLAIN_TYPES:
-        # In encrypted bytes none can be found: they are looked for in plain ones.
-        data, leaves = JsonPlusSerializer(pickle_fallback=True).dumps_typed(value)[1], ()
+        data, leaves = _plain_bytes(data, value), ()
     if not leaves:
         return digests_in(data)
     outside = zip([0, *leaves[1::2]], [*leaves[::2], len(data)], strict=True)
     return list(dict.fromkeys(digest for start, end in outside for digest in digests_in(data[start:end])))
+
+
+def _plain_bytes(data: bytes, value: Any) -> bytes:
+    """A value in bytes in which handles can be found: in encrypted ones they can't."""
+    try:
+        return JsonPlusSerializer(pickle_fallback=True).dumps_typed(value)[1]
+    except Exception:
+        # Only the caller's own serialiser knows this value, so its bytes are all there is to look in.
+        logger.debug("no plain form to look for handles in", extra={"event": "handles_unsearched", "type": type(value).__name__})
+        return data
 
 
 def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> Any:

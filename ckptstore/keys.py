@@ -7,8 +7,12 @@ import hashlib
 import secrets
 from pathlib import Path
 
-#: Characters of a compact digest.
-COMPACT_LENGTH = 43
+# Layouts name segments by the dozen, and only within a thread: 160 bits are plenty there, and take 27 characters, not 43.
+_COMPACT_BYTES = 20
+_COMPACT_LENGTH = 27
+# Neither occurs in base64.
+_LIST_MARK = "+"
+_REFERENCE_MARK = "@"
 
 
 def digest_of(data: bytes | memoryview) -> str:
@@ -23,8 +27,14 @@ def hash_file(path: Path) -> tuple[str, int]:
 
 
 def compact_digest_of(data: bytes | memoryview) -> str:
-    """The SHA-256 of some bytes in URL-safe base64: the form that rows hold many of."""
+    """The first 160 bits of the SHA-256 of some bytes, in URL-safe base64: what names a segment in its thread."""
     return _compact(hashlib.sha256(data).digest())
+
+
+def both_digests_of(data: bytes | memoryview) -> tuple[str, str]:
+    """The compact digest of some bytes and the whole one (hexadecimal), for large data that is to be read once."""
+    digest = hashlib.sha256(data).digest()
+    return _compact(digest), digest.hex()
 
 
 def compact(digest: str) -> str:
@@ -32,18 +42,23 @@ def compact(digest: str) -> str:
     return _compact(bytes.fromhex(digest))
 
 
-def expanded(compact_digest: str) -> str:
-    """The hexadecimal form of a compact digest."""
-    return base64.urlsafe_b64decode(compact_digest + "=").hex()
+def name_of_list(listing: bytes) -> str:
+    """What names a segment that names segments: no digest, or a value with the same bytes would be taken for it."""
+    return _LIST_MARK + compact_digest_of(listing)
+
+
+def is_named_for(name: str, data: bytes) -> bool:
+    """Whether a segment's name is right for its bytes."""
+    return name.removeprefix(_LIST_MARK) == compact_digest_of(data)
 
 
 def reference_to(digest: str) -> str:
     """What stands for a blob (hexadecimal digest) in the layout of a value that only refers to it: no segment's digest."""
-    return f"@{compact(digest)}"
+    return _REFERENCE_MARK + compact(digest)
 
 
 def _compact(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).decode()[:COMPACT_LENGTH]
+    return base64.urlsafe_b64encode(digest[:_COMPACT_BYTES]).decode()[:_COMPACT_LENGTH]
 
 
 def new_object_key(digest: str) -> str:

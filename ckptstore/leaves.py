@@ -7,37 +7,42 @@ from typing import Any
 
 from ckptstore.segments import BLOB_BYTES
 
+Leaf = bytes | bytearray | memoryview
+
 _HEAD_BYTES = 64
 # A leaf whose beginning occurs more often than this before it does (a file full of zeros) is not looked for any longer.
 _MOST_CANDIDATES = 16
+# Where some are not there, a serialiser has changed them: each of the others would cost a search of everything.
+_MOST_MISSES = 4
 
 
-def large_leaves(value: Any) -> Iterator[bytes | bytearray | memoryview]:
-    """The binary leaves of at least `BLOB_BYTES` in dicts, lists and tuples, in their order."""
-    if isinstance(value, (bytes, bytearray)):
-        if len(value) >= BLOB_BYTES:
-            yield value
-    elif isinstance(value, memoryview):
-        if value.nbytes >= BLOB_BYTES:
-            yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from large_leaves(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from large_leaves(inner)
+def large_leaves(value: Any) -> Iterator[Leaf]:
+    """The binary leaves of at least `BLOB_BYTES` in dicts, lists and tuples, in their order. A value may contain itself."""
+    seen: set[int] = set()
+    # What is still to be looked at, the next one last.
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, (bytes, bytearray, memoryview)):
+            if memoryview(part).nbytes >= BLOB_BYTES:
+                yield part
+        elif isinstance(part, (Mapping, list, tuple)) and id(part) not in seen:
+            seen.add(id(part))
+            rest.extend(reversed(list(part.values()) if isinstance(part, Mapping) else part))
 
 
-def cuts_round(leaves: Iterable[bytes | bytearray | memoryview], data: bytes) -> list[int]:
+def cuts_round(leaves: Iterable[Leaf], data: bytes) -> list[int]:
     """Where leaves start and end in the bytes that they were serialised to; one that is not found there is left out."""
     cuts: list[int] = []
-    position = 0
+    position = misses = 0
     for leaf in leaves:
         plain = leaf if isinstance(leaf, (bytes, bytearray)) else bytes(leaf)
         start = _find(plain, data, position)
         if start is not None:
             position = start + len(plain)
             cuts += [start, position]
+        elif (misses := misses + 1) == _MOST_MISSES:
+            break
     return cuts
 
 

@@ -119,7 +119,7 @@ class Segment(Base):
     __tablename__ = "ckpt_segment"
 
     thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
-    #: SHA-256 of the bytes before encoding, in URL-safe base64.
+    #: The first 160 bits of the SHA-256 of the bytes before encoding, in URL-safe base64.
     digest: Mapped[str] = mapped_column(Key, primary_key=True)
     #: Bytes before encoding.
     size: Mapped[int] = mapped_column(BigInteger)

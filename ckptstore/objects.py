@@ -23,7 +23,7 @@ from ckptstore.cache import FolderCache, MemoryCache
 from ckptstore.database import Database
 from ckptstore.engine import transaction
 from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, InvalidConfig
-from ckptstore.keys import digest_of, expanded, new_object_key, reference_to
+from ckptstore.keys import digest_of, new_object_key, reference_to
 from ckptstore.loops import LoopThread
 from ckptstore.packing import Among, PackedUnit, Unit, assemble, cuts_of, in_rows, sort_segments, values_of
 from ckptstore.prepared import StatementCache
@@ -110,16 +110,17 @@ class Objects:
         known, pieces, lists = sort_segments(cuts, among)
         large = {digest: part for digest, part in pieces.items() if len(part) >= BLOB_BYTES and self._backend is not None}
         segments = await asyncio.to_thread(in_rows, {digest: part for digest, part in pieces.items() if digest not in large}, lists)
-        segments += await asyncio.gather(*[self._upload_segment(*item, unit.created_at) for item in large.items()])
+        whole = {digest: whole for one in cuts for digest, whole in one.whole_digests.items()}
+        segments += await asyncio.gather(*[self._upload_segment(*item, whole[item[0]], unit.created_at) for item in large.items()])
         references = {reference_to(digest): digest for value in values_of(unit) for digest in value.references}
         known_references = among(references)
         for name in references.keys() - known_references:
             segments += await self._refer(name, references[name])
         return assemble(unit, cuts, segments, [*known, *sorted(known_references)])
 
-    async def _upload_segment(self, digest: str, part: memoryview, moment: int) -> NewSegment:
+    async def _upload_segment(self, digest: str, part: memoryview, whole_digest: str, moment: int) -> NewSegment:
         encoding, data = await asyncio.to_thread(packed, part)
-        object_digest = expanded(digest) if encoding == "raw" else await asyncio.to_thread(digest_of, data)
+        object_digest = whole_digest if encoding == "raw" else await asyncio.to_thread(digest_of, data)
         key = await self.place(object_digest, len(data), moment, lambda backend, key: backend.put(key, data))
         return NewSegment(digest, len(part), encoding, None, key)
 
@@ -222,6 +223,9 @@ class Objects:
 
     async def fetch_one(self, segment: LoadedSegment) -> bytes:
         """One segment, from a cache or from the backend."""
+        data = self._memory.get(segment.digest)
+        if data is not None:
+            return data
         data = await self._from_folder(segment)
         if data is None:
             assert segment.object_key is not None

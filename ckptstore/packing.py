@@ -84,10 +84,10 @@ def sort_segments(cuts: Iterable[Cut], among: Among) -> Sorted:
     known: set[str] = set()
     for one in cuts:
         known_lists = among(one.lists)
-        covered = {digest for name in known_lists for digest in one.lists[name][1]}
+        covered = {digest for name in known_lists for digest in one.lists[name][1]}.difference(digests_of(one.layout))
         known |= known_lists
         lists |= {digest: listing for digest, (listing, _) in one.lists.items() if digest not in known_lists}
-        pieces |= {digest: part for digest, part in one.pieces.items() if digest not in covered or digest in digests_of(one.layout)}
+        pieces |= {digest: part for digest, part in one.pieces.items() if digest not in covered}
     known_pieces = among(pieces)
     new = {digest: part for digest, part in pieces.items() if digest not in known_pieces}
     return Sorted(sorted(known | known_pieces), new, lists)

@@ -20,7 +20,7 @@ import zstandard
 
 from ckptstore.dictionaries import MESSAGES
 from ckptstore.errors import BlobCorrupt, BlobMissing
-from ckptstore.keys import compact_digest_of, reference_to
+from ckptstore.keys import both_digests_of, compact_digest_of, is_named_for, name_of_list, reference_to
 from ckptstore.records import Layout, Value
 
 #: Segments from here on go to the blob backend, where there is one; so do binary leaves.
@@ -60,6 +60,8 @@ class Cut:
     pieces: Mapping[str, memoryview]
     #: The segments that name segments, by digest: their own bytes, and what they name.
     lists: Mapping[str, tuple[bytes, Sequence[str]]]
+    #: Of pieces of at least `BLOB_BYTES`, the whole SHA-256 in hexadecimal.
+    whole_digests: Mapping[str, str]
 
 
 def cut(value: Value) -> Cut:
@@ -67,21 +69,18 @@ def cut(value: Value) -> Cut:
     references = [None, *map(reference_to, value.references)] if value.references else []
     if len(value.data) >= _INLINE_BYTES:
         cutting = _Cutting(value)
-        return _with_literal(b"".join(cutting.literals), [*cutting.entries, *references], cutting.pieces, cutting.lists)
-    if references or len(value.data) >= _SMALLEST_PACKED:
-        return _with_literal(value.data, [len(value.data), *references], {}, {})
-    return Cut(value.data, None, {}, {})
+        literal, layout = _with_literal(b"".join(cutting.literals), [*cutting.entries, *references])
+        return Cut(literal, layout, cutting.pieces, cutting.lists, cutting.whole_digests)
+    return Cut(*_with_literal(value.data, [len(value.data), *references]), {}, {}, {})
 
 
-def _with_literal(
-    literal: bytes, entries: list[str | int | None], pieces: Mapping[str, memoryview], lists: Mapping[str, tuple[bytes, Sequence[str]]]
-) -> Cut:
+def _with_literal(literal: bytes, entries: list[str | int | None]) -> tuple[bytes, Layout | None]:
+    """Literal bytes as they are kept, and the layout for them; what is nothing but literal needs none."""
     if len(literal) >= _SMALLEST_PACKED:
         shrunk = _zstd.compress_small(literal)
         if len(shrunk) < len(literal) * _WORTH_PACKING:
-            return Cut(shrunk, (-len(literal), *entries), pieces, lists)
-    # One that is nothing but literal needs no layout.
-    return Cut(literal, None if entries == [len(literal)] else tuple(entries), pieces, lists)
+            return shrunk, (-len(literal), *entries)
+    return literal, None if entries == [len(literal)] else tuple(entries)
 
 
 class _Cutting:
@@ -92,6 +91,7 @@ class _Cutting:
         self.entries: list[str | int] = []
         self.pieces: dict[str, memoryview] = {}
         self.lists: dict[str, tuple[bytes, Sequence[str]]] = {}
+        self.whole_digests: dict[str, str] = {}
         self._data = memoryview(value.data)
         elements = _elements(value.data) if value.type == "msgpack" else []
         position = 0
@@ -123,13 +123,16 @@ class _Cutting:
             return
         digests = [self._piece(start, end) for start, end in pairwise(marks)]
         listing = json.dumps(digests, separators=(",", ":")).encode()
-        digest = compact_digest_of(listing)
-        self.lists[digest] = (listing, digests)
-        self.entries.append(digest)
+        name = name_of_list(listing)
+        self.lists[name] = (listing, digests)
+        self.entries.append(name)
 
     def _piece(self, start: int, end: int) -> str:
         part = self._data[start:end]
-        digest = compact_digest_of(part)
+        if len(part) < BLOB_BYTES:
+            digest = compact_digest_of(part)
+        else:
+            digest, self.whole_digests[digest] = both_digests_of(part)
         self.pieces[digest] = part
         return digest
 
@@ -153,7 +156,7 @@ def joined(literal: bytes, layout: Layout | None, pieces: Mapping[str, bytes]) -
     if layout is None:
         return literal
     if layout and isinstance(layout[0], int) and layout[0] < 0:
-        literal = _unpacked_literal(literal, -layout[0])
+        literal = _inflated("a value", -layout[0], "zstd-messages", literal)
         layout = layout[1:]
     parts: list[bytes] = []
     position = 0
@@ -169,13 +172,6 @@ def joined(literal: bytes, layout: Layout | None, pieces: Mapping[str, bytes]) -
             raise BlobMissing(f"segment {entry} of a value is not in the database; restore ckpt_segment from a backup")
     # A value that is one segment is not copied: it may be large.
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _unpacked_literal(literal: bytes, size: int) -> bytes:
-    try:
-        return _zstd.decompress["zstd-messages"](literal, max_output_size=size)
-    except zstandard.ZstdError as exc:
-        raise BlobCorrupt(f"{len(literal)} bytes of a value can't be decompressed ({exc})") from exc
 
 
 def digests_of(layout: Layout | None) -> Iterable[str]:
@@ -291,12 +287,19 @@ def unpacked(digest: str, size: int, encoding: str, data: bytes) -> bytes:
     Raises:
         BlobCorrupt: the bytes are not those that the digest names.
     """
-    if encoding in _zstd.decompress:
-        try:
-            data = _zstd.decompress[encoding](data, max_output_size=size)
-        except zstandard.ZstdError as exc:
-            raise BlobCorrupt(f"segment {digest}: its {len(data)} bytes can't be decompressed ({exc})") from exc
-    actual = compact_digest_of(data)
-    if len(data) != size or actual != digest:
-        raise BlobCorrupt(f"segment {digest[:12]}: {len(data)} bytes hash to {actual[:12]}, expected {size} bytes")
+    if encoding not in ("raw", "list"):
+        data = _inflated(f"segment {digest}", size, encoding, data)
+    if len(data) != size or not is_named_for(digest, data):
+        raise BlobCorrupt(f"segment {digest}: {len(data)} bytes hash to {compact_digest_of(data)}, expected {size} bytes")
     return data
+
+
+def _inflated(what: str, size: int, encoding: str, data: bytes) -> bytes:
+    try:
+        # A frame that claims to hold more is a bomb, or altered: it is refused before anything is allocated for it.
+        claimed = zstandard.get_frame_parameters(data).content_size
+        if claimed not in (size, zstandard.CONTENTSIZE_UNKNOWN):
+            raise BlobCorrupt(f"{what}: its {len(data)} bytes claim to be {claimed} when decompressed, expected {size}")
+        return _zstd.decompress[encoding](data, max_output_size=size)
+    except (zstandard.ZstdError, MemoryError, KeyError) as exc:
+        raise BlobCorrupt(f"{what}: its {len(data)} bytes can't be decompressed as {encoding} ({exc})") from exc

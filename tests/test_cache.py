@@ -81,17 +81,22 @@ def digest(name: str) -> str:
     return name.rjust(43, "0")
 
 
+def file_of(name: str) -> str:
+    """The name of the file that keeps it."""
+    return f"{digest(name)}.blob"
+
+
 def sizes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name.lstrip("0") for path in folder.iterdir())
+    return sorted(path.name.removesuffix(".blob").lstrip("0") for path in folder.iterdir())
 
 
 def used(folder: Path, name: str, moment: int) -> None:
     """Let a file have been used at a moment, long ago."""
-    os.utime(folder / digest(name), (moment, moment))
+    os.utime(folder / file_of(name), (moment, moment))
 
 
 def test_a_folder_is_made_and_outlives_its_cache(tmp_path: Path) -> None:
@@ -121,7 +126,7 @@ def test_a_folder_stays_within_its_bytes(tmp_path: Path) -> None:
         name = f"blob {noise.randrange(60)}"
         cache.put(digest(name), b"x" * noise.randrange(1, 400))
         assert sizes(tmp_path) <= 1_000
-        assert (tmp_path / digest(name)).exists()
+        assert (tmp_path / file_of(name)).exists()
         used(tmp_path, name, 1_000 + moment)
 
 
@@ -135,7 +140,7 @@ def test_what_is_larger_than_the_folder_may_be_is_not_kept(tmp_path: Path) -> No
 def test_a_vanished_file_is_just_not_there(tmp_path: Path) -> None:
     cache = FolderCache(tmp_path, 100)
     cache.put(digest("a"), b"a")
-    (tmp_path / digest("a")).unlink()
+    (tmp_path / file_of("a")).unlink()
     assert cache.get(digest("a")) is None
     cache.drop(digest("a"))
     cache.put(digest("a"), b"again")
@@ -146,7 +151,7 @@ def test_a_vanished_folder_is_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     cache = FolderCache(folder, 100)
     cache.put(digest("a"), b"a")
-    (folder / digest("a")).unlink()
+    (folder / file_of("a")).unlink()
     folder.rmdir()
     assert cache.get(digest("a")) is None
     cache.put(digest("b"), b"b")
@@ -166,7 +171,7 @@ def test_a_folder_that_vanishes_while_room_is_made_is_no_fault(tmp_path: Path, m
 def test_an_altered_file_is_given_as_it_is_and_can_be_dropped(tmp_path: Path) -> None:
     cache = FolderCache(tmp_path, 100)
     cache.put(digest("a"), b"a")
-    (tmp_path / digest("a")).write_bytes(b"altered")
+    (tmp_path / file_of("a")).write_bytes(b"altered")
     assert cache.get(digest("a")) == b"altered"
     cache.drop(digest("a"))
     assert cache.get(digest("a")) is None
