@@ -25,8 +25,10 @@ from ckptstore.collector import CollectReport, Pass, collect
 from ckptstore.config import DatabaseSettings
 from ckptstore.database import Database, Work
 from ckptstore.errors import BlobMissing, StoreClosed
+from ckptstore.history import load_history
 from ckptstore.objects import Objects
 from ckptstore.packing import KnownSegments, PackedUnit, Unit, is_large, pack
+from ckptstore.pieces import Loaded
 from ckptstore.prepared import StatementCache
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, Removed
 from ckptstore.retention import Rule, keep_all_but, keep_since
@@ -156,11 +158,12 @@ class Store:
         self.database = database
         self.schema = schema
         self.prepared = StatementCache(database.dialect, schema)
+        self._cache = MemoryCache(blob_settings.cache_bytes)
         self.objects = Objects(
             database,
             self.prepared,
             None if blobs is None else partial(open_backend, blobs, blob_settings),
-            MemoryCache(blob_settings.cache_bytes),
+            self._cache,
             FolderCache(Path(blob_settings.cache_folder), blob_settings.cache_folder_bytes) if blob_settings.cache_folder else None,
         )
         self._known = KnownSegments()
@@ -232,27 +235,37 @@ class Store:
 
     def newest(self, thread_id: str, checkpoint_ns: str) -> Steps[LoadedCheckpoint | None]:
         """The newest checkpoint of a namespace."""
-        found = yield from self._load(lambda connection: reads.load_newest(connection, thread_id, checkpoint_ns, self.prepared))
+        work = partial(reads.load_newest, thread_id=thread_id, checkpoint_ns=checkpoint_ns, prepared=self.prepared, cache=self._cache)
+        found = yield from self._load(work)
         return found[0] if found else None
 
     def exact(self, key: CheckpointKey) -> Steps[LoadedCheckpoint | None]:
         """One checkpoint."""
-        found = yield from self._load(lambda connection: reads.load_exact(connection, key, self.prepared))
+        found = yield from self._load(partial(reads.load_exact, key=key, prepared=self.prepared, cache=self._cache))
         return found[0] if found else None
 
     def page(self, search: reads.Search, after: CheckpointKey | None, page_size: int) -> Steps[list[LoadedCheckpoint]]:
         """The next checkpoints of a listing, newest first."""
-        return self._load(lambda connection: reads.load_page(connection, search, after, page_size, self.prepared))
+        work = partial(reads.load_page, search=search, after=after, page_size=page_size, prepared=self.prepared, cache=self._cache)
+        return self._load(work)
 
     def history(
         self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, channels: Sequence[str]
     ) -> Steps[Mapping[str, ChannelHistory]]:
         """What each channel was given on the way to a checkpoint (the newest, where no id is given)."""
         return self._load(
-            lambda connection: reads.load_history(connection, thread_id, checkpoint_ns, checkpoint_id, channels, self.prepared)
+            partial(
+                load_history,
+                thread_id=thread_id,
+                checkpoint_ns=checkpoint_ns,
+                checkpoint_id=checkpoint_id,
+                channels=channels,
+                prepared=self.prepared,
+                cache=self._cache,
+            )
         )
 
-    def _load(self, work: Work[reads.Loaded[T]]) -> Steps[T]:
+    def _load(self, work: Work[Loaded[T]]) -> Steps[T]:
         """Read, and fetch what objects hold."""
         loaded = yield from self._read(work)
         if loaded.wanted:

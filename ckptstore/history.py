@@ -1,0 +1,127 @@
+"""What a channel was given on the way to a checkpoint: the walk back through a thread."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from ckptstore import statements as sql
+from ckptstore.cache import MemoryCache
+from ckptstore.engine import snapshot
+from ckptstore.pieces import Loaded, Pieces, StoredValue, complete
+from ckptstore.prepared import StatementCache
+from ckptstore.records import ChannelHistory, LoadedSegment, LoadedWrite
+
+_WALK_PAGE = 256
+
+
+def load_history(
+    connection: Connection,
+    thread_id: str,
+    checkpoint_ns: str,
+    checkpoint_id: str | None,
+    channels: Sequence[str],
+    prepared: StatementCache,
+    cache: MemoryCache,
+) -> Loaded[Mapping[str, ChannelHistory]]:
+    """For each channel: its writes at the ancestors of a checkpoint, back to the nearest one that stored a value.
+
+    The ancestors are found by parent links, since ids alone do not tell a fork's own past. The writes at the ancestor
+    with the stored value count: they came after it.
+    """
+    with snapshot(connection):
+        walk = _Walk(connection, thread_id, checkpoint_ns, channels, prepared)
+        target = checkpoint_id or walk.newest_id()
+        if target is not None:
+            walk.run(target)
+        return walk.loaded(Pieces(cache))
+
+
+class _Walk:
+    """One walk back from a checkpoint, a page of ancestors at a time."""
+
+    def __init__(
+        self, connection: Connection, thread_id: str, checkpoint_ns: str, channels: Sequence[str], prepared: StatementCache
+    ) -> None:
+        self._connection = connection
+        self._place = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}
+        self._prepared = prepared
+        self._database = prepared.dialect.name
+        self._remaining = set(channels)
+        #: channel -> ids of the ancestors whose writes count, newest first.
+        self._chains: dict[str, list[str]] = {channel: [] for channel in channels}
+        self._seeds: dict[str, str] = {}
+
+    def newest_id(self) -> str | None:
+        found: str | None = self._prepared(sql.newest_id).run(self._connection, self._place).scalar_one()
+        return found
+
+    def run(self, target: str) -> None:
+        visited = {target}
+        cursor: str | None = target
+        first = True
+        while cursor is not None and self._remaining:
+            parameters = {**self._place, "checkpoint_id": cursor, "page_size": _WALK_PAGE}
+            page = {row[0]: (row[1], json.loads(row[2])) for row in self._prepared(sql.ancestors).run(self._connection, parameters)}
+            stored = self._stored(version for _, versions in page.values() for version in versions.items())
+            if first:
+                cursor, first = page[target][0] if target in page else None, False
+            while cursor is not None and cursor in page and cursor not in visited and self._remaining:
+                visited.add(cursor)
+                parent, versions = page[cursor]
+                self._visit(cursor, versions, stored)
+                cursor = parent
+            if cursor in visited or (cursor not in page and len(page) < _WALK_PAGE):
+                return
+
+    def _stored(self, versions: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        keys = {(*self._place.values(), *version) for version in versions if version[0] in self._remaining}
+        parameters = sql.key_parameters(self._database, sql.VERSION_KEY, keys)
+        return {(row[0], row[1]) for row in self._prepared(sql.stored_among).run(self._connection, parameters)} if keys else set()
+
+    def _visit(self, checkpoint_id: str, versions: Mapping[str, str], stored: set[tuple[str, str]]) -> None:
+        for channel in list(self._remaining):
+            self._chains[channel].append(checkpoint_id)
+            version = versions.get(channel)
+            if version is not None and (channel, version) in stored:
+                self._seeds[channel] = version
+                self._remaining.discard(channel)
+
+    def loaded(self, pieces: Pieces) -> Loaded[Mapping[str, ChannelHistory]]:
+        writes = self._writes(pieces)
+        seeds = self._seed_values(pieces)
+        values = [*seeds.values(), *(write.value for some in writes.values() for write in some)]
+        digests = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests}
+        self._load_segments(pieces, digests)
+        self._load_segments(pieces, {digest for named in pieces.lists.values() for digest in named} - digests)
+        histories = {
+            channel: ChannelHistory([write for place in reversed(chain) for write in writes.get((place, channel), [])], seeds.get(channel))
+            for channel, chain in self._chains.items()
+        }
+        return complete(histories, pieces, values)
+
+    def _load_segments(self, pieces: Pieces, digests: Iterable[str]) -> None:
+        keys = [(self._place["thread_id"], digest) for digest in digests]
+        parameters = sql.key_parameters(self._database, sql.SEGMENT_KEY, keys)
+        for row in self._prepared(sql.segments).run(self._connection, parameters) if keys else ():
+            pieces.add(LoadedSegment(*row))
+
+    def _writes(self, pieces: Pieces) -> dict[tuple[str, str], list[LoadedWrite]]:
+        keys = [(*self._place.values(), place, channel) for channel, chain in self._chains.items() for place in chain]
+        parameters = sql.key_parameters(self._database, sql.CHANNEL_WRITES_KEY, keys)
+        found: dict[tuple[str, str], list[LoadedWrite]] = {}
+        for place, path, task_id, idx, channel, *value in (
+            self._prepared(sql.channel_writes).run(self._connection, parameters) if keys else ()
+        ):
+            found.setdefault((place, channel), []).append(LoadedWrite(path, task_id, idx, channel, StoredValue.of(pieces, *value)))
+        for writes in found.values():
+            writes.sort(key=lambda write: (write.task_path, write.task_id, write.idx))
+        return found
+
+    def _seed_values(self, pieces: Pieces) -> dict[str, StoredValue]:
+        keys = [(*self._place.values(), *seed) for seed in self._seeds.items()]
+        parameters = sql.key_parameters(self._database, sql.VERSION_KEY, keys)
+        rows = self._prepared(sql.channel_values).run(self._connection, parameters) if keys else ()
+        return {channel: StoredValue.of(pieces, *value) for channel, *value in rows}

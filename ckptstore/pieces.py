@@ -1,0 +1,95 @@
+"""Values on their way out: rows with layouts, and the segments that the layouts name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from ckptstore.cache import MemoryCache
+from ckptstore.records import Layout, LoadedSegment, SerialisedValue
+from ckptstore.segments import digests_of, joined, unpacked
+
+T = TypeVar("T")
+
+
+class Pieces:
+    """The segments of what is being read, by digest: content is the same whichever thread's it is."""
+
+    def __init__(self, cache: MemoryCache) -> None:
+        self._cache = cache
+        #: Whole and checked.
+        self.local: dict[str, bytes] = {}
+        #: To be fetched.
+        self.remote: dict[str, LoadedSegment] = {}
+        #: What segments that name segments name.
+        self.lists: dict[str, list[str]] = {}
+
+    def add(self, segment: LoadedSegment) -> None:
+        """Take a segment in; raises BlobCorrupt where its bytes are not what its digest says."""
+        if segment.data is None:
+            self.remote[segment.digest] = segment
+        elif segment.encoding == "list":
+            self.lists[segment.digest] = json.loads(unpacked(segment.digest, segment.size, segment.encoding, segment.data))
+        else:
+            self.local[segment.digest] = self._whole(segment, segment.data)
+
+    def _whole(self, segment: LoadedSegment, data: bytes) -> bytes:
+        # What the digest names was checked when it came in; to decompress and to hash it again takes longer than to read the row.
+        whole = self._cache.get(segment.digest)
+        if whole is None:
+            whole = unpacked(segment.digest, segment.size, segment.encoding, data)
+            self._cache.put(segment.digest, whole)
+        return whole
+
+    def flat(self, layout: Layout) -> Layout:
+        """A layout with every list replaced by what it names."""
+        if self.lists.keys().isdisjoint(layout):
+            return layout
+        return [part for entry in layout for part in (self.lists.get(entry, [entry]) if isinstance(entry, str) else [entry])]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredValue:
+    """A value whose parts are in `pieces`, or will be once they were loaded and fetched."""
+
+    type: str
+    literal: bytes | None
+    layout: Layout | None
+    pieces: Pieces
+
+    @classmethod
+    def of(cls, pieces: Pieces, type_: str, literal: bytes | None, layout: str | None) -> StoredValue:
+        """A value from its columns."""
+        return cls(type_, literal, None if layout is None else json.loads(layout), pieces)
+
+    @property
+    def data(self) -> bytes:
+        """The serialised value, whole.
+
+        Raises:
+            BlobMissing: one of its segments is not there.
+        """
+        layout = None if self.layout is None else self.pieces.flat(self.layout)
+        return joined(self.literal or b"", layout, self.pieces.local)
+
+    @property
+    def digests(self) -> Iterable[str]:
+        """The segments that it is made of, as far as they were loaded."""
+        return digests_of(self.pieces.flat(self.layout or ()))
+
+
+class Loaded(NamedTuple, Generic[T]):
+    """What was read, and the segments that its values lack: to be fetched into `pieces.local` before a value is used."""
+
+    result: T
+    pieces: Pieces
+    #: Of `pieces.remote`, those that values are made of, not only refer to.
+    wanted: Sequence[LoadedSegment]
+
+
+def complete(result: T, pieces: Pieces, values: Iterable[SerialisedValue]) -> Loaded[T]:
+    """A result with the segments that its values need from objects."""
+    wanted = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests} if pieces.remote else ()
+    return Loaded(result, pieces, [segment for digest, segment in pieces.remote.items() if digest in wanted])
