@@ -18,8 +18,15 @@ from ckptstore.errors import InvalidUrl
 
 _BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 # Our statements choose their own order (a driving table, arrays of keys): one plan serves every value, and planning the
-# batch statement anew each time costs more than running it.
-_PLAN_ONCE = ("plan_cache_mode", "force_generic_plan")
+# batch statement anew each time costs more than running it. Rows are found by keys, a few of many: a plan that was made
+# while a table was small must not go on reading all of it.
+_PLANNING = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 
 
@@ -77,9 +84,9 @@ def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
         # Prepared from the first use on, or never: every statement of ours is used again.
         connect_args["prepare_threshold"] = 0 if settings.prepared_statements else None
         if settings.prepared_statements and "options" not in url.query:
-            connect_args["options"] = f"-c {_PLAN_ONCE[0]}={_PLAN_ONCE[1]}"
+            connect_args["options"] = " ".join(f"-c {name}={value}" for name, value in _PLANNING.items())
     elif settings.prepared_statements:
-        connect_args["server_settings"] = dict([_PLAN_ONCE]) | connect_args.get("server_settings", {})
+        connect_args["server_settings"] = _PLANNING | connect_args.get("server_settings", {})
     else:
         raise InvalidUrl("asyncpg always prepares statements; without them, use a postgresql+psycopg:// URL")
     engine = create_async_engine(

@@ -79,6 +79,9 @@ def page(database: str, given: frozenset[str], tags: int) -> Select[Any]:
         has = [probe.c.key == bindparam(f"key_{number}"), probe.c.value == bindparam(f"value_{number}")]
         query = query.where(exists().where(*has, *equal(probe, leads, CHECKPOINT_KEY)))
     query = query.where(*[leads.c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in given])
+    if leads is CHECKPOINT and "thread_id" not in given:
+        # What the index of the newest checkpoints is for.
+        query = query.where(CHECKPOINT.c.checkpoint_id > literal_column("''"))
     if "before" in given:
         query = query.where(leads.c.checkpoint_id < bindparam("before"))
     order = [leads.c.checkpoint_id, leads.c.thread_id, leads.c.checkpoint_ns]

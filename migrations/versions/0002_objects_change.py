@@ -1,6 +1,6 @@
 """Objects remember when their state changed: a period of grace counts from there, not from their creation.
 
-And the index of the newest checkpoints loses columns that it never needed.
+And the index of the newest checkpoints loses columns that it never needed, and is kept from statements about one thread.
 
 Revision: 0002, after 0001.
 """
@@ -21,7 +21,8 @@ def upgrade() -> None:
     op.add_column("ckpt_object", sa.Column("changed_at", sa.BigInteger(), nullable=False, server_default="0"))
     _replace_index("changed_at")
     op.drop_index("ckpt_checkpoint_newest", "ckpt_checkpoint")
-    op.create_index("ckpt_checkpoint_newest", "ckpt_checkpoint", ["checkpoint_id"])
+    any_id = sa.text("checkpoint_id > ''")
+    op.create_index("ckpt_checkpoint_newest", "ckpt_checkpoint", ["checkpoint_id"], postgresql_where=any_id, sqlite_where=any_id)
 
 
 def downgrade() -> None:
