@@ -74,7 +74,7 @@ class BlobStore:
             ref: what `put` returned, or its `id`.
 
         Returns:
-            Bytes whose SHA-256 is `ref.digest`.
+            Bytes whose SHA-256 is `ref.digest` (its first 160 bits are compared).
 
         Raises:
             BlobMissing: no such blob is registered, or its object is not in the backend.
@@ -136,7 +136,7 @@ class _Putting:
             key = await self._objects.place(digest, size, self._moment, upload)
             if await self._objects.vouch(key, self._moment):
                 return digest, size
-            self._objects.give_up([key])
+            await self._objects.forget([key])
         raise BlobUnavailable(f"blob {digest[:12]}... is being deleted again and again; is the collector's grace too short?")
 
 
@@ -150,7 +150,7 @@ async def _open(objects: Objects, digest: str) -> IO[bytes]:
     # It outlives this function: closing it, or forgetting it, deletes it.
     file = tempfile.NamedTemporaryFile(prefix="ckptstore-")  # noqa: SIM115
     try:
-        await objects.backend.get_file(key, Path(file.name))
+        await objects.copy_to(key, Path(file.name))
         actual, actual_size = await asyncio.to_thread(hash_file, Path(file.name))
         if actual != digest:
             raise BlobCorrupt(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from cachetools import LRUCache
 
+from ckptstore.forking import in_child
+
 logger = logging.getLogger(__name__)
 
 _SUFFIX = ".blob"
@@ -26,8 +28,12 @@ class MemoryCache:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
+        self._start()
+        in_child(self._start)
+
+    def _start(self) -> None:
         self._lock = threading.Lock()
-        self._blobs: LRUCache[str, bytes] = LRUCache(max_bytes, getsizeof=len)
+        self._blobs: LRUCache[str, bytes] = LRUCache(self._max_bytes, getsizeof=len)
 
     def get(self, digest: str) -> bytes | None:
         """The blob, if it is here."""
@@ -54,6 +60,10 @@ class FolderCache:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._start()
+        in_child(self._start)
+
+    def _start(self) -> None:
         self._lock = threading.Lock()
         self._estimate: int | None = None
 

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection
 
 from ckptstore import schema
 from ckptstore.blobs import BlobSettings, open_backend
 from ckptstore.collector import Pass
-from ckptstore.config import BLOB_URL_VARIABLE, DATABASE_URL_VARIABLE, DatabaseSettings, default_blob_url, parse_database_url
+from ckptstore.config import (
+    BLOB_URL_VARIABLE,
+    DATABASE_URL_VARIABLE,
+    DatabaseSettings,
+    default_blob_url,
+    is_memory,
+    parse_database_url,
+)
 from ckptstore.database import open_database
 from ckptstore.errors import CkptStoreError
 from ckptstore.loops import LoopThread
 from ckptstore.moving import CopyReport, copy_blobs
 from ckptstore.store import Store, drive
+from ckptstore.verification import VerifyReport
+from ckptstore.verification import verify as verify_all
 
 try:
     import click
@@ -30,6 +41,8 @@ except ImportError as exc:  # pragma: no cover - the test of the installed wheel
 T = TypeVar("T")
 
 _MICROSECONDS_PER_HOUR = 3_600_000_000
+# A century.
+_MOST_HOURS = 24 * 366 * 100
 
 _url = click.option("--url", envvar=DATABASE_URL_VARIABLE, required=True, help=f"The database; by default ${DATABASE_URL_VARIABLE}.")
 _schema = click.option("--schema", "in_schema", default=None, help="The PostgreSQL schema that holds the tables.")
@@ -39,6 +52,13 @@ _blob_url = click.option(
     default=None,
     help=f"The blobs; by default ${BLOB_URL_VARIABLE}, or the folder beside a SQLite file.",
 )
+
+
+def _checked_hours(_context: click.Context, _parameter: click.Parameter, hours: float) -> float:
+    # Written so that a NaN is refused too; the bound keeps the moment within the database's integers.
+    if not 0 <= hours <= _MOST_HOURS:
+        raise click.BadParameter(f"{hours} is no number of hours from 0 to {_MOST_HOURS}")
+    return hours
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,7 +75,7 @@ def main(verbose: bool) -> None:
 @_schema
 def upgrade(url: str, in_schema: str | None) -> None:
     """Bring the schema to what this release needs."""
-    _run(url, lambda connection: schema.upgrade_if_needed(connection, in_schema))
+    _run(_parsed(url), lambda connection: schema.upgrade_if_needed(connection, in_schema))
     click.echo(f"the schema is at revision {schema.HEAD}")
 
 
@@ -65,7 +85,7 @@ def upgrade(url: str, in_schema: str | None) -> None:
 @click.argument("to")
 def downgrade(url: str, in_schema: str | None, to: str) -> None:
     """Take the schema back to revision TO; `base` drops every table of ckptstore's."""
-    _run(url, lambda connection: schema.downgrade(connection, in_schema, to))
+    _run(_existing(url), lambda connection: schema.downgrade(connection, in_schema, to))
     click.echo(f"the schema is at revision {to}")
 
 
@@ -74,7 +94,7 @@ def downgrade(url: str, in_schema: str | None, to: str) -> None:
 @_schema
 def revision(url: str, in_schema: str | None) -> None:
     """Say which revision the database has, and which one this release needs. Exits with 1 where they differ."""
-    found = _run(url, lambda connection: schema.current_revision(connection, in_schema))
+    found = _run(_existing(url), lambda connection: schema.current_revision(connection, in_schema))
     click.echo(f"database: {found or 'none'}, this release: {schema.HEAD}")
     sys.exit(found != schema.HEAD)
 
@@ -105,12 +125,18 @@ def copy(source: str, target: str) -> None:
 @_url
 @_schema
 @_blob_url
-@click.option("--grace-hours", default=24.0, show_default=True, help="How long an unused blob stays, before and after it is condemned.")
+@click.option(
+    "--grace-hours",
+    default=24.0,
+    show_default=True,
+    callback=_checked_hours,
+    help="How long an unused blob stays, before and after it is condemned.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
 def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: float, dry_run: bool) -> None:
     """Delete blobs that nothing refers to: one pass, for cron. The first pass condemns, a later one deletes."""
     this = Pass(time.time_ns() // 1000, int(grace_hours * _MICROSECONDS_PER_HOUR), dry_run)
-    with _store(url, in_schema, blob_url) as store:
+    with _store(url, in_schema, blob_url) as store, _clock("collecting"):
         report = drive(store.collect(this))
     would = "would be " if dry_run else ""
     click.echo(f"{report.deleted} blobs {would}deleted ({report.deleted_bytes} bytes)")
@@ -126,13 +152,15 @@ def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: 
 @_blob_url
 @click.option("--deep", is_flag=True, help="Read every blob and check its digest, not only its size.")
 def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) -> None:
-    """Check that every blob is there. Exits with 1 where one is missing or altered."""
+    """Check that every blob and segment is there. Exits with 1 where one is missing or altered."""
     with _store(url, in_schema, blob_url) as store:
-        report = drive(store.verify(deep=deep))
+        report = _verify(store, deep)
+        has_backend = store.objects.has_backend
     problems: dict[str, Sequence[object]] = {
         "missing": report.missing,
         "corrupt": report.corrupt,
-        "not registered": report.dangling,
+        "refers to a blob that is not registered as there" if has_backend else "in a blob, and no --blob-url was given": report.dangling,
+        "segment not in the database": report.lacking,
         "stray": report.strays,
     }
     for name, found in problems.items():
@@ -143,9 +171,22 @@ def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) ->
     sys.exit(not report.ok)
 
 
-def _run(url: str, work: Callable[[Connection], T]) -> T:
+def _parsed(url: str) -> URL:
     with _words_for_errors():
-        database = open_database(parse_database_url(url), DatabaseSettings())
+        return parse_database_url(url)
+
+
+def _existing(url: str) -> URL:
+    """The database's URL; a SQLite file that is not there is said, where SQLite would make an empty one."""
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite" and not is_memory(parsed) and not Path(str(parsed.database)).exists():
+        raise click.ClickException(f"there is no database {parsed.database}; correct --url, or make one: ckptstore upgrade --url ...")
+    return parsed
+
+
+def _run(url: URL, work: Callable[[Connection], T]) -> T:
+    with _words_for_errors():
+        database = open_database(url, DatabaseSettings())
         try:
             return database.write(work).result()
         finally:
@@ -154,9 +195,10 @@ def _run(url: str, work: Callable[[Connection], T]) -> T:
 
 @contextmanager
 def _store(url: str, in_schema: str | None, blob_url: str | None) -> Iterator[Store]:
+    existing = _existing(url)
     with _words_for_errors():
         settings = DatabaseSettings()
-        database = open_database(parse_database_url(url), settings)
+        database = open_database(existing, settings)
         place = blob_url or default_blob_url(database.url)
         store = Store(database, settings, blobs=place, blob_settings=BlobSettings(), schema=in_schema, upgrade=False)
         try:
@@ -165,32 +207,68 @@ def _store(url: str, in_schema: str | None, blob_url: str | None) -> Iterator[St
             store.close()
 
 
-def _copy(source_url: str, target_url: str) -> CopyReport:
-    with _words_for_errors(), tqdm(unit="B", unit_scale=True, unit_divisor=1024) as bar:
-        source, target = open_backend(source_url, BlobSettings()), open_backend(target_url, BlobSettings())
+def _verify(store: Store, deep: bool) -> VerifyReport:
+    # Where nobody looks, nothing is shown; the report says what counts.
+    with tqdm(desc="looking at threads, segments and blobs", unit="", disable=None) as bar:
 
-        def listed(_objects: int, total_bytes: int) -> None:
-            bar.reset(total_bytes)
+        def looked_at(count: int) -> None:
+            bar.update(count)
+
+        store.database.write(lambda connection: schema.require_head(connection, store.schema)).result()
+        return store.objects.run(verify_all(store.objects, store.prepared, deep=deep, progress=looked_at)).result()
+
+
+@contextmanager
+def _clock(what: str) -> Iterator[None]:
+    """Show for how long something has been going on."""
+    with tqdm(desc=what, bar_format="{desc}: {elapsed}", disable=None) as bar:
+        ended = threading.Event()
+
+        def tick() -> None:
+            while not ended.wait(1):
+                bar.refresh()
+
+        ticking = threading.Thread(target=tick, name="ckptstore-clock", daemon=True)
+        ticking.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            ticking.join()
+
+
+def _copy(source_url: str, target_url: str) -> CopyReport:
+    with _words_for_errors():
+        source, target = open_backend(source_url, BlobSettings()), open_backend(target_url, BlobSettings())
 
         async def close() -> None:
             await source.close()
             await target.close()
 
-        def moved(size: int) -> None:
-            bar.update(size)
-
         loop = LoopThread("ckptstore-copy")
         try:
-            return loop.run(copy_blobs(source, target, listed, moved)).result()
+            with tqdm(desc="listing", unit="B", unit_scale=True, unit_divisor=1024) as bar:
+
+                def listed(_objects: int, total_bytes: int) -> None:
+                    bar.reset(total_bytes)
+                    bar.set_description("copying")
+
+                def moved(size: int) -> None:
+                    bar.update(size)
+
+                report = loop.run(copy_blobs(source, target, listed, moved)).result()
         finally:
-            loop.close("the copy has ended", close())
+            loop.close(close())
+    if not (report.copied or report.skipped or report.failed):
+        raise click.ClickException(f"{source.url} does not exist, or holds no blob of ckptstore's; correct --from")
+    return report
 
 
 @contextmanager
 def _words_for_errors() -> Iterator[Any]:
     try:
         yield
-    except CkptStoreError as exc:
+    except (CkptStoreError, OSError) as exc:
         raise click.ClickException(str(exc)) from exc
 
 

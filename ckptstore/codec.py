@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -48,6 +48,8 @@ _HANDLE_TYPE = (BlobRef.__module__, BlobRef.__name__)
 # Kept in columns of their own, or put together again on load.
 _NOT_IN_BODY = ("channel_values", "channel_versions", "id", "v")
 _FIRST_FORMAT_WITH_OWN_SENDS = 4
+# No version begins like this: they are counters.
+_OWN_VERSION = "="
 # What LangGraph's own serialiser calls its formats.
 _PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
 _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -114,9 +116,12 @@ def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> A
 
     Raises:
         SerializationFailed: the serialiser can't read it back; the message names the channel and its type tag.
+        BlobMissing: a part of it is not there.
+        BlobCorrupt: a part of it is not what was stored.
     """
+    data = value.data
     try:
-        return serde.loads_typed((value.type, value.data))
+        return serde.loads_typed((value.type, data))
     except Exception as exc:
         raise SerializationFailed(
             f"channel {channel!r} was stored as {value.type!r}, which {type(serde).__name__} can't read "
@@ -136,21 +141,15 @@ def encode_checkpoint(
 ) -> NewCheckpoint:
     """A checkpoint as a record: the channels in `stored_now` with their values, the others by their versions.
 
-    A channel without a version can't be found by one: its value stays in the body.
+    A channel without a version is stored with one that nobody else has, and given back without.
     """
-    versions = checkpoint.get("channel_versions", {})
-    check_channels(versions.keys() | checkpoint.get("channel_values", {}).keys())
-    values: list[tuple[str, str, Value]] = []
-    carried: list[tuple[str, str]] = []
-    unversioned: dict[str, Value] = {}
-    for channel, value in checkpoint.get("channel_values", {}).items():
-        version = versions.get(channel)
-        if version is None:
-            unversioned[channel] = encode(serde, value, channel)
-        elif channel in stored_now:
-            values.append((channel, str(version), encode(serde, value, channel)))
-        else:
-            carried.append((channel, str(version)))
+    versions = {channel: str(version) for channel, version in checkpoint.get("channel_versions", {}).items()}
+    given = checkpoint.get("channel_values", {})
+    check_channels(versions.keys() | given.keys())
+    unversioned = [channel for channel in given if channel not in versions]
+    versions |= dict.fromkeys(unversioned, f"{_OWN_VERSION}{key.checkpoint_id}")
+    now = {*stored_now, *unversioned}
+    values = [(channel, versions[channel], encode(serde, value, channel)) for channel, value in given.items() if channel in now]
     metadata_json = tags.to_json(_metadata(config, metadata))
     return NewCheckpoint(
         key=key,
@@ -158,10 +157,10 @@ def encode_checkpoint(
         created_at=created_at,
         format=int(checkpoint.get("v", 1)),
         body=_encode_body(serde, checkpoint, unversioned),
-        channel_versions=json.dumps({channel: str(version) for channel, version in versions.items()}, separators=(",", ":")),
+        channel_versions=json.dumps(versions, separators=(",", ":")),
         metadata=metadata_json,
         values=values,
-        carried=carried,
+        carried=[(channel, versions[channel]) for channel in given if channel not in now],
         postings=tags.postings(json.loads(metadata_json)),
     )
 
@@ -176,10 +175,10 @@ def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str,
     return merged
 
 
-def _encode_body(serde: SerializerProtocol, checkpoint: Checkpoint, unversioned: Mapping[str, Value]) -> Value:
+def _encode_body(serde: SerializerProtocol, checkpoint: Checkpoint, unversioned: Sequence[str]) -> Value:
     body: dict[str, Any] = {name: part for name, part in checkpoint.items() if name not in _NOT_IN_BODY}
     if unversioned:
-        body["channel_values"] = {channel: (value.type, value.data) for channel, value in unversioned.items()}
+        body["unversioned"] = list(unversioned)
     if not all(isinstance(version, str) for version in checkpoint.get("channel_versions", {}).values()):
         # The column holds them as text; what is not text keeps its type here.
         body["channel_versions"] = dict(checkpoint["channel_versions"])
@@ -190,9 +189,11 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
     """The tuple that LangGraph asked for. A channel that was never set is absent."""
     body: dict[str, Any] = decode(serde, loaded.body, "(the checkpoint itself)")
     versions: ChannelVersions = {**loaded.channel_versions, **body.pop("channel_versions", {})}
-    unversioned = body.pop("channel_values", {})
+    for channel in body.pop("unversioned", ()):
+        del versions[channel]
     values = {channel: decode(serde, value, channel) for channel, value in loaded.values.items()}
-    values |= {channel: decode(serde, Value(*value), channel) for channel, value in unversioned.items()}
+    # Where revision 0001 kept channels without a version.
+    values |= {channel: decode(serde, Value(*value), channel) for channel, value in body.pop("channel_values", {}).items()}
     if loaded.format < _FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
         values[TASKS_CHANNEL] = [decode(serde, write.value, TASKS_CHANNEL) for write in loaded.parent_sends]
         versions[TASKS_CHANNEL] = max(versions.values()) if versions else next_version(None, None)

@@ -161,7 +161,7 @@ class _Collector:
         return {row[0] for row in statement.run(connection, {**self._this.parameters, **self._keys(page)})}
 
     def _keys(self, page: dict[str, int]) -> dict[str, Any]:
-        return sql.key_parameters(self._prepared.dialect.name, ("key",), [(key,) for key in page])
+        return sql.object_keys(self._prepared.dialect.name, page)
 
 
 def _all(statement: Prepared, parameters: dict[str, Any], connection: Connection) -> Sequence[Sequence[Any]]:

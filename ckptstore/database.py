@@ -33,8 +33,6 @@ Work = Callable[[Connection], T]
 # More readers than this only take turns at the interpreter's lock.
 _SQLITE_READERS = 4
 
-_CLOSED = "the saver is closed; build another one"
-
 # Connections made before a fork: neither used nor closed in the child, since both would disturb the parent's.
 _ABANDONED: list[Any] = []
 
@@ -50,7 +48,7 @@ class Database(Protocol):
         ...
 
     def write(self, work: Work[T]) -> Future[T]:
-        """Run work that writes. The caller never has two under way. It may run again after a passing fault."""
+        """Run work that writes, with SQLite one after the other. It may run again after a passing fault."""
         ...
 
     def close(self) -> None:
@@ -195,7 +193,7 @@ class ThreadDatabase(_Forkable):
         try:
             return pool.submit(self._faults.run, lambda: self._attempt(work))
         except RuntimeError as exc:
-            raise StoreClosed(_CLOSED) from exc
+            raise StoreClosed from exc
 
     def _attempt(self, work: Work[T]) -> T:
         with self._gate:
@@ -263,7 +261,7 @@ class LoopDatabase(_Forkable):
             return await connection.run_sync(work)
 
     def close(self) -> None:
-        self._loop.close(_CLOSED, self._dispose())
+        self._loop.close(self._dispose())
 
     async def _dispose(self) -> None:
         if self._owned:

@@ -13,7 +13,7 @@ from ckptstore.prepared import StatementCache
 from ckptstore.records import CheckpointKey, Posting, Removed
 from ckptstore.retention import Node, Place, Rule, ThreadView, support_of
 from ckptstore.tags import postings
-from ckptstore.writes import delete_tags, insert_tags
+from ckptstore.writes import delete_tags, insert_tags, new_generation
 
 # Everything that a thread owns but for its tags, whose index leads with the tag.
 _OWNED: tuple[Table, ...] = (sql.WRITE, sql.CHANNEL, sql.SEGMENT, sql.CHECKPOINT)
@@ -115,7 +115,7 @@ def copy_thread(connection: Connection, source: str, target: str, prepared: Stat
     with transaction(connection):
         if not _lock(connection, source, prepared):
             return 0
-        prepared(sql.copy_rows, sql.THREAD).run(connection, parameters)
+        prepared(sql.copy_rows, sql.THREAD).run(connection, {**parameters, "generation": new_generation()})
         _lock(connection, target, prepared)
         for table in (sql.SEGMENT, sql.CHANNEL, sql.WRITE, sql.CHECKPOINT):
             prepared(sql.copy_rows, table).run(connection, parameters)

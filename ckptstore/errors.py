@@ -80,3 +80,6 @@ class StatementRefused(CkptStoreError):
 
 class StoreClosed(CkptStoreError):
     """The saver was closed. Build another one."""
+
+    def __init__(self, message: str = "the saver is closed; build another one") -> None:
+        super().__init__(message)

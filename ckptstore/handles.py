@@ -17,7 +17,7 @@ _HANDLE = re.compile(_PREFIX.encode() + rb"([0-9a-f]{64})")
 class BlobRef:
     """A handle to a blob: what a graph keeps in its state when nodes should load a file only when they need it.
 
-    A checkpoint or write that holds it, or just its `id` in any text, keeps the blob from being collected.
+    A state or a task's write that holds it, or just its `id` in any text, keeps the blob from being collected; metadata does not.
 
     Args:
         id: `ckptblob:` and the SHA-256 of the content in hexadecimal.

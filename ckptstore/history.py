@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ckptstore import statements as sql
 from ckptstore.cache import MemoryCache
 from ckptstore.engine import snapshot
-from ckptstore.pieces import Loaded, Pieces, StoredValue, complete
+from ckptstore.pieces import Loaded, Pieces, StoredValue
 from ckptstore.prepared import StatementCache
 from ckptstore.records import ChannelHistory, LoadedSegment, LoadedWrite
 
@@ -100,7 +100,7 @@ class _Walk:
             channel: ChannelHistory([write for place in reversed(chain) for write in writes.get((place, channel), [])], seeds.get(channel))
             for channel, chain in self._chains.items()
         }
-        return complete(histories, pieces, values)
+        return Loaded(histories, pieces, values)
 
     def _load_segments(self, pieces: Pieces, digests: Iterable[str]) -> None:
         keys = [(self._place["thread_id"], digest) for digest in digests]

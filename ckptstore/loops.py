@@ -48,10 +48,10 @@ class LoopThread:
         with self._lock:
             self._refusal = why
 
-    def close(self, why: str, last: Coroutine[Any, Any, None]) -> None:
+    def close(self, last: Coroutine[Any, Any, None]) -> None:
         """Refuse what comes, let what is under way end, run `last`, stop. Blocks; a second call does nothing."""
         with self._lock:
-            loop, self._loop, self._refusal = self._loop, None, why
+            loop, self._loop, self._refusal = self._loop, None, str(StoreClosed())
         if loop is None:
             last.close()
             return

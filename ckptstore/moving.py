@@ -39,11 +39,16 @@ async def copy_blobs(
 ) -> CopyReport:
     """Copy every object that the target lacks. An object whose content is not what its key says is not copied.
 
+    What goes wrong with one object (the backends' errors, no room for its temporary file) is noted, and the others go on.
+
     Args:
         source: where the objects are.
         target: where they are to be as well.
         listed: told how many objects there are, and their bytes, before the first is copied.
         done: told the bytes of each object that is through, copied or not.
+
+    Raises:
+        BlobUnavailable: the source can't be listed.
     """
     report = CopyReport()
     entries: list[BlobEntry] = []
@@ -75,10 +80,11 @@ async def _copy_all(
                 await _copy(entry, source, target)
                 report.copied += 1
                 report.copied_bytes += entry.size
-        except CkptStoreError as exc:
-            # One bad object keeps none of the others from being moved.
-            report.failed[entry.key] = str(exc)
-            logger.warning("blob %s was not copied: %s", entry.key, exc, extra={"event": "blob_copy_failed", "key": entry.key})
+        except (CkptStoreError, OSError) as exc:
+            # One bad object keeps none of the others from being moved; nor does one that the temporary disk has no room for.
+            why = f"its temporary file: {exc.strerror or type(exc).__name__}" if isinstance(exc, OSError) else str(exc)
+            report.failed[entry.key] = why
+            logger.warning("blob %s was not copied: %s", entry.key, why, extra={"event": "blob_copy_failed", "key": entry.key})
         done(entry.size)
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from cachetools import LRUCache
@@ -23,12 +23,14 @@ from ckptstore.cache import FolderCache, MemoryCache
 from ckptstore.database import Database
 from ckptstore.engine import transaction
 from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, InvalidConfig
+from ckptstore.forking import in_child
 from ckptstore.keys import digest_of, new_object_key, reference_to
 from ckptstore.loops import LoopThread
-from ckptstore.packing import Among, PackedUnit, Unit, assemble, cuts_of, in_rows, sort_segments, values_of
+from ckptstore.packing import Among, KnownSegments, PackedUnit, Unit, assemble, cuts_of, in_rows, part_segments, values_of
 from ckptstore.prepared import StatementCache
 from ckptstore.records import LoadedSegment, NewSegment
 from ckptstore.segments import BLOB_BYTES, packed, unpacked
+from ckptstore.writes import insert_all
 
 T = TypeVar("T")
 Upload = Callable[[BlobBackend, str], Awaitable[None]]
@@ -36,7 +38,8 @@ Upload = Callable[[BlobBackend, str], Awaitable[None]]
 logger = logging.getLogger(__name__)
 
 _KNOWN_OBJECTS = 20_000
-_CLOSED = "the saver is closed; build another one"
+# Made before a fork: neither used nor closed in the child, since both would disturb the parent's connections.
+_ABANDONED: list[Any] = []
 
 
 class Objects:
@@ -46,6 +49,7 @@ class Objects:
         database: where objects are registered.
         prepared: its statements.
         open_backend: opens the backend, or None where large values stay in the database.
+        known: which segments threads have.
         memory: cache of what was read.
         folder: a second, larger one, or None.
     """
@@ -55,20 +59,25 @@ class Objects:
         database: Database,
         prepared: StatementCache,
         open_backend: Callable[[], BlobBackend] | None,
+        known: KnownSegments,
         memory: MemoryCache,
         folder: FolderCache | None,
     ) -> None:
+        self._known = known
         self._database = database
         self._prepared = prepared
         self._open_backend = open_backend
         self._memory = memory
         self._folder = folder
-        self._reset()
-        reset = weakref.WeakMethod(self._reset)
+        self._start()
         # A child of fork has neither the loop nor a right to its parent's connections.
-        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        in_child(self._start_again)
 
-    def _reset(self) -> None:
+    def _start_again(self) -> None:
+        _ABANDONED.append((self._loop, self._backend))
+        self._start()
+
+    def _start(self) -> None:
         self._loop = LoopThread("ckptstore-blobs")
         self._backend: BlobBackend | None = None if self._open_backend is None else self._open_backend()
         #: Digest -> key of objects that this process has seen to be there. Touched on the loop only.
@@ -76,20 +85,25 @@ class Objects:
         self._under_way: dict[str, asyncio.Task[str]] = {}
 
     @property
-    def backend(self) -> BlobBackend:
-        """The backend.
-
-        Raises:
-            InvalidConfig: the store has none.
-        """
-        if self._backend is None:
-            raise InvalidConfig("this saver keeps large values in its database; give it a blob_url")
-        return self._backend
-
-    @property
     def has_backend(self) -> bool:
         """Whether large values leave the database."""
         return self._backend is not None
+
+    @property
+    def backend(self) -> BlobBackend:
+        """The backend; raises as `require_backend`."""
+        self.require_backend()
+        assert self._backend is not None
+        return self._backend
+
+    def require_backend(self) -> None:
+        """Return if there is a backend.
+
+        Raises:
+            InvalidConfig: large values stay in the database.
+        """
+        if self._backend is None:
+            raise InvalidConfig("this saver keeps large values in its database; give it a blob_url")
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run something on the loop that the backend belongs to."""
@@ -107,7 +121,7 @@ class Objects:
 
     async def _pack(self, unit: Unit, among: Among) -> PackedUnit:
         cuts = await asyncio.to_thread(cuts_of, unit)
-        known, pieces, lists = sort_segments(cuts, among)
+        known, pieces, lists = part_segments(cuts, among)
         large = {digest: part for digest, part in pieces.items() if len(part) >= BLOB_BYTES and self._backend is not None}
         segments = await asyncio.to_thread(in_rows, {digest: part for digest, part in pieces.items() if digest not in large}, lists)
         whole = {digest: whole for one in cuts for digest, whole in one.whole_digests.items()}
@@ -146,11 +160,13 @@ class Objects:
         key = self._seen.get(digest)
         if key is not None:
             return key
-        for key, registered_size in await self._registered(digest):
-            # The row may be older than a change of the backend's URL: what is not there is uploaded again.
-            if registered_size == size and await self.backend.size(key) == size:
-                self._seen[digest] = key
-                return key
+        # A row may be older than a change of the backend's URL: what is not there is uploaded again.
+        found, registered = await self._look_for(digest)
+        if found is not None:
+            return found[0]
+        if registered:
+            # Threads that refer to a lost object have to be told of the new one.
+            self._known.forget_everywhere(reference_to(digest))
         return await self._upload_anew(digest, size, moment, upload)
 
     async def _upload_anew(self, digest: str, size: int, moment: int, upload: Upload) -> str:
@@ -158,7 +174,7 @@ class Objects:
         key = new_object_key(digest)
         row = (key, digest, size, moment, "pending", moment)
         # Registered before the upload: whatever a crash leaves behind is found from this row.
-        await self.write(lambda connection: _register(connection, row, self._prepared))
+        await self.write(lambda connection: insert_all(connection, self._prepared, {(sql.OBJECT, "keep"): [row]}))
         await upload(self.backend, key)
         self._seen[digest] = key
         seconds = time.perf_counter() - started
@@ -168,16 +184,17 @@ class Objects:
         )  # fmt: skip
         return key
 
-    def give_up(self, keys: Sequence[str]) -> Future[None]:
-        """Objects turned out to be going: the next upload of their content is a new one.
+    def give_up(self, keys: Sequence[str]) -> None:
+        """Objects turned out to be going: what is packed from here on is uploaded anew."""
+        if keys:
+            self._loop.run(self.forget(keys))
 
-        A collector may have deleted one before its upload ended: what arrived since is deleted here, as no row knows it.
+    async def forget(self, keys: Sequence[str]) -> None:
+        """The same, on the loop.
+
+        A collector may have deleted an object before its upload ended: what arrived since is deleted, as no row knows it.
         """
-        return self._loop.run(self._give_up(keys))
-
-    async def _give_up(self, keys: Sequence[str]) -> None:
-        for digest in [digest for digest, key in self._seen.items() if key in keys]:
-            del self._seen[digest]
+        self._unsee(keys)
         await asyncio.gather(*[self.delete(key) for key in keys])
 
     async def delete(self, key: str) -> bool:
@@ -191,7 +208,7 @@ class Objects:
 
     async def vouch(self, key: str, moment: int) -> bool:
         """Make an object live; False where it is being deleted."""
-        parameters = {**sql.key_parameters(self._prepared.dialect.name, ("key",), [(key,)]), "moment": moment}
+        parameters = {**sql.object_keys(self._prepared.dialect.name, [key]), "moment": moment}
 
         def work(connection: Connection) -> bool:
             with transaction(connection):
@@ -231,7 +248,7 @@ class Objects:
             assert segment.object_key is not None
             if self._backend is None:
                 raise BlobMissing(f"object {segment.object_key}: this saver was given no blob_url; give it the one that has the blobs")
-            raw = await self._backend.get(segment.object_key)
+            raw = await self.content(segment.object_key)
             try:
                 data = await asyncio.to_thread(unpacked, segment.digest, segment.size, segment.encoding, raw)
             except BlobCorrupt as exc:
@@ -255,21 +272,52 @@ class Objects:
             return None
 
     async def find(self, digest: str) -> tuple[str, int]:
-        """Key and size of an object with some content (hexadecimal digest).
+        """Key and size of an object with some content (hexadecimal digest): one that is there, if any is.
 
         Raises:
-            BlobMissing: there is none, or it is being deleted.
+            BlobMissing: none is registered.
         """
-        found = await self._registered(digest)
-        if not found:
+        whole, registered = await self._look_for(digest)
+        if not registered:
             raise BlobMissing(f"blob {digest[:12]}... is not registered in this store: it was never put here, or was collected since")
-        return found[0]
+        # Where none is whole, reading one says what is wrong with it.
+        return whole or registered[0]
+
+    async def _look_for(self, digest: str) -> tuple[tuple[str, int] | None, list[tuple[str, int]]]:
+        """Key and size of an object with some content that is there and has its size, and of all that are registered."""
+        known = self._seen.get(digest)
+        rows = await self.read(lambda connection: self._prepared(sql.objects_with_digest).run(connection, {"digest": digest}).all())
+        registered = [(row[0], row[1]) for row in rows]
+        for key, size in registered:
+            if key == known or await self.backend.size(key) == size:
+                self._seen[digest] = key
+                return (key, size), registered
+        return None, registered
+
+    async def content(self, key: str) -> bytes:
+        """An object's content, unchecked."""
+        with self._noticing_loss(key):
+            return await self.backend.get(key)
+
+    async def copy_to(self, key: str, path: Path) -> None:
+        """Write an object's content to a file, unchecked."""
+        with self._noticing_loss(key):
+            await self.backend.get_file(key, path)
+
+    @contextmanager
+    def _noticing_loss(self, key: str) -> Iterator[None]:
+        """An object that turns out to be lost is looked for, and uploaded, anew from here on."""
+        try:
+            yield
+        except BlobMissing:
+            self._unsee([key])
+            raise
+
+    def _unsee(self, keys: Sequence[str]) -> None:
+        for digest in [digest for digest, key in self._seen.items() if key in keys]:
+            del self._seen[digest]
 
     # --- the database, from this loop
-
-    async def _registered(self, digest: str) -> Sequence[tuple[str, int]]:
-        rows = await self.read(lambda connection: self._prepared(sql.objects_with_digest).run(connection, {"digest": digest}).all())
-        return [(row[0], row[1]) for row in rows]
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run work that reads the database."""
@@ -281,16 +329,8 @@ class Objects:
 
     def close(self) -> None:
         """Let what is under way end, and close the backend. Blocks."""
-        self._loop.close(_CLOSED, self._close_backend())
+        self._loop.close(self._close_backend())
 
     async def _close_backend(self) -> None:
         if self._backend is not None:
             await self._backend.close()
-
-
-def _register(connection: Connection, row: tuple[Any, ...], prepared: StatementCache) -> None:
-    statement = prepared(sql.insert_rows, sql.OBJECT, "keep")
-    if prepared.on_sqlite:
-        statement.run_many(connection, [row])
-    else:
-        statement.run(connection, sql.row_parameters(sql.OBJECT, [row]))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
+from ckptstore.forking import in_child
 from ckptstore.records import CheckpointKey, Layout, NewCheckpoint, NewSegment, NewWrites, Value
 from ckptstore.segments import BLOB_BYTES, Cut, cut, digests_of, packed
 
@@ -29,11 +30,11 @@ class PackedUnit:
     #: For each of the unit's values, in order: the bytes that stay in its row, and its layout as JSON.
     forms: Sequence[tuple[bytes | None, str | None]]
     #: What has to be stored, unless it is.
-    segments: Sequence[NewSegment] = ()
+    segments: Sequence[NewSegment]
     #: Digests of segments that the thread has, as far as is known.
-    known: Sequence[str] = ()
+    known: Sequence[str]
     #: Bytes that go into the database.
-    size: int = field(default=0)
+    size: int
 
     @property
     def key(self) -> CheckpointKey:
@@ -44,6 +45,16 @@ class PackedUnit:
     def is_checkpoint(self) -> bool:
         """Whether it is a checkpoint, not a task's writes."""
         return self.unit.is_checkpoint
+
+    @property
+    def ends_turn(self) -> bool:
+        """Whether what follows it in its thread waits: a later checkpoint may build on it, and it may itself miss something."""
+        return self.is_checkpoint or bool(self.known or self.object_keys)
+
+    @property
+    def needs_care(self) -> bool:
+        """Whether it may meet an object, or a row that refers to one."""
+        return any(segment.object_key is not None or segment.size >= BLOB_BYTES for segment in self.segments)
 
     @property
     def object_keys(self) -> list[str]:
@@ -68,7 +79,7 @@ def cuts_of(unit: Unit) -> list[Cut]:
     return [cut(value) for value in values_of(unit)]
 
 
-class Sorted(NamedTuple):
+class Parted(NamedTuple):
     """The segments of some values: what the thread has, and what is new."""
 
     #: Digests to look for in the transaction. Not those of segments that a known list names: they stay as long as it does.
@@ -77,7 +88,7 @@ class Sorted(NamedTuple):
     lists: Mapping[str, bytes]
 
 
-def sort_segments(cuts: Iterable[Cut], among: Among) -> Sorted:
+def part_segments(cuts: Iterable[Cut], among: Among) -> Parted:
     """Part the segments of values into those that their thread has, as far as is known, and new ones, each once."""
     pieces: dict[str, memoryview] = {}
     lists: dict[str, bytes] = {}
@@ -90,7 +101,7 @@ def sort_segments(cuts: Iterable[Cut], among: Among) -> Sorted:
         pieces |= {digest: part for digest, part in one.pieces.items() if digest not in covered}
     known_pieces = among(pieces)
     new = {digest: part for digest, part in pieces.items() if digest not in known_pieces}
-    return Sorted(sorted(known | known_pieces), new, lists)
+    return Parted(sorted(known | known_pieces), new, lists)
 
 
 def in_rows(pieces: Mapping[str, memoryview], lists: Mapping[str, bytes]) -> list[NewSegment]:
@@ -117,7 +128,7 @@ def pack(unit: Unit, among: Among) -> PackedUnit:
         among: of some digests, those of segments that the unit's thread has.
     """
     cuts = cuts_of(unit)
-    known, pieces, lists = sort_segments(cuts, among)
+    known, pieces, lists = part_segments(cuts, among)
     return assemble(unit, cuts, in_rows(pieces, lists), known)
 
 
@@ -129,6 +140,10 @@ class KnownSegments:
     """Which segments threads are known to have: a hint that saves sending them again, checked in every transaction."""
 
     def __init__(self) -> None:
+        self._start()
+        in_child(self._start)
+
+    def _start(self) -> None:
         self._lock = threading.Lock()
         self._known: LRUCache[tuple[str, str], None] = LRUCache(_KNOWN_SEGMENTS)
 
@@ -149,3 +164,9 @@ class KnownSegments:
         with self._lock:
             for digest in digests:
                 self._known.pop((thread_id, digest), None)
+
+    def forget_everywhere(self, digest: str) -> None:
+        """A segment is to be stored again in every thread that uses it."""
+        with self._lock:
+            for place in [place for place in self._known if place[1] == digest]:
+                del self._known[place]

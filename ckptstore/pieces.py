@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from ckptstore.cache import MemoryCache
-from ckptstore.records import Layout, LoadedSegment, SerialisedValue
+from ckptstore.records import Layout, LoadedCheckpoint, LoadedSegment, SerialisedValue
 from ckptstore.segments import digests_of, joined, unpacked
 
 T = TypeVar("T")
@@ -42,6 +42,13 @@ class Pieces:
             whole = unpacked(segment.digest, segment.size, segment.encoding, data)
             self._cache.put(segment.digest, whole)
         return whole
+
+    def wanted(self, values: Iterable[SerialisedValue]) -> list[LoadedSegment]:
+        """The segments in objects that values are made of: not those that they only refer to."""
+        if not self.remote:
+            return []
+        named = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests}
+        return [segment for digest, segment in self.remote.items() if digest in named]
 
     def flat(self, layout: Layout) -> Layout:
         """A layout with every list replaced by what it names."""
@@ -81,15 +88,23 @@ class StoredValue:
 
 
 class Loaded(NamedTuple, Generic[T]):
-    """What was read, and the segments that its values lack: to be fetched into `pieces.local` before a value is used."""
+    """What was read, and its values' segments: those in objects are yet to be fetched into `pieces.local`."""
 
     result: T
     pieces: Pieces
-    #: Of `pieces.remote`, those that values are made of, not only refer to.
-    wanted: Sequence[LoadedSegment]
+    values: Sequence[SerialisedValue]
 
 
-def complete(result: T, pieces: Pieces, values: Iterable[SerialisedValue]) -> Loaded[T]:
-    """A result with the segments that its values need from objects."""
-    wanted = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests} if pieces.remote else ()
-    return Loaded(result, pieces, [segment for digest, segment in pieces.remote.items() if digest in wanted])
+def in_groups(checkpoints: Iterable[LoadedCheckpoint], pieces: Pieces, most_bytes: int) -> Iterator[list[LoadedCheckpoint]]:
+    """Checkpoints in their order, in groups that need no more than some bytes from objects; one that needs more is a group."""
+    group: list[LoadedCheckpoint] = []
+    needed: dict[str, int] = {}
+    for checkpoint in checkpoints:
+        more = {segment.digest: segment.size for segment in pieces.wanted(checkpoint.serialised)}
+        if group and sum((needed | more).values()) > most_bytes:
+            yield group
+            group, needed = [], {}
+        group.append(checkpoint)
+        needed |= more
+    if group:
+        yield group

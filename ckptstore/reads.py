@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from ckptstore import statements as sql
 from ckptstore.cache import MemoryCache
-from ckptstore.pieces import Loaded, Pieces, StoredValue, complete
+from ckptstore.pieces import Loaded, Pieces, StoredValue
 from ckptstore.prepared import StatementCache
 from ckptstore.records import (
     CheckpointKey,
@@ -110,8 +110,7 @@ def _assemble(rows: Iterable[Sequence[Any]], pieces: Pieces) -> Loaded[list[Load
         loaded.writes = writes.get(loaded.key, [])
         if loaded.parent_checkpoint_id is not None:
             loaded.parent_sends = sends.get(CheckpointKey(thread_id, checkpoint_ns, loaded.parent_checkpoint_id), [])
-    stored = [*values.values(), *(write.value for group in (writes, sends) for some in group.values() for write in some)]
-    return complete(checkpoints, pieces, stored)
+    return Loaded(checkpoints, pieces, [value for loaded in checkpoints for value in loaded.serialised])
 
 
 def _checkpoint(row: Sequence[Any]) -> LoadedCheckpoint:

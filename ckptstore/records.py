@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -157,6 +157,13 @@ class LoadedCheckpoint:
     writes: list[LoadedWrite] = field(default_factory=list)
     #: For formats before 4: the parent's writes to LangGraph's tasks channel, in the same order.
     parent_sends: list[LoadedWrite] = field(default_factory=list)
+
+    @property
+    def serialised(self) -> Iterator[SerialisedValue]:
+        """Every value of it."""
+        yield from self.values.values()
+        for write in (*self.writes, *self.parent_sends):
+            yield write.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -36,14 +37,16 @@ from ckptstore.errors import InvalidConfig
 from ckptstore.listing import Listing
 from ckptstore.models import to_microseconds
 from ckptstore.names import checked
+from ckptstore.pieces import Pieces, in_groups
 from ckptstore.reads import Search
-from ckptstore.records import CheckpointKey, LoadedCheckpoint, Removed
+from ckptstore.records import CheckpointKey, LoadedCheckpoint, NewCheckpoint, Removed
 from ckptstore.retention import keep_newest, keep_nothing
 from ckptstore.store import Outcome, Steps, Store, drive, drive_async
 from ckptstore.tags import Filter, postings
 from ckptstore.verification import VerifyReport
 
 _PAGE_SIZE = 100
+_GROUP_BYTES = 32 * 1024 * 1024
 _PRUNE_RULES = {"keep_latest": keep_newest, "delete": keep_nothing}
 
 
@@ -210,6 +213,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         Raises:
             InvalidConfig: the config names no thread.
             SerializationFailed: a channel's value, or the metadata, can't be serialised; nothing was written.
+            BlobUnavailable: a large value can't be uploaded; nothing was written.
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
         return drive(self._put(config, checkpoint, metadata, new_versions))
@@ -227,15 +231,14 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         key = CheckpointKey(thread_id, checkpoint_ns, checked(checkpoint.get("id"), "checkpoint id"))
         created_at = self._now()
         stored_now = set(new_versions)
-        while True:
-            not_stored = yield from self.store.write(
-                thread_id,
-                lambda: encode_checkpoint(self.serde, config, key, parent_id, created_at, checkpoint, metadata, stored_now),
-            )
-            if not not_stored:
-                return config_of(key)
-            # The caller says they are unchanged, but no earlier checkpoint stored them.
+
+        def encode(not_stored: Sequence[str]) -> NewCheckpoint:
+            # The caller says that these are unchanged, but no earlier checkpoint stored them.
             stored_now.update(not_stored)
+            return encode_checkpoint(self.serde, config, key, parent_id, created_at, checkpoint, metadata, stored_now)
+
+        yield from self.store.write(thread_id, encode)
+        return config_of(key)
 
     def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
         """Store a task's writes to a checkpoint; returns when they are durable.
@@ -243,6 +246,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         Raises:
             InvalidConfig: the config names no checkpoint.
             SerializationFailed: a value can't be serialised; none of the writes was stored.
+            BlobUnavailable: a large value can't be uploaded; none of the writes was stored.
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
         drive(self._put_writes(config, writes, task_id, task_path))
@@ -257,7 +261,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         key = key_of(config)
         task_id, task_path = checked(task_id, "task id"), checked(task_path, "task path")
         created_at = self._now()
-        yield from self.store.write(key.thread_id, lambda: encode_writes(self.serde, key, writes, task_id, task_path, created_at))
+        yield from self.store.write(key.thread_id, lambda _: encode_writes(self.serde, key, writes, task_id, task_path, created_at))
 
     # --- get and list
 
@@ -267,6 +271,9 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         Raises:
             InvalidConfig: the config names no thread.
             SerializationFailed: the serialiser can't read what was stored.
+            BlobMissing: a large value is not where `blob_url` points.
+            BlobCorrupt: bytes are not those that were stored.
+            BlobUnavailable: the blob backend failed.
             DatabaseUnavailable: the database can't be reached.
         """
         return drive(self._get_tuple(config))
@@ -326,24 +333,31 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
 
     def _pages(self, search: Search, wanted: Filter, limit: int | None) -> Iterator[Steps[ListOfTuples]]:
         left = limit
-        last: list_[LoadedCheckpoint] = []
+        after: CheckpointKey | None = None
         more = left != 0
+        # What was found and not yet given out, in groups whose large values fit into memory.
+        groups: deque[tuple[list_[LoadedCheckpoint], Pieces]] = deque()
 
         def page() -> Steps[ListOfTuples]:
-            nonlocal left, more, last
+            nonlocal left, more, after
             # A filter that the index can't decide alone looks through whole pages, however few are wanted.
             size = _PAGE_SIZE if left is None or not wanted.indexed else min(left, _PAGE_SIZE)
-            last = yield from self.store.page(search, last[-1].key if last else None, size)
-            more = len(last) == size
-            matching = [loaded for loaded in last if not wanted.wanted or wanted.matches(json.loads(loaded.metadata))]
+            found, pieces, _ = yield from self.store.page(search, after, size)
+            more, after = len(found) == size, found[-1].key if found else None
+            matching = [loaded for loaded in found if not wanted.wanted or wanted.matches(json.loads(loaded.metadata))]
             if left is not None:
                 matching = matching[:left]
                 left -= len(matching)
                 more = more and left > 0
-            return [self._decoded(loaded) for loaded in matching]
+            groups.extend((group, pieces) for group in in_groups(matching, pieces, _GROUP_BYTES))
+            return (yield from group()) if groups else []
 
-        while more:
-            yield page()
+        def group() -> Steps[ListOfTuples]:
+            found = yield from self.store.with_objects(*groups.popleft())
+            return [self._decoded(loaded) for loaded in found]
+
+        while more or groups:
+            yield group() if groups else page()
 
     def get_delta_channel_history(self, *, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
         """For each channel, its writes on the way to a checkpoint and the stored value that they start from.

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -24,11 +22,12 @@ from ckptstore.cache import FolderCache, MemoryCache
 from ckptstore.collector import CollectReport, Pass, collect
 from ckptstore.config import DatabaseSettings
 from ckptstore.database import Database, Work
-from ckptstore.errors import BlobMissing, StoreClosed
+from ckptstore.errors import BlobMissing, DatabaseUnavailable, StoreClosed
+from ckptstore.forking import in_child
 from ckptstore.history import load_history
 from ckptstore.objects import Objects
 from ckptstore.packing import KnownSegments, PackedUnit, Unit, is_large, pack
-from ckptstore.pieces import Loaded
+from ckptstore.pieces import Loaded, Pieces
 from ckptstore.prepared import StatementCache
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, Removed
 from ckptstore.retention import Rule, keep_all_but, keep_since
@@ -42,6 +41,11 @@ Steps = Generator[Future[Any], Any, T]
 logger = logging.getLogger(__name__)
 
 _THREADS_PER_PAGE = 200
+# What a unit builds on is deleted under it: once is a race, so often is a fault.
+_ATTEMPTS = 20
+
+#: Makes a unit that stores these channels even if they did not change.
+Encode = Callable[[Sequence[str]], Unit]
 
 
 def drive(steps: Steps[T]) -> T:
@@ -101,35 +105,51 @@ class Outcome(Generic[T]):
     """What an operation comes to: `await` it, or call `result()` in code without an event loop. Nothing happens before."""
 
     def __init__(self, steps: Steps[T]) -> None:
-        self._steps = steps
+        self._steps: Steps[T] | None = steps
 
     def result(self) -> T:
-        """Run the operation here and now."""
-        return drive(self._steps)
+        """Run the operation here and now. Once: a second call, or an `await`, raises RuntimeError."""
+        return drive(self._take())
 
     def __await__(self) -> Generator[Any, None, T]:
         """Run the operation in this event loop."""
-        return drive_async(self._steps).__await__()
+        return drive_async(self._take()).__await__()
+
+    def _take(self) -> Steps[T]:
+        steps, self._steps = self._steps, None
+        if steps is None:
+            raise RuntimeError("this operation was waited for before; call the method again")
+        return steps
 
 
 class _HandingOver:
-    """One unit on its way to the writer, serialised once, however often it has to be packed."""
+    """One unit on its way to the writer, made again when what it builds on turns out to be missing."""
 
-    def __init__(self, thread_id: str, make: Callable[[], Unit], known: KnownSegments, objects: Objects) -> None:
-        self._make = make
-        self._among = partial(known.among, thread_id)
+    def __init__(self, thread_id: str, encode: Encode, known: KnownSegments, objects: Objects) -> None:
+        self._thread_id = thread_id
+        self._encode = encode
         self._known = known
         self._objects = objects
         self._unit: Unit | None = None
         self._packed: PackedUnit | Future[PackedUnit]
+        self._attempts = 0
 
-    def start(self) -> Making:
-        if self._unit is None:
-            self._unit = self._make()
-        self._packed = self._objects.pack(self._unit, self._among) if is_large(self._unit) else pack(self._unit, self._among)
+    def make(self, missing: Missing | None) -> Making:
+        """Serialise and pack; what was missing is sent this time, and not relied upon."""
+        self._attempts += 1
+        if missing is not None:
+            if self._attempts > _ATTEMPTS:
+                raise DatabaseUnavailable(f"thread {self._thread_id!r}: what a write builds on was deleted {_ATTEMPTS} times meanwhile")
+            self._known.forget(self._thread_id, missing.segments)
+            self._objects.give_up(missing.objects)
+        if self._unit is None or (missing is not None and missing.channels):
+            self._unit = self._encode(missing.channels if missing is not None else ())
+        among = partial(self._known.among, self._thread_id)
+        self._packed = self._objects.pack(self._unit, among) if is_large(self._unit) else pack(self._unit, among)
         return Making(self._unit.size, self._packed)
 
     def stored(self) -> None:
+        """It is durable: the thread has all of its segments."""
         self._known.add(self._packed.result() if isinstance(self._packed, Future) else self._packed)
 
 
@@ -158,22 +178,22 @@ class Store:
         self.database = database
         self.schema = schema
         self.prepared = StatementCache(database.dialect, schema)
+        self._known = KnownSegments()
         self._cache = MemoryCache(blob_settings.cache_bytes)
         self.objects = Objects(
             database,
             self.prepared,
             None if blobs is None else partial(open_backend, blobs, blob_settings),
+            self._known,
             self._cache,
             FolderCache(Path(blob_settings.cache_folder), blob_settings.cache_folder_bytes) if blob_settings.cache_folder else None,
         )
-        self._known = KnownSegments()
         self._upgrade = upgrade
         self._writer = Writer(database, lambda connection, batch: commit_batch(connection, batch, self.prepared), settings.max_pending)
         self._closed = False
         self._reset()
-        reset = weakref.WeakMethod(self._reset)
         # A child of fork must not wait for what a thread of its parent's was doing.
-        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        in_child(self._reset)
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
@@ -193,7 +213,7 @@ class Store:
     def _ready(self) -> Steps[None]:
         """Wait until the schema is known to be right. A failure is not remembered: the next call looks again."""
         if self._closed:
-            raise StoreClosed("the saver is closed; build another one")
+            raise StoreClosed
         future = self._readiness
         if future is not None and future.done() and future.exception() is None:
             return
@@ -206,25 +226,17 @@ class Store:
 
     # --- writing
 
-    def write(self, thread_id: str, make: Callable[[], Unit]) -> Steps[Sequence[str]]:
-        """Serialise (`make`) and store, in the order of the calls for this thread.
+    def write(self, thread_id: str, encode: Encode) -> Steps[None]:
+        """Serialise and store, in the order of the calls for this thread; returns when it is durable.
 
-        Returns:
-            Nothing when it is durable, or the channels that a checkpoint carries over and nobody stored: nothing was written.
+        Args:
+            thread_id: the thread.
+            encode: makes the unit; given channels that the unit carries over and that nobody stored, it stores those too.
         """
         yield from self._ready()
-        handing_over = _HandingOver(thread_id, make, self._known, self.objects)
-        while True:
-            missing: Missing | None = yield self._writer.write(thread_id, handing_over.start)
-            if missing is None:
-                handing_over.stored()
-                return ()
-            # What was there a moment ago was pruned or collected: it is sent once more, and this time not relied upon.
-            self._known.forget(thread_id, missing.segments)
-            if missing.objects:
-                yield self.objects.give_up(missing.objects)
-            if missing.channels:
-                return missing.channels
+        handing_over = _HandingOver(thread_id, encode, self._known, self.objects)
+        yield self._writer.write(thread_id, handing_over.make)
+        handing_over.stored()
 
     def _alone(self, work: Work[T], *threads: str) -> Steps[T]:
         yield from self._ready()
@@ -244,10 +256,24 @@ class Store:
         found = yield from self._load(partial(reads.load_exact, key=key, prepared=self.prepared, cache=self._cache))
         return found[0] if found else None
 
-    def page(self, search: reads.Search, after: CheckpointKey | None, page_size: int) -> Steps[list[LoadedCheckpoint]]:
-        """The next checkpoints of a listing, newest first."""
+    def page(self, search: reads.Search, after: CheckpointKey | None, page_size: int) -> Steps[Loaded[list[LoadedCheckpoint]]]:
+        """The next checkpoints of a listing, newest first, without what objects hold: see `with_objects`."""
         work = partial(reads.load_page, search=search, after=after, page_size=page_size, prepared=self.prepared, cache=self._cache)
-        return self._load(work)
+        return self._read(work)
+
+    def with_objects(self, checkpoints: Sequence[LoadedCheckpoint], pieces: Pieces) -> Steps[list[LoadedCheckpoint]]:
+        """Checkpoints of a page with what objects hold; those that were pruned and collected meanwhile are left out."""
+        wanted = pieces.wanted(value for loaded in checkpoints for value in loaded.serialised)
+        try:
+            if wanted:
+                pieces.local.update((yield self.objects.fetch(wanted)))
+            return list(checkpoints)
+        except BlobMissing:
+            found: list[LoadedCheckpoint] = []
+            for loaded in checkpoints:
+                now = yield from self.exact(loaded.key)
+                found.extend([now] if now is not None else [])
+            return found
 
     def history(
         self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, channels: Sequence[str]
@@ -268,13 +294,14 @@ class Store:
     def _load(self, work: Work[Loaded[T]]) -> Steps[T]:
         """Read, and fetch what objects hold."""
         loaded = yield from self._read(work)
-        if loaded.wanted:
+        wanted = loaded.pieces.wanted(loaded.values)
+        if wanted:
             try:
-                fetched: Mapping[str, bytes] = yield self.objects.fetch(loaded.wanted)
+                fetched: Mapping[str, bytes] = yield self.objects.fetch(wanted)
             except BlobMissing:
                 # It may have been pruned and collected since the rows were read: they say what holds now.
                 loaded = yield from self._read(work)
-                fetched = yield self.objects.fetch(loaded.wanted)
+                fetched = yield self.objects.fetch(loaded.pieces.wanted(loaded.values))
             loaded.pieces.local.update(fetched)
         return loaded.result
 
@@ -290,7 +317,7 @@ class Store:
             InvalidConfig: large values stay in the database.
         """
         yield from self._ready()
-        _ = self.objects.backend
+        self.objects.require_backend()
         return self.objects
 
     # --- deleting and copying
@@ -359,9 +386,11 @@ class Store:
     def close(self) -> None:
         """Write what was accepted, then close every connection. Blocks."""
         self._closed = True
-        self._writer.close()
-        self.objects.close()
-        self.database.close()
+        try:
+            self._writer.close()
+            self.objects.close()
+        finally:
+            self.database.close()
 
 
 def _log_removed(event: str, removed: Removed, started: float, *, threads: int) -> None:

@@ -9,9 +9,7 @@ a caller that goes away takes nothing with it; and the queue is bounded, so that
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -22,14 +20,15 @@ from sqlalchemy import Connection
 
 from ckptstore.database import Database, Work
 from ckptstore.errors import DatabaseUnavailable, StoreClosed
+from ckptstore.forking import in_child
 
 
 class Payload(Protocol):
     """What a batch is made of."""
 
     @property
-    def is_checkpoint(self) -> bool:
-        """Whether later checkpoints of the thread may build on it."""
+    def ends_turn(self) -> bool:
+        """Whether what follows it in its thread has to wait for the next batch: it may turn out to miss something."""
         ...
 
     @property
@@ -46,7 +45,10 @@ class Making(NamedTuple):
     payload: Payload | Future[Any]
 
 
+#: Returns for each unit None, or why it was not stored: it is then made again, told so, in its place in the queue.
 CommitBatch = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+#: Makes a payload; told None at first, or why the last one was not stored.
+Make = Callable[[Any], Making]
 
 _LARGEST_BATCH = 500
 # A PostgreSQL message ends at 1 GB, and a small write should not wait for many large ones. One unit always fits.
@@ -56,7 +58,7 @@ _LARGEST_BATCH_BYTES = 16 * 1024 * 1024
 class Unit:
     """One caller's write: reserved, then submitted or abandoned."""
 
-    __slots__ = ("_refused", "_writer", "admitted", "alone", "future", "held", "make", "payload", "promised", "threads", "work")
+    __slots__ = ("_refused", "_writer", "admitted", "alone", "future", "held", "make", "payload", "promised", "threads", "waited", "work")
 
     def __init__(self, writer: Writer, threads: tuple[str, ...]) -> None:
         self._writer = writer
@@ -69,8 +71,9 @@ class Unit:
         self.work: Work[Any] | None = None
         self.alone = False
         self._refused = False
-        #: What makes the payload, for a unit that waits for room.
-        self.make: Callable[[], Making] | None = None
+        self.make: Make | None = None
+        #: Whether there was no room when it came: it is filled when there is.
+        self.waited = False
         #: Whether the payload was handed over and is on its way: closing waits for it.
         self.promised = False
         self.held = 0
@@ -80,10 +83,11 @@ class Unit:
         """Whether the caller has handed over what to write."""
         return self.payload is not None or self.work is not None
 
-    def fill(self, make: Callable[[], Making]) -> None:
+    def fill(self, why_again: Any = None) -> None:
         """Make what is to be written, and submit it as soon as it is ready; if that fails, so does the unit."""
+        assert self.make is not None
         try:
-            held, payload = make()
+            held, payload = self.make(why_again)
         except BaseException as exc:
             self._writer.drop(self)
             self._fail(exc)
@@ -142,9 +146,8 @@ class Writer:
         self._max_pending = max_pending
         self._max_held = max_held
         self._reset()
-        reset = weakref.WeakMethod(self._reset)
         # A child of fork inherits the queue of its parent, whose callers are not there.
-        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        in_child(self._reset)
 
     def _reset(self) -> None:
         self.lock = threading.Lock()
@@ -160,15 +163,16 @@ class Writer:
         """Units in the queue or waiting for room in it."""
         return len(self._queue) + len(self._waiting)
 
-    def write(self, thread_id: str, make: Callable[[], Making]) -> Future[Any]:
+    def write(self, thread_id: str, make: Make) -> Future[Any]:
         """Serialise (`make`) and write, in the order of the calls for this thread.
 
-        With room in the queue `make` runs here and now, else when there is room again, on the database's thread: it never
-        waits for the caller's loop, which may itself wait, blocked, for this queue.
+        With room in the queue `make` runs here and now, else when there is room again, on another thread: it never waits for
+        the caller's loop, which may itself wait, blocked, for this queue. It runs again when the batch says that what it made
+        was not stored.
         """
         unit = self.reserve(thread_id, make=make)
-        if unit.make is None:
-            unit.fill(make)
+        if not unit.waited:
+            unit.fill()
             self._admit()
         return unit.future
 
@@ -176,23 +180,23 @@ class Writer:
         """Run a function of a connection in its place in the queue, alone; it opens its own transaction."""
         return self.reserve(*threads, work=work).future
 
-    def reserve(self, *threads: str, make: Callable[[], Making] | None = None, work: Work[Any] | None = None) -> Unit:
+    def reserve(self, *threads: str, make: Make | None = None, work: Work[Any] | None = None) -> Unit:
         """A place in the queue, for a write to these threads; `unit.admitted` is done as soon as there is room.
 
         Raises:
             StoreClosed: `close` was called.
         """
         unit = Unit(self, threads)
-        unit.work, unit.alone = work, work is not None
+        unit.make, unit.work, unit.alone = make, work, work is not None
         with self.lock:
             if self._closed:
-                raise StoreClosed("the saver is closed; build another one")
+                raise StoreClosed
             # Not past those that wait, even with room: they came first.
             if self._has_room() and not self._waiting:
                 self._queue.append(unit)
                 unit.admitted.set_result(None)
             else:
-                unit.make = make
+                unit.waited = True
                 self._waiting.append(unit)
         if work is not None:
             self.wake()
@@ -229,6 +233,9 @@ class Writer:
                 return
             batch = self._take()
             self._busy = bool(batch)
+            if not batch:
+                # The last unit that closing waits for may have failed without a batch.
+                self._idle.notify_all()
         if batch:
             self._start(batch)
 
@@ -265,8 +272,7 @@ class Writer:
             batch_bytes += size
             if unit.alone or len(batch) == _LARGEST_BATCH:
                 break
-            if unit.payload is not None and unit.payload.is_checkpoint:
-                # A second checkpoint may build on what the first one stores: it waits for the next batch.
+            if unit.payload is not None and unit.payload.ends_turn:
                 blocked.update(unit.threads)
         taken = set(map(id, batch))
         self._queue = [unit for unit in self._queue if id(unit) not in taken]
@@ -283,7 +289,7 @@ class Writer:
                 # Under the lock: a unit in the queue is admitted, whatever `close` does in between.
                 unit.admitted.set_result(None)
             if unit.make is not None:
-                unit.fill(unit.make)
+                unit.fill()
 
     def _start(self, batch: list[Unit]) -> None:
         try:
@@ -311,16 +317,25 @@ class Writer:
             self._settle(batch, None if exc else future.result(), exc)
 
     def _settle(self, batch: list[Unit], results: Sequence[Any] | None, exc: BaseException | None) -> None:
+        answers = list(zip(batch, results or [None] * len(batch), strict=True))
+        again = [(unit, why) for unit, why in answers if why is not None and unit.make is not None]
         with self.lock:
             self._held -= sum(unit.held for unit in batch)
+            for unit, _ in again:
+                unit.payload, unit.promised = None, True
+            self._queue = [unit for unit, _ in again] + self._queue
         # The next batch starts before anyone is told: the database need not wait for the callers' loops.
         self._next()
-        for place, unit in enumerate(batch):
+        for unit, result in answers:
             if exc is not None:
                 unit.future.set_exception(exc)
-            else:
-                assert results is not None
-                unit.future.set_result(results[place])
+            elif result is None or unit.make is None:
+                unit.future.set_result(result)
+        for unit, why in again:
+            unit.fill(why)
+        if again:
+            self._admit()
+            self.wake()
 
     def _next(self) -> None:
         self._admit()

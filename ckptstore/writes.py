@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
 from ckptstore.tags import postings
 
 Row = tuple[Any, ...]
+
+_GENERATION_BITS = 62
 #: Units by their place in the batch.
 Units = Mapping[int, PackedUnit]
 
@@ -47,7 +50,7 @@ def commit_batch(connection: Connection, batch: Sequence[PackedUnit], prepared: 
     if prepared.on_sqlite:
         with transaction(connection):
             missing = _store(connection, units, prepared)
-            _insert_all(connection, prepared, {(sql.THREAD, "touch"): _thread_rows(_without(units, missing))})
+            insert_all(connection, prepared, {(sql.THREAD, "touch"): _thread_rows(_without(units, missing))})
     else:
         missing = _commit_in_one_statement(connection, units, prepared)
     return [missing.get(number) for number in units]
@@ -74,7 +77,7 @@ def _commit_in_one_statement(connection: Connection, units: Units, prepared: Sta
     missing: dict[int, Missing] = {}
     for number, unit in _without(units, went_in).items():
         with transaction(connection):
-            _insert_all(connection, prepared, {(sql.THREAD, "touch"): _thread_rows({number: unit})})
+            insert_all(connection, prepared, {(sql.THREAD, "touch"): _thread_rows({number: unit})})
             lacking = _store(connection, {number: unit}, prepared)
             if lacking:
                 prepared(sql.delete_empty_thread).run(connection, {"thread_id": unit.key.thread_id})
@@ -83,13 +86,13 @@ def _commit_in_one_statement(connection: Connection, units: Units, prepared: Sta
 
 
 def _fit_for_one_statement(units: Units) -> Units:
-    """The units that refer to no new object and write no row that another one writes; what follows them in a thread waits too."""
+    """The units that have nothing to do with objects and write no row that another one writes; what follows others waits with them."""
     waiting: set[str] = set()
     written: set[Row] = set()
     fit: dict[int, PackedUnit] = {}
     for number, unit in units.items():
         rows = _keys_of_writes(unit)
-        if unit.object_keys or unit.key.thread_id in waiting or not written.isdisjoint(rows):
+        if unit.needs_care or unit.key.thread_id in waiting or not written.isdisjoint(rows):
             waiting.add(unit.key.thread_id)
         else:
             written.update(rows)
@@ -126,13 +129,11 @@ def _store(connection: Connection, units: Units, prepared: StatementCache) -> di
     _delete_replaced_tags(connection, [unit.key for unit, _ in checkpoints.values()], prepared)
     writes = _write_rows(units)
     segments = [row for unit in units.values() for row in _segment_rows(unit)]
-    _insert_all(
+    insert_all(
         connection,
         prepared,
         {
-            # One that an object holds replaces one whose object may have been lost.
-            (sql.SEGMENT, "replace"): [row for row in segments if _holds_object(row)],
-            (sql.SEGMENT, "keep"): [row for row in segments if not _holds_object(row)],
+            (sql.SEGMENT, "replace_object"): segments,
             (sql.CHECKPOINT, "replace"): [_checkpoint_row(put) for _, put in checkpoints.values()],
             (sql.CHANNEL, "replace"): [row for unit, put in checkpoints.values() for row in _channel_rows(unit, put)],
             (sql.TAG, "keep"): [row for _, put in checkpoints.values() for row in _tag_rows(put)],
@@ -167,7 +168,7 @@ def _gone_objects(connection: Connection, unit: PackedUnit, prepared: StatementC
     keys = unit.object_keys
     if not keys:
         return ()
-    parameters = {**sql.key_parameters(prepared.dialect.name, ("key",), [(key,) for key in keys]), "moment": unit.unit.created_at}
+    parameters = {**sql.object_keys(prepared.dialect.name, keys), "moment": unit.unit.created_at}
     live = {row[0] for row in prepared(sql.vouch_for_objects).run(connection, parameters)}
     return tuple(key for key in keys if key not in live)
 
@@ -193,10 +194,11 @@ def delete_tags(connection: Connection, of: Iterable[tuple[CheckpointKey, str]],
 
 def insert_tags(connection: Connection, rows: Sequence[Row], prepared: StatementCache) -> None:
     """Add postings; those that are there stay."""
-    _insert_all(connection, prepared, {(sql.TAG, "keep"): rows})
+    insert_all(connection, prepared, {(sql.TAG, "keep"): rows})
 
 
-def _insert_all(connection: Connection, prepared: StatementCache, rows: Mapping[tuple[Table, str], Sequence[Row]]) -> None:
+def insert_all(connection: Connection, prepared: StatementCache, rows: Mapping[tuple[Table, str], Sequence[Row]]) -> None:
+    """Insert rows with their tables' columns; what happens to a row that is there is said beside each table."""
     for (table, conflict), some in rows.items():
         if not some:
             continue
@@ -231,7 +233,13 @@ def _thread_rows(units: Units) -> list[Row]:
     for unit in units.values():
         thread_id = unit.key.thread_id
         latest[thread_id] = max(latest.get(thread_id, 0), unit.unit.created_at)
-    return [(thread_id, moment, moment, 0) for thread_id, moment in sorted(latest.items())]
+    # No two rows that a thread ever had begin with the same generation, or one could be taken for the other.
+    return [(thread_id, moment, moment, new_generation()) for thread_id, moment in sorted(latest.items())]
+
+
+def new_generation() -> int:
+    """The generation of a thread's new row; deletions count on from it."""
+    return secrets.randbits(_GENERATION_BITS)
 
 
 def _checkpoint_row(put: NewCheckpoint) -> Row:
@@ -252,10 +260,6 @@ def _tag_rows(put: NewCheckpoint) -> list[Row]:
 
 def _segment_rows(unit: PackedUnit) -> list[Row]:
     return [(unit.key.thread_id, *segment) for segment in unit.segments]
-
-
-def _holds_object(segment_row: Row) -> bool:
-    return segment_row[-1] is not None
 
 
 def _write_rows(units: Units) -> dict[str, list[Row]]:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import BlobUnavailable
 from ckptstore.testing import FailingBackend
-from tests.build import config, put
+from tests.build import checkpoint, config, metadata, put
 from tests.conftest import url_of
 
 CONTENT = os.urandom(200_000)
@@ -362,3 +363,94 @@ async def test_a_cancelled_caller_stops_no_upload_and_frees_its_thread(place: Pl
             go_on.set()
             await behind
         assert len(await saver.alist(config("t"))) == 2
+
+
+async def test_a_unit_that_has_to_be_uploaded_anew_keeps_its_place(place: Place) -> None:
+    async with place.saver() as writer, place.saver() as collector:
+        await leave_condemned(writer)
+        await collect_pass(collector)
+        # What the writer knows of the object is out of date: the first put finds out when it commits.
+        where = config("t", "00000000-0000-6000-8000-000000000001")
+        first = put_as(writer, where, {"file": CONTENT, "n": 1})
+        second = put_as(writer, where, {"n": 2})
+        await asyncio.gather(first, second)
+        found = await writer.aget_tuple(where)
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"n": 2}
+
+
+async def put_as(saver: SQLAlchemySaver, where: RunnableConfig, values: dict[str, Any]) -> None:
+    """Put a checkpoint under a given id."""
+    made = checkpoint(values)
+    made["id"] = where["configurable"]["checkpoint_id"]
+    await saver.aput(config("t"), made, metadata(), made["channel_versions"])
+
+
+async def test_a_handle_put_again_after_its_object_was_lost_reads_again(place: Place) -> None:
+    async with place.saver() as saver:
+        ref = await saver.blobs.put(CONTENT)
+        await put(saver, config("t"), {"document": ref})
+        (place.folder / place.objects()[0]).unlink()
+    async with place.saver() as saver:
+        assert await saver.blobs.put(CONTENT) == ref
+        await put(saver, config("t"), {"document": ref})
+        for _ in range(3):
+            await collect_pass(saver)
+        assert await saver.blobs.get(ref) == CONTENT
+
+
+@pytest.fixture
+def server_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database that keeps large values unless it is told of a backend."""
+    return url_of("asyncpg", request, tmp_path)
+
+
+async def test_a_saver_without_a_backend_stores_what_another_one_keeps_in_objects(tmp_path: Path, server_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(server_url, blob_url=tmp_path / "blobs") as saver:
+        await put(saver, config("t"), {"file": CONTENT})
+    async with SQLAlchemySaver.from_conn_string(server_url) as saver:
+        where = await put(saver, config("t"), {"file": CONTENT})
+        found = await saver.aget_tuple(where)
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"file": CONTENT}
+
+
+async def test_a_handle_in_a_channel_without_a_version_keeps_its_blob(place: Place) -> None:
+    async with place.saver() as saver:
+        ref = await saver.blobs.put(CONTENT)
+        made = checkpoint({"document": ref, "file": CONTENT}, versions={})
+        where = await saver.aput(config("t"), made, metadata(), {})
+        for _ in range(3):
+            await collect_pass(saver)
+        assert await saver.blobs.get(ref) == CONTENT
+        found = await saver.aget_tuple(where)
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"document": ref, "file": CONTENT}
+        assert found.checkpoint["channel_versions"] == {}
+
+
+async def test_a_listing_fetches_only_what_it_gives_out(place: Place) -> None:
+    async with place.saver() as saver:
+        for number in range(20):
+            await put(saver, config(f"t{number}"), {"file": CONTENT + bytes([number])}, step=number)
+    async with place.saver() as saver:
+        counting = saver.store.objects._backend = FailingBackend(saver.store.objects.backend)
+        assert len(await saver.alist(None, filter={"step": {"$gte": 18}})) == 2
+        assert counting.calls.get("get") == 2
+        assert await saver.alist(None, filter={"step": {"$gt": 99}}) == []
+        assert counting.calls.get("get") == 2
+
+
+async def test_what_is_pruned_and_collected_during_a_listing_is_left_out(place: Place) -> None:
+    async with place.saver() as saver, place.saver() as other:
+        for number in range(3):
+            await put(saver, config(f"t{number}"), {"file": os.urandom(20_000_000)})
+        given = saver.alist(None)
+        first = await anext(given)
+        for number in range(3):
+            await other.adelete_thread(f"t{number}")
+        for _ in range(2):
+            await collect_pass(other)
+        rest = [found async for found in given]
+        assert len(first.checkpoint["channel_values"]["file"]) == 20_000_000
+        assert rest == []

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 from click.testing import CliRunner
-from sqlalchemy import MetaData, inspect
+from sqlalchemy import Connection, MetaData, inspect
 
 from ckptstore import SQLAlchemySaver, schema
 from ckptstore.cli import main
@@ -225,3 +225,54 @@ async def test_running_needs_no_right_to_change_the_schema(postgres_url: str, dr
             assert await saver.alist(config("worker")) == []
         owner.execute("DROP OWNED BY worker")
         owner.execute("DROP ROLE worker")
+
+
+OLD_CHECKPOINT = (
+    "INSERT INTO ckpt_checkpoint (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, created_at, format, type, body,"
+    " channel_versions, metadata, size, support) VALUES ('t', '', '1ef', NULL, 1, 4, 'msgpack', {body}, '{{\"n\": \"0001\"}}',"
+    ' \'{{"step": 3, "user": {{"name": "ann"}}}}\', 1, {no})'
+)
+OLD_CHANNEL = (
+    "INSERT INTO ckpt_channel (thread_id, checkpoint_ns, channel, version, type, size, value, segments)"
+    " VALUES ('t', '', 'n', '0001', 'msgpack', 1, {seven}, NULL)"
+)
+
+
+async def test_what_revision_0001_stored_reads_and_is_found_after_the_upgrade(bare_url: str) -> None:
+    assert alembic(bare_url, "upgrade", "0001").returncode == 0
+    on_sqlite = "postgresql" not in bare_url
+    body, seven = (f"X'{data}'" if on_sqlite else f"decode('{data}', 'hex')" for data in ("80", "07"))
+    database = open_database(parse_database_url(bare_url), DatabaseSettings())
+
+    def fill(connection: Connection) -> None:
+        connection.exec_driver_sql("INSERT INTO ckpt_thread (thread_id, created_at, updated_at, generation) VALUES ('t', 1, 1, 0)")
+        connection.exec_driver_sql(OLD_CHECKPOINT.format(body=body, no="0" if on_sqlite else "false"))
+        connection.exec_driver_sql(OLD_CHANNEL.format(seven=seven))
+        connection.exec_driver_sql(
+            "INSERT INTO ckpt_tag (key, value, checkpoint_id, thread_id, checkpoint_ns) VALUES ('step', 'old encoding', '1ef', 't', '')"
+        )
+
+    database.write(fill).result()
+    database.close()
+    assert alembic(bare_url, "upgrade", "head").returncode == 0
+    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+        for wanted in ({"step": 3}, {"user": {"name": "ann"}}):
+            (found,) = await saver.alist(None, filter=wanted)
+            assert found.checkpoint["channel_values"] == {"n": 7}
+        await put(saver, config("t"), {"text": "long " * 1_000})
+        await saver.adelete_thread("t")
+        count = "SELECT count(*) FROM ckpt_tag"
+        assert saver.store.database.read(lambda connection: connection.exec_driver_sql(count).scalar()).result() == 0
+
+
+async def test_going_back_never_loses_values(bare_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+        await saver.setup()
+        await put(saver, config("t"), {"text": "long " * 1_000})
+    done = CliRunner().invoke(main, ["downgrade", "--url", bare_url, "0001"])
+    assert done.exit_code == 1
+    assert "segments" in done.output
+    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+        assert await saver.aget_tuple(config("t")) is not None
+        await saver.adelete_thread("t")
+    assert CliRunner().invoke(main, ["downgrade", "--url", bare_url, "0001"]).exit_code == 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -20,7 +21,7 @@ from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.config import parse_database_url
 from ckptstore.database import Database, Work, open_database
 from ckptstore.errors import BlobUnavailable, DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
-from ckptstore.packing import pack
+from ckptstore.packing import PackedUnit, pack
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
 from ckptstore.writer import Making, Unit, Writer
 from tests.build import chain, checkpoint, config, metadata, put
@@ -33,18 +34,20 @@ class Shelf:
         self.batches: list[list[str]] = []
         self.under_way: list[tuple[Future[Any], Work[Any]]] = []
         self.poison: set[str] = set()
+        #: Units that are not stored, and why.
+        self.refused: dict[str, str] = {}
 
     def write(self, work: Work[Any]) -> Future[Any]:
         future: Future[Any] = Future()
         self.under_way.append((future, work))
         return future
 
-    def commit(self, _connection: Connection, units: Sequence[Any]) -> list[None]:
-        names = [unit.task_id if isinstance(unit, NewWrites) else unit.key.checkpoint_id for unit in units]
+    def commit(self, _connection: Connection, units: Sequence[Any]) -> list[str | None]:
+        names = [each.unit.task_id if isinstance(each.unit, NewWrites) else each.key.checkpoint_id for each in units]
         if self.poison & set(names):
             raise StatementRefused("bad unit")
         self.batches.append(names)
-        return [None] * len(units)
+        return [self.refused.get(name) for name in names]
 
     def finish_one(self) -> None:
         future, work = self.under_way.pop(0)
@@ -60,12 +63,19 @@ class Shelf:
             self.finish_one()
 
 
-def writes(thread_id: str, name: str) -> NewWrites:
-    return NewWrites(CheckpointKey(thread_id, "", "c"), name, "", 0, [NewWrite(0, "x", Value("null", b""))], False)
+def nothing_of(_digests: Iterable[str]) -> set[str]:
+    """The thread is known to have none of these segments."""
+    return set()
 
 
-def new_checkpoint(thread_id: str, name: str) -> NewCheckpoint:
-    return NewCheckpoint(CheckpointKey(thread_id, "", name), None, 0, 4, Value("null", b""), "{}", "{}", [], [], frozenset())
+def writes(thread_id: str, name: str, data: bytes = b"") -> PackedUnit:
+    return pack(NewWrites(CheckpointKey(thread_id, "", "c"), name, "", 0, [NewWrite(0, "x", Value("bytes", data))], False), nothing_of)
+
+
+def new_checkpoint(thread_id: str, name: str) -> PackedUnit:
+    return pack(
+        NewCheckpoint(CheckpointKey(thread_id, "", name), None, 0, 4, Value("null", b""), "{}", "{}", [], [], frozenset()), nothing_of
+    )
 
 
 @pytest.fixture
@@ -102,8 +112,8 @@ def test_a_batch_ends_before_it_grows_too_large(shelf: Shelf) -> None:
     writer = writer_on(shelf)
     writer.reserve("x").submit(writes("x", "first"))
     for n in range(3):
-        value = Value("bytes", bytes(12_000_000))
-        writer.reserve(f"t{n}").submit(NewWrites(CheckpointKey(f"t{n}", "", "c"), str(n), "", 0, [NewWrite(0, "x", value)], False))
+        # Random, or compression would leave nothing of it.
+        writer.reserve(f"t{n}").submit(writes(f"t{n}", str(n), os.urandom(12_000_000)))
     writer.reserve("y").submit(writes("y", "small"))
     shelf.finish_all()
     assert shelf.batches == [["first"], ["0", "small"], ["1"], ["2"]]
@@ -112,9 +122,9 @@ def test_a_batch_ends_before_it_grows_too_large(shelf: Shelf) -> None:
 def test_nobody_overtakes_those_that_wait_for_room(shelf: Shelf) -> None:
     writer = writer_on(shelf, max_pending=1)
     for name in ("under way", "queued", "waiting"):
-        writer.write("t", lambda name=name: Making(0, writes("t", name)))  # type: ignore[misc]
+        writer.write("t", lambda _, name=name: Making(0, writes("t", name)))  # type: ignore[misc]
     shelf.finish_one()
-    writer.write("t", lambda: Making(0, writes("t", "last")))
+    writer.write("t", lambda _: Making(0, writes("t", "last")))
     shelf.finish_all()
     assert [name for batch in shelf.batches for name in batch] == ["under way", "queued", "waiting", "last"]
 
@@ -122,9 +132,9 @@ def test_nobody_overtakes_those_that_wait_for_room(shelf: Shelf) -> None:
 def test_a_promised_payload_holds_back_only_its_own_thread(shelf: Shelf) -> None:
     writer = writer_on(shelf)
     promise: Future[Any] = Future()
-    slow = writer.write("t", lambda: Making(5_000_000, promise))
-    writer.write("t", lambda: Making(0, writes("t", "after")))
-    writer.write("u", lambda: Making(0, writes("u", "other")))
+    slow = writer.write("t", lambda _: Making(5_000_000, promise))
+    writer.write("t", lambda _: Making(0, writes("t", "after")))
+    writer.write("u", lambda _: Making(0, writes("u", "other")))
     shelf.finish_all()
     assert shelf.batches == [["other"]]
     promise.set_result(writes("t", "uploaded"))
@@ -136,8 +146,8 @@ def test_a_promised_payload_holds_back_only_its_own_thread(shelf: Shelf) -> None
 def test_a_broken_promise_fails_its_unit_and_frees_the_thread(shelf: Shelf) -> None:
     writer = writer_on(shelf)
     promise: Future[Any] = Future()
-    slow = writer.write("t", lambda: Making(5_000_000, promise))
-    after = writer.write("t", lambda: Making(0, writes("t", "after")))
+    slow = writer.write("t", lambda _: Making(5_000_000, promise))
+    after = writer.write("t", lambda _: Making(0, writes("t", "after")))
     promise.set_exception(BlobUnavailable("the backend is away"))
     shelf.finish_all()
     assert isinstance(slow.exception(0), BlobUnavailable)
@@ -147,7 +157,7 @@ def test_a_broken_promise_fails_its_unit_and_frees_the_thread(shelf: Shelf) -> N
 def test_closing_waits_for_what_was_promised(shelf: Shelf) -> None:
     writer = writer_on(shelf)
     promise: Future[Any] = Future()
-    slow = writer.write("t", lambda: Making(5_000_000, promise))
+    slow = writer.write("t", lambda _: Making(5_000_000, promise))
     closing = threading.Thread(target=writer.close)
     closing.start()
     promise.set_result(writes("t", "uploaded"))
@@ -157,12 +167,44 @@ def test_closing_waits_for_what_was_promised(shelf: Shelf) -> None:
     assert slow.result(0) is None
 
 
+def test_a_unit_that_was_not_stored_is_made_again_in_its_place(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    reasons: list[Any] = []
+
+    def make(why_again: Any) -> Making:
+        reasons.append(why_again)
+        return Making(0, writes("t", "first" if why_again is None else "first again"))
+
+    shelf.refused = {"first": "it builds on what has gone"}
+    writer.reserve("x").submit(writes("x", "x"))
+    first = writer.write("t", make)
+    shelf.finish_one()
+    after = writer.write("t", lambda _: Making(0, writes("t", "after")))
+    shelf.finish_all()
+    assert reasons == [None, "it builds on what has gone"]
+    assert shelf.batches == [["x"], ["first"], ["first again", "after"]]
+    assert first.result(0) is None
+    assert after.result(0) is None
+
+
+def test_closing_ends_when_the_last_promise_is_broken(shelf: Shelf) -> None:
+    writer = writer_on(shelf)
+    promise: Future[Any] = Future()
+    slow = writer.write("t", lambda _: Making(5_000_000, promise))
+    closing = threading.Thread(target=writer.close)
+    closing.start()
+    promise.set_exception(BlobUnavailable("the backend is away"))
+    closing.join(10)
+    assert not closing.is_alive()
+    assert isinstance(slow.exception(0), BlobUnavailable)
+
+
 def test_the_queue_is_bounded_by_bytes_too(shelf: Shelf) -> None:
     database: Database = shelf  # type: ignore[assignment]
     writer = Writer(database, shelf.commit, max_pending=100, max_held=10_000_000)
     made: list[str] = []
 
-    def make(name: str) -> Making:
+    def make(name: str, _why_again: None) -> Making:
         made.append(name)
         return Making(5_000_000, writes("t", name))
 
@@ -320,7 +362,7 @@ async def test_a_bad_unit_among_good_ones_fails_alone_on_a_real_database(saver: 
     )  # type: ignore[arg-type]
     hold = saver.store._writer.reserve("hold")
     units: list[Unit] = [saver.store._writer.reserve("t") for _ in range(7)]
-    futures = [unit.submit(pack(bad if n == 3 else writes("t", f"w{n}"), set)) for n, unit in enumerate(units)]
+    futures = [unit.submit(pack(bad, nothing_of) if n == 3 else writes("t", f"w{n}")) for n, unit in enumerate(units)]
     hold.abandon()
     results = await asyncio.gather(*[asyncio.wrap_future(future) for future in futures], return_exceptions=True)
     assert isinstance(results[3], StatementRefused)

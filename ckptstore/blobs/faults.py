@@ -17,6 +17,8 @@ _STAYING_ERRNOS = {
     errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EFBIG,
     errno.ELOOP, errno.EEXIST, errno.ENOENT, errno.ENOSYS, errno.EINVAL,
 }  # fmt: skip
+# fsspec raises them without a number.
+_STAYING_KINDS = (PermissionError, FileExistsError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
 # Source: "Error responses" of the S3 API reference.
 _PASSING_CODES = {"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted", "IncompleteBody", "BadDigest"}
 _DENYING_CODES = {
@@ -39,14 +41,17 @@ _CHAIN = (
 
 
 @contextmanager
-def translated(url: str, key: str | None = None) -> Iterator[None]:
-    """Whatever the backend at `url` raises within comes out as ckptstore's error, about `key` where the work has one."""
+def translated(url: str, key: str | None = None, *, reads: bool = False) -> Iterator[None]:
+    """Whatever the backend at `url` raises within comes out as ckptstore's error, about `key` where the work has one.
+
+    `reads` says that the work asks for the object of this key: only then does "not found" mean that it is missing.
+    """
     try:
         yield
     except Exception as exc:
         if not _is_backends(exc):
             raise
-        raise translate(exc, url, key) from exc
+        raise translate(exc, url, key, reads=reads) from exc
 
 
 def _is_backends(exc: Exception) -> bool:
@@ -55,22 +60,24 @@ def _is_backends(exc: Exception) -> bool:
     return known and not isinstance(exc, CkptStoreError)
 
 
-def translate(exc: Exception, url: str, key: str | None = None) -> CkptStoreError:
+def translate(exc: Exception, url: str, key: str | None = None, *, reads: bool = False) -> CkptStoreError:
     """What to raise, `from exc`, in place of a backend's error.
 
     Args:
         exc: what a file system, fsspec or botocore raised.
         url: the backend, without secrets.
         key: the object that the work was about, if there was one.
+        reads: whether the work asks for that object; a write that finds no place is not told that something was deleted.
 
     Returns:
-        `BlobMissing` where the object is not there, else `BlobUnavailable`.
+        `BlobMissing` where an object that was asked for is not there, else `BlobUnavailable`.
     """
+    wanted = key if reads else None
     code, status = _answer(exc)
     if code is not None:
-        return _from_answer(code, status, url, key)
-    if isinstance(exc, FileNotFoundError) and key is not None:
-        return missing(key, url)
+        return _from_answer(code, status, url, wanted)
+    if isinstance(exc, FileNotFoundError) and wanted is not None:
+        return missing(wanted, url)
     if isinstance(exc, NotImplementedError):
         return BlobUnavailable(f"{url}: this file system lacks an operation that a blob backend needs", passing=False)
     kinds = {kind.__name__ for kind in type(exc).__mro__}
@@ -104,12 +111,12 @@ def _answer(exc: BaseException | None) -> tuple[str | None, int]:
     return None, 0
 
 
-def _from_answer(code: str, status: int, url: str, key: str | None) -> CkptStoreError:
+def _from_answer(code: str, status: int, url: str, wanted: str | None) -> CkptStoreError:
     if code == "NoSuchBucket":
         bucket = url.partition("://")[2].partition("?")[0].partition("/")[0]
         return BlobUnavailable(f"{url}: there is no bucket {bucket}; create it, or correct the URL", passing=False)
-    if code in _MISSING_CODES and key is not None:
-        return missing(key, url)
+    if code in _MISSING_CODES and wanted is not None:
+        return missing(wanted, url)
     if code in _DENYING_CODES:
         return BlobUnavailable(f"{url}: the server answered {code}; {_CHAIN}", passing=False)
     if code in _REDIRECTING_CODES:
@@ -130,5 +137,5 @@ def _endpoint(exc: Exception) -> str:
 def _from_os(exc: OSError, url: str, key: str | None) -> BlobUnavailable:
     said = os.strerror(exc.errno) if exc.errno else type(exc).__name__
     about = url if key is None else f"object {key} at {url}"
-    stays = exc.errno in _STAYING_ERRNOS or isinstance(exc, (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError))
+    stays = exc.errno in _STAYING_ERRNOS or isinstance(exc, _STAYING_KINDS)
     return BlobUnavailable(f"{about}: {said}", passing=not stays)

@@ -131,11 +131,11 @@ class LocalBackend:
         self._lasting.add(folder)
 
     def _read(self, key: str) -> bytes:
-        with translated(self.url, key), (self._folder / key).open("rb", buffering=0) as file:
+        with translated(self.url, key, reads=True), (self._folder / key).open("rb", buffering=0) as file:
             return file.readall()
 
     def _get_file(self, key: str, path: Path, tally: Tally) -> None:
-        with translated(self.url, key):
+        with translated(self.url, key, reads=True):
             source = (self._folder / key).open("rb", buffering=0)
         with source, path.open("wb", buffering=0) as target:
             _copy(source, target, tally)

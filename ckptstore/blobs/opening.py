@@ -23,7 +23,11 @@ from ckptstore.errors import InvalidUrl, MissingDriver
 
 _SCHEMES = "a folder, file://, memory://, s3://bucket/prefix, or another URL that fsspec knows"
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)://(?P<rest>.*)", re.DOTALL)
-_PASSWORD = re.compile(r"[^@]*:[^@]*@")
+# A password is looked for where one may stand: before the path, which may hold both characters.
+_PASSWORD = re.compile(r"[^@/?#]*:[^@/?#]*@")
+_ALMOST_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)(?P<gap>:/?(?![:/])|//+)")
+# Words that people call folders, and no place for blobs: `data//x` is a folder with a slash too many.
+_NO_PLACES = {"data", "dir"}
 
 
 def open_backend(url: str | os.PathLike[str], settings: BlobSettings | None = None) -> BlobBackend:
@@ -48,6 +52,7 @@ def _open_bare(text: str, settings: BlobSettings) -> BlobBackend:
         raise InvalidUrl(f"the blob URL is empty or holds a NUL character; give {_SCHEMES}")
     parsed = _URL.fullmatch(text)
     if parsed is None:
+        _refuse_almost_url(text)
         if "://" in text:
             raise InvalidUrl(f"the blob URL can't be read, or chains several; give {_SCHEMES}")
         return LocalBackend(text)
@@ -59,6 +64,15 @@ def _open_bare(text: str, settings: BlobSettings) -> BlobBackend:
     if scheme in ("s3", "s3a"):
         return _open_s3(scheme, rest, settings)
     return _open_fsspec(scheme, rest, settings)
+
+
+def _refuse_almost_url(text: str) -> None:
+    # As a folder's name it would be accepted: the blobs would stay on this machine, in a folder that is named for a secret.
+    found = _ALMOST_URL.match(text.lstrip())
+    scheme = "" if found is None else found["scheme"].lower()
+    if found is None or scheme not in fsspec.available_protocols() or (scheme in _NO_PLACES and ":" not in found["gap"]):
+        return
+    raise InvalidUrl(f"the blob URL looks like {scheme}:// with its colon or a slash missing; a folder of that name is ./{scheme}")
 
 
 def _open_s3(scheme: str, rest: str, settings: BlobSettings) -> BlobBackend:
@@ -75,8 +89,12 @@ def _open_fsspec(scheme: str, rest: str, settings: BlobSettings) -> BlobBackend:
     url, kind = f"{scheme}://{rest}", _file_system(scheme)
     if "?" in rest:
         raise InvalidUrl(f"{scheme}:// takes no parameters in the URL; give them in blob_options")
-    options = {**kind._get_kwargs_from_urls(url), **settings.options}
-    return FsspecBackend(url, str(kind._strip_protocol(url)), functools.partial(_connect, kind, options))
+    try:
+        said, path = kind._get_kwargs_from_urls(url), str(kind._strip_protocol(url))
+    except Exception as exc:
+        # Not chained: what fsspec and urllib say repeats pieces of the URL, and one of them may be a password.
+        raise InvalidUrl(f"the {scheme}:// URL can't be read ({type(exc).__name__}); check its host, port and path") from None
+    return FsspecBackend(url, path, functools.partial(_connect, kind, {**said, **settings.options}))
 
 
 def _file_system(scheme: str) -> Any:

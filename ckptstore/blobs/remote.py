@@ -53,7 +53,7 @@ class FsspecBackend:
 
     async def get(self, key: str) -> bytes:
         path = self._path(key)
-        with logged(logger, logging.DEBUG, "blob_get", key) as tally, translated(self.url, key):
+        with logged(logger, logging.DEBUG, "blob_get", key) as tally, translated(self.url, key, reads=True):
             data = await (await self._connected()).get(path)
             tally.bytes = len(data)
         return data
@@ -61,7 +61,7 @@ class FsspecBackend:
     async def get_file(self, key: str, path: Path) -> None:
         where = self._path(key)
         await asyncio.to_thread(_check_target, path)
-        with logged(logger, logging.DEBUG, "blob_get", key) as tally, translated(self.url, key):
+        with logged(logger, logging.DEBUG, "blob_get", key) as tally, translated(self.url, key, reads=True):
             await (await self._connected()).get_file(where, path, tally)
             tally.bytes = await asyncio.to_thread(os.path.getsize, path)
 

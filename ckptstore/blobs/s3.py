@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ckptstore.blobs.backend import BlobEntry
 from ckptstore.blobs.filesystems import AsyncFiles, callback_of
@@ -122,12 +122,20 @@ def _value_of(name: str, value: str) -> Any:
     if name == "addressing_style" and value not in ("auto", "virtual", "path"):
         raise InvalidUrl("addressing_style in an S3 URL is auto, virtual or path")
     if name == "endpoint_url":
-        address = urlsplit(value)
+        address = _address(value)
         if "@" in address.netloc or address.query:
             raise InvalidUrl(CREDENTIALS_ELSEWHERE)
         if address.scheme not in ("http", "https") or not address.netloc:
             raise InvalidUrl("endpoint_url in an S3 URL begins with http:// or https:// and names a host")
     return value
+
+
+def _address(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        # Not chained: urllib repeats what it can't read, and that may hold a password.
+        raise InvalidUrl("endpoint_url in an S3 URL can't be read; give http:// or https:// and a host") from None
 
 
 def _merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:

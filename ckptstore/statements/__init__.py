@@ -29,10 +29,7 @@ from ckptstore.statements.objects import (
     objects_in_state,
     objects_with_digest,
     referred_to_objects,
-    registered_among,
-    registered_objects,
     revive_objects,
-    segments_after,
     vouch_for_objects,
 )
 from ckptstore.statements.parts import (
@@ -49,6 +46,7 @@ from ckptstore.statements.parts import (
     VERSION_KEY,
     WRITE,
     key_parameters,
+    object_keys,
 )
 from ckptstore.statements.reading import (
     KIND_CHANNEL,
@@ -72,6 +70,15 @@ from ckptstore.statements.reading import (
     stored_among,
     stored_versions,
     whole,
+)
+from ckptstore.statements.verifying import (
+    lacking_segments,
+    needed_among,
+    registered_among,
+    registered_objects,
+    segments_after,
+    segments_among,
+    threads_after,
 )
 from ckptstore.statements.writing import (
     BATCH_NEEDS,
@@ -129,13 +136,16 @@ __all__ = [
     "hide_checkpoints",
     "insert_rows",
     "key_parameters",
+    "lacking_segments",
     "lock_objects",
     "lock_thread",
     "metadata_of",
     "missing_needs",
+    "needed_among",
     "newest",
     "newest_id",
     "newest_whole",
+    "object_keys",
     "objects_in_state",
     "objects_with_digest",
     "page",
@@ -148,9 +158,11 @@ __all__ = [
     "row_parameters",
     "segments",
     "segments_after",
+    "segments_among",
     "stored_among",
     "stored_versions",
     "thread_nodes",
+    "threads_after",
     "threads_with_older",
     "vouch_for_objects",
     "whole",

@@ -137,7 +137,8 @@ def delete_empty_thread(_database: str) -> Delete:
 
 def copy_rows(database: str, table: Table) -> Insert:
     """Copy a thread's rows of one table to another thread; rows of the same key there stay."""
-    columns: list[Any] = [bindparam("target", type_=Text()).label("thread_id") if c.name == "thread_id" else c for c in table.c]
+    given: dict[str, Any] = {"thread_id": bindparam("target", type_=Text()), "generation": bindparam("generation", type_=BigInteger)}
+    columns: list[Any] = [given[c.name].label(c.name) if c.name in given else c for c in table.c]
     source = select(*columns).where(table.c.thread_id == bindparam("thread_id"))
     insert = insert_into(database, table).from_select([c.name for c in table.c], source)
     made: Insert = resolved(insert, table, "keep")

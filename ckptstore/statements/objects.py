@@ -16,11 +16,10 @@ from sqlalchemy import (
     exists,
     literal_column,
     select,
-    tuple_,
     update,
 )
 
-from ckptstore.statements.parts import OBJECT, SEGMENT, keys
+from ckptstore.statements.parts import OBJECT, OBJECT_KEY, SEGMENT, keys
 
 _MOMENT = bindparam("moment", type_=BigInteger)
 _BEFORE = bindparam("before", type_=BigInteger)
@@ -31,7 +30,7 @@ def _in_state(*states: str) -> ColumnElement[bool]:
 
 
 def _given(database: str) -> ColumnElement[bool]:
-    given_keys = keys(database, ("key",))
+    given_keys = keys(database, OBJECT_KEY)
     return OBJECT.c.key.in_(select(given_keys.c.key))
 
 
@@ -44,10 +43,12 @@ def _set(state: str) -> Update:
 
 
 def objects_with_digest(_database: str) -> Select[Any]:
-    """Key and size of the objects with some content that a writer may use again, the oldest first."""
+    """Key and size of the objects with some content that a writer may use again, the youngest first."""
     wanted = OBJECT.c.digest == bindparam("digest")
     # A pending one may never arrive; a condemned one comes back to life when a writer vouches for it.
-    return select(OBJECT.c.key, OBJECT.c.size).where(wanted, _in_state("live", "condemned")).order_by(OBJECT.c.created_at, OBJECT.c.key)
+    return (
+        select(OBJECT.c.key, OBJECT.c.size).where(wanted, _in_state("live", "condemned")).order_by(OBJECT.c.created_at.desc(), OBJECT.c.key)
+    )
 
 
 def vouch_for_objects(database: str) -> Update:
@@ -105,31 +106,3 @@ def drop_objects(database: str) -> Delete:
 def referred_to_objects(database: str) -> Select[Any]:
     """Those of the given objects that something refers to."""
     return select(OBJECT.c.key).where(_given(database), _referred_to())
-
-
-def registered_objects(_database: str) -> Select[Any]:
-    """Key, digest, size and state of the registered objects after a key, in the order of their keys."""
-    return (
-        select(OBJECT.c.key, OBJECT.c.digest, OBJECT.c.size, OBJECT.c.state)
-        .where(OBJECT.c.key > bindparam("after", type_=Text()))
-        .order_by(OBJECT.c.key)
-        .limit(bindparam("page_size", type_=BigInteger))
-    )
-
-
-def registered_among(database: str) -> Select[Any]:
-    """Of the given keys, those of registered objects."""
-    return select(OBJECT.c.key).where(_given(database))
-
-
-def segments_after(_database: str) -> Select[Any]:
-    """Segments after a place, in the order of thread and digest, with the key of their object's row if there is one."""
-    columns = (SEGMENT.c.thread_id, SEGMENT.c.digest, SEGMENT.c.object_key, SEGMENT.c.size, SEGMENT.c.encoding)
-    after = tuple_(bindparam("after_thread", type_=Text()), bindparam("after_digest", type_=Text()))
-    return (
-        select(*columns, SEGMENT.c.data, OBJECT.c.key)
-        .select_from(SEGMENT.outerjoin(OBJECT, OBJECT.c.key == SEGMENT.c.object_key))
-        .where(tuple_(SEGMENT.c.thread_id, SEGMENT.c.digest) > after)
-        .order_by(SEGMENT.c.thread_id, SEGMENT.c.digest)
-        .limit(bindparam("page_size", type_=BigInteger))
-    )

@@ -45,6 +45,7 @@ CHECKPOINT_KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
 VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")
 CHANNEL_WRITES_KEY = (*CHECKPOINT_KEY, "channel")
 SEGMENT_KEY = ("thread_id", "digest")
+OBJECT_KEY = ("key",)
 
 
 def keys(database: str, names: Sequence[str]) -> FromClause:
@@ -64,6 +65,11 @@ def key_parameters(database: str, names: Sequence[str], rows: Iterable[Sequence[
     return {f"keys_{name}": list(column) for name, column in zip(names, columns, strict=True)}
 
 
+def object_keys(database: str, given: Iterable[str]) -> dict[str, Any]:
+    """The parameters of a statement that takes keys of objects."""
+    return key_parameters(database, OBJECT_KEY, [(key,) for key in given])
+
+
 def unnest(prefix: str, columns: Sequence[tuple[str, Any]]) -> FromClause:
     """A table from one array parameter a column (PostgreSQL): `prefix_column`, ..."""
     arrays = [bindparam(f"{prefix}_{name}", type_=postgresql.ARRAY(type_)) for name, type_ in columns]
@@ -76,7 +82,7 @@ def insert_into(database: str, table: Table) -> Any:
 
 
 def resolved(insert: Any, table: Table, conflict: str) -> Any:
-    """`keep` the earlier row, `replace` it, or `touch` the time of its last activity.
+    """`keep` the earlier row, `replace` it, `replace_object` where an object holds its bytes, or `touch` its last activity.
 
     Activity within a second of the last that was noted is not noted: the index on that time would change with every write.
     """
@@ -90,8 +96,10 @@ def resolved(insert: Any, table: Table, conflict: str) -> Any:
         # PostgreSQL's batch needs the row in any case: it locks it, and tells its generation.
         moment = case((later, insert.excluded.updated_at), else_=table.c.updated_at)
         return insert.on_conflict_do_update(index_elements=key, set_={"updated_at": moment})
+    # The object may have been lost, or be out of this store's reach: what was just sent is not.
+    where = table.c.object_key.is_not(null()) if conflict == "replace_object" else None
     others = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
-    return insert.on_conflict_do_update(index_elements=key, set_=others)
+    return insert.on_conflict_do_update(index_elements=key, set_=others, where=where)
 
 
 def wire(column: Column[Any]) -> Any:

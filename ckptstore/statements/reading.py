@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from ckptstore.statements.parts import (
     CHANNEL,
+    CHANNEL_WRITES_KEY,
     CHECKPOINT,
     CHECKPOINT_KEY,
     SEGMENT,
@@ -271,7 +272,7 @@ def stored_versions(_database: str) -> Select[Any]:
 
 def channel_writes(database: str) -> Select[Any]:
     """The writes to the channels given, at the checkpoints given: keys are (thread, namespace, checkpoint, channel)."""
-    given_keys = keys(database, (*CHECKPOINT_KEY, "channel"))
-    joined = WRITE.join(given_keys, and_(*equal(WRITE, given_keys, (*CHECKPOINT_KEY, "channel"))))
+    given_keys = keys(database, CHANNEL_WRITES_KEY)
+    joined = WRITE.join(given_keys, and_(*equal(WRITE, given_keys, CHANNEL_WRITES_KEY)))
     value = (WRITE.c.type, WRITE.c.value, cast(WRITE.c.segments, Text))
     return select(WRITE.c.checkpoint_id, WRITE.c.task_path, WRITE.c.task_id, WRITE.c.idx, WRITE.c.channel, *value).select_from(joined)

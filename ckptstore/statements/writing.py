@@ -69,9 +69,9 @@ def insert_rows(database: str, table: Table, conflict: str) -> Insert:
     return made
 
 
-def row_parameters(table: Table, rows: Sequence[Sequence[Any]], prefix: str | None = None) -> dict[str, Any]:
+def row_parameters(table: Table, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
     """The parameters of an `insert_rows` on PostgreSQL: an array a column."""
-    return _arrays([column.name for column in table.c], rows, prefix or table.name)
+    return _arrays([column.name for column in table.c], rows, table.name)
 
 
 def batch_parameters(name: str, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
