@@ -20,11 +20,12 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
+from ckptstore.cache import MemoryCache
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.handles import BlobRef, digests_in, handle_to
 from ckptstore.keys import compact_digest_of, digest_of, reference_to
 from ckptstore.leaves import cuts_round, large_leaves
-from ckptstore.reads import Pieces, StoredValue
+from ckptstore.pieces import Pieces, StoredValue
 from ckptstore.records import LoadedSegment, Value
 from ckptstore.segments import BLOB_BYTES, Cut, cut, digests_of, joined, packed, unpacked
 
@@ -72,7 +73,7 @@ def boundaries(made: Cut) -> list[int]:
 
 def reread(made: Cut) -> bytes:
     """The value after all its segments were packed, and unpacked as a reader does it."""
-    pieces = Pieces()
+    pieces = Pieces(MemoryCache(0))
     for digest, part in made.pieces.items():
         encoding, stored = packed(part)
         pieces.add(LoadedSegment(digest, None, len(part), encoding, bytes(stored)))
