@@ -95,6 +95,8 @@ def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
         isolation_level="AUTOCOMMIT",
         pool_size=settings.pool_size,
         max_overflow=0,
+        # The connection used last has the warmest caches, and those that are not needed get old and go.
+        pool_use_lifo=True,
         pool_recycle=int(settings.pool_recycle_seconds),
         hide_parameters=True,
     )
