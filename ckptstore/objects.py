@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from ckptstore import statements as sql
 from ckptstore.blobs import BlobBackend
 from ckptstore.cache import FolderCache, MemoryCache
+from ckptstore.compression import packed, unpacked
 from ckptstore.database import Database
 from ckptstore.engine import transaction
 from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, InvalidConfig
@@ -29,7 +30,7 @@ from ckptstore.loops import LoopThread
 from ckptstore.packing import Among, KnownSegments, PackedUnit, Unit, assemble, cuts_of, in_rows, part_segments, values_of
 from ckptstore.prepared import StatementCache
 from ckptstore.records import LoadedSegment, NewSegment
-from ckptstore.segments import BLOB_BYTES, packed, unpacked
+from ckptstore.segments import BLOB_BYTES
 from ckptstore.writes import insert_all
 
 T = TypeVar("T")

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
+from ckptstore.compression import packed
 from ckptstore.forking import in_child
 from ckptstore.records import CheckpointKey, Layout, NewCheckpoint, NewSegment, NewWrites, Value
-from ckptstore.segments import BLOB_BYTES, Cut, cut, digests_of, packed
+from ckptstore.segments import BLOB_BYTES, Cut, cut, digests_of
 
 Unit = NewCheckpoint | NewWrites
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from ckptstore.cache import MemoryCache
+from ckptstore.compression import unpacked
 from ckptstore.records import Layout, LoadedCheckpoint, LoadedSegment, SerialisedValue
-from ckptstore.segments import digests_of, joined, unpacked
+from ckptstore.segments import digests_of, joined
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Serialised values as segments: cut where parts are likely to come again, packed where they shrink.
+"""Serialised values as segments: cut where parts are likely to come again.
 
 The concatenation of a value's segments is exactly the value, wherever the cuts are: where they fall decides only how
 much of the next version is stored already. They fall round large binary leaves (the codec finds those), and between
@@ -9,18 +9,16 @@ that grows keeps all of its closed runs. A long run is a list of short ones: a s
 from __future__ import annotations
 
 import json
-import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import msgpack
-import zstandard
 
-from ckptstore.dictionaries import MESSAGES
-from ckptstore.errors import BlobCorrupt, BlobMissing
-from ckptstore.keys import both_digests_of, compact_digest_of, is_named_for, name_of_list, reference_to
+from ckptstore.compression import inflated, packed
+from ckptstore.errors import BlobMissing
+from ckptstore.keys import both_digests_of, compact_digest_of, name_of_list, reference_to
 from ckptstore.records import Layout, Value
 
 #: Segments from here on go to the blob backend, where there is one; so do binary leaves.
@@ -37,13 +35,6 @@ _SHORT_RUN_BYTES = (4 * 1024, _INLINE_BYTES)
 _SHORTEST_LIST = 3
 # Finding the elements of a longer array would take longer than storing it whole.
 _MOST_ELEMENTS = 100_000
-# Up to here a dictionary helps, and a try costs less than a look at a sample.
-_SMALL_BYTES = 64 * 1024
-_SAMPLE_BYTES = 16 * 1024
-# Literal bytes below this are not worth a try.
-_SMALLEST_PACKED = 128
-_WORTH_PACKING = 0.9
-_ZSTD_LEVEL = 3
 
 _EXT_HEADERS = {0xC7: 3, 0xC8: 4, 0xC9: 6}
 
@@ -76,10 +67,9 @@ def cut(value: Value) -> Cut:
 
 def _with_literal(literal: bytes, entries: list[str | int | None]) -> tuple[bytes, Layout | None]:
     """Literal bytes as they are kept, and the layout for them; what is nothing but literal needs none."""
-    if len(literal) >= _SMALLEST_PACKED:
-        shrunk = _zstd.compress_small(literal)
-        if len(shrunk) < len(literal) * _WORTH_PACKING:
-            return shrunk, (-len(literal), *entries)
+    encoding, kept = packed(literal)
+    if encoding != "raw":
+        return bytes(kept), (-len(literal), *entries)
     return literal, None if entries == [len(literal)] else tuple(entries)
 
 
@@ -156,7 +146,7 @@ def joined(literal: bytes, layout: Layout | None, pieces: Mapping[str, bytes]) -
     if layout is None:
         return literal
     if layout and isinstance(layout[0], int) and layout[0] < 0:
-        literal = _inflated("a value", -layout[0], "zstd-messages", literal)
+        literal = inflated("a value", -layout[0], "zstd-messages", literal)
         layout = layout[1:]
     parts: list[bytes] = []
     position = 0
@@ -241,65 +231,3 @@ def _elements(data: bytes) -> list[int]:
         # A serialiser may call something else `msgpack`, or nest deeper than the reader goes: the value stays whole.
         return []
     return [offset + end for end in ends]
-
-
-# --- packing
-
-
-class _Zstd(threading.local):
-    """Making a compressor costs more than a small segment takes to compress; none may serve two threads at once."""
-
-    def __init__(self) -> None:
-        words = zstandard.ZstdCompressionDict(MESSAGES, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-        self.compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
-        self.compress_small = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, dict_data=words).compress
-        self.try_quickly = zstandard.ZstdCompressor(level=1).compress
-        self.decompress = {
-            "zstd": zstandard.ZstdDecompressor().decompress,
-            "zstd-messages": zstandard.ZstdDecompressor(dict_data=words).decompress,
-        }
-
-
-_zstd = _Zstd()
-
-
-def packed(data: bytes | memoryview) -> tuple[str, bytes | memoryview]:
-    """A segment as it is stored: its encoding (`raw`, `zstd` or `zstd-messages`), and the bytes. What does not shrink stays as it is."""
-    if len(data) <= _SMALL_BYTES:
-        encoding, shrunk = "zstd-messages", _zstd.compress_small(data)
-    elif _shrinks(data):
-        encoding, shrunk = "zstd", _zstd.compress(data)
-    else:
-        return "raw", data
-    return (encoding, shrunk) if len(shrunk) < len(data) * _WORTH_PACKING else ("raw", data)
-
-
-def _shrinks(data: bytes | memoryview) -> bool:
-    """Whether compressing large data is worth a try: a sample from its middle tells."""
-    middle = len(data) // 2
-    sample = data[middle : middle + _SAMPLE_BYTES]
-    return len(_zstd.try_quickly(sample)) < len(sample) * _WORTH_PACKING
-
-
-def unpacked(digest: str, size: int, encoding: str, data: bytes) -> bytes:
-    """The segment that `packed` was given, checked.
-
-    Raises:
-        BlobCorrupt: the bytes are not those that the digest names.
-    """
-    if encoding not in ("raw", "list"):
-        data = _inflated(f"segment {digest}", size, encoding, data)
-    if len(data) != size or not is_named_for(digest, data):
-        raise BlobCorrupt(f"segment {digest}: {len(data)} bytes hash to {compact_digest_of(data)}, expected {size} bytes")
-    return data
-
-
-def _inflated(what: str, size: int, encoding: str, data: bytes) -> bytes:
-    try:
-        # A frame that claims to hold more is a bomb, or altered: it is refused before anything is allocated for it.
-        claimed = zstandard.get_frame_parameters(data).content_size
-        if claimed not in (size, zstandard.CONTENTSIZE_UNKNOWN):
-            raise BlobCorrupt(f"{what}: its {len(data)} bytes claim to be {claimed} when decompressed, expected {size}")
-        return _zstd.decompress[encoding](data, max_output_size=size)
-    except (zstandard.ZstdError, MemoryError, KeyError) as exc:
-        raise BlobCorrupt(f"{what}: its {len(data)} bytes can't be decompressed as {encoding} ({exc})") from exc

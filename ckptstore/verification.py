@@ -17,12 +17,12 @@ from sqlalchemy import Connection, Select
 
 from ckptstore import statements as sql
 from ckptstore.blobs import BlobEntry
+from ckptstore.compression import unpacked
 from ckptstore.engine import snapshot
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.keys import hash_file
 from ckptstore.objects import Objects
 from ckptstore.prepared import Prepared, StatementCache
-from ckptstore.segments import unpacked
 
 R = TypeVar("R", bound=Sequence[Any])
 

@@ -49,11 +49,12 @@ from typing_extensions import TypedDict
 from ckptstore import SQLAlchemySaver
 from ckptstore.blobs import BlobSettings
 from ckptstore.codec import encode
+from ckptstore.compression import unpacked
 from ckptstore.handles import handle_to
 from ckptstore.keys import digest_of
 from ckptstore.models import Base, Channel, Segment
 from ckptstore.records import Value
-from ckptstore.segments import cut, joined, unpacked
+from ckptstore.segments import cut, joined
 from tests.build import checkpoint, config, metadata, put
 from tests.conftest import url_of
 
