@@ -70,7 +70,7 @@ def counted_s3() -> Iterator[tuple[str, CountedS3]]:
     serving = importlib.import_module("werkzeug.serving")
     moto = importlib.import_module("moto.moto_server.werkzeug_app")
     application = CountedS3(moto.DomainDispatcherApplication(moto.create_backend_app))
-    server = serving.make_server("127.0.0.1", 0, application, threaded=True, request_handler=_quiet(moto.MotoRequestHandler))
+    server = serving.make_server("127.0.0.1", 0, application, threaded=True, request_handler=_quiet(serving.WSGIRequestHandler))
     worker = threading.Thread(target=server.serve_forever, daemon=True)
     worker.start()
     before = dict(os.environ)

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 _ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 # Whatever this machine's owner has set up must not reach a test.
@@ -98,6 +98,6 @@ def _reset(url: str) -> None:
         assert answer.status == 200
 
 
-class _Quiet(MotoRequestHandler):
+class _Quiet(WSGIRequestHandler):
     def log_request(self, *_args: object, **_more: object) -> None:
         """Say nothing."""

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import boto3
 import fsspec
 import pytest
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
@@ -113,7 +114,9 @@ class TestOtherFileSystem(BlobBackendConformance):
 class TestOtherAsyncFileSystem(BlobBackendConformance):
     @pytest.fixture
     async def backend(self, tmp_path: Path) -> AsyncIterator[BlobBackend]:
-        options = {"target_protocol": "file", "target_options": {"auto_mkdir": True}}
+        # Some releases of fsspec do not know the name of their own wrapper.
+        fsspec.register_implementation("async_wrapper", AsyncFileSystemWrapper, clobber=True)
+        options = {"fs": LocalFileSystem(auto_mkdir=True)}
         backend = open_backend(f"async_wrapper://{tmp_path}/blobs", BlobSettings(options=options))
         yield backend
         await backend.close()
