@@ -51,6 +51,11 @@ class Pieces:
         named = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests}
         return [segment for digest, segment in self.remote.items() if digest in named]
 
+    def let_go(self) -> None:
+        """Forget what was fetched from objects: the values that were made of it have gone their way."""
+        for digest in self.remote:
+            self.local.pop(digest, None)
+
     def flat(self, layout: Layout) -> Layout:
         """A layout with every list replaced by what it names."""
         if self.lists.keys().isdisjoint(layout):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -37,16 +35,13 @@ from ckptstore.errors import InvalidConfig
 from ckptstore.listing import Listing
 from ckptstore.models import to_microseconds
 from ckptstore.names import checked
-from ckptstore.pieces import Pieces, in_groups
-from ckptstore.reads import Search
+from ckptstore.paging import Pages
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, NewCheckpoint, Removed
 from ckptstore.retention import keep_newest, keep_nothing
 from ckptstore.store import Outcome, Steps, Store, drive, drive_async
 from ckptstore.tags import Filter, postings
 from ckptstore.verification import VerifyReport
 
-_PAGE_SIZE = 100
-_GROUP_BYTES = 32 * 1024 * 1024
 _PRUNE_RULES = {"keep_latest": keep_newest, "delete": keep_nothing}
 
 
@@ -329,35 +324,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         search = search_of(config, before, wanted)
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise InvalidConfig(f"limit must be a whole number of at least 0, or None, got {limit!r}")
-        return Listing(lambda: self._pages(search, wanted, limit))
-
-    def _pages(self, search: Search, wanted: Filter, limit: int | None) -> Iterator[Steps[ListOfTuples]]:
-        left = limit
-        after: CheckpointKey | None = None
-        more = left != 0
-        # What was found and not yet given out, in groups whose large values fit into memory.
-        groups: deque[tuple[list_[LoadedCheckpoint], Pieces]] = deque()
-
-        def page() -> Steps[ListOfTuples]:
-            nonlocal left, more, after
-            # A filter that the index can't decide alone looks through whole pages, however few are wanted.
-            size = _PAGE_SIZE if left is None or not wanted.indexed else min(left, _PAGE_SIZE)
-            found, pieces, _ = yield from self.store.page(search, after, size)
-            more, after = len(found) == size, found[-1].key if found else None
-            matching = [loaded for loaded in found if not wanted.wanted or wanted.matches(json.loads(loaded.metadata))]
-            if left is not None:
-                matching = matching[:left]
-                left -= len(matching)
-                more = more and left > 0
-            groups.extend((group, pieces) for group in in_groups(matching, pieces, _GROUP_BYTES))
-            return (yield from group()) if groups else []
-
-        def group() -> Steps[ListOfTuples]:
-            found = yield from self.store.with_objects(*groups.popleft())
-            return [self._decoded(loaded) for loaded in found]
-
-        while more or groups:
-            yield group() if groups else page()
+        return Listing(lambda: iter(Pages(self.store, search, wanted, limit, self._decoded)))
 
     def get_delta_channel_history(self, *, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
         """For each channel, its writes on the way to a checkpoint and the stored value that they start from.
@@ -506,6 +473,3 @@ def _with_options(settings: BlobSettings | None, options: Mapping[str, Any] | No
 # A checkpoint holds a dozen versions: each character counts.
 _COUNTER_WIDTH = 8
 _RANDOM_BYTES = 6
-# Within the class, `list` is a method.
-list_ = list
-ListOfTuples = list[CheckpointTuple]

@@ -15,6 +15,7 @@ from langchain_core.runnables import RunnableConfig
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import BlobUnavailable
+from ckptstore.pieces import Pieces
 from ckptstore.testing import FailingBackend
 from tests.build import checkpoint, config, metadata, put
 from tests.conftest import url_of
@@ -454,3 +455,19 @@ async def test_what_is_pruned_and_collected_during_a_listing_is_left_out(place: 
         rest = [found async for found in given]
         assert len(first.checkpoint["channel_values"]["file"]) == 20_000_000
         assert rest == []
+
+
+async def test_a_listing_keeps_no_large_values_that_were_given_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+    let_go = Pieces.let_go
+
+    def measure(pieces: Pieces) -> None:
+        let_go(pieces)
+        kept.append(sum(len(pieces.local.get(digest, b"")) for digest in pieces.remote))
+
+    monkeypatch.setattr(Pieces, "let_go", measure)
+    async with place.saver() as saver:
+        for number in range(3):
+            await put(saver, config(f"t{number}"), {"file": os.urandom(20_000_000)})
+        assert [len(found.checkpoint["channel_values"]["file"]) async for found in saver.alist(None)] == [20_000_000] * 3
+    assert kept == [0, 0, 0]
