@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
+# pip gets lost between the botocore that aiobotocore allows and the newest boto3 that moto takes; uv's resolver does not.
+INSTALL := $(BIN)/uv pip install --quiet --python $(VENV)
 URL ?=
 BLOB_URL ?=
 FILES ?=
@@ -27,20 +29,20 @@ format: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[all]' --group test --group lint
+	$(BIN)/python -m pip install --quiet uv
+	$(INSTALL) --editable '.[all]' --group test --group lint
 	touch $@
 
 # The oldest release of every dependency that pyproject.toml allows.
 test-lowest:
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet uv
-	VIRTUAL_ENV=.venv-lowest .venv-lowest/bin/uv pip install --quiet --resolution lowest-direct --editable '.[all]' --group test
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[all]' --group test
 	.venv-lowest/bin/python -m pytest $(ARGS)
 
 # Against the official savers, in one run; SECTIONS="chat upload" for some of it, URL= for a PostgreSQL of yours.
 bench: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --group bench
+	$(INSTALL) --group bench
 	$(BIN)/python -m benchmarks $(SECTIONS) $(if $(URL),--postgres '$(URL)') $(ARGS)
 
 clean:
