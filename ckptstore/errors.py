@@ -42,8 +42,8 @@ class BlobCorrupt(CkptStoreError):
     """The bytes of a blob are not those that were stored: truncated or altered. Restore them; nothing of it was used."""
 
 
-class BlobUnavailable(CkptStoreError):
-    """The blob backend failed or refused. Nothing was acknowledged; safe to try again.
+class _Unavailable(CkptStoreError):
+    """Something outside ckptstore failed. Nothing was acknowledged; safe to try again.
 
     Attributes:
         passing: whether the fault may pass by itself within seconds, so that a retry at once makes sense.
@@ -52,6 +52,10 @@ class BlobUnavailable(CkptStoreError):
     def __init__(self, message: str, *, passing: bool = True) -> None:
         super().__init__(message)
         self.passing = passing
+
+
+class BlobUnavailable(_Unavailable):
+    """The blob backend failed or refused. Nothing was acknowledged; safe to try again."""
 
 
 class SchemaOutOfDate(CkptStoreError):
@@ -62,16 +66,8 @@ class SchemaTooNew(CkptStoreError):
     """The database was upgraded by a newer release. Upgrade ckptstore, or downgrade the schema."""
 
 
-class DatabaseUnavailable(CkptStoreError):
-    """The database can't be reached, or stayed locked. Nothing was acknowledged; safe to try again.
-
-    Attributes:
-        passing: whether the fault may pass by itself within seconds, so that a retry at once makes sense.
-    """
-
-    def __init__(self, message: str, *, passing: bool = True) -> None:
-        super().__init__(message)
-        self.passing = passing
+class DatabaseUnavailable(_Unavailable):
+    """The database can't be reached, or stayed locked. Nothing was acknowledged; safe to try again."""
 
 
 class StatementRefused(CkptStoreError):
