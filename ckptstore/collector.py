@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -148,7 +147,7 @@ class _Collector:
         after = _FIRST
         while True:
             given = {**self._this.parameters, **parameters, "after": after}
-            rows = await self._objects.read(partial(_all, statement, given))
+            rows = await self._objects.rows(statement, given)
             if not rows:
                 return
             after = rows[-1][0]
@@ -162,7 +161,3 @@ class _Collector:
 
     def _keys(self, page: dict[str, int]) -> dict[str, Any]:
         return sql.object_keys(self._prepared.dialect.name, page)
-
-
-def _all(statement: Prepared, parameters: dict[str, Any], connection: Connection) -> Sequence[Sequence[Any]]:
-    return statement.run(connection, parameters).all()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +28,7 @@ from ckptstore.forking import in_child
 from ckptstore.keys import digest_of, new_object_key, reference_to
 from ckptstore.loops import LoopThread
 from ckptstore.packing import Among, KnownSegments, PackedUnit, Unit, assemble, cuts_of, in_rows, part_segments, values_of
-from ckptstore.prepared import StatementCache
+from ckptstore.prepared import Prepared, StatementCache
 from ckptstore.records import LoadedSegment, NewSegment
 from ckptstore.segments import BLOB_BYTES
 from ckptstore.writes import insert_all
@@ -287,7 +287,7 @@ class Objects:
     async def _look_for(self, digest: str) -> tuple[tuple[str, int] | None, list[tuple[str, int]]]:
         """Key and size of an object with some content that is there and has its size, and of all that are registered."""
         known = self._seen.get(digest)
-        rows = await self.read(lambda connection: self._prepared(sql.objects_with_digest).run(connection, {"digest": digest}).all())
+        rows = await self.rows(self._prepared(sql.objects_with_digest), {"digest": digest})
         registered = [(row[0], row[1]) for row in rows]
         for key, size in registered:
             if key == known or await self.backend.size(key) == size:
@@ -323,6 +323,10 @@ class Objects:
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run work that reads the database."""
         return await asyncio.wrap_future(self._database.read(work))
+
+    async def rows(self, statement: Prepared, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """What a statement that reads the database answers, whole."""
+        return await self.read(lambda connection: statement.run(connection, parameters).all())
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run work that writes to the database."""

@@ -7,7 +7,7 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from ckptstore.engine import snapshot
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.keys import hash_file
 from ckptstore.objects import Objects
-from ckptstore.prepared import Prepared, StatementCache
+from ckptstore.prepared import StatementCache
 
 R = TypeVar("R", bound=Sequence[Any])
 
@@ -141,24 +141,26 @@ class _Verifier:
 
     async def _check_layouts(self) -> None:
         after = ""
-        async for threads in self._pages(partial(_run, self._prepared(sql.threads_after)), _THREADS, after=0):
+        async for threads in _pages(partial(self._objects.rows, self._prepared(sql.threads_after)), _THREADS, after=0):
             await self._check_threads(after, threads[-1][0])
             after = threads[-1][0]
             self._progress(len(threads))
         await self._check_threads(after, _LAST)
 
     async def _check_threads(self, after: str, last: str) -> None:
-        lacking = await self._all(self._prepared(sql.lacking_segments), {"after": after, "last": last})
+        lacking = await self._objects.rows(self._prepared(sql.lacking_segments), {"after": after, "last": last})
         self._lacking |= {(row[0], row[1]) for row in lacking}
 
     async def _check_segments(self) -> None:
-        read = partial(_segments, self._prepared, self._deep)
-        async for segments in self._pages(read, _PAGE, after_thread=0, after_digest=1):
+        async for segments in _pages(self._read_segments, _PAGE, after_thread=0, after_digest=1):
             self._report.segments += len(segments)
             self._report.dangling += [segment[:2] for segment in segments if self._dangles(segment)]
             self._report.corrupt += await asyncio.to_thread(_altered, segments)
             self._lacking |= {(segment.thread_id, digest) for segment in segments for digest in segment.lacking}
             self._progress(len(segments))
+
+    async def _read_segments(self, parameters: dict[str, Any]) -> Sequence[_Segment]:
+        return await self._objects.read(partial(_segments, self._prepared, self._deep, parameters=parameters))
 
     def _dangles(self, segment: _Segment) -> bool:
         # Who stores a segment makes its object live in the same transaction: `pending` is not on its way to it. A condemned
@@ -169,7 +171,7 @@ class _Verifier:
     # --- in the backend
 
     async def _check_objects(self) -> None:
-        async for rows in self._pages(partial(_run, self._prepared(sql.registered_objects)), _PAGE, after=0):
+        async for rows in _pages(partial(self._objects.rows, self._prepared(sql.registered_objects)), _PAGE, after=0):
             # One that is pending may not be there yet, one that is being deleted not any more.
             await asyncio.gather(*[self._check_object(*row[:3]) for row in rows if row[3] in ("live", "condemned")])
 
@@ -205,25 +207,17 @@ class _Verifier:
             # One that a collector took in between has gone, row and all.
             self._report.strays += [key for key in keys if key not in known and await self._objects.backend.size(key) is not None]
 
-    # --- statements
-
     async def _among(self, build: Callable[[str], Select[Any]], keys: Sequence[str]) -> set[str]:
-        parameters = sql.key_parameters(self._prepared.dialect.name, ("key",), [(key,) for key in keys])
-        return {row[0] for row in await self._all(self._prepared(build), parameters)}
-
-    async def _all(self, statement: Prepared, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
-        return await self._objects.read(partial(_run, statement, parameters=parameters))
-
-    async def _pages(self, work: Callable[..., Sequence[R]], page_size: int, **columns: int) -> AsyncIterator[Sequence[R]]:
-        """Page after page of rows, in the order of their key: `columns` says which parameter takes which column of the last row."""
-        place: dict[str, Any] = dict.fromkeys(columns, "")
-        while rows := await self._objects.read(partial(work, parameters={**place, "page_size": page_size})):
-            yield rows
-            place = {name: rows[-1][column] for name, column in columns.items()}
+        parameters = sql.object_keys(self._prepared.dialect.name, keys)
+        return {row[0] for row in await self._objects.rows(self._prepared(build), parameters)}
 
 
-def _run(statement: Prepared, connection: Connection, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
-    return statement.run(connection, parameters).all()
+async def _pages(read: Callable[[dict[str, Any]], Awaitable[Sequence[R]]], page_size: int, **columns: int) -> AsyncIterator[Sequence[R]]:
+    """Page after page of rows, in the order of their key: `columns` says which parameter takes which column of the last row."""
+    place: dict[str, Any] = dict.fromkeys(columns, "")
+    while rows := await read({**place, "page_size": page_size}):
+        yield rows
+        place = {name: rows[-1][column] for name, column in columns.items()}
 
 
 def _segments(prepared: StatementCache, deep: bool, connection: Connection, parameters: dict[str, Any]) -> Sequence[_Segment]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from ckptstore.statements.parts import CHANNEL, OBJECT, SEGMENT, SEGMENT_KEY, THREAD, WRITE, entries_of, equal, keys
+from ckptstore.statements.parts import CHANNEL, OBJECT, OBJECT_KEY, SEGMENT, SEGMENT_KEY, THREAD, WRITE, entries_of, equal, keys
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
 # The shortest digest that was ever stored; no count of bytes comes near it.
@@ -100,13 +100,13 @@ def registered_objects(_database: str) -> Select[Any]:
 
 def registered_among(database: str) -> Select[Any]:
     """Of the given keys, those of registered objects."""
-    given_keys = keys(database, ("key",))
+    given_keys = keys(database, OBJECT_KEY)
     return select(OBJECT.c.key).where(OBJECT.c.key.in_(select(given_keys.c.key)))
 
 
 def needed_among(database: str) -> Select[Any]:
     """Of the given keys, those of objects that must be there: live, or condemned although something refers to them."""
-    given_keys = keys(database, ("key",))
+    given_keys = keys(database, OBJECT_KEY)
     referred_to = exists().where(SEGMENT.c.object_key == OBJECT.c.key)
     needed = or_(_in_state("live"), and_(_in_state("condemned"), referred_to))
     return select(OBJECT.c.key).where(OBJECT.c.key.in_(select(given_keys.c.key)), needed)
