@@ -9,9 +9,7 @@ caller's own thread or loop: a synchronous call beneath a running loop can't dea
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -25,6 +23,7 @@ from ckptstore.config import DatabaseSettings, is_memory
 from ckptstore.engine import postgres_engine, sqlite_engine
 from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.faults import is_driver_error, translate
+from ckptstore.forking import abandon, around_fork, in_child
 from ckptstore.loops import LoopThread
 
 T = TypeVar("T")
@@ -32,9 +31,6 @@ Work = Callable[[Connection], T]
 
 # More readers than this only take turns at the interpreter's lock.
 _SQLITE_READERS = 4
-
-# Connections made before a fork: neither used nor closed in the child, since both would disturb the parent's.
-_ABANDONED: list[Any] = []
 
 
 class Database(Protocol):
@@ -137,39 +133,14 @@ class _Faults:
         return translate(exc, self._url) if is_driver_error(exc) else exc
 
 
-class _Forkable:
-    """Starts afresh in a forked child: it never touches a connection, a lock or a thread of its parent's."""
-
-    def __init__(self) -> None:
-        self._start()
-        before, parent, child = (weakref.WeakMethod(method) for method in (self._before_fork, self._after_fork, self._start_again))
-        os.register_at_fork(
-            before=lambda: (method := before()) and method(),
-            after_in_parent=lambda: (method := parent()) and method(),
-            after_in_child=lambda: (method := child()) and method(),
-        )
-
-    def _before_fork(self) -> None:
-        """Bring everything into a state that a child may inherit."""
-
-    def _after_fork(self) -> None:
-        """Go on in the parent."""
-
-    def _start(self) -> None:
-        raise NotImplementedError
-
-    def _start_again(self) -> None:
-        _ABANDONED.append(dict(self.__dict__))
-        self._start()
-
-
-class ThreadDatabase(_Forkable):
+class ThreadDatabase:
     """SQLite: one writing thread, a few reading ones."""
 
     def __init__(self, url: URL, settings: DatabaseSettings) -> None:
         self.url = url
         self._settings = settings
-        super().__init__()
+        self._start()
+        around_fork(before=self._before_fork, in_parent=self._after_fork, in_child=self._start_again)
 
     def _start(self) -> None:
         self._gate = threading.Condition()
@@ -221,13 +192,17 @@ class ThreadDatabase(_Forkable):
             self._forking = False
             self._gate.notify_all()
 
+    def _start_again(self) -> None:
+        abandon(dict(self.__dict__))
+        self._start()
+
     def close(self) -> None:
         self._readers.shutdown()
         self._writer.shutdown()
         self._engine.dispose()
 
 
-class LoopDatabase(_Forkable):
+class LoopDatabase:
     """A database behind an async driver, on an event loop and a thread of its own."""
 
     def __init__(self, url: URL, settings: DatabaseSettings, make_engine: Callable[[], AsyncEngine], *, owned: bool = True) -> None:
@@ -235,7 +210,8 @@ class LoopDatabase(_Forkable):
         self._settings = settings
         self._make_engine = make_engine
         self._owned = owned
-        super().__init__()
+        self._start()
+        in_child(self._start_again)
 
     def _start(self) -> None:
         self._engine = self._make_engine()
@@ -246,7 +222,8 @@ class LoopDatabase(_Forkable):
         self._turn: AbstractAsyncContextManager[Any] = nullcontext() if self._owned else asyncio.Lock()
 
     def _start_again(self) -> None:
-        super()._start_again()
+        abandon(dict(self.__dict__))
+        self._start()
         if not self._owned:
             self._loop.refuse("this database in memory belongs to the process that forked; build another saver here")
 

@@ -24,7 +24,7 @@ from ckptstore.compression import packed, unpacked
 from ckptstore.database import Database
 from ckptstore.engine import transaction
 from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, InvalidConfig
-from ckptstore.forking import in_child
+from ckptstore.forking import abandon, in_child
 from ckptstore.keys import digest_of, new_object_key, reference_to
 from ckptstore.loops import LoopThread
 from ckptstore.packing import Among, KnownSegments, PackedUnit, Unit, assemble, cuts_of, in_rows, part_segments, values_of
@@ -39,8 +39,6 @@ Upload = Callable[[BlobBackend, str], Awaitable[None]]
 logger = logging.getLogger(__name__)
 
 _KNOWN_OBJECTS = 20_000
-# Made before a fork: neither used nor closed in the child, since both would disturb the parent's connections.
-_ABANDONED: list[Any] = []
 
 
 class Objects:
@@ -75,7 +73,7 @@ class Objects:
         in_child(self._start_again)
 
     def _start_again(self) -> None:
-        _ABANDONED.append((self._loop, self._backend))
+        abandon((self._loop, self._backend))
         self._start()
 
     def _start(self) -> None:
