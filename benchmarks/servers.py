@@ -1,4 +1,4 @@
-"""Servers for the time of a run: PostgreSQL from PyPI, and an S3 that counts its requests."""
+"""Servers for the time of a run: PostgreSQL from PyPI, and an S3 over real HTTP that counts what it is asked (the tests' too)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import importlib
 import os
 import tempfile
 import threading
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-_BUCKET = "bench"
-_S3_ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_DEFAULT_REGION": "us-east-1"}
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+# Whatever this machine's owner has set up must not reach a run.
+_OTHERS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_ENDPOINT_URL", "AWS_REGION")
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 @contextmanager
@@ -34,57 +38,85 @@ def postgres(url: str | None) -> Iterator[str | None]:
 
 
 class CountedS3:
-    """A WSGI application that counts what is asked of the S3 behind it, by kind: PUT, HEAD, GET, LIST, POST, DELETE."""
+    """A WSGI layer that counts what is asked of the S3 behind it, by kind: PUT, HEAD, GET, LIST, POST, DELETE.
 
-    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+    Attributes:
+        url: the endpoint, once it is served.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self.url = ""
         self._application = application
         self._lock = threading.Lock()
-        self._counts: collections.Counter[str] = collections.Counter()
+        self._requests: collections.Counter[str] = collections.Counter()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Serve one request."""
+        """Count one request, and answer it."""
         of_object = "/" in environ["PATH_INFO"].strip("/")
         kind = "LIST" if environ["REQUEST_METHOD"] == "GET" and not of_object else environ["REQUEST_METHOD"]
         with self._lock:
-            self._counts[kind] += 1
+            self._requests[kind] += 1
+        return self.respond(environ, start_response)
+
+    def respond(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request."""
         return self._application(environ, start_response)
 
-    def take(self) -> dict[str, int]:
-        """What was asked since the last `take`."""
+    def take_requests(self) -> collections.Counter[str]:
+        """How often each kind of request was made since the last `take_requests`."""
         with self._lock:
-            counts, self._counts = dict(self._counts), collections.Counter()
-        return counts
+            requests, self._requests = self._requests, collections.Counter()
+        return requests
+
+    def create_bucket(self, name: str) -> None:
+        """Create a bucket; not counted."""
+        boto3 = importlib.import_module("boto3")
+        boto3.client("s3", endpoint_url=self.url, region_name="us-east-1").create_bucket(Bucket=name)
+        self.take_requests()
+
+    def bucket_url(self, name: str, prefix: str = "blobs") -> str:
+        """The blob URL of a prefix in a bucket on this server."""
+        return f"s3://{name}/{prefix}?endpoint_url={self.url}"
+
+
+S3 = TypeVar("S3", bound=CountedS3)
 
 
 @contextmanager
-def counted_s3() -> Iterator[tuple[str, CountedS3]]:
-    """An S3 over HTTP on this machine, with a bucket; the environment points there meanwhile.
-
-    Yields:
-        The URL of a folder in the bucket, and the counter.
+def s3_server(layer: Callable[[Application], S3], *buckets: str) -> Iterator[S3]:
+    """An S3 on this machine with empty buckets, behind a layer; the environment holds credentials for it, and no others, meanwhile.
 
     Raises:
         ImportError: moto's server, or boto3, is not installed.
     """
-    boto3 = importlib.import_module("boto3")
     serving = importlib.import_module("werkzeug.serving")
     moto = importlib.import_module("moto.moto_server.werkzeug_app")
-    application = CountedS3(moto.DomainDispatcherApplication(moto.create_backend_app))
-    server = serving.make_server("127.0.0.1", 0, application, threaded=True, request_handler=_quiet(serving.WSGIRequestHandler))
+    s3 = layer(moto.DomainDispatcherApplication(moto.create_backend_app))
+    server = serving.make_server("127.0.0.1", 0, s3, threaded=True, request_handler=_quiet(serving.WSGIRequestHandler))
     worker = threading.Thread(target=server.serve_forever, daemon=True)
     worker.start()
     before = dict(os.environ)
-    os.environ.update(_S3_ENVIRONMENT, AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}")
     try:
-        boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).create_bucket(Bucket=_BUCKET)
-        application.take()
-        yield f"s3://{_BUCKET}/blobs", application
+        for name in _OTHERS:
+            os.environ.pop(name, None)
+        os.environ.update(_CREDENTIALS, AWS_EC2_METADATA_DISABLED="true")
+        s3.url = f"http://127.0.0.1:{server.server_port}"
+        _reset(s3.url)
+        for bucket in buckets:
+            s3.create_bucket(bucket)
+        yield s3
     finally:
         os.environ.clear()
         os.environ.update(before)
         server.shutdown()
         worker.join()
         server.server_close()
+
+
+def _reset(url: str) -> None:
+    # moto's buckets are the process's: another server's must not show through.
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")) as answer:  # noqa: S310  # our own server
+        assert answer.status == 200
 
 
 def _quiet(handler: type) -> type:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.contenders import CKPTSTORE_SQLITE, Contender
 from benchmarks.databases import SqliteFile
 from benchmarks.report import Table
-from benchmarks.servers import CountedS3, counted_s3
+from benchmarks.servers import CountedS3, s3_server
 from benchmarks.workload import HandMade
 from ckptstore import SQLAlchemySaver
 
@@ -82,27 +83,27 @@ async def speeds(bench: Bench) -> Table:
     return table
 
 
-async def requests(url: str, s3: CountedS3, size: int) -> dict[str, dict[str, int]]:
+async def requests(s3: CountedS3, size: int) -> dict[str, Counter[str]]:
     """What ckptstore asks of S3 for each thing in turn."""
     seen = {}
-    database = SqliteFile()
+    database, blob_url = SqliteFile(), s3.bucket_url("bench")
     try:
-        async with SQLAlchemySaver.from_conn_string(database.url, blob_url=url) as saver:
+        async with SQLAlchemySaver.from_conn_string(database.url, blob_url=blob_url) as saver:
             first, second = HandMade(saver, "first"), HandMade(saver, "second")
             data = os.urandom(size)
             await first.put(value=os.urandom(size))
-            seen["storing the first value (connections too)"] = s3.take()
+            seen["storing the first value (connections too)"] = s3.take_requests()
             await second.put(value=data)
-            seen["storing another value"] = s3.take()
+            seen["storing another value"] = s3.take_requests()
             await second.put(count=1)
-            seen["a put that leaves it unchanged"] = s3.take()
+            seen["a put that leaves it unchanged"] = s3.take_requests()
             await HandMade(saver, "third").put(value=data)
-            seen["the same value on another thread"] = s3.take()
-        async with SQLAlchemySaver.from_conn_string(database.url, blob_url=url) as saver:
+            seen["the same value on another thread"] = s3.take_requests()
+        async with SQLAlchemySaver.from_conn_string(database.url, blob_url=blob_url) as saver:
             loaded = await saver.aget_tuple(second.config)
             assert loaded is not None
             assert loaded.checkpoint["channel_values"]["value"] == data
-            seen["reading it with a new saver"] = s3.take()
+            seen["reading it with a new saver"] = s3.take_requests()
     finally:
         await database.remove()
     return seen
@@ -113,8 +114,8 @@ async def run(bench: Bench) -> list[Table]:
     speed = await speeds(bench)
     table = Table("requests to S3 (moto, over HTTP), ckptstore SQLite", REQUESTS)
     try:
-        with counted_s3() as (url, s3):
-            seen = await requests(url, s3, bench.size(VALUE_BYTES, 200_000))
+        with s3_server(CountedS3, "bench") as s3:
+            seen = await requests(s3, bench.size(VALUE_BYTES, 200_000))
     except ImportError as exc:
         table.note(f"not measured: {exc}")
         return [speed, table]
