@@ -39,6 +39,7 @@ except ImportError as exc:  # pragma: no cover - the test of the installed wheel
     sys.exit(f"the command line needs click and tqdm ({exc.name} is missing): pip install 'ckptstore[cli]'")
 
 T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _MICROSECONDS_PER_HOUR = 3_600_000_000
 # A century.
@@ -52,6 +53,16 @@ _blob_url = click.option(
     default=None,
     help=f"The blobs; by default ${BLOB_URL_VARIABLE}, or the folder beside a SQLite file.",
 )
+
+
+def _of_database(command: Command) -> Command:
+    """The options that say where the tables are."""
+    return _url(_schema(command))
+
+
+def _of_store(command: Command) -> Command:
+    """The options that say where the tables and the blobs are."""
+    return _of_database(_blob_url(command))
 
 
 def _checked_hours(_context: click.Context, _parameter: click.Parameter, hours: float) -> float:
@@ -71,8 +82,7 @@ def main(verbose: bool) -> None:
 
 
 @main.command()
-@_url
-@_schema
+@_of_database
 def upgrade(url: str, in_schema: str | None) -> None:
     """Bring the schema to what this release needs."""
     _run(_parsed(url), lambda connection: schema.upgrade_if_needed(connection, in_schema))
@@ -80,8 +90,7 @@ def upgrade(url: str, in_schema: str | None) -> None:
 
 
 @main.command()
-@_url
-@_schema
+@_of_database
 @click.argument("to")
 def downgrade(url: str, in_schema: str | None, to: str) -> None:
     """Take the schema back to revision TO; `base` drops every table of ckptstore's."""
@@ -90,8 +99,7 @@ def downgrade(url: str, in_schema: str | None, to: str) -> None:
 
 
 @main.command()
-@_url
-@_schema
+@_of_database
 def revision(url: str, in_schema: str | None) -> None:
     """Say which revision the database has, and which one this release needs. Exits with 1 where they differ."""
     found = _run(_existing(url), lambda connection: schema.current_revision(connection, in_schema))
@@ -122,9 +130,7 @@ def copy(source: str, target: str) -> None:
 
 
 @blobs.command()
-@_url
-@_schema
-@_blob_url
+@_of_store
 @click.option(
     "--grace-hours",
     default=24.0,
@@ -147,9 +153,7 @@ def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: 
 
 
 @blobs.command()
-@_url
-@_schema
-@_blob_url
+@_of_store
 @click.option("--deep", is_flag=True, help="Read every blob and check its digest, not only its size.")
 def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) -> None:
     """Check that every blob and segment is there. Exits with 1 where one is missing or altered."""
