@@ -52,6 +52,8 @@ _FIRST_FORMAT_WITH_OWN_SENDS = 4
 _OWN_VERSION = "="
 # What LangGraph's own serialiser calls its formats.
 _PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
+# Only ever writes, and keeps nothing of what it writes: threads may share it.
+_PLAIN = JsonPlusSerializer(pickle_fallback=True)
 _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LOOKS_LIKE_A_CREDENTIAL = re.compile(
     r"(?:^|[_.-])(?:api[_-]?key|token|jwt|secret|pwd|passw(?:or)?d|passphrase|credentials?|auth|authorization|cookie|bearer|signature"
@@ -104,9 +106,10 @@ def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> S
 def _plain_bytes(data: bytes, value: Any) -> bytes:
     """A value in bytes in which handles can be found: in encrypted ones they can't."""
     try:
-        return JsonPlusSerializer(pickle_fallback=True).dumps_typed(value)[1]
+        return _PLAIN.dumps_typed(value)[1]
     except Exception:
-        # Only the caller's own serialiser knows this value, so its bytes are all there is to look in.
+        # The value's own methods run here and may raise anything, but the caller's serialiser took the value: the write goes on,
+        # and that serialiser's bytes are all there is to look in.
         logger.debug("no plain form to look for handles in", extra={"event": "handles_unsearched", "type": type(value).__name__})
         return data
 
