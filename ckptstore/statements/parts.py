@@ -26,15 +26,23 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ckptstore.models import Channel, Checkpoint, Segment, StoredObject, Tag, Thread, UtcMicroseconds, Write
+from ckptstore.models import Base, Channel, Checkpoint, Segment, StoredObject, Tag, Thread, UtcMicroseconds, Write
 
-THREAD: Table = Thread.__table__  # type: ignore[assignment]
-CHECKPOINT: Table = Checkpoint.__table__  # type: ignore[assignment]
-CHANNEL: Table = Channel.__table__  # type: ignore[assignment]
-SEGMENT: Table = Segment.__table__  # type: ignore[assignment]
-WRITE: Table = Write.__table__  # type: ignore[assignment]
-TAG: Table = Tag.__table__  # type: ignore[assignment]
-OBJECT: Table = StoredObject.__table__  # type: ignore[assignment]
+
+def _table_of(model: type[Base]) -> Table:
+    # A mapped class may be on any selectable; ours are on tables, which alone can be inserted into.
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table
+
+
+THREAD = _table_of(Thread)
+CHECKPOINT = _table_of(Checkpoint)
+CHANNEL = _table_of(Channel)
+SEGMENT = _table_of(Segment)
+WRITE = _table_of(Write)
+TAG = _table_of(Tag)
+OBJECT = _table_of(StoredObject)
 
 #: LangGraph's channel of pending `Send`s, which formats before 4 kept as writes of the parent.
 TASKS_CHANNEL = "__pregel_tasks"
