@@ -16,7 +16,8 @@ from ckptstore.keys import compact, digest_of, hash_file
 from ckptstore.models import to_microseconds
 from ckptstore.objects import Objects, Upload
 from ckptstore.records import LoadedSegment
-from ckptstore.store import Outcome, Steps, Store
+from ckptstore.steps import Outcome, Steps
+from ckptstore.store import Store
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 

@@ -28,7 +28,8 @@ from ckptstore.database import open_database
 from ckptstore.errors import CkptStoreError
 from ckptstore.loops import LoopThread
 from ckptstore.moving import CopyReport, copy_blobs
-from ckptstore.store import Store, drive
+from ckptstore.steps import drive
+from ckptstore.store import Store
 from ckptstore.verification import VerifyReport
 from ckptstore.verification import verify as verify_all
 

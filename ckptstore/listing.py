@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any, Generic, TypeVar
 
-from ckptstore.store import Steps, drive, drive_async
+from ckptstore.steps import Steps, drive, drive_async
 
 T = TypeVar("T")
 Pages = Callable[[], Iterator[Steps[list[T]]]]

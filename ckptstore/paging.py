@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 from ckptstore.pieces import Pieces, in_groups
 from ckptstore.reads import Search
 from ckptstore.records import CheckpointKey, LoadedCheckpoint
-from ckptstore.store import Steps, Store
+from ckptstore.steps import Steps
+from ckptstore.store import Store
 from ckptstore.tags import Filter
 
 T = TypeVar("T")

@@ -38,7 +38,8 @@ from ckptstore.names import checked
 from ckptstore.paging import Pages
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, NewCheckpoint, Removed
 from ckptstore.retention import keep_newest, keep_nothing
-from ckptstore.store import Outcome, Steps, Store, drive, drive_async
+from ckptstore.steps import Outcome, Steps, drive, drive_async
+from ckptstore.store import Store
 from ckptstore.tags import Filter, postings
 from ckptstore.verification import VerifyReport
 

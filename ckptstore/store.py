@@ -1,20 +1,18 @@
 """The store: whole checkpoints in and out of a database, without a word of LangGraph.
 
-Every operation is written once, as a generator that yields the futures it waits for; `drive` runs it in a plain thread and
-`drive_async` in an event loop.
+Every operation is written once, as steps that yield the futures they wait for.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 from ckptstore import deletions, reads, schema
 from ckptstore.blobs import BlobSettings, open_backend
@@ -22,135 +20,26 @@ from ckptstore.cache import FolderCache, MemoryCache
 from ckptstore.collector import CollectReport, Pass, collect
 from ckptstore.config import DatabaseSettings
 from ckptstore.database import Database, Work
-from ckptstore.errors import BlobMissing, DatabaseUnavailable, StoreClosed
+from ckptstore.errors import BlobMissing, StoreClosed
 from ckptstore.forking import in_child
+from ckptstore.handover import Encode, HandingOver
 from ckptstore.history import load_history
 from ckptstore.objects import Objects
-from ckptstore.packing import KnownSegments, PackedUnit, Unit, is_large, pack
+from ckptstore.packing import KnownSegments
 from ckptstore.pieces import Loaded, Pieces
 from ckptstore.prepared import StatementCache
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, Removed
 from ckptstore.retention import Rule, keep_all_but, keep_since
+from ckptstore.steps import Steps
 from ckptstore.verification import VerifyReport, verify
-from ckptstore.writer import Making, Writer
-from ckptstore.writes import Missing, commit_batch
+from ckptstore.writer import Writer
+from ckptstore.writes import commit_batch
 
 T = TypeVar("T")
-Steps = Generator[Future[Any], Any, T]
 
 logger = logging.getLogger(__name__)
 
 _THREADS_PER_PAGE = 200
-# What a unit builds on is deleted under it: once is a race, so often is a fault.
-_ATTEMPTS = 20
-
-#: Makes a unit that stores these channels even if they did not change.
-Encode = Callable[[Sequence[str]], Unit]
-
-
-def drive(steps: Steps[T]) -> T:
-    """Run an operation here and now. It waits on other threads only, so a running event loop is no obstacle."""
-    try:
-        future = next(steps)
-        while True:
-            try:
-                result = future.result()
-            except BaseException as exc:
-                future = steps.throw(exc)
-            else:
-                future = steps.send(result)
-    except StopIteration as stop:
-        returned: T = stop.value
-        return returned
-
-
-async def drive_async(steps: Steps[T]) -> T:
-    """Run an operation in this event loop. A caller that is cancelled leaves what it handed over to its end."""
-    try:
-        future = next(steps)
-        while True:
-            try:
-                result = future.result() if future.done() else await _settled(future)
-            except BaseException as exc:
-                future = steps.throw(exc)
-            else:
-                future = steps.send(result)
-    except StopIteration as stop:
-        returned: T = stop.value
-        return returned
-
-
-async def _settled(future: Future[T]) -> T:
-    """Wait for a future without ever cancelling it, or leaving its exception unread when this waiter goes away."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-
-    def tell() -> None:
-        if not done.done():
-            done.set_result(None)
-
-    def tell_loop(_future: Future[T]) -> None:
-        try:
-            loop.call_soon_threadsafe(tell)
-        except RuntimeError:
-            # The loop was closed: nobody waits there any more.
-            logger.debug("waiter gone", extra={"event": "waiter_gone"})
-
-    future.add_done_callback(tell_loop)
-    await done
-    return future.result()
-
-
-class Outcome(Generic[T]):
-    """What an operation comes to: `await` it, or call `result()` in code without an event loop. Nothing happens before."""
-
-    def __init__(self, steps: Steps[T]) -> None:
-        self._steps: Steps[T] | None = steps
-
-    def result(self) -> T:
-        """Run the operation here and now. Once: a second call, or an `await`, raises RuntimeError."""
-        return drive(self._take())
-
-    def __await__(self) -> Generator[Any, None, T]:
-        """Run the operation in this event loop."""
-        return drive_async(self._take()).__await__()
-
-    def _take(self) -> Steps[T]:
-        steps, self._steps = self._steps, None
-        if steps is None:
-            raise RuntimeError("this operation was waited for before; call the method again")
-        return steps
-
-
-class _HandingOver:
-    """One unit on its way to the writer, made again when what it builds on turns out to be missing."""
-
-    def __init__(self, thread_id: str, encode: Encode, known: KnownSegments, objects: Objects) -> None:
-        self._thread_id = thread_id
-        self._encode = encode
-        self._known = known
-        self._objects = objects
-        self._unit: Unit | None = None
-        self._packed: PackedUnit | Future[PackedUnit]
-        self._attempts = 0
-
-    def make(self, missing: Missing | None) -> Making:
-        """Serialise and pack; what was missing is sent this time, and not relied upon."""
-        self._attempts += 1
-        if missing is not None:
-            if self._attempts > _ATTEMPTS:
-                raise DatabaseUnavailable(f"thread {self._thread_id!r}: what a write builds on was deleted {_ATTEMPTS} times meanwhile")
-            self._known.forget(self._thread_id, missing.segments)
-            self._objects.give_up(missing.objects)
-        if self._unit is None or (missing is not None and missing.channels):
-            self._unit = self._encode(missing.channels if missing is not None else ())
-        among = partial(self._known.among, self._thread_id)
-        self._packed = self._objects.pack(self._unit, among) if is_large(self._unit) else pack(self._unit, among)
-        return Making(self._unit.size, self._packed)
-
-    def stored(self) -> None:
-        """It is durable: the thread has all of its segments."""
-        self._known.add(self._packed.result() if isinstance(self._packed, Future) else self._packed)
 
 
 class Store:
@@ -234,7 +123,7 @@ class Store:
             encode: makes the unit; given channels that the unit carries over and that nobody stored, it stores those too.
         """
         yield from self._ready()
-        handing_over = _HandingOver(thread_id, encode, self._known, self.objects)
+        handing_over = HandingOver(thread_id, encode, self._known, self.objects)
         yield self._writer.write(thread_id, handing_over.make)
         handing_over.stored()
 
