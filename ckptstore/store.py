@@ -6,7 +6,6 @@ Every operation is written once, as steps that yield the futures they wait for.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -14,20 +13,20 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from ckptstore import deletions, reads, schema
+from ckptstore import deletions, reads
 from ckptstore.blobs import BlobSettings, open_backend
 from ckptstore.cache import FolderCache, MemoryCache
 from ckptstore.collector import CollectReport, Pass, collect
 from ckptstore.config import DatabaseSettings
 from ckptstore.database import Database, Work
 from ckptstore.errors import BlobMissing, StoreClosed
-from ckptstore.forking import in_child
 from ckptstore.handover import Encode, HandingOver
 from ckptstore.history import load_history
 from ckptstore.objects import Objects
 from ckptstore.packing import KnownSegments
 from ckptstore.pieces import Loaded, Pieces
 from ckptstore.prepared import StatementCache
+from ckptstore.readiness import Readiness
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, Removed
 from ckptstore.retention import Rule, keep_all_but, keep_since
 from ckptstore.steps import Steps
@@ -77,41 +76,21 @@ class Store:
             self._cache,
             FolderCache(Path(blob_settings.cache_folder), blob_settings.cache_folder_bytes) if blob_settings.cache_folder else None,
         )
-        self._upgrade = upgrade
         self._writer = Writer(database, lambda connection, batch: commit_batch(connection, batch, self.prepared), settings.max_pending)
+        self._readiness = Readiness(database, schema, upgrade=upgrade)
         self._closed = False
-        self._reset()
-        # A child of fork must not wait for what a thread of its parent's was doing.
-        in_child(self._reset)
-
-    def _reset(self) -> None:
-        self._lock = threading.Lock()
-        self._readiness: Future[None] | None = None
-        self._setting_up: Future[None] | None = None
 
     # --- readiness
 
     def set_up(self) -> Future[None]:
         """Bring the schema to head."""
-        with self._lock:
-            if self._setting_up is None or self._setting_up.done():
-                self._setting_up = self.database.write(lambda connection: schema.upgrade_if_needed(connection, self.schema))
-            self._readiness = self._setting_up
-            return self._setting_up
+        return self._readiness.set_up()
 
     def _ready(self) -> Steps[None]:
-        """Wait until the schema is known to be right. A failure is not remembered: the next call looks again."""
+        """Wait until the schema is known to be right."""
         if self._closed:
             raise StoreClosed
-        future = self._readiness
-        if future is not None and future.done() and future.exception() is None:
-            return
-        with self._lock:
-            if self._readiness is None or (self._readiness.done() and self._readiness.exception() is not None):
-                check = schema.upgrade_if_needed if self._upgrade else schema.require_head
-                self._readiness = self.database.write(lambda connection: check(connection, self.schema))
-            future = self._readiness
-        yield future
+        yield from self._readiness.wait()
 
     # --- writing
 
