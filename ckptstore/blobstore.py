@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from ckptstore.downloads import Downloads
 from ckptstore.errors import BlobCorrupt, BlobUnavailable, InvalidConfig
 from ckptstore.handles import BlobRef, digest_of_handle, handle_to
 from ckptstore.keys import compact, digest_of, hash_file
@@ -87,7 +88,7 @@ class BlobStore:
     def _get(self, ref: BlobRef | str) -> Steps[bytes]:
         digest = digest_of_handle(ref)
         objects = yield from self._store.ready_objects()
-        data: bytes = yield objects.run(_get(objects, digest))
+        data: bytes = yield objects.run(_get(objects, self._store.downloads, digest))
         return data
 
     def open(self, ref: BlobRef | str) -> Outcome[IO[bytes]]:
@@ -141,9 +142,9 @@ class _Putting:
         raise BlobUnavailable(f"blob {digest[:12]}... is being deleted again and again; is the collector's grace too short?")
 
 
-async def _get(objects: Objects, digest: str) -> bytes:
+async def _get(objects: Objects, downloads: Downloads, digest: str) -> bytes:
     key, size = await objects.find(digest)
-    return await objects.fetch_one(LoadedSegment(compact(digest), key, size, "raw", None))
+    return await downloads.fetch_one(LoadedSegment(compact(digest), key, size, "raw", None))
 
 
 async def _open(objects: Objects, digest: str) -> IO[bytes]:

@@ -1,4 +1,4 @@
-"""Objects in the blob backend: registered before they are uploaded, shared by content, checked when they are fetched.
+"""Objects in the blob backend: registered before they are uploaded, shared by content.
 
 Everything here runs on one event loop of its own, which belongs to no caller.
 """
@@ -19,17 +19,16 @@ from sqlalchemy import Connection
 
 from ckptstore import statements as sql
 from ckptstore.blobs import BlobBackend
-from ckptstore.cache import FolderCache, MemoryCache
-from ckptstore.compression import packed, unpacked
+from ckptstore.compression import packed
 from ckptstore.database import Database
 from ckptstore.engine import transaction
-from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, InvalidConfig
+from ckptstore.errors import BlobMissing, BlobUnavailable, InvalidConfig
 from ckptstore.forking import abandon, in_child
 from ckptstore.keys import digest_of, new_object_key, reference_to
 from ckptstore.loops import LoopThread
 from ckptstore.packing import Among, KnownSegments, PackedUnit, Unit, assemble, cuts_of, in_rows, part_segments, values_of
 from ckptstore.prepared import Prepared, StatementCache
-from ckptstore.records import LoadedSegment, NewSegment
+from ckptstore.records import NewSegment
 from ckptstore.segments import BLOB_BYTES
 from ckptstore.writes import insert_all
 
@@ -49,8 +48,6 @@ class Objects:
         prepared: its statements.
         open_backend: opens the backend, or None where large values stay in the database.
         known: which segments threads have.
-        memory: cache of what was read.
-        folder: a second, larger one, or None.
     """
 
     def __init__(
@@ -59,15 +56,11 @@ class Objects:
         prepared: StatementCache,
         open_backend: Callable[[], BlobBackend] | None,
         known: KnownSegments,
-        memory: MemoryCache,
-        folder: FolderCache | None,
     ) -> None:
         self._known = known
         self._database = database
         self._prepared = prepared
         self._open_backend = open_backend
-        self._memory = memory
-        self._folder = folder
         self._start()
         # A child of fork has neither the loop nor a right to its parent's connections.
         in_child(self._start_again)
@@ -216,59 +209,6 @@ class Objects:
         return await self.write(work)
 
     # --- out
-
-    def fetch(self, segments: Sequence[LoadedSegment]) -> Future[dict[str, bytes]]:
-        """Segments that objects hold, by digest, whole and checked.
-
-        The future fails with:
-            BlobMissing: an object is not in the backend.
-            BlobCorrupt: its bytes are not those that were stored.
-            BlobUnavailable: the backend failed.
-        """
-        found = {segment.digest: self._memory.get(segment.digest) for segment in segments}
-        here = {digest: data for digest, data in found.items() if data is not None}
-        if len(here) == len(found):
-            done: Future[dict[str, bytes]] = Future()
-            done.set_result(here)
-            return done
-        return self._loop.run(self._fetch_all(here, [segment for segment in segments if segment.digest not in here]))
-
-    async def _fetch_all(self, here: dict[str, bytes], wanted: Sequence[LoadedSegment]) -> dict[str, bytes]:
-        fetched = await asyncio.gather(*[self.fetch_one(segment) for segment in wanted])
-        return here | {segment.digest: data for segment, data in zip(wanted, fetched, strict=True)}
-
-    async def fetch_one(self, segment: LoadedSegment) -> bytes:
-        """One segment, from a cache or from the backend."""
-        data = self._memory.get(segment.digest)
-        if data is not None:
-            return data
-        data = await self._from_folder(segment)
-        if data is None:
-            assert segment.object_key is not None
-            if self._backend is None:
-                raise BlobMissing(f"object {segment.object_key}: this saver was given no blob_url; give it the one that has the blobs")
-            raw = await self.content(segment.object_key)
-            try:
-                data = await asyncio.to_thread(unpacked, segment.digest, segment.size, segment.encoding, raw)
-            except BlobCorrupt as exc:
-                raise BlobCorrupt(f"object {segment.object_key} at {self._backend.url} was truncated or altered: {exc}") from exc
-            if self._folder is not None:
-                await asyncio.to_thread(self._folder.put, segment.digest, data)
-        self._memory.put(segment.digest, data)
-        return data
-
-    async def _from_folder(self, segment: LoadedSegment) -> bytes | None:
-        if self._folder is None:
-            return None
-        data = await asyncio.to_thread(self._folder.get, segment.digest)
-        if data is None:
-            return None
-        try:
-            return await asyncio.to_thread(unpacked, segment.digest, segment.size, "raw", data)
-        except BlobCorrupt:
-            logger.warning("a file of the blob cache was altered", extra={"event": "cache_corrupt", "digest": segment.digest})
-            self._folder.drop(segment.digest)
-            return None
 
     async def find(self, digest: str) -> tuple[str, int]:
         """Key and size of an object with some content (hexadecimal digest): one that is there, if any is.

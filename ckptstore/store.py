@@ -19,6 +19,7 @@ from ckptstore.cache import FolderCache, MemoryCache
 from ckptstore.collector import CollectReport, Pass, collect
 from ckptstore.config import DatabaseSettings
 from ckptstore.database import Database, Work
+from ckptstore.downloads import Downloads
 from ckptstore.errors import BlobMissing, StoreClosed
 from ckptstore.handover import Encode, HandingOver
 from ckptstore.history import load_history
@@ -73,9 +74,8 @@ class Store:
             self.prepared,
             None if blobs is None else partial(open_backend, blobs, blob_settings),
             self._known,
-            self._cache,
-            FolderCache(Path(blob_settings.cache_folder), blob_settings.cache_folder_bytes) if blob_settings.cache_folder else None,
         )
+        self.downloads = Downloads(self.objects, self._cache, _folder_cache(blob_settings))
         self._writer = Writer(database, lambda connection, batch: commit_batch(connection, batch, self.prepared), settings.max_pending)
         self._readiness = Readiness(database, schema, upgrade=upgrade)
         self._closed = False
@@ -134,7 +134,7 @@ class Store:
         wanted = pieces.wanted(value for loaded in checkpoints for value in loaded.serialised)
         try:
             if wanted:
-                pieces.local.update((yield self.objects.fetch(wanted)))
+                pieces.local.update((yield self.downloads.fetch(wanted)))
             return list(checkpoints)
         except BlobMissing:
             found: list[LoadedCheckpoint] = []
@@ -165,11 +165,11 @@ class Store:
         wanted = loaded.pieces.wanted(loaded.values)
         if wanted:
             try:
-                fetched: Mapping[str, bytes] = yield self.objects.fetch(wanted)
+                fetched: Mapping[str, bytes] = yield self.downloads.fetch(wanted)
             except BlobMissing:
                 # It may have been pruned and collected since the rows were read: they say what holds now.
                 loaded = yield from self._read(work)
-                fetched = yield self.objects.fetch(loaded.pieces.wanted(loaded.values))
+                fetched = yield self.downloads.fetch(loaded.pieces.wanted(loaded.values))
             loaded.pieces.local.update(fetched)
         return loaded.result
 
@@ -259,6 +259,10 @@ class Store:
             self.objects.close()
         finally:
             self.database.close()
+
+
+def _folder_cache(settings: BlobSettings) -> FolderCache | None:
+    return FolderCache(Path(settings.cache_folder), settings.cache_folder_bytes) if settings.cache_folder else None
 
 
 def _log_removed(event: str, removed: Removed, started: float, *, threads: int) -> None:
