@@ -1,31 +1,22 @@
-"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, and `ckptstore blobs copy`, `collect`, `verify`."""
+"""`ckptstore blobs copy`, `collect` and `verify`."""
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection
+import click
+from tqdm import tqdm
 
 from ckptstore import schema
 from ckptstore.blobs import BlobSettings, open_backend
+from ckptstore.cli.options import existing, of_store, words_for_errors
 from ckptstore.collector import Pass
-from ckptstore.config import (
-    BLOB_URL_VARIABLE,
-    DATABASE_URL_VARIABLE,
-    DatabaseSettings,
-    default_blob_url,
-    is_memory,
-    parse_database_url,
-)
+from ckptstore.config import DatabaseSettings, default_blob_url
 from ckptstore.database import open_database
-from ckptstore.errors import CkptStoreError
 from ckptstore.loops import LoopThread
 from ckptstore.moving import CopyReport, copy_blobs
 from ckptstore.steps import drive
@@ -33,37 +24,9 @@ from ckptstore.store import Store
 from ckptstore.verification import VerifyReport
 from ckptstore.verification import verify as verify_all
 
-try:
-    import click
-    from tqdm import tqdm
-except ImportError as exc:  # pragma: no cover - the test of the installed wheel sees this
-    sys.exit(f"the command line needs click and tqdm ({exc.name} is missing): pip install 'ckptstore[cli]'")
-
-T = TypeVar("T")
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 _MICROSECONDS_PER_HOUR = 3_600_000_000
 # A century.
 _MOST_HOURS = 24 * 366 * 100
-
-_url = click.option("--url", envvar=DATABASE_URL_VARIABLE, required=True, help=f"The database; by default ${DATABASE_URL_VARIABLE}.")
-_schema = click.option("--schema", "in_schema", default=None, help="The PostgreSQL schema that holds the tables.")
-_blob_url = click.option(
-    "--blob-url",
-    envvar=BLOB_URL_VARIABLE,
-    default=None,
-    help=f"The blobs; by default ${BLOB_URL_VARIABLE}, or the folder beside a SQLite file.",
-)
-
-
-def _of_database(command: Command) -> Command:
-    """The options that say where the tables are."""
-    return _url(_schema(command))
-
-
-def _of_store(command: Command) -> Command:
-    """The options that say where the tables and the blobs are."""
-    return _of_database(_blob_url(command))
 
 
 def _checked_hours(_context: click.Context, _parameter: click.Parameter, hours: float) -> float:
@@ -73,42 +36,7 @@ def _checked_hours(_context: click.Context, _parameter: click.Parameter, hours: 
     return hours
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="ckptstore")
-@click.option("-v", "--verbose", is_flag=True, help="Say what happens, as it happens.")
-def main(verbose: bool) -> None:
-    """Look after a ckptstore database and its blobs."""
-    if verbose:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-
-
-@main.command()
-@_of_database
-def upgrade(url: str, in_schema: str | None) -> None:
-    """Bring the schema to what this release needs."""
-    _run(_parsed(url), lambda connection: schema.upgrade_if_needed(connection, in_schema))
-    click.echo(f"the schema is at revision {schema.HEAD}")
-
-
-@main.command()
-@_of_database
-@click.argument("to")
-def downgrade(url: str, in_schema: str | None, to: str) -> None:
-    """Take the schema back to revision TO; `base` drops every table of ckptstore's."""
-    _run(_existing(url), lambda connection: schema.downgrade(connection, in_schema, to))
-    click.echo(f"the schema is at revision {to}")
-
-
-@main.command()
-@_of_database
-def revision(url: str, in_schema: str | None) -> None:
-    """Say which revision the database has, and which one this release needs. Exits with 1 where they differ."""
-    found = _run(_existing(url), lambda connection: schema.current_revision(connection, in_schema))
-    click.echo(f"database: {found or 'none'}, this release: {schema.HEAD}")
-    sys.exit(found != schema.HEAD)
-
-
-@main.group()
+@click.group()
 def blobs() -> None:
     """Look after the blobs."""
 
@@ -131,7 +59,7 @@ def copy(source: str, target: str) -> None:
 
 
 @blobs.command()
-@_of_store
+@of_store
 @click.option(
     "--grace-hours",
     default=24.0,
@@ -154,7 +82,7 @@ def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: 
 
 
 @blobs.command()
-@_of_store
+@of_store
 @click.option("--deep", is_flag=True, help="Read every blob and check its digest, not only its size.")
 def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) -> None:
     """Check that every blob and segment is there. Exits with 1 where one is missing or altered."""
@@ -176,34 +104,12 @@ def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) ->
     sys.exit(not report.ok)
 
 
-def _parsed(url: str) -> URL:
-    with _words_for_errors():
-        return parse_database_url(url)
-
-
-def _existing(url: str) -> URL:
-    """The database's URL; a SQLite file that is not there is said, where SQLite would make an empty one."""
-    parsed = _parsed(url)
-    if parsed.get_backend_name() == "sqlite" and not is_memory(parsed) and not Path(str(parsed.database)).exists():
-        raise click.ClickException(f"there is no database {parsed.database}; correct --url, or make one: ckptstore upgrade --url ...")
-    return parsed
-
-
-def _run(url: URL, work: Callable[[Connection], T]) -> T:
-    with _words_for_errors():
-        database = open_database(url, DatabaseSettings())
-        try:
-            return database.write(work).result()
-        finally:
-            database.close()
-
-
 @contextmanager
 def _store(url: str, in_schema: str | None, blob_url: str | None) -> Iterator[Store]:
-    existing = _existing(url)
-    with _words_for_errors():
+    found = existing(url)
+    with words_for_errors():
         settings = DatabaseSettings()
-        database = open_database(existing, settings)
+        database = open_database(found, settings)
         place = blob_url or default_blob_url(database.url)
         store = Store(database, settings, blobs=place, blob_settings=BlobSettings(), schema=in_schema, upgrade=False)
         try:
@@ -243,7 +149,7 @@ def _clock(what: str) -> Iterator[None]:
 
 
 def _copy(source_url: str, target_url: str) -> CopyReport:
-    with _words_for_errors():
+    with words_for_errors():
         source, target = open_backend(source_url, BlobSettings()), open_backend(target_url, BlobSettings())
 
         async def close() -> None:
@@ -267,15 +173,3 @@ def _copy(source_url: str, target_url: str) -> CopyReport:
     if not (report.copied or report.skipped or report.failed):
         raise click.ClickException(f"{source.url} does not exist, or holds no blob of ckptstore's; correct --from")
     return report
-
-
-@contextmanager
-def _words_for_errors() -> Iterator[Any]:
-    try:
-        yield
-    except (CkptStoreError, OSError) as exc:
-        raise click.ClickException(str(exc)) from exc
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,28 @@
+"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, and `ckptstore blobs copy`, `collect`, `verify`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+try:
+    import click
+    import tqdm  # noqa: F401  # the commands need it: it is asked for here, before any of them is loaded
+except ImportError as exc:  # pragma: no cover - the test of the installed wheel sees this
+    sys.exit(f"the command line needs click and tqdm ({exc.name} is missing): pip install 'ckptstore[cli]'")
+
+from ckptstore.cli.blobs import blobs as blob_commands
+from ckptstore.cli.revisions import downgrade, revision, upgrade
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ckptstore")
+@click.option("-v", "--verbose", is_flag=True, help="Say what happens, as it happens.")
+def main(verbose: bool) -> None:
+    """Look after a ckptstore database and its blobs."""
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+
+
+for command in (upgrade, downgrade, revision, blob_commands):
+    main.add_command(command)
