@@ -15,6 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from ckptstore.config import DatabaseSettings, is_memory, split_server_settings
 from ckptstore.errors import InvalidUrl
+from ckptstore.execution import execute
 
 _BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 # Our statements choose their own order (a driving table, arrays of keys): one plan serves every value, and planning the
@@ -145,10 +146,10 @@ def snapshot(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def _between(connection: Connection, begin: dict[str, str]) -> Iterator[None]:
-    connection.exec_driver_sql(begin[connection.dialect.name])
+    execute(connection, begin[connection.dialect.name])
     try:
         yield
-        connection.exec_driver_sql("COMMIT")
+        execute(connection, "COMMIT")
     except BaseException:
         _roll_back(connection)
         raise

@@ -5,21 +5,13 @@ A SQLAlchemy statement costs more to look up in the compiled cache than SQLite t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import ClauseElement, Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
-
-class Rows(Protocol):
-    """What a statement answered: SQLAlchemy's result, as far as it is used (2.0 and 2.1 type its rows differently)."""
-
-    @property
-    def rowcount(self) -> int: ...
-    def __iter__(self) -> Iterator[Sequence[Any]]: ...
-    def all(self) -> Sequence[Sequence[Any]]: ...
-    def scalar_one(self) -> Any: ...
+from ckptstore.execution import Rows, execute, execute_many
 
 
 class Prepared:
@@ -37,11 +29,11 @@ class Prepared:
         """Execute with named parameters."""
         named = {**self._defaults, **(parameters or {})}
         values = named if self._positions is None else tuple(named[name] for name in self._positions)
-        return cast(Rows, connection.exec_driver_sql(self.text, values))
+        return execute(connection, self.text, values)
 
     def run_many(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Execute once for each row of positional parameters."""
-        connection.exec_driver_sql(self.text, list(rows))
+        execute_many(connection, self.text, rows)
 
 
 class StatementCache:

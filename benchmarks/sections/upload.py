@@ -1,17 +1,20 @@
 """An upload of 5 MB in the state: what it costs every later checkpoint, and how often it is stored.
 
 (a) A put of a checkpoint in which another channel changes, beside the same put on a thread without an upload.
-(b) Processor time of such a put, of all threads of this process (a database server's own is not in it).
+(b) Processor time of such a put, of all threads of this process (a database server's own is not in it): for one task
+alone, and for many that put at once, each on a thread with an upload of its own.
 (c) What is stored after the upload passed through `__start__`, a node's writes and a channel of a real graph.
 (d) Bytes of rows per checkpoint: every column of every row with that thread's id.
 """
 
 from __future__ import annotations
 
+import asyncio
 import operator
 import os
 import statistics
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple, TypedDict
 
 from langgraph.graph import END, START, StateGraph
@@ -22,6 +25,7 @@ from benchmarks.report import Table
 from benchmarks.workload import HandMade, thread
 
 UPLOAD_BYTES = 5_000_000
+PUTS_OF_A_CROWD = 2
 
 
 class Puts(NamedTuple):
@@ -30,6 +34,7 @@ class Puts(NamedTuple):
     with_upload: float
     without_upload: float
     cpu: float
+    cpu_in_a_crowd: float
     row_bytes: float | None
 
 
@@ -49,20 +54,33 @@ async def timed_put(made: HandMade, count: int) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
-async def measure_puts(contender: Contender, upload: bytes, puts: int) -> Puts:
-    """One lap on a fresh database: puts with and without an upload in turn, then as many with it on the processor's clock."""
+async def cpu_of_puts(threads: Sequence[HandMade], puts: int) -> float:
+    """Milliseconds of processor time of a put, while all of these threads put at once."""
+
+    async def go_on(made: HandMade) -> None:
+        for count in range(puts):
+            await made.put(count=count)
+
+    started = time.process_time()
+    await asyncio.gather(*map(go_on, threads))
+    return (time.process_time() - started) * 1e3 / (puts * len(threads))
+
+
+async def measure_puts(contender: Contender, upload: bytes, puts: int, crowd: int) -> Puts:
+    """One lap on a fresh database: puts with and without an upload in turn, then some with it on the processor's clock."""
     async with contender:
         heavy, light = HandMade(contender.saver, "heavy"), HandMade(contender.saver, "light")
         await heavy.put(upload=upload, count=0)
         await light.put(count=0)
         pairs = [(await timed_put(heavy, count), await timed_put(light, count)) for count in range(1, puts + 1)]
-        cpu = time.process_time()
-        for count in range(puts):
-            await heavy.put(count=count)
-        cpu = (time.process_time() - cpu) * 1e3 / puts
+        cpu = await cpu_of_puts([heavy], puts)
         rows = await contender.database.row_bytes("heavy") / (2 * puts + 1) if contender.database else None
+        many = [HandMade(contender.saver, f"crowd-{number}") for number in range(crowd)]
+        for made in many:
+            await made.put(upload=upload, count=0)
+        cpu_in_a_crowd = await cpu_of_puts(many, PUTS_OF_A_CROWD)
     with_upload, without = (statistics.median(times) for times in zip(*pairs, strict=True))
-    return Puts(with_upload, without, cpu, rows)
+    return Puts(with_upload, without, cpu, cpu_in_a_crowd, rows)
 
 
 class State(TypedDict, total=False):
@@ -106,15 +124,16 @@ async def measure_stored(contender: Contender, upload: bytes) -> Stored:
 
 async def run(bench: Bench) -> list[Table]:
     """Measure puts in laps, and what is stored once: it is the same every time."""
-    puts = bench.size(30, 3)
+    puts, crowd = bench.size(30, 3), bench.size(50, 2)
     upload = os.urandom(bench.size(UPLOAD_BYTES, 200_000))
-    laps = await bench.interleaved(lambda contender: measure_puts(contender, upload, puts))
+    laps = await bench.interleaved(lambda contender: measure_puts(contender, upload, puts, crowd))
     costs = bench.table(f"put beside an unchanged upload of {len(upload):,} bytes")
     costs.add("ms, with the upload", {name: [lap.with_upload for lap in each] for name, each in laps.items()})
     costs.add("ms, without it", {name: [lap.without_upload for lap in each] for name, each in laps.items()})
     ratio = {name: [lap.with_upload / lap.without_upload for lap in each] for name, each in laps.items()}
     costs.add("with / without", ratio, more_is_better=None)
-    costs.add("ms of processor time", {name: [lap.cpu for lap in each] for name, each in laps.items()})
+    costs.add("ms of processor time, one task", {name: [lap.cpu for lap in each] for name, each in laps.items()})
+    costs.add(f"ms of processor time, {crowd} tasks", {name: [lap.cpu_in_a_crowd for lap in each] for name, each in laps.items()})
     costs.add(
         f"bytes of rows per checkpoint, {2 * puts + 1} checkpoints", {name: [lap.row_bytes for lap in each] for name, each in laps.items()}
     )
