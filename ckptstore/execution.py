@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from sqlalchemy import Connection
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 
 class Rows(Protocol):
@@ -44,11 +45,15 @@ def execute(connection: Connection, text: str, values: Any = ()) -> Rows:
     """Run a text as the driver takes it."""
     if connection.dialect.name != "sqlite":
         return cast(Rows, connection.exec_driver_sql(text, values))
-    cursor = connection.connection.cursor()
+    cursor = _cursor(connection)
     cursor.execute(text, values)
     return Fetched(cast(list[Sequence[Any]], cursor.fetchall()), cursor.rowcount)
 
 
 def execute_many(connection: Connection, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Run a text once for each row of positional parameters, on SQLite."""
-    connection.connection.cursor().executemany(text, rows)
+    _cursor(connection).executemany(text, rows)
+
+
+def _cursor(connection: Connection) -> DBAPICursor:
+    return connection.connection.cursor()

@@ -6,18 +6,19 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 
-from ckptstore import DatabaseSettings, SQLAlchemySaver
+from ckptstore import DatabaseSettings, SQLAlchemySaver, execution
 from ckptstore.config import parse_database_url
 from ckptstore.database import Database, Work, open_database
 from ckptstore.errors import BlobUnavailable, DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
@@ -319,22 +320,58 @@ def engine_of(saver: SQLAlchemySaver) -> Engine:
     return found
 
 
+class FaultyCursor:
+    """A cursor of SQLite's driver that tells a test of every statement, before and after it ran."""
+
+    def __init__(self, cursor: Any, told: Callable[[str, str], None]) -> None:
+        self._cursor = cursor
+        self._told = told
+
+    def execute(self, statement: str, values: Any) -> None:
+        self._told("before", statement)
+        self._cursor.execute(statement, values)
+        self._told("after", statement)
+
+    def executemany(self, statement: str, rows: Any) -> None:
+        self._told("before", statement)
+        self._cursor.executemany(statement, rows)
+        self._told("after", statement)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+
+@contextmanager
+def told_of_statements(saver: SQLAlchemySaver, told: Callable[[str, str], None]) -> Iterator[None]:
+    """Call a function with `before` or `after` and the text of each statement."""
+    if engine_of(saver).dialect.name == "sqlite":
+        cursor_of = execution._cursor
+        with mock.patch.object(execution, "_cursor", lambda connection: FaultyCursor(cursor_of(connection), told)):
+            yield
+        return
+    listeners = {f"{when}_cursor_execute": (lambda _c, _k, statement, *_, when=when: told(when, statement)) for when in ("before", "after")}
+    for name, listener in listeners.items():
+        event.listen(engine_of(saver), name, listener)
+    try:
+        yield
+    finally:
+        for name, listener in listeners.items():
+            event.remove(engine_of(saver), name, listener)
+
+
 @contextmanager
 def fault(saver: SQLAlchemySaver, when: str, statement_has: str, exc: Exception | None, times: int = 1) -> Iterator[list[str]]:
     """Raise at statements that contain a text, before or after they ran."""
     hits: list[str] = []
 
-    def raise_sometimes(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement_has in statement and len(hits) < times:
+    def raise_sometimes(moment: str, statement: str) -> None:
+        if moment == when and statement_has in statement and len(hits) < times:
             hits.append(statement)
             if exc is not None:
                 raise exc
 
-    event.listen(engine_of(saver), f"{when}_cursor_execute", raise_sometimes)
-    try:
+    with told_of_statements(saver, raise_sometimes):
         yield hits
-    finally:
-        event.remove(engine_of(saver), f"{when}_cursor_execute", raise_sometimes)
 
 
 def passing_fault(saver: SQLAlchemySaver) -> OperationalError:
