@@ -6,9 +6,20 @@ from ckptstore.blobs import BlobSettings
 from ckptstore.config import DatabaseSettings
 from ckptstore.handles import BlobRef
 from ckptstore.limits import SizeLimitedCheckpointer
+from ckptstore.records import ThreadInfo
 from ckptstore.saver import SQLAlchemySaver
+from ckptstore.tagkeys import TagKeys
 
-__all__ = ["BlobRef", "BlobSettings", "DatabaseSettings", "SQLAlchemySaver", "SizeLimitedCheckpointer", "prune_old_checkpoints"]
+__all__ = [
+    "BlobRef",
+    "BlobSettings",
+    "DatabaseSettings",
+    "SQLAlchemySaver",
+    "SizeLimitedCheckpointer",
+    "TagKeys",
+    "ThreadInfo",
+    "prune_old_checkpoints",
+]
 
 
 async def prune_old_checkpoints(saver: SQLAlchemySaver, days: float = 30) -> int:

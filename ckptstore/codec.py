@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, cast
 
@@ -40,6 +39,7 @@ from ckptstore.records import (
 )
 from ckptstore.segments import BLOB_BYTES
 from ckptstore.statements import TASKS_CHANNEL
+from ckptstore.tagkeys import TagKeys
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +54,6 @@ _OWN_VERSION = "="
 _PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
 # Only ever writes, and keeps nothing of what it writes: threads may share it.
 _PLAIN = JsonPlusSerializer(pickle_fallback=True)
-_CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_LOOKS_LIKE_A_CREDENTIAL = re.compile(
-    r"(?:^|[_.-])(?:api[_-]?key|token|jwt|secret|pwd|passw(?:or)?d|passphrase|credentials?|auth|authorization|cookie|bearer|signature"
-    r"|(?:private|access|session|secret)[_-]?key)s?(?:$|[_.-])",
-    re.IGNORECASE,
-)
 
 
 def allow_handles(saver: BaseCheckpointSaver[Any]) -> SerializerProtocol:
@@ -141,6 +135,7 @@ def encode_checkpoint(
     checkpoint: Checkpoint,
     metadata: CheckpointMetadata,
     stored_now: Collection[str],
+    tag_keys: TagKeys,
 ) -> NewCheckpoint:
     """A checkpoint as a record: the channels in `stored_now` with their values, the others by their versions.
 
@@ -153,7 +148,7 @@ def encode_checkpoint(
     versions |= dict.fromkeys(unversioned, f"{_OWN_VERSION}{key.checkpoint_id}")
     now = {*stored_now, *unversioned}
     values = [(channel, versions[channel], encode(serde, value, channel)) for channel, value in given.items() if channel in now]
-    metadata_json = tags.to_json(_metadata(config, metadata))
+    metadata_json = tags.to_json(_metadata(config, metadata, tag_keys))
     return NewCheckpoint(
         key=key,
         parent_checkpoint_id=parent_checkpoint_id,
@@ -164,16 +159,15 @@ def encode_checkpoint(
         metadata=metadata_json,
         values=values,
         carried=[(channel, versions[channel]) for channel in given if channel not in now],
-        postings=tags.postings(json.loads(metadata_json)),
+        postings=tags.postings(json.loads(metadata_json), tag_keys),
     )
 
 
-def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
+def _metadata(config: RunnableConfig, metadata: CheckpointMetadata, tag_keys: TagKeys) -> dict[str, Any]:
     """LangGraph's metadata with the config's merged in, but for the configurable's credentials: metadata is plain text."""
     merged = cast(dict[str, Any], get_serializable_checkpoint_metadata(config, metadata))
     for name in config.get("configurable") or ():
-        snake_case = _CAMEL_HUMP.sub("_", name)
-        if name in merged and name not in metadata and _LOOKS_LIKE_A_CREDENTIAL.search(snake_case):
+        if name in merged and name not in metadata and tag_keys.is_credential(name):
             del merged[name]
     return merged
 
@@ -214,7 +208,8 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
 
 def config_of(key: CheckpointKey) -> RunnableConfig:
     """The config that names a checkpoint."""
-    return {"configurable": key._asdict()}
+    thread_id, checkpoint_ns, checkpoint_id = key
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}}
 
 
 def encode_writes(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 
 from ckptstore.errors import InvalidConfig
+from ckptstore.filters import Filter
+from ckptstore.models import to_microseconds
 from ckptstore.names import checked
-from ckptstore.reads import Search
 from ckptstore.records import CheckpointKey
-from ckptstore.tags import Filter
+from ckptstore.search import Search
 
 
 def configurable_of(config: RunnableConfig) -> Mapping[str, Any]:
@@ -51,7 +53,13 @@ def key_of(config: RunnableConfig) -> CheckpointKey:
     return CheckpointKey(thread_id, checkpoint_ns, checkpoint_id)
 
 
-def search_of(config: RunnableConfig | None, before: RunnableConfig | None, wanted: Filter) -> Search:
+def search_of(
+    config: RunnableConfig | None,
+    before: RunnableConfig | None,
+    wanted: Filter,
+    created_after: datetime | None,
+    created_before: datetime | None,
+) -> Search:
     """What a listing is about; what the config does not say does not restrict it."""
     configurable = configurable_of(config) if config else {}
     thread_id, checkpoint_ns = configurable.get("thread_id"), configurable.get("checkpoint_ns")
@@ -62,8 +70,25 @@ def search_of(config: RunnableConfig | None, before: RunnableConfig | None, want
         checkpoint_ns=None if checkpoint_ns is None else checked(checkpoint_ns, "checkpoint_ns"),
         checkpoint_id=checked(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
         before=checked(before_id, "before's checkpoint_id") if before_id else None,
-        postings=wanted.required,
+        created_after=_moment(created_after, "created_after"),
+        created_before=_moment(created_before, "created_before"),
+        wanted=wanted,
     )
+
+
+def _moment(moment: datetime | None, name: str) -> int | None:
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime):
+        raise InvalidConfig(f"{name} must be a datetime, got {type(moment).__name__}")
+    return to_microseconds(moment)
+
+
+def limit_of(limit: int | None) -> int | None:
+    """At most so many; None for all."""
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        raise InvalidConfig(f"limit must be a whole number of at least 0, or None, got {limit!r}")
+    return limit
 
 
 def several(ids: Sequence[str], name: str) -> list[Any]:

@@ -12,6 +12,7 @@ from ckptstore.engine import transaction
 from ckptstore.prepared import StatementCache
 from ckptstore.records import CheckpointKey, Posting, Removed
 from ckptstore.retention import Node, Place, Rule, ThreadView, support_of
+from ckptstore.tagkeys import TagKeys
 from ckptstore.tags import postings
 from ckptstore.writes import delete_tags, insert_tags, new_generation
 
@@ -109,7 +110,7 @@ def view_thread(connection: Connection, thread_id: str, prepared: StatementCache
     )
 
 
-def copy_thread(connection: Connection, source: str, target: str, prepared: StatementCache) -> int:
+def copy_thread(connection: Connection, source: str, target: str, tag_keys: TagKeys, prepared: StatementCache) -> int:
     """Copy all that a thread has to another thread; what the other has under the same keys stays. Returns checkpoints copied."""
     parameters = {"thread_id": source, "target": target}
     with transaction(connection):
@@ -124,9 +125,10 @@ def copy_thread(connection: Connection, source: str, target: str, prepared: Stat
         rows = [
             (*posting, node.place.checkpoint_id, target, node.place.checkpoint_ns)
             for node in view.visible
-            for posting in postings(json.loads(node.metadata))
+            for posting in postings(json.loads(node.metadata), tag_keys)
         ]
         insert_tags(connection, rows, prepared)
+        prepared(sql.recount).run(connection, {"thread_id": target})
     return len(list(view.visible))
 
 

@@ -26,6 +26,14 @@ class InvalidFilter(CkptStoreError, ValueError):
     """A metadata filter that has no meaning here. The message names the key."""
 
 
+class KeyNotIndexed(InvalidFilter):
+    """A metadata filter asks for a key that is kept out of the tag index, so that only a scan could answer it."""
+
+
+class TagKeysChanged(CkptStoreError, ValueError):
+    """The tags in the database were made with other `tag_keys` than this saver's: answers would be wrong. Make them again."""
+
+
 class SerializationFailed(CkptStoreError, TypeError):
     """A value that the serialiser refuses. The message names its channel; nothing was written."""
 

@@ -49,7 +49,7 @@ class Base(DeclarativeBase):
 
 
 class Thread(Base):
-    """One thread: enough to list threads by their last activity."""
+    """One thread: enough to list threads without a look at their checkpoints."""
 
     __tablename__ = "ckpt_thread"
 
@@ -58,6 +58,10 @@ class Thread(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
     #: Rises with every deletion of values, so that a put in flight notices that what it builds on has gone.
     generation: Mapped[int] = mapped_column(BigInteger)
+    #: How many checkpoints a reader can find.
+    checkpoints: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    #: The sum of their sizes.
+    size: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
     __table_args__ = (Index("ckpt_thread_by_activity", "updated_at", "thread_id"), CLUSTERED)
 
@@ -94,6 +98,7 @@ class Checkpoint(Base):
         # Partial, by a condition that always holds: only statements that repeat it can use the index. For the newest
         # checkpoint of one thread a planner would read it from the end, past those of all other threads.
         Index("ckpt_checkpoint_newest", "checkpoint_id", postgresql_where=_ANY_ID, sqlite_where=_ANY_ID),
+        Index("ckpt_checkpoint_by_time", "created_at"),
         CLUSTERED,
     )
 
@@ -191,5 +196,16 @@ class Tag(Base):
     checkpoint_id: Mapped[str] = mapped_column(Key, primary_key=True)
     thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
     checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
+
+    __table_args__ = (CLUSTERED,)
+
+
+class Setting(Base):
+    """What all savers on a database have to agree on."""
+
+    __tablename__ = "ckpt_setting"
+
+    name: Mapped[str] = mapped_column(Key, primary_key=True)
+    value: Mapped[dict[str, Any]] = mapped_column(JSON)
 
     __table_args__ = (CLUSTERED,)

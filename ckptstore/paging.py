@@ -1,18 +1,16 @@
-"""A listing, page by page: what the index finds, less what the exact test refuses, in groups that fit into memory."""
+"""A listing, page by page, in groups that fit into memory."""
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from ckptstore.pieces import Pieces, in_groups
-from ckptstore.reads import Search
 from ckptstore.records import CheckpointKey, LoadedCheckpoint
+from ckptstore.search import Search
 from ckptstore.steps import Steps
 from ckptstore.store import Store
-from ckptstore.tags import Filter
 
 T = TypeVar("T")
 
@@ -26,15 +24,13 @@ class Pages(Generic[T]):
     Args:
         store: where they are.
         search: what restricts them.
-        wanted: the filter; its exact test decides.
         limit: at most so many, or None.
         decoded: what becomes of a checkpoint.
     """
 
-    def __init__(self, store: Store, search: Search, wanted: Filter, limit: int | None, decoded: Callable[[LoadedCheckpoint], T]) -> None:
+    def __init__(self, store: Store, search: Search, limit: int | None, decoded: Callable[[LoadedCheckpoint], T]) -> None:
         self._store = store
         self._search = search
-        self._wanted = wanted
         self._left = limit
         self._decoded = decoded
         self._after: CheckpointKey | None = None
@@ -48,16 +44,13 @@ class Pages(Generic[T]):
             yield self._group() if self._groups else self._page()
 
     def _page(self) -> Steps[list[T]]:
-        # A filter that the index can't decide alone looks through whole pages, however few are wanted.
-        size = _PAGE_SIZE if self._left is None or not self._wanted.indexed else min(self._left, _PAGE_SIZE)
-        found, pieces, _ = yield from self._store.page(self._search, self._after, size)
-        self._more, self._after = len(found) == size, found[-1].key if found else None
-        matching = [loaded for loaded in found if not self._wanted.wanted or self._wanted.matches(json.loads(loaded.metadata))]
+        size = _PAGE_SIZE if self._left is None else min(self._left, _PAGE_SIZE)
+        page = yield from self._store.page(self._search, self._after, size)
+        self._more, self._after = page.more, page.last
         if self._left is not None:
-            matching = matching[: self._left]
-            self._left -= len(matching)
+            self._left -= len(page.checkpoints)
             self._more = self._more and self._left > 0
-        self._groups.extend((group, pieces) for group in in_groups(matching, pieces, _GROUP_BYTES))
+        self._groups.extend((group, page.pieces) for group in in_groups(page.checkpoints, page.pieces, _GROUP_BYTES))
         return (yield from self._group()) if self._groups else []
 
     def _group(self) -> Steps[list[T]]:

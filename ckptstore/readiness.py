@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
+
+from sqlalchemy import Connection
 
 from ckptstore import schema
-from ckptstore.database import Database
+from ckptstore.database import Database, Work
 from ckptstore.forking import in_child
 from ckptstore.steps import Steps
 
@@ -18,12 +22,14 @@ class Readiness:
         database: where the tables are.
         in_schema: the PostgreSQL schema of the tables, or None for the connection's own.
         upgrade: whether the first use brings the schema to head (an embedded database) or only checks it (a server).
+        then: what else has to hold, once the schema is right; None for nothing.
     """
 
-    def __init__(self, database: Database, in_schema: str | None, *, upgrade: bool) -> None:
+    def __init__(self, database: Database, in_schema: str | None, *, upgrade: bool, then: Work[None] | None) -> None:
         self._database = database
         self._schema = in_schema
         self._check = schema.upgrade_if_needed if upgrade else schema.require_head
+        self._then = then
         self._reset()
         # A child of fork must not wait for what a thread of its parent's was doing.
         in_child(self._reset)
@@ -37,7 +43,7 @@ class Readiness:
         """Bring the schema to head."""
         with self._lock:
             if self._setting_up is None or self._setting_up.done():
-                self._setting_up = self._database.write(lambda connection: schema.upgrade_if_needed(connection, self._schema))
+                self._setting_up = self._database.write(partial(self._look, schema.upgrade_if_needed))
             self._checked = self._setting_up
             return self._setting_up
 
@@ -48,6 +54,15 @@ class Readiness:
             return
         with self._lock:
             if self._checked is None or (self._checked.done() and self._checked.exception() is not None):
-                self._checked = self._database.write(lambda connection: self._check(connection, self._schema))
+                self._checked = self._database.write(partial(self._look, self._check))
             checked = self._checked
         yield checked
+
+    def schema_only(self) -> Future[None]:
+        """See that the schema is right, whatever else would have to hold."""
+        return self._database.write(lambda connection: self._check(connection, self._schema))
+
+    def _look(self, check: Callable[[Connection, str | None], None], connection: Connection) -> None:
+        check(connection, self._schema)
+        if self._then is not None:
+            self._then(connection)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -18,25 +17,24 @@ from ckptstore.records import (
     LoadedCheckpoint,
     LoadedSegment,
     LoadedWrite,
-    Posting,
     Value,
 )
+from ckptstore.search import Plan, Search, plan
 
-# Beyond this many postings a tag counts as common: exact counts of common tags would cost more than they save.
-_COUNT_BOUND = 2_000
+# Of what the index can't decide, so much is looked through in one go: a reader of the database is not kept for long.
+_LOOKED_AT = 500
+_LOOKS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """Which checkpoints a listing is about; what is None does not restrict it."""
+class Page(NamedTuple):
+    """Some checkpoints of a listing, without what objects hold."""
 
-    thread_id: str | None = None
-    checkpoint_ns: str | None = None
-    checkpoint_id: str | None = None
-    #: Only ids below this one.
-    before: str | None = None
-    #: Postings that every checkpoint must have.
-    postings: tuple[Posting, ...] = ()
+    checkpoints: list[LoadedCheckpoint]
+    pieces: Pieces
+    #: The last checkpoint that was looked at.
+    last: CheckpointKey | None
+    #: Whether there may be more after it.
+    more: bool
 
 
 def load_newest(
@@ -52,41 +50,45 @@ def load_exact(connection: Connection, key: CheckpointKey, prepared: StatementCa
 
 
 def load_page(
-    connection: Connection, search: Search, after: CheckpointKey | None, page_size: int, prepared: StatementCache, cache: MemoryCache
-) -> Loaded[list[LoadedCheckpoint]]:
-    """Up to `page_size` checkpoints after a key, newest first: one statement, and a count for each of several tags."""
-    ordered, leads = _rarest_first(connection, search, prepared)
-    parameters: dict[str, Any] = {"page_size": page_size}
-    for name in ("thread_id", "checkpoint_ns", "checkpoint_id", "before"):
-        if getattr(search, name) is not None:
-            parameters[name] = getattr(search, name)
-    given = set(parameters) - {"page_size"}
-    if leads:
-        given.add("driver")
-    for number, posting in enumerate(ordered):
-        parameters |= {f"key_{number}": posting.key, f"value_{number}": posting.value}
-    if after is not None:
-        given.add("after")
-        parameters |= {f"after_{name}": value for name, value in after._asdict().items()}
-    statement = prepared(sql.page_whole, frozenset(given), len(ordered))
-    return _assemble(statement.run(connection, parameters), Pieces(cache))
+    connection: Connection, search: Search, after: CheckpointKey | None, size: int, prepared: StatementCache, cache: MemoryCache
+) -> Page:
+    """Up to `size` checkpoints after a key, newest first. There may be fewer, and yet more to come.
+
+    The number of statements does not depend on what is found: a count for each condition that may lead, and one that brings
+    the page; or, where only metadata can decide, up to `_LOOKS` that bring keys and metadata first.
+    """
+    if search.impossible:
+        return Page([], Pieces(cache), after, more=False)
+    how = plan(connection, search, after, prepared)
+    if not how.exact:
+        return _load_matching(connection, search, how, after, size, prepared, cache)
+    this = how.after(after)
+    loaded = _assemble(prepared(sql.page_whole, this.shape).run(connection, {**this.parameters, "page_size": size}), Pieces(cache))
+    found = loaded.result
+    return Page(found, loaded.pieces, found[-1].key if found else after, more=len(found) == size)
 
 
-def _rarest_first(connection: Connection, search: Search, prepared: StatementCache) -> tuple[list[Posting], bool]:
-    """The postings, rarest first, and whether the rarest leads the search (else the thread's checkpoints do)."""
-    if not search.postings or search.checkpoint_id is not None:
-        return list(search.postings), False
-    if len(search.postings) == 1 and search.thread_id is None:
-        return list(search.postings), True
-
-    def count(statement: Any, **named: str) -> int:
-        return int(prepared(statement).run(connection, {**named, "bound": _COUNT_BOUND}).scalar_one())
-
-    counts = {posting: count(sql.count_of_tag, **posting._asdict()) for posting in search.postings}
-    ordered = sorted(search.postings, key=lambda posting: counts[posting])
-    if search.thread_id is None:
-        return ordered, True
-    return ordered, counts[ordered[0]] < count(sql.count_of_thread, thread_id=search.thread_id)
+def _load_matching(
+    connection: Connection, search: Search, how: Plan, after: CheckpointKey | None, size: int, prepared: StatementCache, cache: MemoryCache
+) -> Page:
+    keys: list[CheckpointKey] = []
+    more = True
+    for _ in range(_LOOKS):
+        this = how.after(after)
+        rows = prepared(sql.page_metadata, this.shape).run(connection, {**this.parameters, "page_size": _LOOKED_AT}).all()
+        more = len(rows) == _LOOKED_AT
+        for row in rows:
+            after = CheckpointKey(*row[:3])
+            if search.wanted.matches(json.loads(row[3])):
+                keys.append(after)
+            if len(keys) == size:
+                more = more or row is not rows[-1]
+                break
+        if not more or len(keys) == size:
+            break
+    parameters = sql.key_parameters(prepared.dialect.name, sql.CHECKPOINT_KEY, keys)
+    loaded = _assemble(prepared(sql.named_whole).run(connection, parameters) if keys else (), Pieces(cache))
+    return Page(loaded.result, loaded.pieces, after, more)
 
 
 def _assemble(rows: Iterable[Sequence[Any]], pieces: Pieces) -> Loaded[list[LoadedCheckpoint]]:
@@ -110,7 +112,7 @@ def _assemble(rows: Iterable[Sequence[Any]], pieces: Pieces) -> Loaded[list[Load
         loaded.writes = writes.get(loaded.key, [])
         if loaded.parent_checkpoint_id is not None:
             loaded.parent_sends = sends.get(CheckpointKey(thread_id, checkpoint_ns, loaded.parent_checkpoint_id), [])
-    return Loaded(checkpoints, pieces, [value for loaded in checkpoints for value in loaded.serialised])
+    return Loaded(checkpoints, pieces, [value for loaded in checkpoints for value in loaded.serialised] if pieces.remote else [])
 
 
 def _checkpoint(row: Sequence[Any]) -> LoadedCheckpoint:

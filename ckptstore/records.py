@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import ClassVar, NamedTuple, Protocol
 
 #: How a value is put together: a text names a segment by its digest, a number takes so many bytes from the row's own
@@ -71,6 +72,42 @@ class Posting(NamedTuple):
     value: str
 
 
+#: Sorts after every value and every key of the tag index.
+LAST = "\U0010ffff"
+
+
+class OneOf(NamedTuple):
+    """A condition on a checkpoint: it has a posting of this key with one of these values."""
+
+    key: str
+    values: tuple[str, ...]
+
+
+class Span(NamedTuple):
+    """A condition on a checkpoint: it has a posting of this key with a value from `low` on, before `high`."""
+
+    key: str
+    low: str = ""
+    high: str = LAST
+    #: Or one of a key below this one.
+    below: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadInfo:
+    """A thread at a glance."""
+
+    thread_id: str
+    #: When something was first stored in it, in UTC.
+    created_at: datetime
+    #: When something was last stored in it, in UTC, noted at most once a second.
+    updated_at: datetime
+    #: How many checkpoints a reader finds.
+    checkpoints: int
+    #: Serialised bytes that these checkpoints added: their bodies and the values that changed, before deduplication and compression.
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class NewCheckpoint:
     """A checkpoint on its way in."""
@@ -129,7 +166,7 @@ class NewWrites:
         return sum(len(write.value.data) for write in self.writes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LoadedWrite:
     """One write of a task as it was stored."""
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -29,18 +29,20 @@ from ckptstore.blobstore import BlobStore
 from ckptstore.codec import allow_handles, config_of, decode_checkpoint, decode_history, encode_checkpoint, encode_writes
 from ckptstore.collector import CollectReport, Pass
 from ckptstore.config import DatabaseSettings, default_blob_url, parse_database_url
-from ckptstore.configs import key_of, place_of, search_of, several, thread_id_of
+from ckptstore.configs import key_of, limit_of, place_of, search_of, several, thread_id_of
 from ckptstore.database import Database, adopt_engine, open_database
 from ckptstore.errors import InvalidConfig
+from ckptstore.filters import Filter
 from ckptstore.listing import Listing
 from ckptstore.models import to_microseconds
 from ckptstore.names import checked
 from ckptstore.paging import Pages
-from ckptstore.records import CheckpointKey, LoadedCheckpoint, NewCheckpoint, Removed
+from ckptstore.records import CheckpointKey, LoadedCheckpoint, NewCheckpoint, Posting, Removed, ThreadInfo
 from ckptstore.retention import keep_newest, keep_nothing
 from ckptstore.steps import Outcome, Steps, drive, drive_async
 from ckptstore.store import Store
-from ckptstore.tags import Filter, postings
+from ckptstore.tagkeys import EVERYTHING, TagKeys
+from ckptstore.threads import OrderOfThreads, Threads
 from ckptstore.verification import VerifyReport
 
 _PRUNE_RULES = {"keep_latest": keep_newest, "delete": keep_nothing}
@@ -75,6 +77,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         serde: the serialiser of values; LangGraph's own by default.
         settings: pool, durability and retry bounds.
         clock: gives the time of each write, an aware `datetime`.
+        tag_keys: which keys of metadata can be searched by: all of them by default.
 
     Raises:
         InvalidUrl: `blob_url` can't be used.
@@ -95,10 +98,11 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         serde: SerializerProtocol | None = None,
         settings: DatabaseSettings | None = None,
         clock: Callable[[], datetime] = utc_now,
+        tag_keys: TagKeys = EVERYTHING,
     ) -> None:
         settings = settings or DatabaseSettings()
         database = adopt_engine(engine, settings)
-        self._begin(database, settings, blob_url, _with_options(blob_settings, blob_options), schema, serde, clock)
+        self._begin(database, settings, blob_url, _with_options(blob_settings, blob_options), schema, serde, clock, tag_keys)
 
     def _begin(
         self,
@@ -109,14 +113,18 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         schema: str | None,
         serde: SerializerProtocol | None,
         clock: Callable[[], datetime],
+        tag_keys: TagKeys,
     ) -> None:
         blobs = default_blob_url(database.url) if blob_url is None else os.fspath(blob_url)
         on_sqlite = database.dialect.name == "sqlite"
         super().__init__(serde=serde)
         self.serde = allow_handles(self)
-        self.store = Store(database, settings, blobs=blobs, blob_settings=blob_settings, schema=schema, upgrade=on_sqlite)
+        self.store = Store(
+            database, settings, blobs=blobs, blob_settings=blob_settings, schema=schema, upgrade=on_sqlite, tag_keys=tag_keys
+        )
         self.blobs = BlobStore(self.store, clock)
         self.clock = clock
+        self.tag_keys = tag_keys
 
     @classmethod
     def from_conn_string(
@@ -130,6 +138,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         serde: SerializerProtocol | None = None,
         settings: DatabaseSettings | None = None,
         clock: Callable[[], datetime] = utc_now,
+        tag_keys: TagKeys = EVERYTHING,
     ) -> Self:
         """A saver on a database of its own. It connects at first use.
 
@@ -143,6 +152,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
             serde: see the class.
             settings: see the class.
             clock: see the class.
+            tag_keys: see the class.
 
         Raises:
             InvalidUrl: the scheme is unknown, or the URL can't be read; or `schema` was given for SQLite.
@@ -153,7 +163,9 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         if schema and url.get_backend_name() == "sqlite":
             raise InvalidConfig("SQLite has no schemas; give each tenant a file of its own")
         saver = cls.__new__(cls)
-        saver._begin(open_database(url, settings), settings, blob_url, _with_options(blob_settings, blob_options), schema, serde, clock)
+        saver._begin(
+            open_database(url, settings), settings, blob_url, _with_options(blob_settings, blob_options), schema, serde, clock, tag_keys
+        )
         return saver
 
     # --- life
@@ -231,7 +243,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         def encode(not_stored: Sequence[str]) -> NewCheckpoint:
             # The caller says that these are unchanged, but no earlier checkpoint stored them.
             stored_now.update(not_stored)
-            return encode_checkpoint(self.serde, config, key, parent_id, created_at, checkpoint, metadata, stored_now)
+            return encode_checkpoint(self.serde, config, key, parent_id, created_at, checkpoint, metadata, stored_now, self.tag_keys)
 
         yield from self.store.write(thread_id, encode)
         return config_of(key)
@@ -296,21 +308,27 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         filter: dict[str, Any] | None = None,
         before: RunnableConfig | None = None,
         limit: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
     ) -> Iterator[CheckpointTuple]:
         """Checkpoints, newest first: of one thread, or of all where the config is None, empty or without a thread.
 
         Args:
             config: a thread, and optionally a namespace (else all of them) and a checkpoint id.
-            filter: metadata that must match, see `ckptstore.tags.Filter.parse`; several keys are an AND.
+            filter: metadata that must match, see `ckptstore.filters`; several keys are an AND.
             before: only checkpoints with smaller ids than this config's.
             limit: at most so many.
+            created_after: only checkpoints created from this moment on, by the saver's clock; a naive `datetime` counts as UTC.
+            created_before: only checkpoints created before this moment.
 
         Raises:
             InvalidFilter: the filter has no meaning; the message names the key.
+            KeyNotIndexed: the filter asks for a key that `tag_keys` keeps out of the index.
             InvalidConfig: the config, `before` or `limit` has the wrong type.
             DatabaseUnavailable: the database can't be reached.
         """
-        return iter(self.alist(config, filter=filter, before=before, limit=limit))
+        wanted = self.alist(config, filter=filter, before=before, limit=limit, created_after=created_after, created_before=created_before)
+        return iter(wanted)
 
     def alist(
         self,
@@ -319,13 +337,53 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         filter: dict[str, Any] | None = None,
         before: RunnableConfig | None = None,
         limit: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
     ) -> Listing[CheckpointTuple]:
         """As `list`: `async for` streams it a page at a time, `await` gives a list."""
-        wanted = Filter.parse(filter)
-        search = search_of(config, before, wanted)
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-            raise InvalidConfig(f"limit must be a whole number of at least 0, or None, got {limit!r}")
-        return Listing(lambda: iter(Pages(self.store, search, wanted, limit, self._decoded)))
+        search = search_of(config, before, Filter.parse(filter, self.tag_keys), created_after, created_before)
+        limit = limit_of(limit)
+        return Listing(lambda: iter(Pages(self.store, search, limit, self._decoded)))
+
+    def list_threads(
+        self,
+        *,
+        filter: dict[str, Any] | None = None,
+        order_by: OrderOfThreads = "updated_at",
+        limit: int | None = None,
+        after: ThreadInfo | None = None,
+    ) -> Iterator[ThreadInfo]:
+        """Threads at a glance: id, times, number of checkpoints and bytes, without a look at what they hold.
+
+        Args:
+            filter: as for `list`: one checkpoint of the thread has to match.
+            order_by: `updated_at`, the most recently active first, or `thread_id`.
+            limit: at most so many.
+            after: the last thread of the page before, in the same order.
+
+        Raises:
+            InvalidFilter: the filter has no meaning; the message names the key.
+            KeyNotIndexed: the filter asks for a key that `tag_keys` keeps out of the index.
+            InvalidConfig: another argument has no meaning.
+            DatabaseUnavailable: the database can't be reached.
+        """
+        return iter(self.alist_threads(filter=filter, order_by=order_by, limit=limit, after=after))
+
+    def alist_threads(
+        self,
+        *,
+        filter: dict[str, Any] | None = None,
+        order_by: OrderOfThreads = "updated_at",
+        limit: int | None = None,
+        after: ThreadInfo | None = None,
+    ) -> Listing[ThreadInfo]:
+        """As `list_threads`: `async for` streams them a page at a time, `await` gives a list."""
+        wanted, limit = Filter.parse(filter, self.tag_keys), limit_of(limit)
+        if order_by not in get_args(OrderOfThreads):
+            raise InvalidConfig(f"threads are ordered by {' or '.join(get_args(OrderOfThreads))}, not by {order_by!r}")
+        if after is not None and not isinstance(after, ThreadInfo):
+            raise InvalidConfig(f"after must be a ThreadInfo, the last one of a listing, got {type(after).__name__}")
+        return Listing(lambda: iter(Threads(self.store, wanted, order_by, limit, after)))
 
     def get_delta_channel_history(self, *, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
         """For each channel, its writes on the way to a checkpoint and the stored value that they start from.
@@ -365,8 +423,9 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         await drive_async(self._delete_for_runs(run_ids))
 
     def _delete_for_runs(self, run_ids: Sequence[str]) -> Steps[Removed]:
-        wanted = [posting for run_id in several(run_ids, "run_ids") for posting in postings({"run_id": str(run_id)})]
-        return (yield from self.store.delete_with_postings(wanted))
+        runs = [str(run_id) for run_id in several(run_ids, "run_ids")]
+        (wanted,) = Filter.parse({"run_id": {"$in": runs}}, self.tag_keys).required
+        return (yield from self.store.delete_with_postings([Posting(wanted.key, value) for value in wanted.values]))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all that a thread has to another id; values are shared or copied inside the database."""
@@ -449,6 +508,20 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
     async def averify(self, *, deep: bool = False) -> VerifyReport:
         """As `verify`."""
         return await drive_async(self.store.verify(deep=deep))
+
+    # --- tags
+
+    def rebuild_tags(self) -> int:
+        """Make all tags anew, with this saver's `tag_keys`; returns how many there are. Nobody else should write meanwhile.
+
+        Raises:
+            DatabaseUnavailable: the database can't be reached; run it again, it starts over.
+        """
+        return drive(self.store.rebuild_tags())
+
+    async def arebuild_tags(self) -> int:
+        """As `rebuild_tags`."""
+        return await drive_async(self.store.rebuild_tags())
 
     # --- versions
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,10 @@ from ckptstore.prepared import StatementCache
 from ckptstore.readiness import Readiness
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, Removed
 from ckptstore.retention import Rule, keep_all_but, keep_since
+from ckptstore.search import Search
 from ckptstore.steps import Steps
+from ckptstore.tagging import next_threads, rebuild_tags, remember_keys, require_same_keys
+from ckptstore.tagkeys import EVERYTHING, TagKeys
 from ckptstore.verification import VerifyReport, verify
 from ckptstore.writer import Writer
 from ckptstore.writes import commit_batch
@@ -51,6 +54,7 @@ class Store:
         blobs: where large values go, or None where they stay in the database.
         blob_settings: parallelism, retries and caches of the blobs.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
+        tag_keys: which keys of metadata become tags; None for a store that neither makes tags nor searches by them.
         upgrade: whether the first use brings the schema to head (an embedded database) or only checks it (a server).
     """
 
@@ -63,6 +67,7 @@ class Store:
         blob_settings: BlobSettings,
         schema: str | None,
         upgrade: bool,
+        tag_keys: TagKeys | None,
     ) -> None:
         self.database = database
         self.schema = schema
@@ -77,7 +82,9 @@ class Store:
         )
         self.downloads = Downloads(self.objects, self._cache, _folder_cache(blob_settings))
         self._writer = Writer(database, lambda connection, batch: commit_batch(connection, batch, self.prepared), settings.max_pending)
-        self._readiness = Readiness(database, schema, upgrade=upgrade)
+        agree = partial(require_same_keys, tag_keys=tag_keys, prepared=self.prepared) if tag_keys else None
+        self._readiness = Readiness(database, schema, upgrade=upgrade, then=agree)
+        self._tag_keys = tag_keys or EVERYTHING
         self._closed = False
 
     # --- readiness
@@ -124,10 +131,10 @@ class Store:
         found = yield from self._load(partial(reads.load_exact, key=key, prepared=self.prepared, cache=self._cache))
         return found[0] if found else None
 
-    def page(self, search: reads.Search, after: CheckpointKey | None, page_size: int) -> Steps[Loaded[list[LoadedCheckpoint]]]:
+    def page(self, search: Search, after: CheckpointKey | None, size: int) -> Steps[reads.Page]:
         """The next checkpoints of a listing, newest first, without what objects hold: see `with_objects`."""
-        work = partial(reads.load_page, search=search, after=after, page_size=page_size, prepared=self.prepared, cache=self._cache)
-        return self._read(work)
+        work = partial(reads.load_page, search=search, after=after, size=size, prepared=self.prepared, cache=self._cache)
+        return self.read(work)
 
     def with_objects(self, checkpoints: Sequence[LoadedCheckpoint], pieces: Pieces) -> Steps[list[LoadedCheckpoint]]:
         """Checkpoints of a page with what objects hold; those that were pruned and collected meanwhile are left out."""
@@ -161,19 +168,20 @@ class Store:
 
     def _load(self, work: Work[Loaded[T]]) -> Steps[T]:
         """Read, and fetch what objects hold."""
-        loaded = yield from self._read(work)
+        loaded = yield from self.read(work)
         wanted = loaded.pieces.wanted(loaded.values)
         if wanted:
             try:
                 fetched: Mapping[str, bytes] = yield self.downloads.fetch(wanted)
             except BlobMissing:
                 # It may have been pruned and collected since the rows were read: they say what holds now.
-                loaded = yield from self._read(work)
+                loaded = yield from self.read(work)
                 fetched = yield self.downloads.fetch(loaded.pieces.wanted(loaded.values))
             loaded.pieces.local.update(fetched)
         return loaded.result
 
-    def _read(self, work: Work[T]) -> Steps[T]:
+    def read(self, work: Work[T]) -> Steps[T]:
+        """Run work that reads, once the schema is known to be right."""
         yield from self._ready()
         result: T = yield self.database.read(work)
         return result
@@ -213,7 +221,7 @@ class Store:
         removed, after = Removed(), ""
         while True:
             find = partial(deletions.threads_with_older, moment=moment, after=after, page_size=_THREADS_PER_PAGE, prepared=self.prepared)
-            page = yield from self._read(find)
+            page = yield from self.read(find)
             if not page:
                 return removed
             removed += yield from self.prune(page, keep_since(moment), stray_before=moment)
@@ -221,7 +229,7 @@ class Store:
 
     def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[Removed]:
         """Delete the checkpoints that have one of the postings."""
-        found = yield from self._read(lambda connection: deletions.places_with_postings(connection, wanted, self.prepared))
+        found = yield from self.read(lambda connection: deletions.places_with_postings(connection, wanted, self.prepared))
         removed = Removed()
         for thread_id, places in found.items():
             removed += yield from self.prune([thread_id], keep_all_but(places))
@@ -229,9 +237,35 @@ class Store:
 
     def copy_thread(self, source: str, target: str) -> Steps[int]:
         """Copy a thread to another id."""
-        copied = yield from self._alone(lambda connection: deletions.copy_thread(connection, source, target, self.prepared), source, target)
+        copied = yield from self._alone(
+            lambda connection: deletions.copy_thread(connection, source, target, self._tag_keys, self.prepared), source, target
+        )
         logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
         return copied
+
+    # --- tags
+
+    def rebuild_tags(self, progress: Callable[[int], None] = lambda _threads: None) -> Steps[int]:
+        """Make the tags of every thread anew, a transaction a thread; returns how many there are.
+
+        Args:
+            progress: told the number of threads that are done, a page at a time.
+        """
+        # Not `_ready`: that the tags were made with other keys is why they are made anew.
+        yield self._readiness.schema_only()
+        started = time.perf_counter()
+        made, threads, after = 0, 0, ""
+        while page := (yield self.database.read(partial(next_threads, after=after, prepared=self.prepared))):
+            for thread_id in page:
+                work = partial(rebuild_tags, thread_id=thread_id, tag_keys=self._tag_keys, prepared=self.prepared)
+                made += yield self._writer.run(work, thread_id)
+            after, threads = page[-1], threads + len(page)
+            progress(threads)
+        yield self._writer.run(partial(remember_keys, tag_keys=self._tag_keys, prepared=self.prepared))
+        seconds = time.perf_counter() - started
+        told = {"event": "tags_rebuilt", "tags": made, "threads": threads, "seconds": seconds}
+        logger.info("tags rebuilt: %d of %d threads in %.3f s", made, threads, seconds, extra=told)
+        return made
 
     # --- looking after objects
 

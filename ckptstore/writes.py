@@ -50,7 +50,6 @@ def commit_batch(connection: Connection, batch: Sequence[PackedUnit], prepared: 
     if prepared.on_sqlite:
         with transaction(connection):
             missing = _store(connection, units, prepared)
-            insert_all(connection, prepared, {(sql.THREAD, "touch"): _thread_rows(_without(units, missing))})
     else:
         missing = _commit_in_one_statement(connection, units, prepared)
     return [missing.get(number) for number in units]
@@ -69,15 +68,18 @@ def _commit_in_one_statement(connection: Connection, units: Units, prepared: Sta
     went_in: set[int] = set()
     if together:
         rows = _batch_rows(together)
-        parameters = sql.row_parameters(sql.THREAD, _thread_rows(together))
-        parameters |= sql.batch_parameters("units", [(u.key.thread_id, u.is_checkpoint, number) for number, u in together.items()])
+        parameters = sql.row_parameters(sql.THREAD, _thread_rows(together, {}))
+        sizes = {number: put.size for number, (_, put) in _checkpoints(together).items()}
+        numbered = [(unit.key.thread_id, unit.is_checkpoint, sizes.get(number, 0), number) for number, unit in together.items()]
+        parameters |= sql.batch_parameters("units", numbered)
         for name, some in rows.items():
             parameters |= sql.batch_parameters(name, some)
         went_in = {row[0] for row in prepared(sql.commit_batch, frozenset(rows)).run(connection, parameters)}
     missing: dict[int, Missing] = {}
     for number, unit in _without(units, went_in).items():
         with transaction(connection):
-            insert_all(connection, prepared, {(sql.THREAD, "touch"): _thread_rows({number: unit})})
+            # This locks the thread, before anything of it is looked at.
+            insert_all(connection, prepared, {(sql.THREAD, "add_up"): _thread_rows({number: unit}, {})})
             lacking = _store(connection, {number: unit}, prepared)
             if lacking:
                 prepared(sql.delete_empty_thread).run(connection, {"thread_id": unit.key.thread_id})
@@ -91,7 +93,7 @@ def _fit_for_one_statement(units: Units) -> Units:
     written: set[Row] = set()
     fit: dict[int, PackedUnit] = {}
     for number, unit in units.items():
-        rows = _keys_of_writes(unit)
+        rows = _keys_of_rows(unit)
         if unit.needs_care or unit.key.thread_id in waiting or not written.isdisjoint(rows):
             waiting.add(unit.key.thread_id)
         else:
@@ -126,7 +128,8 @@ def _store(connection: Connection, units: Units, prepared: StatementCache) -> di
     if not units:
         return missing
     checkpoints = _checkpoints(units)
-    _delete_replaced_tags(connection, [unit.key for unit, _ in checkpoints.values()], prepared)
+    replaced = _delete_replaced_tags(connection, [unit.key for unit, _ in checkpoints.values()], prepared)
+    new = {put.key: put.size for _, put in checkpoints.values() if put.key not in replaced}
     writes = _write_rows(units)
     segments = [row for unit in units.values() for row in _segment_rows(unit)]
     insert_all(
@@ -139,8 +142,11 @@ def _store(connection: Connection, units: Units, prepared: StatementCache) -> di
             (sql.TAG, "keep"): [row for _, put in checkpoints.values() for row in _tag_rows(put)],
             (sql.WRITE, "keep"): [row[:-1] for row in writes["keep"]],
             (sql.WRITE, "replace"): [row[:-1] for row in writes["replace"]],
+            (sql.THREAD, "add_up"): _thread_rows(units, new),
         },
     )
+    for thread_id in {key.thread_id for key in replaced}:
+        prepared(sql.recount).run(connection, {"thread_id": thread_id})
     return missing
 
 
@@ -173,11 +179,14 @@ def _gone_objects(connection: Connection, unit: PackedUnit, prepared: StatementC
     return tuple(key for key in keys if key not in live)
 
 
-def _delete_replaced_tags(connection: Connection, keys: Sequence[CheckpointKey], prepared: StatementCache) -> None:
-    if keys:
-        parameters = sql.key_parameters(prepared.dialect.name, sql.CHECKPOINT_KEY, keys)
-        replaced = [(CheckpointKey(*row[:3]), row[3]) for row in prepared(sql.metadata_of).run(connection, parameters)]
-        delete_tags(connection, replaced, prepared)
+def _delete_replaced_tags(connection: Connection, keys: Sequence[CheckpointKey], prepared: StatementCache) -> set[CheckpointKey]:
+    """Of the checkpoints that will be stored those that are there already; they lose their tags."""
+    if not keys:
+        return set()
+    parameters = sql.key_parameters(prepared.dialect.name, sql.CHECKPOINT_KEY, keys)
+    replaced = [(CheckpointKey(*row[:3]), row[3]) for row in prepared(sql.metadata_of).run(connection, parameters)]
+    delete_tags(connection, replaced, prepared)
+    return {key for key, _ in replaced}
 
 
 def delete_tags(connection: Connection, of: Iterable[tuple[CheckpointKey, str]], prepared: StatementCache) -> None:
@@ -227,14 +236,25 @@ def _needs(need: str, units: Units) -> list[Row]:
     ]
 
 
-def _thread_rows(units: Units) -> list[Row]:
-    """One row a thread, in the order of their ids: two processes that lock the same threads never deadlock."""
+def _thread_rows(units: Units, new: Mapping[CheckpointKey, int]) -> list[Row]:
+    """One row a thread, in the order of their ids: two processes that lock the same threads never deadlock.
+
+    Args:
+        units: what is written to them.
+        new: the checkpoints that they gain, with their sizes.
+    """
     latest: dict[str, int] = {}
     for unit in units.values():
         thread_id = unit.key.thread_id
         latest[thread_id] = max(latest.get(thread_id, 0), unit.unit.created_at)
+    gained: dict[str, list[int]] = {}
+    for key, size in new.items():
+        gained.setdefault(key.thread_id, []).append(size)
     # No two rows that a thread ever had begin with the same generation, or one could be taken for the other.
-    return [(thread_id, moment, moment, new_generation()) for thread_id, moment in sorted(latest.items())]
+    return [
+        (thread_id, moment, moment, new_generation(), len(gained.get(thread_id, ())), sum(gained.get(thread_id, ())))
+        for thread_id, moment in sorted(latest.items())
+    ]
 
 
 def new_generation() -> int:
@@ -278,9 +298,9 @@ def _write_rows(units: Units) -> dict[str, list[Row]]:
     return {"keep": list(kept.values()), "replace": list(replaced.values())}
 
 
-def _keys_of_writes(packed: PackedUnit) -> list[Row]:
+def _keys_of_rows(packed: PackedUnit) -> list[Row]:
     unit = packed.unit
-    return [(*unit.key, unit.task_id, write.idx) for write in unit.writes] if isinstance(unit, NewWrites) else []
+    return [(*unit.key, unit.task_id, write.idx) for write in unit.writes] if isinstance(unit, NewWrites) else [unit.key]
 
 
 def _rows_of_writes(packed: PackedUnit, unit: NewWrites, number: int) -> Iterable[tuple[Row, Row]]:

@@ -1,4 +1,4 @@
-"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, and `ckptstore blobs copy`, `collect`, `verify`."""
+"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `blobs copy`, `blobs collect`, `blobs verify`, `tags rebuild`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ except ImportError as exc:  # pragma: no cover - the test of the installed wheel
 
 from ckptstore.cli.blobs import blobs as blob_commands
 from ckptstore.cli.revisions import downgrade, revision, upgrade
+from ckptstore.cli.tags import tags as tag_commands
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,5 +25,5 @@ def main(verbose: bool) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 
 
-for command in (upgrade, downgrade, revision, blob_commands):
+for command in (upgrade, downgrade, revision, blob_commands, tag_commands):
     main.add_command(command)

@@ -13,10 +13,8 @@ from tqdm import tqdm
 
 from ckptstore import schema
 from ckptstore.blobs import BlobSettings, open_backend
-from ckptstore.cli.options import existing, of_store, words_for_errors
+from ckptstore.cli.options import of_store, opened_store, words_for_errors
 from ckptstore.collector import Pass
-from ckptstore.config import DatabaseSettings, default_blob_url
-from ckptstore.database import open_database
 from ckptstore.loops import LoopThread
 from ckptstore.moving import CopyReport, copy_blobs
 from ckptstore.steps import drive
@@ -71,7 +69,7 @@ def copy(source: str, target: str) -> None:
 def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: float, dry_run: bool) -> None:
     """Delete blobs that nothing refers to: one pass, for cron. The first pass condemns, a later one deletes."""
     this = Pass(time.time_ns() // 1000, int(grace_hours * _MICROSECONDS_PER_HOUR), dry_run)
-    with _store(url, in_schema, blob_url) as store, _clock("collecting"):
+    with opened_store(url, in_schema, blob_url) as store, _clock("collecting"):
         report = drive(store.collect(this))
     would = "would be " if dry_run else ""
     click.echo(f"{report.deleted} blobs {would}deleted ({report.deleted_bytes} bytes)")
@@ -86,7 +84,7 @@ def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: 
 @click.option("--deep", is_flag=True, help="Read every blob and check its digest, not only its size.")
 def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) -> None:
     """Check that every blob and segment is there. Exits with 1 where one is missing or altered."""
-    with _store(url, in_schema, blob_url) as store:
+    with opened_store(url, in_schema, blob_url) as store:
         report = _verify(store, deep)
         has_backend = store.objects.has_backend
     problems: dict[str, Sequence[object]] = {
@@ -102,20 +100,6 @@ def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) ->
     verdict = "all is there" if report.ok else "NOT all is there"
     click.echo(f"{report.objects} blobs ({report.object_bytes} bytes) and {report.segments} segments: {verdict}")
     sys.exit(not report.ok)
-
-
-@contextmanager
-def _store(url: str, in_schema: str | None, blob_url: str | None) -> Iterator[Store]:
-    found = existing(url)
-    with words_for_errors():
-        settings = DatabaseSettings()
-        database = open_database(found, settings)
-        place = blob_url or default_blob_url(database.url)
-        store = Store(database, settings, blobs=place, blob_settings=BlobSettings(), schema=in_schema, upgrade=False)
-        try:
-            yield store
-        finally:
-            store.close()
 
 
 def _verify(store: Store, deep: bool) -> VerifyReport:

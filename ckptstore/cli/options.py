@@ -10,8 +10,19 @@ from typing import Any, TypeVar
 import click
 from sqlalchemy import URL
 
-from ckptstore.config import BLOB_URL_VARIABLE, DATABASE_URL_VARIABLE, is_memory, parse_database_url
+from ckptstore.blobs import BlobSettings
+from ckptstore.config import (
+    BLOB_URL_VARIABLE,
+    DATABASE_URL_VARIABLE,
+    DatabaseSettings,
+    default_blob_url,
+    is_memory,
+    parse_database_url,
+)
+from ckptstore.database import open_database
 from ckptstore.errors import CkptStoreError
+from ckptstore.store import Store
+from ckptstore.tagkeys import TagKeys
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -56,3 +67,25 @@ def words_for_errors() -> Iterator[None]:
         yield
     except (CkptStoreError, OSError) as exc:
         raise click.ClickException(str(exc)) from exc
+
+
+@contextmanager
+def opened_store(url: str, in_schema: str | None, blob_url: str | None, tag_keys: TagKeys | None = None) -> Iterator[Store]:
+    """A store on a database that is there.
+
+    Args:
+        url: the database.
+        in_schema: the PostgreSQL schema of the tables.
+        blob_url: where its blobs are; by default beside a SQLite file.
+        tag_keys: for commands that make tags.
+    """
+    found = existing(url)
+    with words_for_errors():
+        settings = DatabaseSettings()
+        database = open_database(found, settings)
+        place = blob_url or default_blob_url(database.url)
+        store = Store(database, settings, blobs=place, blob_settings=BlobSettings(), schema=in_schema, upgrade=False, tag_keys=tag_keys)
+        try:
+            yield store
+        finally:
+            store.close()

@@ -17,6 +17,7 @@ from sqlalchemy import (
     cast,
     delete,
     exists,
+    func,
     literal_column,
     null,
     select,
@@ -41,6 +42,7 @@ from ckptstore.statements.parts import (
     keys,
     links_of,
     resolved,
+    visible,
     with_listing,
 )
 
@@ -51,8 +53,20 @@ def lock_thread(database: str) -> Select[Any]:
 
 
 def raise_generation(_database: str) -> Update:
-    """Say that values of the thread have gone."""
-    return update(THREAD).where(THREAD.c.thread_id == bindparam("thread_id")).values(generation=THREAD.c.generation + 1)
+    """Say that values of the thread have gone, and count what is left."""
+    return _recounted().values(generation=THREAD.c.generation + 1)
+
+
+def recount(_database: str) -> Update:
+    """Count a thread's checkpoints and their sizes anew."""
+    return _recounted()
+
+
+def _recounted() -> Update:
+    of_thread = [CHECKPOINT.c.thread_id == bindparam("thread_id"), visible()]
+    count = select(func.count()).select_from(CHECKPOINT).where(*of_thread).scalar_subquery()
+    size = select(func.coalesce(cast(func.sum(CHECKPOINT.c.size), BigInteger), literal_column("0"))).where(*of_thread).scalar_subquery()
+    return update(THREAD).where(THREAD.c.thread_id == bindparam("thread_id")).values(checkpoints=count, size=size)
 
 
 def thread_nodes(_database: str) -> Select[Any]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    and_,
     bindparam,
     case,
     cast,
@@ -22,11 +23,12 @@ from sqlalchemy import (
     func,
     literal_column,
     null,
+    or_,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ckptstore.models import Base, Channel, Checkpoint, Segment, StoredObject, Tag, Thread, UtcMicroseconds, Write
+from ckptstore.models import Base, Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, UtcMicroseconds, Write
 
 
 def _table_of(model: type[Base]) -> Table:
@@ -37,6 +39,7 @@ def _table_of(model: type[Base]) -> Table:
 
 
 THREAD = _table_of(Thread)
+SETTING = _table_of(Setting)
 CHECKPOINT = _table_of(Checkpoint)
 CHANNEL = _table_of(Channel)
 SEGMENT = _table_of(Segment)
@@ -90,24 +93,32 @@ def insert_into(database: str, table: Table) -> Any:
 
 
 def resolved(insert: Any, table: Table, conflict: str) -> Any:
-    """`keep` the earlier row, `replace` it, `replace_object` where an object holds its bytes, or `touch` its last activity.
+    """`keep` the earlier row, `replace` it, `replace_object` where an object holds its bytes, or `add_up` a thread's activity.
 
     Activity within a second of the last that was noted is not noted: the index on that time would change with every write.
+    To add up `if_same` is to leave a row of another generation alone.
     """
     key = [column.name for column in table.primary_key]
     if conflict == "keep":
         return insert.on_conflict_do_nothing(index_elements=key)
-    if conflict == "touch":
-        later = insert.excluded.updated_at > table.c.updated_at + literal_column(str(_TOUCH_MICROSECONDS), BigInteger)
-        if isinstance(insert, sqlite.Insert):
-            return insert.on_conflict_do_update(index_elements=key, set_={"updated_at": insert.excluded.updated_at}, where=later)
-        # PostgreSQL's batch needs the row in any case: it locks it, and tells its generation.
-        moment = case((later, insert.excluded.updated_at), else_=table.c.updated_at)
-        return insert.on_conflict_do_update(index_elements=key, set_={"updated_at": moment})
+    if conflict.startswith("add_up"):
+        return _added_up(insert, table, key, if_same=conflict == "add_up if_same")
     # The object may have been lost, or be out of this store's reach: what was just sent is not.
     where = table.c.object_key.is_not(null()) if conflict == "replace_object" else None
     others = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
     return insert.on_conflict_do_update(index_elements=key, set_=others, where=where)
+
+
+def _added_up(insert: Any, threads: Table, key: Sequence[str], *, if_same: bool) -> Any:
+    new = insert.excluded
+    later = new.updated_at > threads.c.updated_at + literal_column(str(_TOUCH_MICROSECONDS), BigInteger)
+    moment = case((later, new.updated_at), else_=threads.c.updated_at)
+    where = threads.c.generation == new.generation if if_same else None
+    if isinstance(insert, sqlite.Insert):
+        # There is no row to lock, so one that stays as it is need not be written.
+        where = or_(later, new.checkpoints != literal_column("0"))
+    sums = {name: threads.c[name] + new[name] for name in ("checkpoints", "size")}
+    return insert.on_conflict_do_update(index_elements=list(key), set_={"updated_at": moment, **sums}, where=where)
 
 
 def wire(column: Column[Any]) -> Any:
@@ -118,6 +129,12 @@ def wire(column: Column[Any]) -> Any:
 def equal(one: FromClause, other: FromClause, names: Iterable[str]) -> list[ColumnElement[bool]]:
     """The columns of both tables are equal, name by name."""
     return [one.c[name] == other.c[name] for name in names]
+
+
+def row_by_row(database: str, probe: Select[Any]) -> ColumnElement[bool]:
+    """Whether a correlated query finds anything, asked for each row: a planner that knows no values would join instead, and look at all."""
+    # PostgreSQL makes no join of a query with an OFFSET.
+    return (probe.offset(literal_column("0")) if database == "postgresql" else probe).exists()
 
 
 def links_of(database: str, versions: ColumnElement[Any]) -> FromClause:
@@ -134,13 +151,25 @@ def entries_of(database: str, layout: ColumnElement[Any]) -> FromClause:
     return func.json_array_elements_text(layout).table_valued(Column("value", Text), name="entries").render_derived().lateral()
 
 
-def with_listing(database: str, segments: Select[Any]) -> Select[Any]:
+def looked_up(database: str, rows: FromClause, table: Table, on: Iterable[ColumnElement[bool]]) -> tuple[FromClause, FromClause]:
+    """Rows joined with those that a table has for each of them, looked up by key; and where the table's columns are in it.
+
+    A planner that knows no values, or knew the table when it was empty, would start from the table, and read all of it.
+    """
+    if database == "sqlite":
+        return rows.join(table, and_(*on)), table
+    # PostgreSQL makes no plain join of a query with an OFFSET.
+    found = select(table).where(*on).offset(literal_column("0")).lateral(f"of_{table.name}")
+    return rows.join(found, literal_column("true")), found
+
+
+def with_listing(database: str, segments: Select[Any], of: FromClause = SEGMENT) -> Select[Any]:
     """Of some segments those that name segments, with the JSON array of the names as `listing`."""
-    text = cast(SEGMENT.c.data, Text) if database == "sqlite" else cast(func.convert_from(SEGMENT.c.data, "UTF8"), JSON)
-    is_list = SEGMENT.c.encoding == literal_column("'list'")
+    text = cast(of.c.data, Text) if database == "sqlite" else cast(func.convert_from(of.c.data, "UTF8"), JSON)
+    is_list = of.c.encoding == literal_column("'list'")
     # Only of those the bytes are text: PostgreSQL must not read the others, whatever it evaluates first.
     listing = case((is_list, text), else_=null()).label("listing")
-    return segments.with_only_columns(SEGMENT.c.thread_id, listing).where(is_list)
+    return segments.with_only_columns(of.c.thread_id, listing).where(is_list)
 
 
 def visible() -> ColumnElement[bool]:

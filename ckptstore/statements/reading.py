@@ -11,17 +11,16 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     CompoundSelect,
+    FromClause,
     Select,
     Text,
     and_,
     bindparam,
     cast,
-    exists,
     func,
     literal_column,
     null,
     select,
-    tuple_,
     union,
     union_all,
 )
@@ -33,7 +32,6 @@ from ckptstore.statements.parts import (
     CHECKPOINT_KEY,
     SEGMENT,
     SEGMENT_KEY,
-    TAG,
     TASKS_CHANNEL,
     VERSION_KEY,
     WRITE,
@@ -41,6 +39,7 @@ from ckptstore.statements.parts import (
     equal,
     keys,
     links_of,
+    looked_up,
     visible,
     with_listing,
 )
@@ -59,37 +58,6 @@ def newest(_database: str) -> Select[Any]:
 def exact(_database: str) -> Select[Any]:
     """One checkpoint by its key."""
     return select(CHECKPOINT).where(*[CHECKPOINT.c[name] == bindparam(name) for name in CHECKPOINT_KEY], visible())
-
-
-def page(database: str, given: frozenset[str], tags: int) -> Select[Any]:
-    """Up to `page_size` checkpoints, newest first, that satisfy what is given.
-
-    Args:
-        database: its name.
-        given: which of `thread_id`, `checkpoint_ns`, `checkpoint_id`, `before`, `after` and `driver` restrict it. `after` is the
-            key of the last checkpoint seen; with `driver` the first tag leads, else the checkpoints do.
-        tags: how many postings every checkpoint must have, as the parameters `key_0`, `value_0`, `key_1`, ...
-    """
-    leads = TAG if "driver" in given else CHECKPOINT
-    query = select(CHECKPOINT).where(visible())
-    if "driver" in given:
-        query = query.select_from(TAG.join(CHECKPOINT, and_(*equal(TAG, CHECKPOINT, CHECKPOINT_KEY))))
-        query = query.where(TAG.c.key == bindparam("key_0"), TAG.c.value == bindparam("value_0"))
-    for number in range(1 if "driver" in given else 0, tags):
-        probe = TAG.alias(f"tag_{number}")
-        has = [probe.c.key == bindparam(f"key_{number}"), probe.c.value == bindparam(f"value_{number}")]
-        query = query.where(exists().where(*has, *equal(probe, leads, CHECKPOINT_KEY)))
-    query = query.where(*[leads.c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in given])
-    if leads is CHECKPOINT and "thread_id" not in given:
-        # What the index of the newest checkpoints is for.
-        query = query.where(CHECKPOINT.c.checkpoint_id > literal_column("''"))
-    if "before" in given:
-        query = query.where(leads.c.checkpoint_id < bindparam("before"))
-    order = [leads.c.checkpoint_id, leads.c.thread_id, leads.c.checkpoint_ns]
-    if "after" in given:
-        last = [bindparam(f"after_{name}", type_=Text()) for name in ("checkpoint_id", "thread_id", "checkpoint_ns")]
-        query = query.where(tuple_(*order) < tuple_(*last))
-    return query.order_by(*[column.desc() for column in order]).limit(bindparam("page_size", type_=BigInteger))
 
 
 #: What a row of `whole` is.
@@ -114,7 +82,11 @@ def whole(database: str, target: Select[Any]) -> CompoundSelect[Any]:
         wanted.c.format,
         [wanted.c.type, wanted.c.body],
     )
-    values = [_channels(database, wanted).cte("channels"), _writes(wanted).cte("writes"), _parent_sends(wanted).cte("sends")]
+    values = [
+        _channels(database, wanted).cte("channels"),
+        _writes(database, wanted).cte("writes"),
+        _parent_sends(database, wanted).cte("sends"),
+    ]
     return union_all(checkpoints, *[select(rows) for rows in values], _segments(database, values))
 
 
@@ -126,26 +98,29 @@ def _channels(database: str, wanted: CTE) -> Select[Any]:
         .distinct()
         .cte("versions")
     )
+    joined, found = looked_up(database, versions, CHANNEL, equal(CHANNEL, versions, VERSION_KEY))
     return _row(
         KIND_CHANNEL,
-        [CHANNEL.c.thread_id, CHANNEL.c.checkpoint_ns, cast(null(), Text)],
-        [CHANNEL.c.channel, CHANNEL.c.version, cast(null(), Text), cast(CHANNEL.c.segments, Text)],
+        [found.c.thread_id, found.c.checkpoint_ns, cast(null(), Text)],
+        [found.c.channel, found.c.version, cast(null(), Text), cast(found.c.segments, Text)],
         cast(null(), BigInteger),
-        [CHANNEL.c.type, CHANNEL.c.value],
-    ).select_from(versions.join(CHANNEL, and_(*equal(CHANNEL, versions, VERSION_KEY))))
+        [found.c.type, found.c.value],
+    ).select_from(joined)
 
 
-def _writes(wanted: CTE) -> Select[Any]:
-    return _row_of_write(KIND_WRITE).select_from(wanted.join(WRITE, and_(*equal(WRITE, wanted, CHECKPOINT_KEY))))
+def _writes(database: str, wanted: CTE) -> Select[Any]:
+    joined, found = looked_up(database, wanted, WRITE, equal(WRITE, wanted, CHECKPOINT_KEY))
+    return _row_of_write(KIND_WRITE, found).select_from(joined)
 
 
-def _parent_sends(wanted: CTE) -> Select[Any]:
-    of_parent = and_(
+def _parent_sends(database: str, wanted: CTE) -> Select[Any]:
+    of_parent = [
         *equal(WRITE, wanted, ("thread_id", "checkpoint_ns")),
         WRITE.c.checkpoint_id == wanted.c.parent_checkpoint_id,
         WRITE.c.channel == literal_column(f"'{TASKS_CHANNEL}'"),
-    )
-    return _row_of_write(KIND_PARENT_SEND).select_from(wanted.join(WRITE, of_parent)).where(wanted.c.format < literal_column("4"))
+    ]
+    joined, found = looked_up(database, wanted, WRITE, of_parent)
+    return _row_of_write(KIND_PARENT_SEND, found).select_from(joined).where(wanted.c.format < literal_column("4"))
 
 
 def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
@@ -155,15 +130,17 @@ def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
     )
     layout = layouts.c.segments if database == "sqlite" else cast(layouts.c.segments, JSON)
     directly = _named(database, layouts, layout).cte("directly")
-    listing = with_listing(database, select(SEGMENT).join(directly, and_(*equal(SEGMENT, directly, SEGMENT_KEY)))).cte("listings")
+    joined, listed = looked_up(database, directly, SEGMENT, equal(SEGMENT, directly, SEGMENT_KEY))
+    listing = with_listing(database, select(listed).select_from(joined), listed).cte("listings")
     named = union(select(directly), _named(database, listing, listing.c.listing)).cte("named")
+    joined, found = looked_up(database, named, SEGMENT, equal(SEGMENT, named, SEGMENT_KEY))
     return _row(
         KIND_SEGMENT,
-        [SEGMENT.c.thread_id, cast(null(), Text), cast(null(), Text)],
-        [SEGMENT.c.digest, SEGMENT.c.object_key, cast(null(), Text), cast(null(), Text)],
-        SEGMENT.c.size,
-        [SEGMENT.c.encoding, SEGMENT.c.data],
-    ).select_from(named.join(SEGMENT, and_(*equal(SEGMENT, named, SEGMENT_KEY))))
+        [found.c.thread_id, cast(null(), Text), cast(null(), Text)],
+        [found.c.digest, found.c.object_key, cast(null(), Text), cast(null(), Text)],
+        found.c.size,
+        [found.c.encoding, found.c.data],
+    ).select_from(joined)
 
 
 def _named(database: str, rows: CTE, names: ColumnElement[Any]) -> Select[Any]:
@@ -173,13 +150,13 @@ def _named(database: str, rows: CTE, names: ColumnElement[Any]) -> Select[Any]:
     return select(rows.c.thread_id, entries.c.value.label("digest")).select_from(joined).distinct()
 
 
-def _row_of_write(kind: int) -> Select[Any]:
+def _row_of_write(kind: int, of: FromClause) -> Select[Any]:
     return _row(
         kind,
-        [WRITE.c[name] for name in CHECKPOINT_KEY],
-        [WRITE.c.task_id, WRITE.c.channel, WRITE.c.task_path, cast(WRITE.c.segments, Text)],
-        WRITE.c.idx,
-        [WRITE.c.type, WRITE.c.value],
+        [of.c[name] for name in CHECKPOINT_KEY],
+        [of.c.task_id, of.c.channel, of.c.task_path, cast(of.c.segments, Text)],
+        of.c.idx,
+        [of.c.type, of.c.value],
     )
 
 
@@ -199,33 +176,10 @@ def exact_whole(database: str) -> CompoundSelect[Any]:
     return whole(database, exact(database))
 
 
-def page_whole(database: str, given: frozenset[str], tags: int) -> CompoundSelect[Any]:
-    """A page of checkpoints, whole: one statement, however many there are."""
-    return whole(database, page(database, given, tags))
-
-
-def count_of_tag(_database: str) -> Select[Any]:
-    """How many checkpoints have a posting, counted up to `bound`: enough to know which of several is the rarest."""
-    some = (
-        select(literal_column("1"))
-        .select_from(TAG)
-        .where(TAG.c.key == bindparam("key"), TAG.c.value == bindparam("value"))
-        .limit(bindparam("bound", type_=BigInteger))
-        .subquery("some")
-    )
-    return select(func.count()).select_from(some)
-
-
-def count_of_thread(_database: str) -> Select[Any]:
-    """How many checkpoints a thread has, counted up to `bound`."""
-    some = (
-        select(literal_column("1"))
-        .select_from(CHECKPOINT)
-        .where(CHECKPOINT.c.thread_id == bindparam("thread_id"))
-        .limit(bindparam("bound", type_=BigInteger))
-        .subquery("some")
-    )
-    return select(func.count()).select_from(some)
+def named_whole(database: str) -> CompoundSelect[Any]:
+    """The checkpoints given as keys, whole."""
+    given_keys = keys(database, CHECKPOINT_KEY)
+    return whole(database, select(CHECKPOINT).join(given_keys, and_(*equal(CHECKPOINT, given_keys, CHECKPOINT_KEY))).where(visible()))
 
 
 def ancestors(_database: str) -> Select[Any]:

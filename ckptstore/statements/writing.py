@@ -19,6 +19,8 @@ from sqlalchemy import (
     bindparam,
     cast,
     exists,
+    func,
+    literal_column,
     or_,
     select,
     union_all,
@@ -39,6 +41,7 @@ from ckptstore.statements.parts import (
     insert_into,
     keys,
     resolved,
+    row_by_row,
     unnest,
     wire,
 )
@@ -52,6 +55,9 @@ BATCH_ROWS = {
     "kept_writes": (WRITE, "keep"),
     "replaced_writes": (WRITE, "replace"),
 }
+
+_ONE: Select[Any] = select(literal_column("1"))
+_UNITS = [("thread_id", Text()), ("is_checkpoint", Boolean()), ("size", BigInteger()), ("unit", BigInteger())]
 
 #: What a batch's units need to be there already, and where it has to be.
 BATCH_NEEDS = {"carried": (CHANNEL, VERSION_KEY), "known": (SEGMENT, SEGMENT_KEY)}
@@ -77,7 +83,7 @@ def row_parameters(table: Table, rows: Sequence[Sequence[Any]]) -> dict[str, Any
 def batch_parameters(name: str, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
     """The parameters of one part of a `commit_batch`: rows that end with the number of their unit."""
     if name == "units":
-        return _arrays(("thread_id", "is_checkpoint", "unit"), rows, name)
+        return _arrays([column for column, _ in _UNITS], rows, name)
     columns = BATCH_NEEDS[name][1] if name in BATCH_NEEDS else [column.name for column in BATCH_ROWS[name][0].c]
     return _arrays((*columns, "unit"), rows, name)
 
@@ -91,15 +97,16 @@ def commit_batch(_database: str, parts: frozenset[str]) -> GenerativeSelect:
     """A whole batch in one statement (PostgreSQL): returns the numbers of the units that went in.
 
     One snapshot serves all of its parts. A unit stays out, with everything of it, when what it needs is not stored, when
-    a checkpoint of its id is there already (the careful way replaces it), or when a deletion got in between: the upsert of
-    its thread then sees another generation than the snapshot does.
+    a checkpoint of its id is there already (the careful way replaces it), or when a deletion got in between: the thread's
+    row then has another generation than in the snapshot, and is left alone.
 
     Args:
         _database: always PostgreSQL.
         parts: which of `BATCH_ROWS` and `BATCH_NEEDS` the batch has; each costs its parameters.
     """
-    threads = _upsert_threads()
-    allowed = _allowed(threads, parts)
+    fit = _fit(parts)
+    threads = _add_up_threads(fit)
+    allowed = select(fit.c.unit, fit.c.is_checkpoint).join(threads, threads.c.thread_id == fit.c.thread_id).cte("allowed")
     went_in = _with_checkpoint(allowed, _insert_checkpoints(allowed)) if "checkpoints" in parts else allowed
     inserts = [_insert_part(name, went_in) for name in BATCH_ROWS if name in parts and name != "checkpoints"]
     return select(went_in.c.unit).add_cte(threads, *inserts)
@@ -110,34 +117,46 @@ def _rows(name: str) -> FromClause:
     return unnest(name, [*((column.name, wire(column)) for column in table.c), ("unit", BigInteger())])
 
 
-def _upsert_threads() -> CTE:
+def _fit(parts: frozenset[str]) -> CTE:
+    """The units that find what they need, and whose checkpoint is new."""
+    units = unnest("units", _UNITS)
+    fit = select(units.c.thread_id, units.c.is_checkpoint, units.c.size, units.c.unit)
+    unfit = [_lacking(name) for name in BATCH_NEEDS if name in parts]
+    if "checkpoints" in parts:
+        unfit.append(_present())
+    if unfit:
+        left_out = (union_all(*unfit) if len(unfit) > 1 else unfit[0]).cte("left_out")
+        fit = fit.where(units.c.unit.not_in(select(left_out.c.unit)))
+    return fit.cte("fit")
+
+
+def _add_up_threads(fit: CTE) -> CTE:
+    """The threads whose row is there as in the snapshot, or new; each then counts its units that fit."""
     rows = unnest(THREAD.name, [(column.name, wire(column)) for column in THREAD.c])
-    insert = resolved(postgresql.insert(THREAD).from_select([c.name for c in THREAD.c], select(*rows.c)), THREAD, "touch")
-    made: CTE = insert.returning(THREAD.c.thread_id, THREAD.c.created_at, THREAD.c.generation).cte("threads")
+    checkpoints = func.count().filter(fit.c.is_checkpoint).label("checkpoints")
+    size = cast(func.sum(fit.c.size), BigInteger).label("size")
+    sums = select(fit.c.thread_id, checkpoints, size).group_by(fit.c.thread_id).subquery("sums")
+    seen = select(THREAD.c.thread_id, THREAD.c.generation).subquery("seen")
+    generation = func.coalesce(seen.c.generation, rows.c.generation)
+    joined = rows.join(sums, sums.c.thread_id == rows.c.thread_id).outerjoin(seen, seen.c.thread_id == rows.c.thread_id)
+    counted = {"generation": generation, "checkpoints": sums.c.checkpoints, "size": sums.c.size}
+    # In the order of their ids: two processes that lock the same threads never deadlock.
+    new = select(*[counted.get(c.name, rows.c[c.name]) for c in THREAD.c]).select_from(joined).order_by(rows.c.thread_id)
+    insert = resolved(postgresql.insert(THREAD).from_select([c.name for c in THREAD.c], new), THREAD, "add_up if_same")
+    made: CTE = insert.returning(THREAD.c.thread_id).cte("threads")
     return made
-
-
-def _allowed(threads: CTE, parts: frozenset[str]) -> CTE:
-    """The units whose thread no deletion touches, and that find what they need."""
-    seen = select(THREAD.c.thread_id, THREAD.c.created_at, THREAD.c.generation).subquery("seen")
-    same = and_(seen.c.created_at == threads.c.created_at, seen.c.generation == threads.c.generation)
-    units = unnest("units", [("thread_id", Text()), ("is_checkpoint", Boolean()), ("unit", BigInteger())])
-    allowed = (
-        select(units.c.unit, units.c.is_checkpoint)
-        .select_from(units.join(threads, threads.c.thread_id == units.c.thread_id).outerjoin(seen, seen.c.thread_id == threads.c.thread_id))
-        .where(or_(seen.c.thread_id.is_(None), same))
-    )
-    lacking = [_lacking(name) for name in BATCH_NEEDS if name in parts]
-    if lacking:
-        lacked = (union_all(*lacking) if len(lacking) > 1 else lacking[0]).cte("lacking")
-        allowed = allowed.where(units.c.unit.not_in(select(lacked.c.unit)))
-    return allowed.cte("allowed")
 
 
 def _lacking(name: str) -> Select[Any]:
     table, key = BATCH_NEEDS[name]
     needed = unnest(name, [*((column, Text()) for column in key), ("unit", BigInteger())])
-    return select(needed.c.unit).where(~exists().where(*equal(table, needed, key)))
+    return select(needed.c.unit).where(~row_by_row("postgresql", _ONE.select_from(table).where(*equal(table, needed, key))))
+
+
+def _present() -> Select[Any]:
+    rows = _keys_of_checkpoints()
+    there = _ONE.select_from(CHECKPOINT).where(*equal(CHECKPOINT, rows, CHECKPOINT_KEY))
+    return select(rows.c.unit).where(row_by_row("postgresql", there))
 
 
 def _insert_checkpoints(allowed: CTE) -> CTE:
@@ -150,9 +169,13 @@ def _insert_checkpoints(allowed: CTE) -> CTE:
 
 def _with_checkpoint(allowed: CTE, inserted: CTE) -> CTE:
     """Of the allowed units, the writes, and the checkpoints that were not there before."""
-    rows = unnest("checkpoints", [*((name, Text()) for name in CHECKPOINT_KEY), ("unit", BigInteger())])
+    rows = _keys_of_checkpoints()
     new = select(rows.c.unit).join(inserted, and_(*equal(inserted, rows, CHECKPOINT_KEY)))
     return select(allowed.c.unit).where(or_(~allowed.c.is_checkpoint, allowed.c.unit.in_(new))).cte("went_in")
+
+
+def _keys_of_checkpoints() -> FromClause:
+    return unnest("checkpoints", [*((name, Text()) for name in CHECKPOINT_KEY), ("unit", BigInteger())])
 
 
 def _insert_part(name: str, went_in: CTE) -> CTE:

@@ -1,0 +1,26 @@
+"""What all savers on a database have to agree on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Insert, Select, Text, bindparam, cast, literal_column, select
+
+from ckptstore.statements.parts import CHECKPOINT, SETTING, insert_into, resolved
+
+
+def setting(_database: str) -> Select[Any]:
+    """The value of one setting, as JSON."""
+    return select(cast(SETTING.c.value, Text)).where(SETTING.c.name == bindparam("name"))
+
+
+def set_setting(database: str) -> Insert:
+    """Set a setting."""
+    value = cast(bindparam("value", type_=Text()), SETTING.c.value.type) if database == "postgresql" else bindparam("value", type_=Text())
+    made: Insert = resolved(insert_into(database, SETTING).values(name=bindparam("name"), value=value), SETTING, "replace")
+    return made
+
+
+def any_checkpoint(_database: str) -> Select[Any]:
+    """One row, if there is a checkpoint."""
+    return select(literal_column("1")).select_from(CHECKPOINT).limit(literal_column("1"))

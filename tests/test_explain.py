@@ -1,0 +1,170 @@
+"""No documented search reads a whole table: what the planners do, with statistics and without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest import mock
+
+import psycopg
+import pytest
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.base.id import uuid6
+from sqlalchemy import Connection
+
+from ckptstore import SQLAlchemySaver, execution
+from ckptstore.codec import encode_checkpoint, encode_writes
+from ckptstore.engine import _PLANNING
+from ckptstore.packing import PackedUnit, pack
+from ckptstore.prepared import Prepared
+from ckptstore.records import CheckpointKey
+from ckptstore.writes import commit_batch
+from tests.build import config
+from tests.conftest import url_of
+
+THREADS = 300
+STEPS = 10
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+SEARCHES: dict[str, dict[str, Any]] = {
+    "one tag": {"filter": {"user": "u7"}},
+    "two common tags": {"filter": {"kind": "even", "source": "loop"}},
+    "a rare and a common tag": {"filter": {"rare": "yes", "kind": "even"}},
+    "several values": {"filter": {"user": {"$in": ["u1", "u2", "u3"]}}},
+    "many values": {"filter": {"user": {"$in": [f"u{n}" for n in range(12)]}, "kind": "even"}},
+    "containment": {"filter": {"deep": {"inner": 3}}},
+    "all of a list": {"filter": {"labels": ["a", "b3"]}},
+    "equal": {"filter": {"user": {"$eq": "u7"}}},
+    "not equal": {"filter": {"user": {"$ne": "u7"}}},
+    "greater": {"filter": {"score": {"$gt": 290}}},
+    "at least": {"filter": {"score": {"$gte": 290}}},
+    "less": {"filter": {"score": {"$lt": 5}}},
+    "at most": {"filter": {"score": {"$lte": 5}}},
+    "a range and a tag": {"filter": {"step": {"$gte": 3, "$lt": 7}, "user": "u7"}},
+    "there": {"filter": {"rare": {"$exists": True}}},
+    "there, deeply": {"filter": {"deep": {"$exists": True}, "user": "u7"}},
+    "not there": {"filter": {"rare": {"$exists": False}}},
+    "before": {"filter": {"kind": "even"}, "before": config("t", "f")},
+    "created before": {"created_before": NOW + timedelta(minutes=2)},
+    "created after": {"created_after": NOW + timedelta(minutes=STEPS - 1)},
+    "a tag, created before": {"filter": {"user": "u7"}, "created_before": NOW + timedelta(minutes=2)},
+    "a thread": {"config": config("thread-7")},
+    "a thread and a tag": {"config": config("thread-7"), "filter": {"kind": "odd"}},
+    "everything": {},
+}
+THREAD_SEARCHES: dict[str, dict[str, Any]] = {
+    "all": {},
+    "by id": {"order_by": "thread_id"},
+    "of a user": {"filter": {"user": "u7"}},
+    "of a common tag": {"filter": {"kind": "even", "source": "loop"}},
+    "of a range": {"filter": {"score": {"$gt": 290}}},
+    "of what only metadata decides": {"filter": {"rare": {"$exists": False}}},
+}
+# Walks in the order of the listing, which end with the page.
+ORDERED = ("ckpt_checkpoint_newest", "ckpt_thread_by_activity", "ckpt_thread_pkey")
+
+
+def units(saver: SQLAlchemySaver) -> Iterator[PackedUnit]:
+    for step in range(STEPS):
+        for n in range(THREADS):
+            made = empty_checkpoint()
+            version, values = f"{step + 1:08}.x", {"n": step, "text": [f"{step} {n} {'word ' * 200}"] * 3}
+            made.update(v=4, id=str(uuid6()), channel_values=values, channel_versions=dict.fromkeys(values, version))  # type: ignore[typeddict-item]
+            metadata: dict[str, Any] = {
+                "source": "loop",
+                "step": step,
+                "parents": {},
+                "kind": "odd" if n % 2 else "even",
+                "user": f"u{n % 50}",
+            }
+            metadata |= {"score": n, "deep": {"inner": n % 60}, "labels": ["a", f"b{n % 60}"], **({"rare": "yes"} if n % 100 == 4 else {})}
+            moment = int((NOW + timedelta(minutes=step)).timestamp() * 1e6)
+            key = CheckpointKey(f"thread-{n}", "", made["id"])
+            unit = encode_checkpoint(saver.serde, config(f"thread-{n}"), key, None, moment, made, metadata, values, saver.tag_keys)  # type: ignore[arg-type]
+            yield pack(unit, lambda _digests: set())
+            yield pack(encode_writes(saver.serde, key, [("n", step)], "task", "", moment), lambda _digests: set())
+
+
+@pytest.fixture(scope="module", params=["sqlite", "asyncpg"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLAlchemySaver]:
+    with SQLAlchemySaver.from_conn_string(url_of(request.param, request, tmp_path_factory.mktemp("explain"))) as saver:
+        saver.setup()
+        everything = list(units(saver))
+        for start in range(0, len(everything), 500):
+            part = everything[start : start + 500]
+            saver.store.database.write(lambda connection, part=part: commit_batch(connection, part, saver.store.prepared)).result()  # type: ignore[misc]
+        yield saver
+
+
+@contextmanager
+def explained(saver: SQLAlchemySaver) -> Iterator[list[str]]:
+    """The plans of all statements that are run."""
+    plans: list[str] = []
+    run = Prepared.run
+
+    def explain(prepared: Prepared, connection: Connection, parameters: Any = None) -> Any:
+        if connection.dialect.name == "sqlite":
+            plan = Prepared.__new__(Prepared)
+            plan.__dict__ |= prepared.__dict__
+            plan.text = f"EXPLAIN QUERY PLAN {prepared.text}"
+            plans.extend(str(row[-1]) for row in run(plan, connection, parameters))
+        else:
+            plans.extend(generic_plan(saver, prepared.text))
+        return run(prepared, connection, parameters)
+
+    with mock.patch.object(Prepared, "run", explain):
+        yield plans
+
+
+def generic_plan(saver: SQLAlchemySaver, text: str) -> list[str]:
+    """The plan that PostgreSQL keeps for all values, with the settings of the saver's connections."""
+    options = " ".join(f"-c {name}={value}" for name, value in _PLANNING.items())
+    url = saver.store.database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, options=options) as connection:
+        return [str(row[0]) for row in connection.execute(f"EXPLAIN (GENERIC_PLAN) {text}".encode())]
+
+
+def whole_tables(plans: list[str]) -> list[str]:
+    """What is read from end to end; a walk in the order of an index ends with the page."""
+    read = [line for line, below in zip(plans, [*plans[1:], ""], strict=True) if reads_all(line, below)]
+    # SQLite's way to say that it walks along the primary key.
+    return [line for line in read if line != "SCAN ckpt_thread" or any("ORDER BY" in other for other in plans)]
+
+
+def reads_all(line: str, below: str) -> bool:
+    if any(name in line for name in ORDERED):
+        return False
+    return re.search(r"SCAN ckpt_|Seq Scan on ckpt_", line) is not None or (
+        re.search(r"Index (Only )?Scan .*on ckpt_", line) is not None and "Index Cond" not in below
+    )
+
+
+def analyze(saver: SQLAlchemySaver) -> None:
+    saver.store.database.write(lambda connection: execution.execute(connection, "ANALYZE")).result()
+
+
+@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
+@pytest.mark.parametrize("search", SEARCHES)
+async def test_a_search_of_checkpoints_reads_no_whole_table(filled: SQLAlchemySaver, search: str, statistics: str) -> None:
+    if statistics == "with statistics":
+        analyze(filled)
+    with explained(filled) as plans:
+        found = await filled.alist(**{"config": None, "limit": 10, **SEARCHES[search]})
+    assert found
+    assert plans
+    assert whole_tables(plans) == []
+
+
+@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
+@pytest.mark.parametrize("search", THREAD_SEARCHES)
+async def test_a_search_of_threads_reads_no_whole_table(filled: SQLAlchemySaver, search: str, statistics: str) -> None:
+    if statistics == "with statistics":
+        analyze(filled)
+    with explained(filled) as plans:
+        found = await filled.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search]})
+    assert found
+    assert plans
+    assert whole_tables(plans) == []
