@@ -8,6 +8,7 @@ URL ?=
 BLOB_URL ?=
 FILES ?=
 SECTIONS ?=
+FULL ?=
 
 .PHONY: demo test test-lowest bench lint format clean
 
@@ -40,10 +41,11 @@ test-lowest:
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[all]' --group test
 	.venv-lowest/bin/python -m pytest $(ARGS)
 
-# Against the official savers, in one run; SECTIONS="chat upload" for some of it, URL= for a PostgreSQL of yours.
+# Against the official savers, in one run; SECTIONS="chat upload" for some of it, URL= for a PostgreSQL of yours, FULL=1 for
+# tables of a million checkpoints.
 bench: $(VENV)/installed
 	$(INSTALL) --group bench
-	$(BIN)/python -m benchmarks $(SECTIONS) $(if $(URL),--postgres '$(URL)') $(ARGS)
+	$(BIN)/python -m benchmarks $(SECTIONS) $(if $(URL),--postgres '$(URL)') $(if $(FULL),--full) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-lowest demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

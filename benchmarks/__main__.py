@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks [SECTION ...] [--quick] [--laps N] [--postgres URL]`."""
+"""The command: `python -m benchmarks [SECTION ...] [--quick | --full] [--laps N] [--postgres URL]`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def parser(sections: Sequence[Section]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure (default: everything)")
-    made.add_argument("--quick", action="store_true", help="everything tiny and one lap: to see that it works")
+    how_much = made.add_mutually_exclusive_group()
+    how_much.add_argument("--quick", action="store_true", help="everything tiny and one lap: to see that it works")
+    how_much.add_argument("--full", action="store_true", help="tables of a million checkpoints in `tags`: it takes half an hour and more")
     made.add_argument("--laps", type=int, metavar="N", help="how often each contender is measured (default: 3)")
     made.add_argument("--postgres", metavar="URL", help="a server where databases may be created, or 'none' (default: one of our own)")
     made.add_argument("--verbose", action="store_true", help="every lap, and the bytes of every table and index")
@@ -68,7 +70,8 @@ async def run(chosen: Sequence[Section], options: argparse.Namespace, postgres_u
     lines = [*describe(), await describe_postgres(postgres_url) if postgres_url else "PostgreSQL  none"]
     lines += [f"{name}: {reason}" for name, reason in absent.items()]
     print("\n".join(lines), flush=True)
-    bench = Bench(present, laps=options.laps or (1 if options.quick else 3), quick=options.quick, verbose=options.verbose)
+    laps = options.laps or (1 if options.quick else 3)
+    bench = Bench(present, laps=laps, quick=options.quick, verbose=options.verbose, full=options.full)
     return [name_of(section) for section in chosen if not await run_section(section, bench)]
 
 

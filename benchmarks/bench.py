@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from benchmarks.contenders import Contender
@@ -23,16 +23,22 @@ class Bench:
         laps: how often each contender is measured; medians are printed.
         quick: everything tiny, to see that it works; the figures mean nothing.
         verbose: every lap, and where the bytes are.
+        full: tables as large as in production, which take long to fill.
     """
 
     contenders: Sequence[Contender]
     laps: int
     quick: bool
     verbose: bool
+    full: bool = False
 
     def size(self, full: int, quick: int) -> int:
         """A number of turns, puts or bytes."""
         return quick if self.quick else full
+
+    def among(self, contenders: Sequence[Contender]) -> Bench:
+        """The same run for these contenders."""
+        return replace(self, contenders=contenders)
 
     def table(self, title: str) -> Table:
         """A table with a column for each contender."""

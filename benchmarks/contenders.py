@@ -14,12 +14,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from benchmarks.databases import Database, PostgresDatabase, SqliteFile
 from ckptstore import SQLAlchemySaver
+from ckptstore.tagkeys import EVERYTHING, TagKeys
 
 IN_MEMORY = "InMemorySaver"
 ASYNC_SQLITE = "AsyncSqliteSaver"
 ASYNC_POSTGRES = "AsyncPostgresSaver"
 CKPTSTORE_SQLITE = "ckptstore SQLite"
 CKPTSTORE_POSTGRES = "ckptstore PostgreSQL"
+OURS = (CKPTSTORE_SQLITE, CKPTSTORE_POSTGRES)
 
 AnySaver = BaseCheckpointSaver[Any]
 Connect = Callable[[str], AbstractAsyncContextManager[AnySaver]]
@@ -54,6 +56,10 @@ class Contender:
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
         """Close it, and remove its database."""
         await self._opened.aclose()
+
+    def opened_with(self, name: str, connect: Connect) -> Contender:
+        """Another contender, opened in another way, on databases of the same kind."""
+        return Contender(name, connect, self._new_database)
 
     async def stored_bytes(self) -> int | None:
         """Everything that was stored since the tables were made, in the database and outside it; None for what is in memory."""
@@ -90,8 +96,9 @@ async def _async_postgres(url: str) -> AsyncIterator[AnySaver]:
 
 
 @asynccontextmanager
-async def _ckptstore(url: str) -> AsyncIterator[AnySaver]:
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+async def ckptstore(url: str, tag_keys: TagKeys = EVERYTHING) -> AsyncIterator[AnySaver]:
+    """Open ours."""
+    async with SQLAlchemySaver.from_conn_string(url, tag_keys=tag_keys) as saver:
         await saver.setup()
         yield saver
 
@@ -122,8 +129,8 @@ def contenders(postgres_url: str | None) -> tuple[list[Contender], dict[str, str
         Contender(IN_MEMORY, _in_memory),
         Contender(ASYNC_SQLITE, _async_sqlite, SqliteFile),
         Contender(ASYNC_POSTGRES, _async_postgres, on_postgres),
-        Contender(CKPTSTORE_SQLITE, _ckptstore, SqliteFile),
-        Contender(CKPTSTORE_POSTGRES, _ckptstore, on_postgres),
+        Contender(CKPTSTORE_SQLITE, ckptstore, SqliteFile),
+        Contender(CKPTSTORE_POSTGRES, ckptstore, on_postgres),
     ]
     absent = {name: "not installed" for name, modules in _NEEDED.items() if not all(map(importlib.util.find_spec, modules))}
     if postgres_url is None:

@@ -32,6 +32,10 @@ class Database(Protocol):
         """Remove it and all that lies beside it."""
         ...
 
+    async def settle(self) -> None:
+        """Have done now, after a bulk load, what the database does by itself sooner or later."""
+        ...
+
     async def size(self) -> int:
         """Bytes of the database, without blobs."""
         ...
@@ -62,6 +66,9 @@ class SqliteFile:
 
     async def remove(self) -> None:
         self._folder.cleanup()
+
+    async def settle(self) -> None:
+        await self.size()
 
     async def size(self) -> int:
         # Pages of the file once the write-ahead log is merged into it: the log's length only tells when that last happened.
@@ -107,6 +114,9 @@ class PostgresDatabase:
 
     async def remove(self) -> None:
         await _execute(self._server, f"DROP DATABASE {self._name} WITH (FORCE)")
+
+    async def settle(self) -> None:
+        await _execute(self._own, "VACUUM (ANALYZE)")
 
     async def size(self) -> int:
         # Plain VACUUM, as autovacuum would do sooner or later: VACUUM FULL would hide the half-empty pages that a

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import string
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
@@ -25,10 +26,17 @@ def thread(thread_id: str) -> RunnableConfig:
 
 
 class HandMade:
-    """A thread of checkpoints made by hand, each the child of the one before, without the cost of running a graph."""
+    """A thread of checkpoints made by hand, each the child of the one before, without the cost of running a graph.
 
-    def __init__(self, saver: AnySaver, thread_id: str) -> None:
+    Args:
+        saver: where it goes.
+        thread_id: its name.
+        tags: what the metadata of each checkpoint holds beside what LangGraph writes.
+    """
+
+    def __init__(self, saver: AnySaver, thread_id: str, tags: Mapping[str, Any] | None = None) -> None:
         self.saver = saver
+        self.tags = tags or {}
         self.config = thread(thread_id)
         self.values: dict[str, Any] = {}
         self.versions: dict[str, Any] = {}
@@ -45,8 +53,8 @@ class HandMade:
         checkpoint["channel_values"] = dict(self.values)
         checkpoint["channel_versions"] = dict(self.versions)
         checkpoint["versions_seen"] = {"__input__": {}, "agent": dict(new)}
-        metadata: CheckpointMetadata = {"source": "loop", "step": self.step, "parents": {}}
-        self.config = await self.saver.aput(self.config, checkpoint, metadata, new)
+        metadata = {"source": "loop", "step": self.step, "parents": {}, **self.tags}
+        self.config = await self.saver.aput(self.config, checkpoint, cast(CheckpointMetadata, metadata), new)
 
     async def put_writes(self, **written: Any) -> None:
         """Put a task's writes to the newest checkpoint."""

@@ -23,6 +23,9 @@ ROWS = (
     "with / without",
     "objects outside the database",
     "aget_tuple",
+    "two common tags, 100 hits",
+    "50 threads of a user",
+    "with / without tags",
     "% of the plain file",
     "reading it with a new saver",
 )
@@ -93,7 +96,14 @@ def test_an_unknown_section_is_refused_with_the_known_ones(capsys: pytest.Captur
     with pytest.raises(SystemExit) as stopped:
         main(["sepeds"])
     assert stopped.value.code == 2
-    assert "unknown section 'sepeds'; known are steps, chat, upload, read, store" in capsys.readouterr().err
+    assert "unknown section 'sepeds'; known are steps, chat, upload, read, tags, store" in capsys.readouterr().err
+
+
+def test_tiny_and_large_at_once_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--quick", "--full"])
+    assert stopped.value.code == 2
+    assert "not allowed with" in capsys.readouterr().err
 
 
 def test_a_gain_is_more_of_what_is_good_and_less_of_what_is_not() -> None:
