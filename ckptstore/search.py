@@ -20,6 +20,8 @@ from ckptstore.records import LAST, CheckpointKey, OneOf, Span
 
 # From here on a condition counts as common.
 _COUNT_BOUND = 1_000
+# To gather the threads of so many checkpoints is less work than to walk through all threads in their order.
+_GATHERED_FOR_THREADS = 5_000
 # Of two common conditions that one leads whose checkpoints are sparser: so many of them reach further back.
 _DEPTH = 250
 # More values than this are not worth a stream each.
@@ -76,7 +78,7 @@ class Plan(NamedTuple):
 
 def plan_of_threads(connection: Connection, wanted: Filter, prepared: StatementCache) -> Plan:
     """The same for a page of threads, each of which has a checkpoint that matches."""
-    planner = _Planner(connection, Search(wanted=wanted), prepared)
+    planner = _Planner(connection, Search(wanted=wanted), prepared, bound=_GATHERED_FOR_THREADS)
     return _planned(planner, planner.lead_to_threads(), wanted, {})
 
 
@@ -110,10 +112,13 @@ def _planned(planner: _Planner, lead: Lead, wanted: Filter, restricted: Mapping[
 class _Planner:
     """Counts what conditions lead to, each at most once."""
 
-    def __init__(self, connection: Connection, search: Search, prepared: StatementCache, after: CheckpointKey | None = None) -> None:
+    def __init__(
+        self, connection: Connection, search: Search, prepared: StatementCache, after: CheckpointKey | None = None, bound: int | None = None
+    ) -> None:
         self._connection = connection
         self._search = search
         self._prepared = prepared
+        self._bound = _COUNT_BOUND if bound is None else bound
         self._below = min(search.before or LAST, after.checkpoint_id if after else LAST)
         self._counts: dict[OneOf | Span, int] = {}
         #: How far back a condition's newest checkpoints reach: an id, the smaller the further.
@@ -122,7 +127,7 @@ class _Planner:
     def lead(self) -> Lead:
         """The index that leads to the fewest candidates."""
         search, wanted = self._search, self._search.wanted
-        whole_table = Lead("checkpoints", _COUNT_BOUND + 1, {})
+        whole_table = Lead("checkpoints", self._bound + 1, {})
         if search.checkpoint_id is not None:
             return whole_table
         alone = len(wanted.required) == 1 and len(wanted.required[0].values) == 1
@@ -135,7 +140,7 @@ class _Planner:
         leads += [self._by_span(span) for span in wanted.spans]
         in_order = ("checkpoints", "tags")
         # What has to be gathered and sorted is of use only where it is little.
-        leads = [lead for lead in leads if lead.kind in in_order or lead.cost < _COUNT_BOUND]
+        leads = [lead for lead in leads if lead.kind in in_order or lead.cost < self._bound]
         cheapest = min(lead.cost for lead in leads)
         best = [lead for lead in leads if lead.cost == cheapest]
         return best[0] if len(best) == 1 else min(best, key=self._depth)
@@ -144,7 +149,7 @@ class _Planner:
         """The rarest condition, or the order of the threads where all are common."""
         wanted = self._search.wanted
         self._weigh()
-        by_order = Lead("checkpoints", _COUNT_BOUND, {})
+        by_order = Lead("checkpoints", self._bound, {})
         lists = [Lead("list", self.count(condition), self._list(condition), condition) for condition in wanted.required]
         return min([by_order, *lists, *map(self._by_span, wanted.spans)], key=lambda lead: lead.cost)
 
@@ -163,11 +168,11 @@ class _Planner:
             return
         postings = [(condition.key, value) for condition in few for value in condition.values]
         given = sql.key_parameters(self._prepared.dialect.name, ("key", "value"), postings)
-        parameters = {**given, "bound": _COUNT_BOUND, "below": self._below, "skipped": _DEPTH}
+        parameters = {**given, "bound": self._bound, "below": self._below, "skipped": _DEPTH}
         weights = {row[:2]: row[2:] for row in map(tuple, self._prepared(sql.weights_of_postings).run(self._connection, parameters))}
         for condition in few:
             found = [weights[condition.key, value] for value in condition.values]
-            self._counts[condition] = min(sum(count for count, _ in found), _COUNT_BOUND)
+            self._counts[condition] = min(sum(count for count, _ in found), self._bound)
             self._reach[condition] = max(reached or "" for _, reached in found)
 
     def _depth(self, lead: Lead) -> str:
@@ -207,7 +212,7 @@ class _Planner:
         return {f"{prefix}_key": condition.key, f"{prefix}_values": values}
 
     def _run(self, statement: Any, parameters: dict[str, Any]) -> int:
-        return int(statement.run(self._connection, {**parameters, "bound": _COUNT_BOUND}).scalar_one())
+        return int(statement.run(self._connection, {**parameters, "bound": self._bound}).scalar_one())
 
 
 def _kind_of(span: Span) -> str:

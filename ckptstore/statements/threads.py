@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, bindparam, cast, literal_column, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, bindparam, cast, literal_column, select, tuple_
 
 from ckptstore.statements.paging import Shape, gathered, has_posting, text_list
-from ckptstore.statements.parts import CHECKPOINT, CHECKPOINT_KEY, THREAD, equal, row_by_row, visible
+from ckptstore.statements.parts import CHECKPOINT, THREAD, row_by_row, visible
 
 
 def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
@@ -24,8 +24,7 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
     query = select(*columns)
     if shape.lead != "checkpoints":
         found = gathered(database, shape.lead)
-        joined = found.join(CHECKPOINT, and_(*equal(CHECKPOINT, found, CHECKPOINT_KEY)))
-        threads = select(CHECKPOINT.c.thread_id).select_from(joined).where(*_conditions(database, shape)).distinct().subquery("threads")
+        threads = select(found.c.thread_id).where(*_tags_of(database, shape, found)).distinct().subquery("threads")
         query = query.join(threads, threads.c.thread_id == c.thread_id)
     elif shape.required or shape.forbidden:
         of_thread: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(CHECKPOINT.c.thread_id == c.thread_id)
@@ -47,6 +46,10 @@ def metadata_of_threads(database: str, shape: Shape) -> Select[Any]:
 
 
 def _conditions(database: str, shape: Shape) -> list[ColumnElement[bool]]:
-    has = [has_posting(database, CHECKPOINT, f"has_{number}", several=several) for number, several in enumerate(shape.required)]
-    lacks = [~has_posting(database, CHECKPOINT, f"lacks_{number}") for number in range(shape.forbidden)]
-    return [visible(), *has, *lacks]
+    return [visible(), *_tags_of(database, shape, CHECKPOINT)]
+
+
+def _tags_of(database: str, shape: Shape, of: FromClause) -> list[ColumnElement[bool]]:
+    """What is asked of the tags of a checkpoint; one that is hidden has none."""
+    has = [has_posting(database, of, f"has_{number}", several=several) for number, several in enumerate(shape.required)]
+    return [*has, *[~has_posting(database, of, f"lacks_{number}") for number in range(shape.forbidden)]]
