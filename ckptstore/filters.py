@@ -163,6 +163,8 @@ class _Reading:
 
     def _require_presence(self, path: str, key: str) -> None:
         at = self._indexed(path, key)
+        if not self._tag_keys.admit_below(path):
+            raise self._not_indexed(path, key)
         if path == PARENTS or at != path:
             # Of these the index does not know all that is there.
             self.exact = False
@@ -170,11 +172,16 @@ class _Reading:
             self.spans.append(Span(path, below=True))
 
     def _indexed(self, path: str, key: str) -> str:
-        if not self._tag_keys.admit(bounded(path)):
-            raise KeyNotIndexed(
-                f"filter on {key!r}: this key is not indexed, by the saver's tag_keys; include it there and run: ckptstore tags rebuild"
-            )
+        if not self._tag_keys.admit(path):
+            raise self._not_indexed(path, key)
         return bounded(path)
+
+    @staticmethod
+    def _not_indexed(path: str, key: str) -> KeyNotIndexed:
+        return KeyNotIndexed(
+            f"filter on {key!r}: what is at {path!r} is kept out of the index, in whole or in part, by the saver's tag_keys; "
+            "let them include it and run: ckptstore tags rebuild"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -17,6 +17,7 @@ from ckptstore import statements as sql
 from ckptstore.filters import Filter
 from ckptstore.prepared import StatementCache
 from ckptstore.records import LAST, CheckpointKey, OneOf, Span
+from ckptstore.tags import has_one_value
 
 # From here on a condition counts as common.
 _COUNT_BOUND = 1_000
@@ -130,8 +131,9 @@ class _Planner:
         whole_table = Lead("checkpoints", self._bound + 1, {})
         if search.checkpoint_id is not None:
             return whole_table
-        alone = len(wanted.required) == 1 and len(wanted.required[0].values) == 1
-        if alone and not wanted.spans and search.thread_id is None:
+        alone = len(wanted.required) == 1 and len(wanted.required[0].values) == 1 and not wanted.spans
+        anywhere = search.thread_id is None and search.created_after is None and search.created_before is None
+        if alone and anywhere:
             # It will lead however common it is: its stream is in order.
             return self._streams(wanted.required[0], 0)
         self._weigh()
@@ -196,7 +198,8 @@ class _Planner:
 
     def _by_values(self, condition: OneOf) -> list[Lead]:
         cost = self.count(condition)
-        if len(condition.values) <= _MOST_STREAMS:
+        # A checkpoint with two of the values would come with both streams.
+        if len(condition.values) == 1 or (len(condition.values) <= _MOST_STREAMS and has_one_value(condition.key)):
             return [self._streams(condition, cost)]
         return [Lead("list", cost, self._list(condition), condition)]
 

@@ -32,7 +32,7 @@ from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, P
 from ckptstore.retention import Rule, keep_all_but, keep_since
 from ckptstore.search import Search
 from ckptstore.steps import Steps
-from ckptstore.tagging import next_threads, rebuild_tags, remember_keys, require_same_keys
+from ckptstore.tagging import begin_rebuilding, next_threads, rebuild_tags, remember_keys, require_same_keys
 from ckptstore.tagkeys import EVERYTHING, TagKeys
 from ckptstore.verification import VerifyReport, verify
 from ckptstore.writer import Writer
@@ -254,6 +254,7 @@ class Store:
         # Not `_ready`: that the tags were made with other keys is why they are made anew.
         yield self._readiness.schema_only()
         started = time.perf_counter()
+        yield self._writer.run(partial(begin_rebuilding, prepared=self.prepared))
         made, threads, after = 0, 0, ""
         while page := (yield self.database.read(partial(next_threads, after=after, prepared=self.prepared))):
             for thread_id in page:

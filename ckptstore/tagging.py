@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,31 +22,45 @@ _THREADS_PER_PAGE = 200
 
 
 def require_same_keys(connection: Connection, tag_keys: TagKeys, prepared: StatementCache) -> None:
-    """Return if the tags that are there were made with these keys; an empty store takes them over.
+    """Return if the tags that are there were made with these keys. Whose keys come first to an empty store decides.
 
     Raises:
-        TagKeysChanged: they were made with others.
+        TagKeysChanged: they were made with others, or are being made anew.
     """
+    wanted = _patterns(tag_keys)
     stored = _stored_keys(connection, prepared)
-    if stored == _patterns(tag_keys):
-        return
-    if prepared(sql.any_checkpoint).run(connection).all():
+    if stored is None and wanted != _patterns(EVERYTHING) and not prepared(sql.any_checkpoint).run(connection).all():
+        prepared(sql.set_setting, "keep").run(connection, {"name": _SETTING, "value": json.dumps(wanted)})
+        stored = _stored_keys(connection, prepared)
+    # A store where nothing is noted has all tags.
+    stored = stored or _patterns(EVERYTHING)
+    if stored != wanted:
         raise TagKeysChanged(
-            f"the tags in this database were made with tag_keys {stored}, this saver has {_patterns(tag_keys)}: "
+            f"the tags in this database were made with tag_keys {stored}, this saver has {wanted}: "
             "answers would be incomplete; give it the same tag_keys, or stop all writers and run: ckptstore tags rebuild"
         )
-    remember_keys(connection, tag_keys, prepared)
+
+
+def begin_rebuilding(connection: Connection, prepared: StatementCache) -> None:
+    """From here on no saver finds the keys that it expects, until `remember_keys`: half of the tags would be half an answer."""
+    _remember(connection, {"rebuilding": True}, prepared)
 
 
 def remember_keys(connection: Connection, tag_keys: TagKeys, prepared: StatementCache) -> None:
-    """Note with which keys the tags are made."""
-    prepared(sql.set_setting).run(connection, {"name": _SETTING, "value": json.dumps(_patterns(tag_keys))})
+    """Note with which keys the tags are made; all of them need no note."""
+    if _patterns(tag_keys) == _patterns(EVERYTHING):
+        prepared(sql.forget_setting).run(connection, {"name": _SETTING})
+        return
+    _remember(connection, _patterns(tag_keys), prepared)
 
 
-def _stored_keys(connection: Connection, prepared: StatementCache) -> dict[str, Any]:
+def _remember(connection: Connection, value: Mapping[str, Any], prepared: StatementCache) -> None:
+    prepared(sql.set_setting, "replace").run(connection, {"name": _SETTING, "value": json.dumps(value)})
+
+
+def _stored_keys(connection: Connection, prepared: StatementCache) -> dict[str, Any] | None:
     rows = prepared(sql.setting).run(connection, {"name": _SETTING}).all()
-    found: dict[str, Any] = json.loads(rows[0][0]) if rows else _patterns(EVERYTHING)
-    return found
+    return json.loads(rows[0][0]) if rows else None
 
 
 def _patterns(tag_keys: TagKeys) -> dict[str, Any]:

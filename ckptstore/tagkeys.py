@@ -17,6 +17,7 @@ CREDENTIAL_WORDS = (
 )  # fmt: skip
 
 _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WILDCARD = re.compile(r"[*?\[]")
 _KNOWN_PATHS = 4096
 
 
@@ -52,6 +53,12 @@ class TagKeys:
         """Whether what is at a path (as `ckptstore.tags` writes it) becomes a tag."""
         return self is EVERYTHING or self._admitted(path)
 
+    def admit_below(self, path: str) -> bool:
+        """Whether nothing below a path is kept out."""
+        below = "/".join(_keys_of(path)) + "/"
+        beginnings = [_WILDCARD.split(pattern, maxsplit=1)[0] for pattern in self.exclude]
+        return not any(beginning.startswith(below) or below.startswith(beginning) for beginning in beginnings)
+
     def is_credential(self, name: str) -> bool:
         """Whether a name of the configurable looks like a credential's."""
         return self._credential.search(_CAMEL_HUMP.sub("_", name)) is not None
@@ -64,6 +71,11 @@ class TagKeys:
     def _credential(self) -> re.Pattern[str]:
         words = "|".join(re.escape(word).replace("_", "[_-]?") for word in self.credentials)
         return re.compile(rf"(?:^|[_.-])(?:{words})s?(?:$|[_.-])" if words else r"(?!)", re.IGNORECASE)
+
+
+def _keys_of(path: str) -> list[str]:
+    # Steps into lists are no keys.
+    return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/") if part != "~2"]
 
 
 def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
@@ -82,8 +94,7 @@ class _Admitted:
         return self._answer(path)
 
     def _decide(self, path: str) -> bool:
-        # Steps into lists are no keys.
-        keys = [part.replace("~1", "/").replace("~0", "~") for part in path.split("/") if part != "~2"]
+        keys = _keys_of(path)
         above = ["/".join(keys[:depth]) for depth in range(1, len(keys) + 1)]
         return any(map(self._include.match, above)) and not any(map(self._exclude.match, above))
 

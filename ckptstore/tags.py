@@ -78,12 +78,11 @@ def _plain(value: Any, key: str) -> Any:
 
 def postings(metadata: Mapping[str, Any], tag_keys: TagKeys = EVERYTHING) -> frozenset[Posting]:
     """Every posting of one checkpoint's metadata (JSON values only) that these keys admit: one a scalar, wherever it is."""
-    return frozenset(
-        posting for key, value in metadata.items() for posting in _postings(step(None, key), value) if tag_keys.admit(posting.key)
-    )
+    found = (each for key, value in metadata.items() for each in _postings(step(None, key), value))
+    return frozenset(Posting(bounded(path), value) for path, value in found if tag_keys.admit(path))
 
 
-def _postings(path: str, value: Any) -> Iterator[Posting]:
+def _postings(path: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _postings(step(path, key), inner)
@@ -91,14 +90,19 @@ def _postings(path: str, value: Any) -> Iterator[Posting]:
         for inner in value:
             yield from _postings(within_list(path), inner)
     else:
-        yield Posting(bounded(path), encoded(value))
+        yield path, encoded(value)
     if isinstance(value, (Mapping, list, tuple)) and not value and path != PARENTS:
-        yield Posting(bounded(path), _EMPTY)
+        yield path, _EMPTY
 
 
 def within_list(path: str) -> str:
     """The path of what is in a list."""
     return f"{path}/{_IN_LIST}"
+
+
+def has_one_value(path: str) -> bool:
+    """Whether no checkpoint has two postings at a path: it leads into no list, as far as can be seen."""
+    return _IN_LIST not in path and len(path) <= LONGEST_TEXT
 
 
 def step(path: str | None, key: object) -> str:

@@ -79,7 +79,7 @@ from ckptstore.statements.reading import (
     stored_versions,
     whole,
 )
-from ckptstore.statements.settings import any_checkpoint, set_setting, setting
+from ckptstore.statements.settings import any_checkpoint, forget_setting, set_setting, setting
 from ckptstore.statements.threads import metadata_of_threads, page_of_threads
 from ckptstore.statements.verifying import (
     lacking_segments,
@@ -147,6 +147,7 @@ __all__ = [
     "drop_objects",
     "exact",
     "exact_whole",
+    "forget_setting",
     "hide_checkpoints",
     "insert_rows",
     "key_parameters",

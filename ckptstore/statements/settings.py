@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Insert, Select, Text, bindparam, cast, literal_column, select
+from sqlalchemy import Delete, Insert, Select, Text, bindparam, cast, delete, literal_column, select
 
 from ckptstore.statements.parts import CHECKPOINT, SETTING, insert_into, resolved
 
@@ -14,11 +14,16 @@ def setting(_database: str) -> Select[Any]:
     return select(cast(SETTING.c.value, Text)).where(SETTING.c.name == bindparam("name"))
 
 
-def set_setting(database: str) -> Insert:
-    """Set a setting."""
+def set_setting(database: str, conflict: str) -> Insert:
+    """Set a setting: `replace` its value, or `keep` the one that is there."""
     value = cast(bindparam("value", type_=Text()), SETTING.c.value.type) if database == "postgresql" else bindparam("value", type_=Text())
-    made: Insert = resolved(insert_into(database, SETTING).values(name=bindparam("name"), value=value), SETTING, "replace")
+    made: Insert = resolved(insert_into(database, SETTING).values(name=bindparam("name"), value=value), SETTING, conflict)
     return made
+
+
+def forget_setting(_database: str) -> Delete:
+    """Delete a setting."""
+    return delete(SETTING).where(SETTING.c.name == bindparam("name"))
 
 
 def any_checkpoint(_database: str) -> Select[Any]:
