@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from ckptstore import SQLAlchemySaver, TagKeys, store
+from ckptstore import SQLAlchemySaver, TagKeys, store, tagging
 from ckptstore.cli import main
 from ckptstore.errors import InvalidConfig, KeyNotIndexed, TagKeysChanged
 from ckptstore.tags import postings
@@ -140,3 +142,256 @@ async def test_the_command_makes_tags_anew(tmp_path: Path) -> None:
     async with SQLAlchemySaver.from_conn_string(url, tag_keys=TagKeys(include=("step", "user"))) as saver:
         await expect_tags_of(saver)
     assert CliRunner().invoke(main, ["blobs", "collect", "--url", url]).exit_code == 0
+
+
+# --- patterns -----------------------------------------------------------------------------------------------------------
+
+MORE_PATTERNS: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
+    ({"exclude": ("items/price",)}, {"items": [{"price": 1, "name": "x"}]}, {"items/~2/name"}),
+    ({"include": ("items/name",)}, {"items": [{"price": 1, "name": "x"}], "name": "y"}, {"items/~2/name"}),
+    ({"include": ("user",), "exclude": ("user/email",)}, {"user": {"email": "x", "name": "y"}, "z": 1}, {"user/name"}),
+    ({"include": ("user/*",)}, {"user": {"a": 1}, "user2": {"a": 1}}, {"user/a"}),
+    ({"exclude": ("*/secret",)}, {"a": {"secret": 1, "open": 2}, "secret": 3}, {"a/open", "secret"}),
+    ({"exclude": ("k?",)}, {"k": 1, "k1": 2, "k12": 3}, {"k", "k12"}),
+    ({"exclude": ("[ab]",)}, {"a": 1, "b": 2, "c": 3}, {"c"}),
+    ({"include": ("a", "b*"), "exclude": ("b1", "x")}, {"a": 1, "b": 2, "b1": 3, "x": 4}, {"a", "b"}),
+    ({"include": ("a",)}, {"a/b": 1, "a": {"b": 2}}, {"a/b"}),
+    ({"include": ("~1",)}, {"~1": 1, "/": 2}, {"~01"}),
+    ({"include": ("~2",)}, {"~2": 1, "a": [2]}, {"~02"}),
+    ({"include": ("A",)}, {"a": 1, "A": 2}, {"A"}),
+    ({"exclude": ("a\n",)}, {"a": 1, "a\n": 2}, {"a"}),
+    ({"include": ("a|b", ".*")}, {"a|b": 1, "a": 2, ".x": 3}, {"a|b", ".x"}),
+]
+
+
+@pytest.mark.parametrize(("given", "found", "expected"), MORE_PATTERNS, ids=lambda value: json.dumps(value, default=sorted))
+async def test_patterns_choose_what_can_be_searched_by(given: dict[str, Any], found: dict[str, Any], expected: set[str]) -> None:
+    tag_keys = TagKeys(**given)
+    assert {posting.key for posting in postings(found, tag_keys)} == expected
+    async with SQLAlchemySaver.from_conn_string(":memory:", tag_keys=tag_keys) as saver:
+        await put(saver, config("t"), **found)
+        assert {row[0] for row in tag_rows(saver)} & {posting.key for posting in postings(found)} == expected
+        for key, value in found.items():
+            if {posting.key for posting in postings({key: value})} <= expected:
+                assert len(await saver.alist(None, filter={key: value})) == 1
+            else:
+                with pytest.raises(KeyNotIndexed):
+                    saver.alist(None, filter={key: value})
+
+
+@pytest.mark.parametrize("wrong", [None, 5, {"a"}, "a", b"a", ["a", None], [""], ("a", 1), {"a": 1}], ids=repr)
+@pytest.mark.parametrize("name", ["include", "exclude", "credentials"])
+def test_patterns_and_words_are_sequences_of_texts(name: str, wrong: Any) -> None:
+    with pytest.raises(InvalidConfig, match=rf"tag_keys\.{name} must be a sequence of texts"):
+        TagKeys(**{name: wrong})
+
+
+# --- keys that are not indexed ------------------------------------------------------------------------------------------
+
+HIDDEN: list[dict[str, Any]] = [
+    {"user": {"email": "x"}},
+    {"user": {"email": {"$eq": "x"}}},
+    {"user": {"email": {"$ne": "x"}}},
+    {"user": {"email": {"$ne": []}}},
+    {"user": {"email": {"$in": ["x"]}}},
+    {"user": {"email": {"$in": []}}},
+    {"user": {"email": {"$gt": "a", "$lt": "z"}}},
+    {"user": {"email": {"$exists": True}}},
+    {"user": {"email": {"$exists": False}}},
+    {"user": {"email": {}}},
+    {"user": {"email": []}},
+    {"user": {"email": {"home": "x"}}},
+    {"user": {"name": "ada", "email": "x"}},
+    {"user": {"$eq": {"email": "x"}}},
+    {"user": [{"email": "x"}]},
+]
+
+
+@pytest.mark.parametrize("wanted", HIDDEN, ids=str)
+async def test_a_nested_key_that_is_not_indexed_is_said_by_every_listing(wanted: dict[str, Any]) -> None:
+    async with SQLAlchemySaver.from_conn_string(":memory:", tag_keys=TagKeys(exclude=("user/email",))) as saver:
+        await put(saver, config("t"), user={"email": "x", "name": "ada"})
+        for listing in (saver.alist, saver.list, lambda _, **how: saver.alist_threads(**how), lambda _, **how: saver.list_threads(**how)):
+            with pytest.raises(KeyNotIndexed, match="'user'"):
+                listing(None, filter=wanted)
+        assert len(await saver.alist(None, filter={"user": {"name": "ada"}})) == 1
+        assert len(await saver.alist_threads(filter={"user": {"name": "ada"}})) == 1
+
+
+async def test_above_what_is_indexed_nothing_is_known() -> None:
+    async with SQLAlchemySaver.from_conn_string(":memory:", tag_keys=TagKeys(include=("user/name",))) as saver:
+        await put(saver, config("t"), user={"email": "x"})
+        for wanted in ({"$exists": True}, {"$exists": False}, {}, "x", {"email": "x"}):
+            with pytest.raises(KeyNotIndexed, match="'user'"):
+                saver.alist(None, filter={"user": wanted})
+        assert await saver.alist(None, filter={"user": {"name": {"$exists": True}}}) == []
+        assert len(await saver.alist(None, filter={"user": {"name": {"$exists": False}}})) == 1
+
+
+@pytest.mark.parametrize("tag_keys", [TagKeys(exclude=("run_id",)), TagKeys(include=("user",)), TagKeys(exclude=("*",))], ids=str)
+async def test_a_deletion_by_a_key_that_is_not_indexed_deletes_nothing_and_says_so(url: str, tag_keys: TagKeys) -> None:
+    async with SQLAlchemySaver.from_conn_string(url, tag_keys=tag_keys) as saver:
+        await put(saver, config("t"), run_id="r")
+        with pytest.raises(KeyNotIndexed, match="'run_id'"):
+            await saver.adelete_for_runs(["r"])
+        with pytest.raises(KeyNotIndexed, match="'run_id'"):
+            await asyncio.to_thread(saver.delete_for_runs, ["r"])
+        assert len(await saver.alist(None)) == 1
+
+
+async def test_what_has_no_tags_is_replaced_copied_and_deleted_as_anything(url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(url, tag_keys=TagKeys(include=("user",))) as saver:
+        made = checkpoint({"a": 1})
+        for user in ("ada", "grace"):
+            await saver.aput(config("t"), made, metadata(3, user=user), made["channel_versions"])
+            await expect_tags_of(saver)
+        await chain(saver, "t", 3, user="ada")
+        await saver.acopy_thread("t", "copy")
+        await expect_tags_of(saver)
+        await saver.aprune(["t"])
+        await expect_tags_of(saver)
+        await saver.adelete_thread("copy")
+        await saver.adelete_thread("t")
+        assert tag_rows(saver) == set()
+
+
+# --- credentials --------------------------------------------------------------------------------------------------------
+
+SECRETS = [
+    "api_key", "apikey", "apiKey", "API-KEY", "OPENAI_API_KEY", "x-api-key", "api_keys", "token", "access_token", "refreshToken",
+    "auth", "Authorization", "session.cookie", "db_password", "private_key", "privateKey", "client_secret", "secretKey", "jwt",
+]  # fmt: skip
+HARMLESS = ["author", "authority", "tokenizer", "max_tokenized", "secretary", "monkey", "keyboard", "user", "key", "passwordless"]
+
+
+async def test_credentials_of_the_configurable_reach_neither_metadata_nor_tags(url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        made = checkpoint()
+        await saver.aput(config("t", **dict.fromkeys([*SECRETS, *HARMLESS], "s3cret")), made, metadata(), {})
+        (found,) = await saver.alist(None)
+        assert {name for name, value in found.metadata.items() if value == "s3cret"} == set(HARMLESS)
+        assert {row[0] for row in tag_rows(saver) if "s3cret" in row[1]} == set(HARMLESS)
+        assert await saver.alist(None, filter={"api_key": "s3cret"}) == []
+
+
+async def test_words_are_texts_and_no_patterns() -> None:
+    async with SQLAlchemySaver.from_conn_string(":memory:", tag_keys=TagKeys(credentials=("p.n", "a|b", "["))) as saver:
+        made = checkpoint()
+        await saver.aput(config("t", **{"p.n": "s", "pin": "s", "a": "s", "a|b": "s", "[": "s", "token": "s"}), made, metadata(), {})
+        (found,) = await saver.alist(None)
+        assert {name for name, value in found.metadata.items() if value == "s"} == {"pin", "a", "token"}
+
+
+async def test_what_the_caller_says_in_metadata_is_kept_whatever_its_name() -> None:
+    async with SQLAlchemySaver.from_conn_string(":memory:") as saver:
+        await put(saver, config("t", token="from the config"), **{"token": "said"})
+        assert len(await saver.alist(None, filter={"token": "said"})) == 1
+
+
+async def test_other_words_are_no_other_tags(lasting_url: str) -> None:
+    for words in ((), ("pin",), ("token", "pin")):
+        async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=TagKeys(credentials=words)) as saver:
+            await put(saver, config("t"))
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        assert len(await saver.alist(None, filter={"source": "loop"})) == 3
+
+
+# --- agreement ----------------------------------------------------------------------------------------------------------
+
+OTHERS = [TagKeys(exclude=("step",)), TagKeys(include=("step", "user/name")), TagKeys(include=()), TagKeys(exclude=("*",))]
+
+
+@pytest.mark.parametrize("operation", ["put", "writes", "get", "list", "threads", "delete", "prune", "copy", "age", "setup"])
+async def test_no_operation_goes_on_with_other_tag_keys(lasting_url: str, operation: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        await put(saver, config("t"), user="ada")
+        before = await saver.alist(None)
+    async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=TagKeys(exclude=("user",))) as saver:
+        attempts: dict[str, Any] = {
+            "put": lambda: put(saver, config("t")),
+            "writes": lambda: saver.aput_writes(config("t", "c"), [("a", 1)], "task"),
+            "get": lambda: saver.aget_tuple(config("t")),
+            "list": lambda: saver.alist(None),
+            "threads": saver.alist_threads,
+            "delete": lambda: saver.adelete_thread("t"),
+            "prune": lambda: saver.aprune(["t"]),
+            "copy": lambda: saver.acopy_thread("t", "u"),
+            "age": lambda: saver.aprune_older_than(timedelta(0)),
+            "setup": saver.setup,
+        }
+        for _ in range(2):
+            with pytest.raises(TagKeysChanged, match=r"'exclude': \[\].*'exclude': \['user'\].*ckptstore tags rebuild"):
+                await attempts[operation]()
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        assert await saver.alist(None) == before
+
+
+async def test_an_emptied_store_takes_other_keys_over(lasting_url: str) -> None:
+    for tag_keys in (TagKeys(), *OTHERS):
+        async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=tag_keys) as saver:
+            await put(saver, config("t"), user={"name": "ada"})
+            await expect_tags_of(saver)
+            await saver.adelete_thread("t")
+
+
+async def test_the_order_of_patterns_is_no_difference(lasting_url: str) -> None:
+    for exclude in (("a", "b"), ("b", "a"), ["a", "b"]):
+        async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=TagKeys(exclude=exclude)) as saver:
+            await put(saver, config("t"), a=1, b=2, c=3)
+            await expect_tags_of(saver)
+
+
+async def test_rebuilding_gives_exactly_the_tags_of_the_new_keys_and_changes_nothing_else(
+    lasting_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tagging, "_THREADS_PER_PAGE", 2)
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        for n in range(5):
+            await chain(saver, f"t{n}", 3, user={"name": f"u{n}", "email": "x"}, labels=[{"a": [1, None]}, {}], **{"a/b~": True})
+        before, listed = await saver.alist(None), await saver.alist_threads()
+    for tag_keys in (*OTHERS, TagKeys()):
+        async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=tag_keys) as saver:
+            for _ in range(2):
+                assert await asyncio.to_thread(saver.rebuild_tags) == len(tag_rows(saver))
+                await expect_tags_of(saver)
+            assert await saver.alist(None) == before
+            assert await saver.alist_threads() == listed
+
+
+async def test_what_is_only_kept_for_others_gets_no_tags_back(saver: SQLAlchemySaver) -> None:
+    where = await put(saver, config("t"), {"d": 0}, step=0)
+    for step in range(1, 5):
+        made = checkpoint({}, {"d": f"{step + 1:010}"})
+        where = await saver.aput(where, made, metadata(step, counters_since_delta_snapshot={"d": [1, 1]}), made["channel_versions"])
+        await saver.aput_writes(where, [("d", step)], f"task-{step}")
+    await saver.aprune(["t"])
+    before = tag_rows(saver)
+    assert await saver.arebuild_tags() == len(before)
+    assert tag_rows(saver) == before
+    assert await saver.alist(None, filter={"step": 2}) == []
+
+
+async def test_a_thread_whose_tags_could_not_be_made_keeps_those_it_had(lasting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        await chain(saver, "t", 3)
+        before = tag_rows(saver)
+
+    def breaks_down(*_args: Any) -> None:
+        raise RuntimeError("power cut")
+
+    async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=TagKeys(exclude=("step",))) as saver:
+        with monkeypatch.context() as patched:
+            patched.setattr(tagging, "insert_tags", breaks_down)
+            with pytest.raises(RuntimeError, match="power cut"):
+                await saver.arebuild_tags()
+        assert tag_rows(saver) == before
+        assert await saver.arebuild_tags() == len(tag_rows(saver)) == len(before) - 3
+        await expect_tags_of(saver)
+
+
+async def test_an_empty_store_has_no_tags_to_make(url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(url, tag_keys=TagKeys(exclude=("step",))) as saver:
+        await saver.setup()
+        assert await saver.arebuild_tags() == 0
+        await put(saver, config("t"))
+        await expect_tags_of(saver)
