@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
 from typing import Any
 from unittest import mock
 
@@ -15,9 +17,8 @@ from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 from sqlalchemy import Connection
 
-from ckptstore import SQLAlchemySaver, execution
+from ckptstore import SQLAlchemySaver, execution, paging, threads
 from ckptstore.codec import encode_checkpoint, encode_writes
-from ckptstore.engine import _PLANNING
 from ckptstore.packing import PackedUnit, pack
 from ckptstore.prepared import Prepared
 from ckptstore.records import CheckpointKey
@@ -54,6 +55,19 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "a thread": {"config": config("thread-7")},
     "a thread and a tag": {"config": config("thread-7"), "filter": {"kind": "odd"}},
     "everything": {},
+    "several of a list": {"filter": {"labels": [{"$in": ["b3", "b4"]}], "kind": "odd"}},
+    "deeply in a range": {"filter": {"deep": {"inner": {"$gte": 59}}, "kind": "odd"}},
+    "not equal to a list": {"filter": {"labels": {"$ne": ["b3"]}}},
+    "an empty dict": {"filter": {"parents": {}}},
+    "a thread and a common range": {"config": config("thread-7"), "filter": {"step": {"$gte": 3}}},
+    "a namespace": {"config": {"configurable": {"checkpoint_ns": ""}}, "filter": {"user": "u7"}},
+    "a window and two tags": {
+        "filter": {"kind": "even", "source": "loop"},
+        "created_after": NOW + timedelta(minutes=3),
+        "created_before": NOW + timedelta(minutes=4),
+    },
+    "a thread and a window": {"config": config("thread-7"), "created_after": NOW + timedelta(minutes=3)},
+    "before, in a thread": {"config": config("thread-7"), "before": config("t", "f")},
 }
 THREAD_SEARCHES: dict[str, dict[str, Any]] = {
     "all": {},
@@ -62,6 +76,10 @@ THREAD_SEARCHES: dict[str, dict[str, Any]] = {
     "of a common tag": {"filter": {"kind": "even", "source": "loop"}},
     "of a range": {"filter": {"score": {"$gt": 290}}},
     "of what only metadata decides": {"filter": {"rare": {"$exists": False}}},
+    "of a rare tag, by id": {"filter": {"rare": "yes"}, "order_by": "thread_id"},
+    "of several values": {"filter": {"user": {"$in": [f"u{n}" for n in range(12)]}, "kind": {"$ne": "odd"}}},
+    "of a key that is there": {"filter": {"deep": {"$exists": True}, "rare": {"$exists": True}}},
+    "of what is not equal, by id": {"filter": {"kind": {"$ne": "odd"}}, "order_by": "thread_id"},
 }
 # Walks in the order of the listing, which end with the page.
 ORDERED = ("ckpt_checkpoint_newest", "ckpt_thread_by_activity", "ckpt_thread_pkey")
@@ -71,8 +89,10 @@ def units(saver: SQLAlchemySaver) -> Iterator[PackedUnit]:
     for step in range(STEPS):
         for n in range(THREADS):
             made = empty_checkpoint()
-            version, values = f"{step + 1:08}.x", {"n": step, "text": [f"{step} {n} {'word ' * 200}"] * 3}
-            made.update(v=4, id=str(uuid6()), channel_values=values, channel_versions=dict.fromkeys(values, version))  # type: ignore[typeddict-item]
+            version = f"{step + 1:08}.x"
+            # Long enough to be kept in segments.
+            value = Random(n).randbytes(40_000) if step == n % 30 else step
+            made.update(v=4, id=str(uuid6()), channel_values={"n": value}, channel_versions={"n": version})  # type: ignore[typeddict-item]
             metadata: dict[str, Any] = {
                 "source": "loop",
                 "step": step,
@@ -168,3 +188,116 @@ async def test_a_search_of_threads_reads_no_whole_table(filled: SQLAlchemySaver,
     assert found
     assert plans
     assert whole_tables(plans) == []
+
+
+# --- the plans that the saver's own connections keep, page after page ------------------------------------------------------
+
+# What has to be known of a row before an index is of use.
+FIRST_COLUMNS = {
+    "ckpt_checkpoint_pkey": "thread_id",
+    "ckpt_checkpoint_by_time": "created_at",
+    "ckpt_tag_pkey": "key",
+    "ckpt_channel_pkey": "thread_id",
+    "ckpt_write_pkey": "thread_id",
+}
+
+
+@contextmanager
+def kept_plans() -> Iterator[list[tuple[str, list[str]]]]:
+    """All statements that are run, with the plan that serves whatever their parameters are."""
+    plans: list[tuple[str, list[str]]] = []
+    run = Prepared.run
+
+    def explain(prepared: Prepared, connection: Connection, parameters: Any = None) -> Any:
+        if connection.dialect.name == "sqlite":
+            plan = Prepared.__new__(Prepared)
+            plan.__dict__ |= prepared.__dict__
+            plan.text = f"EXPLAIN QUERY PLAN {prepared.text}"
+            rows = run(plan, connection, parameters).all()
+        else:
+            rows = generic_plan(connection, prepared.text)
+        plans.append((prepared.text, [str(row[-1]) for row in rows]))
+        return run(prepared, connection, parameters)
+
+    with mock.patch.object(Prepared, "run", explain):
+        yield plans
+
+
+def generic_plan(connection: Connection, statement: str) -> Any:
+    """What PostgreSQL does with a prepared statement before it looks at parameters."""
+    arguments = max(map(int, re.findall(r"\$(\d+)", statement)), default=0)
+    nulls = f"({', '.join(['NULL'] * arguments)})" if arguments else ""
+    execution.execute(connection, f"PREPARE explained AS {statement}")
+    try:
+        return execution.execute(connection, f"EXPLAIN EXECUTE explained{nulls}").all()
+    finally:
+        execution.execute(connection, "DEALLOCATE explained")
+
+
+def full_reads(statement: str, plan: list[str]) -> list[str]:
+    """The lines of a plan that read a table, or an index, from end to end."""
+    return _in_postgresql(plan) if any("(cost=" in line for line in plan) else _in_sqlite(statement, plan)
+
+
+def _in_sqlite(statement: str, plan: list[str]) -> list[str]:
+    aliases = {alias or table for table, alias in re.findall(r"\b(ckpt_\w+)(?: AS (\w+))?", statement)}
+    sorts = any("ORDER BY" in line for line in plan)
+    found = []
+    for line in plan:
+        scanned = re.match(r"SCAN (\w+)", line)
+        in_order = any(index in line for index in ORDERED) or line == "SCAN ckpt_thread"
+        if "ANY(" in line or (scanned and scanned[1] in aliases and (sorts or not in_order)):
+            found.append(line)
+    return found
+
+
+def _in_postgresql(plan: list[str]) -> list[str]:
+    found = []
+    for number, line in enumerate(plan):
+        index = re.search(r"Index (?:Only )?Scan (?:Backward )?(?:using|on) (\w+)", line)
+        if "Seq Scan on ckpt_" in line:
+            found.append(line)
+        elif index and index[1] in ORDERED:
+            found += [] if any("Limit" in above for above in plan[:number]) else [line]
+        elif index and index[1] in FIRST_COLUMNS:
+            condition = next((below for below in plan[number + 1 : number + 3] if "Index Cond:" in below), "")
+            found += [] if re.search(rf"\b{FIRST_COLUMNS[index[1]]}\b", condition) else [f"{line} {condition}"]
+    return found
+
+
+@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
+@pytest.mark.parametrize("search", [*SEARCHES, *(f"threads: {search}" for search in THREAD_SEARCHES)])
+async def test_no_page_of_a_search_is_read_from_end_to_end(
+    filled: SQLAlchemySaver, search: str, statistics: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "_PAGE_SIZE", 4)
+    monkeypatch.setattr(threads, "_PAGE_SIZE", 4)
+    if statistics == "with statistics":
+        analyze(filled)
+    with kept_plans() as plans:
+        if search.startswith("threads: "):
+            found: list[Any] = await filled.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search.removeprefix("threads: ")]})
+        else:
+            found = await filled.alist(**{"config": None, "limit": 10, **SEARCHES[search]})
+    assert found
+    assert [(line, statement) for statement, plan in plans for line in full_reads(statement, plan)] == []
+
+
+def test_a_full_read_is_noticed(filled: SQLAlchemySaver) -> None:
+    postgresql = filled.store.database.dialect.name == "postgresql"
+
+    def look(connection: Connection) -> list[list[str]]:
+        whole = ["SELECT * FROM ckpt_tag AS has_0 WHERE value = 'x'", "SELECT * FROM ckpt_checkpoint WHERE checkpoint_ns = 'x'"]
+        explained = [
+            generic_plan(connection, each) if postgresql else execution.execute(connection, f"EXPLAIN QUERY PLAN {each}").all()
+            for each in whole
+        ]
+        return [full_reads(each, [str(row[-1]) for row in plan]) for each, plan in zip(whole, explained, strict=True)]
+
+    assert all(filled.store.database.read(look).result())
+
+
+@pytest.mark.parametrize("table", ["ckpt_checkpoint", "ckpt_tag", "ckpt_channel", "ckpt_write", "ckpt_segment", "ckpt_thread"])
+def test_there_is_something_to_be_read_in_every_table(filled: SQLAlchemySaver, table: str) -> None:
+    count = partial(execution.execute, text=f"SELECT count(*) FROM {table}")
+    assert filled.store.database.read(lambda connection: count(connection).scalar_one()).result() >= 100
