@@ -301,3 +301,13 @@ def test_a_full_read_is_noticed(filled: SQLAlchemySaver) -> None:
 def test_there_is_something_to_be_read_in_every_table(filled: SQLAlchemySaver, table: str) -> None:
     count = partial(execution.execute, text=f"SELECT count(*) FROM {table}")
     assert filled.store.database.read(lambda connection: count(connection).scalar_one()).result() >= 100
+
+
+@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
+async def test_no_page_reads_all_segments(filled: SQLAlchemySaver, statistics: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FIRST_COLUMNS, "ckpt_segment_pkey", "thread_id")
+    if statistics == "with statistics":
+        analyze(filled)
+    with kept_plans() as plans:
+        assert await filled.alist(None, filter={"user": "u7"}, limit=10)
+    assert [line for statement, plan in plans for line in full_reads(statement, plan)] == []

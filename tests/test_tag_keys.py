@@ -395,3 +395,57 @@ async def test_an_empty_store_has_no_tags_to_make(url: str) -> None:
         assert await saver.arebuild_tags() == 0
         await put(saver, config("t"))
         await expect_tags_of(saver)
+
+
+# --- what an index with holes must not say --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wanted", [{"$exists": True}, {}], ids=str)
+async def test_what_is_there_is_found_though_all_below_it_is_not_indexed(url: str, wanted: Any) -> None:
+    async with SQLAlchemySaver.from_conn_string(url, tag_keys=TagKeys(exclude=("user/email",))) as saver:
+        await put(saver, config("t"), user={"email": "x"})
+        try:
+            assert len(await saver.alist(None, filter={"user": wanted})) == 1
+        except KeyNotIndexed as exc:
+            assert "'user'" in str(exc)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"), [("k" * 220, {"k" * 220: "s3cret"}), ("*/secret", {"k" * 205: {"secret": "s3cret"}})], ids=len
+)
+def test_a_long_path_is_kept_out_as_a_short_one(pattern: str, found: dict[str, Any]) -> None:
+    assert postings(found, TagKeys(exclude=(pattern,))) == frozenset()
+
+
+async def test_after_half_a_rebuild_no_saver_gives_half_an_answer(lasting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        for n in range(3):
+            await put(saver, config(f"t{n}"), user="ada")
+    real = store.rebuild_tags
+
+    def breaks_down(connection: Any, thread_id: str, *args: Any, **kwargs: Any) -> int:
+        if thread_id == "t1":
+            raise RuntimeError("power cut")
+        return real(connection, thread_id, *args, **kwargs)
+
+    async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=TagKeys(exclude=("user",))) as saver:
+        monkeypatch.setattr(store, "rebuild_tags", breaks_down)
+        with pytest.raises(RuntimeError, match="power cut"):
+            await saver.arebuild_tags()
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        try:
+            assert len(await saver.alist(None, filter={"user": "ada"})) == 3
+        except TagKeysChanged as exc:
+            assert "rebuild" in str(exc)  # noqa: PT017
+
+
+async def test_two_savers_that_begin_together_do_not_take_over_different_keys(lasting_url: str) -> None:
+    few = TagKeys(exclude=("user",))
+    async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=few) as one, SQLAlchemySaver.from_conn_string(lasting_url) as other:
+        await one.setup()
+        try:
+            await other.setup()
+            await put(one, config("t"), user="ada")
+            assert len(await other.alist(None, filter={"user": "ada"})) == 1
+        except TagKeysChanged as exc:
+            assert "rebuild" in str(exc)  # noqa: PT017

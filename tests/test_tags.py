@@ -555,3 +555,12 @@ async def test_the_statements_of_a_page_do_not_grow_with_what_it_holds(saver: SQ
         counts.append([await statements(**dict(how)) for how in asked])
     assert counts[0] == counts[1]
     assert max(counts[0]) <= 5
+
+
+@pytest.mark.parametrize("wanted", [[{"$in": ["a", "b"]}], [{"x": {"$in": [1, 2]}}]], ids=str)
+async def test_a_checkpoint_that_matches_twice_is_listed_once(saver: SQLAlchemySaver, wanted: list[Any]) -> None:
+    for _ in range(3):
+        await put(saver, config("t"), labels=["a", "b", {"x": 1}, {"x": 2}])
+    ids = listed(await saver.alist(None))
+    for limit in (None, 1, 2, 3):
+        assert listed(await saver.alist(None, filter={"labels": wanted}, limit=limit)) == ids[:limit]
