@@ -326,12 +326,17 @@ async def test_no_operation_goes_on_with_other_tag_keys(lasting_url: str, operat
         assert await saver.alist(None) == before
 
 
-async def test_an_emptied_store_takes_other_keys_over(lasting_url: str) -> None:
-    for tag_keys in (TagKeys(), *OTHERS):
-        async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=tag_keys) as saver:
+async def test_an_emptied_store_remembers_its_keys(lasting_url: str) -> None:
+    one, other = OTHERS[:2]
+    async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=one) as saver:
+        await put(saver, config("t"), user={"name": "ada"})
+        await saver.adelete_thread("t")
+    async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=other) as saver:
+        with pytest.raises(TagKeysChanged):
             await put(saver, config("t"), user={"name": "ada"})
-            await expect_tags_of(saver)
-            await saver.adelete_thread("t")
+        assert await saver.arebuild_tags() == 0
+        await put(saver, config("t"), user={"name": "ada"})
+        await expect_tags_of(saver)
 
 
 async def test_the_order_of_patterns_is_no_difference(lasting_url: str) -> None:

@@ -296,7 +296,7 @@ LEADS: list[tuple[str, dict[str, Any]]] = [
     ("tags", {"filter": {"labels": {"$exists": True}, "source": "loop"}}),
     ("time", {"created_after": moment(40)}),
     ("time", {"created_before": moment(7)}),
-    ("tags", {"created_after": moment(10), "created_before": moment(20), "filter": {"source": "loop"}}),
+    ("time", {"created_after": moment(10), "created_before": moment(20), "filter": {"source": "loop"}}),
     ("time", {"created_after": moment(10), "created_before": moment(20), "filter": {"source": "loop", "kind": {"$in": ["odd", "even"]}}}),
     ("time", {"created_after": moment(10), "created_before": moment(20), "filter": {"rare": {"$exists": False}, "kind": {"$ne": "odd"}}}),
 ]
