@@ -81,6 +81,9 @@ def _commit_in_one_statement(connection: Connection, units: Units, prepared: Sta
             # This locks the thread, before anything of it is looked at.
             insert_all(connection, prepared, {(sql.THREAD, "add_up"): _thread_rows({number: unit}, {})})
             lacking = _store(connection, {number: unit}, prepared)
+            if number in together:
+                # It was counted, and then stayed out.
+                prepared(sql.recount).run(connection, {"thread_id": unit.key.thread_id})
             if lacking:
                 prepared(sql.delete_empty_thread).run(connection, {"thread_id": unit.key.thread_id})
             missing |= lacking

@@ -176,7 +176,12 @@ async def test_a_copy_of_a_thread_that_begins_meanwhile_is_whole_or_nothing(last
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
-async def test_a_put_that_waits_for_a_deletion_notices_what_went(postgres_url: str, driver: str) -> None:
+@pytest.mark.parametrize(
+    "last",
+    ["UPDATE ckpt_thread SET generation = generation + 1 WHERE thread_id = 'race'", "DELETE FROM ckpt_thread WHERE thread_id = 'race'"],
+    ids=["pruned", "deleted"],
+)
+async def test_a_put_that_waits_for_a_deletion_notices_what_went(postgres_url: str, driver: str, last: str) -> None:
     url = postgres_url.replace("postgresql:", f"postgresql+{driver}:")
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     async with SQLAlchemySaver.from_conn_string(url) as saver:
@@ -187,7 +192,7 @@ async def test_a_put_that_waits_for_a_deletion_notices_what_went(postgres_url: s
             deleting.execute("SELECT 1 FROM ckpt_thread WHERE thread_id = 'race' FOR UPDATE")
             deleting.execute("DELETE FROM ckpt_channel WHERE thread_id = 'race'")
             deleting.execute("DELETE FROM ckpt_checkpoint WHERE thread_id = 'race'")
-            deleting.execute("UPDATE ckpt_thread SET generation = generation + 1 WHERE thread_id = 'race'")
+            deleting.execute(last)
             made = checkpoint({"kept": [1, 2, 3], "n": 1}, {"kept": "1", "n": "2"})
             # The put's snapshot is from before the deletion: it still sees the value that it carries over.
             pending = asyncio.ensure_future(saver.aput(where, made, metadata(1), {"n": "2"}))
@@ -200,4 +205,5 @@ async def test_a_put_that_waits_for_a_deletion_notices_what_went(postgres_url: s
         found = await saver.aget_tuple(await pending)
         assert found is not None
         assert found.checkpoint["channel_values"] == {"kept": [1, 2, 3], "n": 1}
+        assert [thread.checkpoints for thread in await saver.alist_threads() if thread.thread_id == "race"] == [1]
         await saver.adelete_thread("race")

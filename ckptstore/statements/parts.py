@@ -96,27 +96,24 @@ def resolved(insert: Any, table: Table, conflict: str) -> Any:
     """`keep` the earlier row, `replace` it, `replace_object` where an object holds its bytes, or `add_up` a thread's activity.
 
     Activity within a second of the last that was noted is not noted: the index on that time would change with every write.
-    To add up `if_same` is to leave a row of another generation alone.
     """
     key = [column.name for column in table.primary_key]
     if conflict == "keep":
         return insert.on_conflict_do_nothing(index_elements=key)
-    if conflict.startswith("add_up"):
-        return _added_up(insert, table, key, if_same=conflict == "add_up if_same")
+    if conflict == "add_up":
+        return _added_up(insert, table, key)
     # The object may have been lost, or be out of this store's reach: what was just sent is not.
     where = table.c.object_key.is_not(null()) if conflict == "replace_object" else None
     others = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
     return insert.on_conflict_do_update(index_elements=key, set_=others, where=where)
 
 
-def _added_up(insert: Any, threads: Table, key: Sequence[str], *, if_same: bool) -> Any:
+def _added_up(insert: Any, threads: Table, key: Sequence[str]) -> Any:
     new = insert.excluded
     later = new.updated_at > threads.c.updated_at + literal_column(str(_TOUCH_MICROSECONDS), BigInteger)
     moment = case((later, new.updated_at), else_=threads.c.updated_at)
-    where = threads.c.generation == new.generation if if_same else None
-    if isinstance(insert, sqlite.Insert):
-        # There is no row to lock, so one that stays as it is need not be written.
-        where = or_(later, new.checkpoints != literal_column("0"))
+    # On SQLite there is no row to lock, so one that stays as it is need not be written.
+    where = or_(later, new.checkpoints != literal_column("0")) if isinstance(insert, sqlite.Insert) else None
     sums = {name: threads.c[name] + new[name] for name in ("checkpoints", "size")}
     return insert.on_conflict_do_update(index_elements=list(key), set_={"updated_at": moment, **sums}, where=where)
 

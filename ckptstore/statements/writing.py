@@ -98,7 +98,7 @@ def commit_batch(_database: str, parts: frozenset[str]) -> GenerativeSelect:
 
     One snapshot serves all of its parts. A unit stays out, with everything of it, when what it needs is not stored, when
     a checkpoint of its id is there already (the careful way replaces it), or when a deletion got in between: the thread's
-    row then has another generation than in the snapshot, and is left alone.
+    row then has another generation than in the snapshot.
 
     Args:
         _database: always PostgreSQL.
@@ -106,7 +106,7 @@ def commit_batch(_database: str, parts: frozenset[str]) -> GenerativeSelect:
     """
     fit = _fit(parts)
     threads = _add_up_threads(fit)
-    allowed = select(fit.c.unit, fit.c.is_checkpoint).join(threads, threads.c.thread_id == fit.c.thread_id).cte("allowed")
+    allowed = _allowed(fit, threads)
     went_in = _with_checkpoint(allowed, _insert_checkpoints(allowed)) if "checkpoints" in parts else allowed
     inserts = [_insert_part(name, went_in) for name in BATCH_ROWS if name in parts and name != "checkpoints"]
     return select(went_in.c.unit).add_cte(threads, *inserts)
@@ -131,20 +131,30 @@ def _fit(parts: frozenset[str]) -> CTE:
 
 
 def _add_up_threads(fit: CTE) -> CTE:
-    """The threads whose row is there as in the snapshot, or new; each then counts its units that fit."""
+    """The rows of the threads, locked; each counts its units that fit. Where one then stays out, the careful way counts anew."""
     rows = unnest(THREAD.name, [(column.name, wire(column)) for column in THREAD.c])
     checkpoints = func.count().filter(fit.c.is_checkpoint).label("checkpoints")
     size = cast(func.sum(fit.c.size), BigInteger).label("size")
     sums = select(fit.c.thread_id, checkpoints, size).group_by(fit.c.thread_id).subquery("sums")
-    seen = select(THREAD.c.thread_id, THREAD.c.generation).subquery("seen")
-    generation = func.coalesce(seen.c.generation, rows.c.generation)
-    joined = rows.join(sums, sums.c.thread_id == rows.c.thread_id).outerjoin(seen, seen.c.thread_id == rows.c.thread_id)
-    counted = {"generation": generation, "checkpoints": sums.c.checkpoints, "size": sums.c.size}
+    joined = rows.join(sums, sums.c.thread_id == rows.c.thread_id)
+    counted = {"checkpoints": sums.c.checkpoints, "size": sums.c.size}
     # In the order of their ids: two processes that lock the same threads never deadlock.
     new = select(*[counted.get(c.name, rows.c[c.name]) for c in THREAD.c]).select_from(joined).order_by(rows.c.thread_id)
-    insert = resolved(postgresql.insert(THREAD).from_select([c.name for c in THREAD.c], new), THREAD, "add_up if_same")
-    made: CTE = insert.returning(THREAD.c.thread_id).cte("threads")
+    insert = resolved(postgresql.insert(THREAD).from_select([c.name for c in THREAD.c], new), THREAD, "add_up")
+    made: CTE = insert.returning(THREAD.c.thread_id, THREAD.c.generation).cte("threads")
     return made
+
+
+def _allowed(fit: CTE, threads: CTE) -> CTE:
+    """Of the units that fit, those whose thread's row is the one in the snapshot, or was in nobody's way."""
+    seen = select(THREAD.c.thread_id, THREAD.c.generation).subquery("seen")
+    return (
+        select(fit.c.unit, fit.c.is_checkpoint)
+        .join(threads, threads.c.thread_id == fit.c.thread_id)
+        .outerjoin(seen, seen.c.thread_id == fit.c.thread_id)
+        .where(or_(seen.c.thread_id.is_(None), seen.c.generation == threads.c.generation))
+        .cte("allowed")
+    )
 
 
 def _lacking(name: str) -> Select[Any]:
