@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from ckptstore.config import DatabaseSettings, is_memory
-from ckptstore.engine import postgres_engine, sqlite_engine
+from ckptstore.engine import ping_when_idle, postgres_engine, sqlite_engine
 from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.faults import is_driver_error, translate
 from ckptstore.forking import abandon, around_fork, in_child
@@ -66,15 +66,16 @@ def adopt_engine(engine: AsyncEngine, settings: DatabaseSettings) -> Database:
     is used. A server gets a pool of our own with the engine's settings: connections belong to the loop that opened them.
     """
     if engine.url.get_backend_name() != "sqlite":
-        return LoopDatabase(engine.url, settings, lambda: _sibling(engine))
+        return LoopDatabase(engine.url, settings, lambda: _sibling(engine, settings))
     if is_memory(engine.url):
         return LoopDatabase(engine.url, settings, lambda: engine.execution_options(isolation_level="AUTOCOMMIT"), owned=False)
     return ThreadDatabase(engine.url, settings)
 
 
-def _sibling(engine: AsyncEngine) -> AsyncEngine:
+def _sibling(engine: AsyncEngine, settings: DatabaseSettings) -> AsyncEngine:
     theirs = engine.sync_engine
     ours = Engine(theirs.pool.recreate(), theirs.dialect, theirs.url, hide_parameters=True)
+    ping_when_idle(ours, settings.pool_ping_after_seconds)
     return AsyncEngine(ours).execution_options(isolation_level="AUTOCOMMIT")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,12 +108,19 @@ def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
 
 
 def ping_when_idle(engine: Engine, idle_seconds: float) -> None:
-    """Test a connection before use, but only when it was idle: a busy one costs no extra round trip.
+    """Test a connection before use, but only when it was idle, for long or while another was lost: a busy one costs no round trip.
 
     Source: SQLAlchemy's `pool_pre_ping`, which tests at every checkout.
     """
     if isinstance(engine.pool, NullPool):
         return
+    lost_at = -math.inf
+
+    @event.listens_for(engine, "invalidate")
+    def note(_connection: Any, _entry: ConnectionPoolEntry, _exc: BaseException | None) -> None:
+        # The server may have gone for all of them.
+        nonlocal lost_at
+        lost_at = time.monotonic()
 
     @event.listens_for(engine, "checkin")
     def remember(_connection: Any, entry: ConnectionPoolEntry) -> None:
@@ -121,7 +129,7 @@ def ping_when_idle(engine: Engine, idle_seconds: float) -> None:
     @event.listens_for(engine, "checkout")
     def test(dbapi_connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
         idle_since = entry.info.get("idle_since")
-        if idle_since is None or time.monotonic() - idle_since <= idle_seconds:
+        if idle_since is None or idle_since > max(lost_at, time.monotonic() - idle_seconds):
             return
         try:
             alive = engine.dialect.do_ping(dbapi_connection)
@@ -157,12 +165,14 @@ def _between(connection: Connection, begin: dict[str, str]) -> Iterator[None]:
 
 
 def _roll_back(connection: Connection) -> None:
+    if connection.invalidated:
+        return
     try:
         if connection.dialect.name == "sqlite":
             # The driver knows whether a transaction is open; a ROLLBACK without one would be an error.
             connection.connection.rollback()
         else:
-            connection.exec_driver_sql("ROLLBACK")
+            execute(connection, "ROLLBACK")
     except Exception:
         # The error that led here is the one to report; a connection in doubt never returns to the pool.
         connection.invalidate()

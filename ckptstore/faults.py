@@ -19,6 +19,10 @@ _LOST_KINDS = ("InternalClientError", "ConnectionDoesNotExistError", "Connection
 _LOST = ("connection is closed", "connection was closed", "connection does not exist", "server closed the connection", "connection lost")
 
 
+class ConnectionLost(Exception):
+    """The connection went away beneath a statement, which may have been carried out; the cause says how."""
+
+
 def translate(exc: Exception, url: URL) -> CkptStoreError:
     """What to raise, `from exc`, in place of a driver's error.
 
@@ -29,14 +33,14 @@ def translate(exc: Exception, url: URL) -> CkptStoreError:
     where = url.render_as_string(hide_password=True)
     if isinstance(exc, PoolTimeout):
         return DatabaseUnavailable(f"{where}: no connection became free; raise pool_size, or look for slow statements")
-    origin = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
+    origin = _origin(exc)
     said = str(origin).strip().partition("\n")[0]
     state = _sqlstate(origin)
     if state in _NO_SUCH_TABLE or said.startswith(("no such table", "no such column")):
         return SchemaOutOfDate(f"{where} lacks ckptstore's tables ({said}); run: ckptstore upgrade (or await saver.setup())")
     if isinstance(origin, sqlite3.Error):
         return _from_sqlite(origin, said, url)
-    lost = isinstance(exc, DBAPIError) and exc.connection_invalidated
+    lost = isinstance(exc, ConnectionLost) or (isinstance(exc, DBAPIError) and exc.connection_invalidated)
     lost = lost or type(origin).__name__ in _LOST_KINDS
     if lost or state.startswith(_PASSING_STATES) or any(part in said for part in _LOST):
         return DatabaseUnavailable(f"{where}: {said or type(origin).__name__}")
@@ -49,8 +53,15 @@ def translate(exc: Exception, url: URL) -> CkptStoreError:
 
 def is_driver_error(exc: BaseException) -> bool:
     """Whether an error came from the database or the way to it, rather than from our own code."""
-    known = isinstance(exc, (DBAPIError, PoolTimeout, sqlite3.Error, OSError)) or hasattr(exc, "sqlstate")
+    known = isinstance(exc, (ConnectionLost, DBAPIError, PoolTimeout, sqlite3.Error, OSError)) or hasattr(exc, "sqlstate")
     return known or type(exc).__module__.startswith(("asyncpg.", "psycopg."))
+
+
+def _origin(exc: Exception) -> BaseException:
+    """The driver's own error."""
+    if isinstance(exc, ConnectionLost):
+        return exc.__cause__ or exc
+    return exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
 
 
 def _sqlstate(origin: BaseException) -> str:

@@ -15,8 +15,7 @@ from unittest import mock
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Engine
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver, execution
 from ckptstore.config import parse_database_url
@@ -321,7 +320,7 @@ def engine_of(saver: SQLAlchemySaver) -> Engine:
 
 
 class FaultyCursor:
-    """A cursor of SQLite's driver that tells a test of every statement, before and after it ran."""
+    """A driver's cursor that tells a test of every statement, before and after it ran."""
 
     def __init__(self, cursor: Any, told: Callable[[str, str], None]) -> None:
         self._cursor = cursor
@@ -344,19 +343,15 @@ class FaultyCursor:
 @contextmanager
 def told_of_statements(saver: SQLAlchemySaver, told: Callable[[str, str], None]) -> Iterator[None]:
     """Call a function with `before` or `after` and the text of each statement."""
-    if engine_of(saver).dialect.name == "sqlite":
-        cursor_of = execution._cursor
-        with mock.patch.object(execution, "_cursor", lambda connection: FaultyCursor(cursor_of(connection), told)):
-            yield
-        return
-    listeners = {f"{when}_cursor_execute": (lambda _c, _k, statement, *_, when=when: told(when, statement)) for when in ("before", "after")}
-    for name, listener in listeners.items():
-        event.listen(engine_of(saver), name, listener)
-    try:
+    cursor_of = execution._cursor
+    mine = engine_of(saver)
+
+    def cursor(connection: Connection) -> Any:
+        plain = cursor_of(connection)
+        return FaultyCursor(plain, told) if connection.engine is mine else plain
+
+    with mock.patch.object(execution, "_cursor", cursor):
         yield
-    finally:
-        for name, listener in listeners.items():
-            event.remove(engine_of(saver), name, listener)
 
 
 @contextmanager
@@ -374,13 +369,11 @@ def fault(saver: SQLAlchemySaver, when: str, statement_has: str, exc: Exception 
         yield hits
 
 
-def passing_fault(saver: SQLAlchemySaver) -> OperationalError:
+def passing_fault(saver: SQLAlchemySaver) -> Exception:
     """What a driver raises when the way to the server breaks, or another process holds SQLite's lock."""
     if engine_of(saver).dialect.name == "sqlite":
-        return OperationalError("statement", {}, sqlite3.OperationalError("database is locked"))
-    error = OperationalError("statement", {}, OSError("server closed the connection unexpectedly"))
-    error.connection_invalidated = True
-    return error
+        return sqlite3.OperationalError("database is locked")
+    return OSError("server closed the connection unexpectedly")
 
 
 async def queued(saver: SQLAlchemySaver, tasks: Sequence[asyncio.Future[Any]]) -> None:
@@ -454,6 +447,46 @@ async def test_connections_that_the_server_ends_are_replaced(postgres_url: str, 
         await put(saver, config("ended"))
         assert await saver.aget_tuple(config("ended")) is not None
         await saver.adelete_thread("ended")
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_once_a_connection_was_lost_no_other_is_used_unasked(postgres_url: str, driver: str) -> None:
+    url = postgres_url.replace("postgresql:", f"postgresql+{driver}:")
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        await put(saver, config("lost"))
+        database = saver.store.database
+        barrier = asyncio.Barrier(4)
+
+        async def answer() -> None:
+            async with database._engine.connect() as connection:  # type: ignore[attr-defined]
+                await barrier.wait()
+                await connection.run_sync(lambda connection: execution.execute(connection, "SELECT 1"))
+
+        async def four_at_once() -> None:
+            await asyncio.gather(*[answer() for _ in range(4)])
+
+        await asyncio.wrap_future(database._loop.run(four_at_once()))  # type: ignore[attr-defined]
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            ended = "state = 'idle' AND datname = current_database() AND pid <> pg_backend_pid()"
+            assert len(other.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ended}").fetchall()) >= 4
+        assert await saver.aget_tuple(config("lost")) is not None
+        await asyncio.wrap_future(database._loop.run(four_at_once()))  # type: ignore[attr-defined]
+        await saver.adelete_thread("lost")
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_a_change_of_schema_beneath_prepared_statements_is_survived(postgres_url: str, driver: str) -> None:
+    url = postgres_url.replace("postgresql:", f"postgresql+{driver}:")
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        await put(saver, config("altered"), {"a": 1})
+        for type_ in ("varchar(99)", "text"):
+            assert await saver.aget_tuple(config("altered")) is not None
+            with psycopg.connect(postgres_url, autocommit=True) as other:
+                other.execute(f"ALTER TABLE ckpt_checkpoint ALTER COLUMN type TYPE {type_}")
+        found = await saver.aget_tuple(config("altered"))
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"a": 1}
+        await saver.adelete_thread("altered")
 
 
 async def test_a_cancelled_caller_breaks_no_batch(saver: SQLAlchemySaver) -> None:
