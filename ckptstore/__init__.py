@@ -6,7 +6,8 @@ from ckptstore.blobs import BlobSettings
 from ckptstore.config import DatabaseSettings
 from ckptstore.handles import BlobRef
 from ckptstore.limits import SizeLimitedCheckpointer
-from ckptstore.records import ThreadInfo
+from ckptstore.policy import RetentionPolicy
+from ckptstore.records import PruneReport, ThreadInfo
 from ckptstore.saver import SQLAlchemySaver
 from ckptstore.tagkeys import TagKeys
 
@@ -14,6 +15,8 @@ __all__ = [
     "BlobRef",
     "BlobSettings",
     "DatabaseSettings",
+    "PruneReport",
+    "RetentionPolicy",
     "SQLAlchemySaver",
     "SizeLimitedCheckpointer",
     "TagKeys",

@@ -147,6 +147,16 @@ def transaction(connection: Connection) -> Iterator[None]:
 
 
 @contextmanager
+def rolled_back(connection: Connection) -> Iterator[None]:
+    """As `transaction`, but nothing of it stays."""
+    execute(connection, _BEGIN_WRITING[connection.dialect.name])
+    try:
+        yield
+    finally:
+        _roll_back(connection)
+
+
+@contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
     """Several reads of one state of the database. A single statement is a snapshot by itself."""
     with _between(connection, _BEGIN_READING):

@@ -30,6 +30,10 @@ class KeyNotIndexed(InvalidFilter):
     """A metadata filter asks for a key that is kept out of the tag index, so that only a scan could answer it."""
 
 
+class InvalidPolicy(CkptStoreError, ValueError):
+    """A retention policy, or size limits, that make no sense. The message names the field."""
+
+
 class TagKeysChanged(CkptStoreError, ValueError):
     """The tags in the database were made with other `tag_keys` than this saver's: answers would be wrong. Make them again."""
 

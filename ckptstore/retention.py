@@ -1,13 +1,14 @@
 """What may go: pure decisions over a thread's checkpoints. Nothing here touches a database.
 
-A rule names the checkpoints to keep; `support_of` names the ancestors without which one of them would read differently.
+A rule names the checkpoints to keep; `stages_to` says how the others go, so that none of those that remain reads differently.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,6 +17,12 @@ _DELTA_COUNTERS = "counters_since_delta_snapshot"
 
 #: Formats before this one keep a checkpoint's `Send`s as writes of its parent.
 _FORMAT_WITH_OWN_SENDS = 4
+
+
+#: Namespace, channel and version: the name of a stored value within its thread.
+Version = tuple[str, str, str]
+
+_NEVER = math.inf
 
 
 class Place(NamedTuple):
@@ -37,6 +44,8 @@ class Node:
     channel_versions: Mapping[str, str]
     #: JSON.
     metadata: str
+    #: Bytes that it added.
+    size: int
     #: Pruned before, and kept for others only.
     support: bool = False
 
@@ -62,16 +71,24 @@ class Node:
         root_id = (json.loads(self.metadata).get("parents") or {}).get("")
         return self.place if root_id is None else Place("", root_id)
 
+    @property
+    def of_single_task(self) -> bool:
+        """Whether it is of a subgraph that one task of the root graph ran: nothing continues it but that task."""
+        # LangGraph puts the task's id behind a colon, but for subgraphs that keep a state of their own.
+        return ":" in self.place.checkpoint_ns and self.root != self.place
+
 
 @dataclass(frozen=True)
 class ThreadView:
     """A thread's checkpoints, and what else decides whether one of them can be read without its ancestors."""
 
     nodes: Mapping[Place, Node]
-    #: (namespace, channel, version) of every stored value.
-    stored: Set[tuple[str, str, str]]
+    #: Every stored value.
+    stored: Set[Version]
     #: Checkpoints whose writes hold `Send`s.
     with_sends: Set[Place]
+    #: When something was last stored in the thread, to the second (microseconds since 1970, UTC).
+    active_at: int
 
     @property
     def visible(self) -> Iterator[Node]:
@@ -105,35 +122,83 @@ def keep_newest(view: ThreadView) -> set[Place]:
     return {Place(*item) for item in newest.items()}
 
 
-def keep_since(moment: int) -> Rule:
-    """The checkpoints created at `moment` or later stay (microseconds since 1970, UTC).
-
-    A checkpoint of the root graph and those of the subgraphs that ran under it share their fate: the youngest decides.
-    """
-
-    def rule(view: ThreadView) -> set[Place]:
-        young = {node.root for node in view.visible if node.created_at >= moment}
-        return {node.place for node in view.visible if node.root in young or node.created_at >= moment}
-
-    return rule
-
-
 def keep_all_but(places: Set[Place]) -> Rule:
     """All but the given checkpoints stay."""
     return lambda view: {node.place for node in view.visible if node.place not in places}
 
 
-def support_of(view: ThreadView, kept: Set[Place]) -> set[Place]:
-    """The ancestors that one of the kept checkpoints is read from, and that are not kept themselves.
+@dataclass(slots=True)
+class Stage:
+    """What goes in one transaction. After each stage the thread is whole: all that can still be found reads as it did."""
 
-    A channel that is rebuilt from writes needs its ancestors back to the nearest stored value; a checkpoint of an old
-    format needs the parent that holds its `Send`s. Nobody reads the ancestors for their own sake any more, so what they
-    in turn were read from is not needed.
+    #: Checkpoints that could be found until now.
+    lost: list[Node] = field(default_factory=list)
+    #: Those of them that stay, out of sight, since others are read from them.
+    hidden: list[Place] = field(default_factory=list)
+    #: Checkpoints that go, whether they are lost now or were hidden before.
+    gone: list[Place] = field(default_factory=list)
+    #: Values that no checkpoint names any more.
+    values: list[Version] = field(default_factory=list)
+
+
+def stages_to(view: ThreadView, kept: Set[Place], most: int) -> list[Stage]:
+    """How to come to a thread in which only the kept checkpoints can be found: at least one stage, perhaps of nothing.
+
+    The oldest go first, so that the newest checkpoint of a namespace is its newest to the end. What a remaining one is read
+    from is hidden, and goes when nothing that remains needs it.
+
+    Args:
+        view: the thread.
+        kept: the checkpoints that stay.
+        most: how many checkpoints are lost in a stage.
     """
-    return {place for kept_place in kept for place in _read_from(view, view.nodes[kept_place])} - kept
+    doomed = sorted((node for node in view.visible if node.place not in kept), key=lambda node: (node.root.checkpoint_id, node.place))
+    stages = [Stage() for _ in range(max(1, -(-len(doomed) // most)))]
+    lost_in = {node.place: number // most for number, node in enumerate(doomed)}
+    needed = _needed_in(view, kept, doomed, lost_in)
+    goes_in: dict[Place, float] = {node.place: needed.get(node.place, 0) for node in view.nodes.values() if node.support}
+    for node in doomed:
+        lost = lost_in[node.place]
+        goes_in[node.place] = max(lost, needed.get(node.place, 0))
+        stages[lost].lost.append(node)
+        if goes_in[node.place] > lost:
+            stages[lost].hidden.append(node.place)
+    for place, goes in goes_in.items():
+        if goes != _NEVER:
+            stages[int(goes)].gone.append(place)
+    for version, goes in _unnamed_in(view, goes_in).items():
+        stages[int(goes)].values.append(version)
+    return stages
+
+
+def _needed_in(view: ThreadView, kept: Set[Place], doomed: Sequence[Node], lost_in: Mapping[Place, int]) -> dict[Place, float]:
+    """For each checkpoint that others are read from, the stage in which the last of them is lost."""
+    needed: dict[Place, float] = {}
+    for node in (*(view.nodes[place] for place in kept), *reversed(doomed)):
+        for ancestor in _read_from(view, node):
+            # The last come first.
+            needed.setdefault(ancestor, lost_in.get(node.place, _NEVER))
+    return needed
+
+
+def _unnamed_in(view: ThreadView, goes_in: Mapping[Place, float]) -> dict[Version, float]:
+    """For each stored value that will not stay, the stage in which the last checkpoint goes that names it."""
+    named: dict[Version, float] = dict.fromkeys(view.stored, 0)
+    for node in view.nodes.values():
+        stage = goes_in.get(node.place, _NEVER)
+        for channel, version in node.channel_versions.items():
+            value = (node.place.checkpoint_ns, channel, version)
+            if value in named:
+                named[value] = max(named[value], stage)
+    return {value: stage for value, stage in named.items() if stage != _NEVER}
 
 
 def _read_from(view: ThreadView, node: Node) -> Iterable[Place]:
+    """The ancestors without which a checkpoint would read differently.
+
+    A channel that is rebuilt from writes needs its ancestors back to the nearest stored value; a checkpoint of an old format
+    needs the parent that holds its `Send`s.
+    """
     place = node.parent
     if node.format < _FORMAT_WITH_OWN_SENDS and place is not None and place in view.with_sends and place in view.nodes:
         yield place

@@ -37,7 +37,9 @@ from ckptstore.listing import Listing
 from ckptstore.models import to_microseconds
 from ckptstore.names import checked
 from ckptstore.paging import Pages
-from ckptstore.records import CheckpointKey, LoadedCheckpoint, NewCheckpoint, Posting, Removed, ThreadInfo
+from ckptstore.policy import RetentionPolicy
+from ckptstore.pruner import Watch, never, unheard
+from ckptstore.records import CheckpointKey, LoadedCheckpoint, NewCheckpoint, Posting, PruneReport, ThreadInfo
 from ckptstore.retention import keep_newest, keep_nothing
 from ckptstore.steps import Outcome, Steps, drive, drive_async
 from ckptstore.store import Store
@@ -422,7 +424,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         """As `delete_for_runs`."""
         await drive_async(self._delete_for_runs(run_ids))
 
-    def _delete_for_runs(self, run_ids: Sequence[str]) -> Steps[Removed]:
+    def _delete_for_runs(self, run_ids: Sequence[str]) -> Steps[PruneReport]:
         runs = [str(run_id) for run_id in several(run_ids, "run_ids")]
         (wanted,) = Filter.parse({"run_id": {"$in": runs}}, self.tag_keys).required
         return (yield from self.store.delete_with_postings([Posting(wanted.key, value) for value in wanted.values]))
@@ -449,23 +451,58 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         """As `prune`."""
         await drive_async(self._prune(thread_ids, strategy))
 
-    def _prune(self, thread_ids: Sequence[str], strategy: str) -> Steps[Removed]:
+    def _prune(self, thread_ids: Sequence[str], strategy: str) -> Steps[PruneReport]:
         rule = _PRUNE_RULES.get(strategy)
         if rule is None:
             raise InvalidConfig(f"unknown prune strategy {strategy!r}; known are {', '.join(_PRUNE_RULES)}")
         ids = [thread_id_of(thread_id) for thread_id in several(thread_ids, "thread_ids")]
         return (yield from self.store.prune(ids, rule))
 
-    def prune_older_than(self, age: timedelta) -> Removed:
+    def prune_older_than(self, age: timedelta) -> PruneReport:
         """Delete the checkpoints older than an age, and writes whose checkpoint never came, of all threads.
 
         Ancestors stay that a remaining checkpoint is read from. An age of zero means: older than now.
         """
-        return drive(self.store.prune_older_than(self._now() - age // timedelta(microseconds=1)))
+        return self.prune_by(RetentionPolicy(max_age=age))
 
-    async def aprune_older_than(self, age: timedelta) -> Removed:
+    async def aprune_older_than(self, age: timedelta) -> PruneReport:
         """As `prune_older_than`."""
-        return await drive_async(self.store.prune_older_than(self._now() - age // timedelta(microseconds=1)))
+        return await self.aprune_by(RetentionPolicy(max_age=age))
+
+    def prune_by(
+        self,
+        policy: RetentionPolicy,
+        *,
+        dry_run: bool = False,
+        progress: Callable[[PruneReport], None] = unheard,
+        should_stop: Callable[[], bool] = never,
+    ) -> PruneReport:
+        """Delete what a policy does not keep, in all threads, in small transactions: writers go on.
+
+        It can be stopped at any time, also by cancelling `aprune_by` or by killing the process: after each transaction all that
+        can still be found reads as it did, and the next run does the rest.
+
+        Args:
+            policy: what stays.
+            dry_run: delete nothing, and report what would go: each thread is pruned and rolled back.
+            progress: told what went so far, after each thread.
+            should_stop: asked before each transaction; at True the run ends, and its report says `stopped`.
+
+        Raises:
+            DatabaseUnavailable: the database can't be reached; what was done is done.
+        """
+        return drive(self.store.prune_by(policy, self._now(), Watch(progress, should_stop), dry_run=dry_run))
+
+    async def aprune_by(
+        self,
+        policy: RetentionPolicy,
+        *,
+        dry_run: bool = False,
+        progress: Callable[[PruneReport], None] = unheard,
+        should_stop: Callable[[], bool] = never,
+    ) -> PruneReport:
+        """As `prune_by`."""
+        return await drive_async(self.store.prune_by(policy, self._now(), Watch(progress, should_stop), dry_run=dry_run))
 
     # --- blobs
 

@@ -26,10 +26,12 @@ from ckptstore.history import load_history
 from ckptstore.objects import Objects
 from ckptstore.packing import KnownSegments
 from ckptstore.pieces import Loaded, Pieces
+from ckptstore.policy import RetentionPolicy
 from ckptstore.prepared import StatementCache
+from ckptstore.pruner import Pruner, Watch
 from ckptstore.readiness import Readiness
-from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, Removed
-from ckptstore.retention import Rule, keep_all_but, keep_since
+from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, PruneReport, Removed
+from ckptstore.retention import Rule, keep_all_but
 from ckptstore.search import Search
 from ckptstore.steps import Steps
 from ckptstore.tagging import begin_rebuilding, next_threads, rebuild_tags, remember_keys, require_same_keys
@@ -41,8 +43,6 @@ from ckptstore.writes import commit_batch
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-
-_THREADS_PER_PAGE = 200
 
 
 class Store:
@@ -85,6 +85,7 @@ class Store:
         agree = partial(require_same_keys, tag_keys=tag_keys, prepared=self.prepared) if tag_keys else None
         self._readiness = Readiness(database, schema, upgrade=upgrade, then=agree)
         self._tag_keys = tag_keys or EVERYTHING
+        self._pruner = Pruner(self, self.prepared)
         self._closed = False
 
     # --- readiness
@@ -113,7 +114,8 @@ class Store:
         yield self._writer.write(thread_id, handing_over.make)
         handing_over.stored()
 
-    def _alone(self, work: Work[T], *threads: str) -> Steps[T]:
+    def alone(self, work: Work[T], *threads: str) -> Steps[T]:
+        """Run work that writes to these threads, in its place in the queue; it opens its own transaction."""
         yield from self._ready()
         result: T = yield self._writer.run(work, *threads)
         return result
@@ -201,43 +203,29 @@ class Store:
     def delete_thread(self, thread_id: str) -> Steps[Removed]:
         """Delete a thread whole."""
         started = time.perf_counter()
-        removed = yield from self._alone(lambda connection: deletions.delete_thread(connection, thread_id, self.prepared), thread_id)
-        _log_removed("thread_deleted", removed, started, threads=1)
+        removed = yield from self.alone(lambda connection: deletions.delete_thread(connection, thread_id, self.prepared), thread_id)
+        seconds = time.perf_counter() - started
+        told = {"event": "thread_deleted", "thread_id": thread_id, "checkpoints": removed.checkpoints, "writes": removed.writes}
+        told |= {"values": removed.values, "segments": removed.segments, "seconds": seconds}
+        logger.info("thread deleted: %d checkpoints, %d writes in %.3f s", removed.checkpoints, removed.writes, seconds, extra=told)
         return removed
 
-    def prune(self, thread_ids: Iterable[str], rule: Rule, *, stray_before: int | None = None) -> Steps[Removed]:
-        """Delete what a rule does not keep, a transaction a thread: writers go on in between."""
-        started = time.perf_counter()
-        removed, threads = Removed(), 0
-        for thread_id in dict.fromkeys(thread_ids):
-            work = partial(deletions.prune_thread, thread_id=thread_id, rule=rule, stray_before=stray_before, prepared=self.prepared)
-            removed += yield from self._alone(work, thread_id)
-            threads += 1
-        _log_removed("pruned", removed, started, threads=threads)
-        return removed
+    def prune(self, thread_ids: Iterable[str], rule: Rule) -> Steps[PruneReport]:
+        """Delete what a rule does not keep of some threads."""
+        return self._pruner.threads((thread_id, rule) for thread_id in dict.fromkeys(thread_ids))
 
-    def prune_older_than(self, moment: int) -> Steps[Removed]:
-        """Delete every checkpoint from before a moment (microseconds since 1970, UTC), and writes that never got one."""
-        removed, after = Removed(), ""
-        while True:
-            find = partial(deletions.threads_with_older, moment=moment, after=after, page_size=_THREADS_PER_PAGE, prepared=self.prepared)
-            page = yield from self.read(find)
-            if not page:
-                return removed
-            removed += yield from self.prune(page, keep_since(moment), stray_before=moment)
-            after = page[-1]
+    def prune_by(self, policy: RetentionPolicy, now: int, watch: Watch, *, dry_run: bool) -> Steps[PruneReport]:
+        """Delete what a policy does not keep, in all threads."""
+        return self._pruner.by_policy(policy, now, watch, dry_run=dry_run)
 
-    def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[Removed]:
+    def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:
         """Delete the checkpoints that have one of the postings."""
         found = yield from self.read(lambda connection: deletions.places_with_postings(connection, wanted, self.prepared))
-        removed = Removed()
-        for thread_id, places in found.items():
-            removed += yield from self.prune([thread_id], keep_all_but(places))
-        return removed
+        return (yield from self._pruner.threads((thread_id, keep_all_but(places)) for thread_id, places in found.items()))
 
     def copy_thread(self, source: str, target: str) -> Steps[int]:
         """Copy a thread to another id."""
-        copied = yield from self._alone(
+        copied = yield from self.alone(
             lambda connection: deletions.copy_thread(connection, source, target, self._tag_keys, self.prepared), source, target
         )
         logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
@@ -298,13 +286,3 @@ class Store:
 
 def _folder_cache(settings: BlobSettings) -> FolderCache | None:
     return FolderCache(Path(settings.cache_folder), settings.cache_folder_bytes) if settings.cache_folder else None
-
-
-def _log_removed(event: str, removed: Removed, started: float, *, threads: int) -> None:
-    seconds = time.perf_counter() - started
-    logger.info(
-        "%s: %d checkpoints, %d writes, %d values of %d threads in %.3f s",
-        event, removed.checkpoints, removed.writes, removed.channels, threads, seconds,
-        extra={"event": event, "threads": threads, "checkpoints": removed.checkpoints, "writes": removed.writes, "values": removed.channels,
-               "seconds": seconds},
-    )  # fmt: skip

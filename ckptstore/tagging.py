@@ -15,7 +15,7 @@ from ckptstore.prepared import StatementCache
 from ckptstore.records import CheckpointKey
 from ckptstore.tagkeys import EVERYTHING, TagKeys
 from ckptstore.tags import postings
-from ckptstore.writes import delete_tags, insert_tags
+from ckptstore.writes import delete_tags, insert_tags, tag_rows
 
 _SETTING = "tag_keys"
 _THREADS_PER_PAGE = 200
@@ -72,18 +72,11 @@ def rebuild_tags(connection: Connection, thread_id: str, tag_keys: TagKeys, prep
     with transaction(connection):
         prepared(sql.lock_thread).run(connection, {"thread_id": thread_id})
         found = [
-            (CheckpointKey(thread_id, namespace, checkpoint_id), metadata)
-            for namespace, checkpoint_id, _, _, _, _, metadata, support in prepared(sql.thread_nodes).run(
-                connection, {"thread_id": thread_id}
-            )
-            if not support
+            (CheckpointKey(thread_id, *row[:2]), row[2])
+            for row in prepared(sql.metadata_of_thread).run(connection, {"thread_id": thread_id})
         ]
         delete_tags(connection, found, prepared)
-        rows = [
-            (*posting, key.checkpoint_id, key.thread_id, key.checkpoint_ns)
-            for key, metadata in found
-            for posting in postings(json.loads(metadata), tag_keys)
-        ]
+        rows = [row for key, metadata in found for row in tag_rows(key, postings(json.loads(metadata), tag_keys))]
         insert_tags(connection, rows, prepared)
     return len(rows)
 

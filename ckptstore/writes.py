@@ -14,7 +14,7 @@ from ckptstore import statements as sql
 from ckptstore.engine import transaction
 from ckptstore.packing import PackedUnit
 from ckptstore.prepared import StatementCache
-from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
+from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites, Posting
 from ckptstore.tags import postings
 
 Row = tuple[Any, ...]
@@ -112,7 +112,7 @@ def _batch_rows(units: Units) -> dict[str, list[Row]]:
     parts: dict[str, list[Row]] = {
         "checkpoints": [(*_checkpoint_row(put), number) for number, (_, put) in checkpoints.items()],
         "channels": [(*row, number) for number, (unit, put) in checkpoints.items() for row in _channel_rows(unit, put)],
-        "tags": [(*row, number) for number, (_, put) in checkpoints.items() for row in _tag_rows(put)],
+        "tags": [(*row, number) for number, (_, put) in checkpoints.items() for row in tag_rows(put.key, put.postings)],
         "segments": [(*row, number) for number, unit in units.items() for row in _segment_rows(unit)],
         "kept_writes": writes["keep"],
         "replaced_writes": writes["replace"],
@@ -142,7 +142,7 @@ def _store(connection: Connection, units: Units, prepared: StatementCache) -> di
             (sql.SEGMENT, "replace_object"): segments,
             (sql.CHECKPOINT, "replace"): [_checkpoint_row(put) for _, put in checkpoints.values()],
             (sql.CHANNEL, "replace"): [row for unit, put in checkpoints.values() for row in _channel_rows(unit, put)],
-            (sql.TAG, "keep"): [row for _, put in checkpoints.values() for row in _tag_rows(put)],
+            (sql.TAG, "keep"): [row for _, put in checkpoints.values() for row in tag_rows(put.key, put.postings)],
             (sql.WRITE, "keep"): [row[:-1] for row in writes["keep"]],
             (sql.WRITE, "replace"): [row[:-1] for row in writes["replace"]],
             (sql.THREAD, "add_up"): _thread_rows(units, new),
@@ -194,14 +194,9 @@ def _delete_replaced_tags(connection: Connection, keys: Sequence[CheckpointKey],
 
 def delete_tags(connection: Connection, of: Iterable[tuple[CheckpointKey, str]], prepared: StatementCache) -> None:
     """Delete the postings of checkpoints, given each one's metadata as JSON: the index leads with the tag, not the thread."""
-    keys = [
-        (*posting, key.checkpoint_id, key.thread_id, key.checkpoint_ns)
-        for key, metadata in of
-        for posting in postings(json.loads(metadata))
-    ]
-    names = tuple(column.name for column in sql.TAG.primary_key)
+    keys = [row for key, metadata in of for row in tag_rows(key, postings(json.loads(metadata)))]
     if keys:
-        prepared(sql.delete_keys, sql.TAG, names).run(connection, sql.key_parameters(prepared.dialect.name, names, keys))
+        prepared(sql.delete_tags).run(connection, sql.key_parameters(prepared.dialect.name, sql.TAG_KEY, keys))
 
 
 def insert_tags(connection: Connection, rows: Sequence[Row], prepared: StatementCache) -> None:
@@ -277,8 +272,9 @@ def _channel_rows(unit: PackedUnit, put: NewCheckpoint) -> list[Row]:
     ]
 
 
-def _tag_rows(put: NewCheckpoint) -> list[Row]:
-    return [(*posting, put.key.checkpoint_id, put.key.thread_id, put.key.checkpoint_ns) for posting in put.postings]
+def tag_rows(key: CheckpointKey, of: Iterable[Posting]) -> list[Row]:
+    """A checkpoint's rows in the tag index."""
+    return [(*posting, key.checkpoint_id, key.thread_id, key.checkpoint_ns) for posting in of]
 
 
 def _segment_rows(unit: PackedUnit) -> list[Row]:

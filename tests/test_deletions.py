@@ -159,14 +159,14 @@ async def test_time_based_pruning_keeps_what_is_young(saver: SQLAlchemySaver) ->
 async def test_a_copy_of_a_thread_that_begins_meanwhile_is_whole_or_nothing(lasting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         await put(saver, config("warm"))
-        real = deletions.view_thread
+        real = deletions.insert_tags
 
-        def put_first(connection: Any, thread_id: str, prepared: Any) -> Any:
-            raise AssertionError("a copy of nothing looks at nothing")
+        def put_first(*_: Any) -> Any:
+            raise AssertionError("a copy of nothing tags nothing")
 
-        monkeypatch.setattr(deletions, "view_thread", put_first)
+        monkeypatch.setattr(deletions, "insert_tags", put_first)
         await saver.acopy_thread("source", "target")
-        monkeypatch.setattr(deletions, "view_thread", real)
+        monkeypatch.setattr(deletions, "insert_tags", real)
         await put(saver, config("source"), {"x": "value"})
         assert await saver.aget_tuple(config("target")) is None
         await saver.acopy_thread("source", "target")

@@ -25,6 +25,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    tuple_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -57,6 +58,7 @@ VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")
 CHANNEL_WRITES_KEY = (*CHECKPOINT_KEY, "channel")
 SEGMENT_KEY = ("thread_id", "digest")
 OBJECT_KEY = ("key",)
+TAG_KEY = tuple(column.name for column in TAG.primary_key)
 
 
 def keys(database: str, names: Sequence[str]) -> FromClause:
@@ -132,6 +134,19 @@ def row_by_row(database: str, probe: Select[Any]) -> ColumnElement[bool]:
     """Whether a correlated query finds anything, asked for each row: a planner that knows no values would join instead, and look at all."""
     # PostgreSQL makes no join of a query with an OFFSET.
     return (probe.offset(literal_column("0")) if database == "postgresql" else probe).exists()
+
+
+def named_rows(database: str, table: Table, names: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a row's columns equal one of the given keys: for deletions and updates that find their rows by a key, or its beginning."""
+    given = keys(database, names)
+    if database == "sqlite":
+        return tuple_(*[table.c[name] for name in names]).in_(select(*[given.c[name] for name in names]))
+    # PostgreSQL joins what is given with the table as it likes, and would read all of the table: so rows are looked up first.
+    same = table.alias("same")
+    found: Select[Any] = select(literal_column("same.ctid").label("row")).select_from(same).where(*equal(same, given, names))
+    rows = found.offset(literal_column("0")).lateral("found")
+    places = select(rows.c.row).select_from(given.join(rows, literal_column("true"))).scalar_subquery()
+    return literal_column(f"{table.name}.ctid") == func.any(func.array(places))
 
 
 def links_of(database: str, versions: ColumnElement[Any]) -> FromClause:

@@ -1,0 +1,225 @@
+"""Whole runs of pruning: which threads, one after the other, and a report of what went."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from sqlalchemy import Connection, Select
+
+from ckptstore import statements as sql
+from ckptstore.database import Work
+from ckptstore.execution import Rows
+from ckptstore.policy import RetentionPolicy
+from ckptstore.prepared import StatementCache
+from ckptstore.pruning import Decision, Request, carry_out, decide, try_out
+from ckptstore.records import PruneReport, Removed
+from ckptstore.retention import Rule
+from ckptstore.steps import Steps
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+_PAGE = 1_000
+
+
+class Running(Protocol):
+    """How work gets to the database: a store's ways."""
+
+    def read(self, work: Work[T]) -> Steps[T]: ...
+    def alone(self, work: Work[T], *threads: str) -> Steps[T]: ...
+
+
+def unheard(_report: PruneReport) -> None:
+    """Nobody looks on."""
+
+
+def never() -> bool:
+    """Nobody ends it early."""
+    return False
+
+
+class Watch(NamedTuple):
+    """What a caller sees of a run, and how it ends one early."""
+
+    #: Told what went so far, after each thread.
+    progress: Callable[[PruneReport], None] = unheard
+    #: Asked before each transaction.
+    should_stop: Callable[[], bool] = never
+
+
+class Pruner:
+    """Prunes through a store, a small transaction at a time: writers go on in between.
+
+    Args:
+        store: where it runs.
+        prepared: the statements of its database.
+    """
+
+    def __init__(self, store: Running, prepared: StatementCache) -> None:
+        self._store = store
+        self._prepared = prepared
+
+    def threads(self, wanted: Iterable[tuple[str, Rule]]) -> Steps[PruneReport]:
+        """Delete what a rule does not keep of a thread, for each of some threads."""
+        run = _Run(Watch(), dry_run=False, policy=None)
+        for thread_id, rule in wanted:
+            decision = yield from self._decision(Request(thread_id, rule))
+            yield from self._carry_out(Request(thread_id, rule), decision, run)
+        return (yield from self._ended(run))
+
+    def by_policy(self, policy: RetentionPolicy, now: int, watch: Watch, *, dry_run: bool) -> Steps[PruneReport]:
+        """Delete what a policy does not keep, in all threads, and writes past its age whose checkpoint never came.
+
+        Args:
+            policy: what stays.
+            now: the moment that ages count from (microseconds since 1970, UTC).
+            watch: who looks on.
+            dry_run: do it and undo it, thread by thread: the report is that of a real run.
+        """
+        run = _Run(watch, dry_run=dry_run, policy=policy)
+        request = Request("", policy.rule(now), policy.oldest(now))
+        done: set[str] = set()
+        for stream in _streams(policy, now):
+            after: Mapping[str, Any] | None = stream.start
+            while after is not None and not run.stopped:
+                page = yield from self._page(stream, after)
+                for thread_id in dict.fromkeys(row[0] for row in page if row[1] > stream.longer_than):
+                    if thread_id in done or run.stopped:
+                        continue
+                    this = request._replace(thread_id=thread_id)
+                    decision = yield from self._decision(this)
+                    if decision is not None and (stream.of_strays or decision.takes_something):
+                        done.add(thread_id)
+                        yield from self._carry_out(this, decision, run)
+                after = dict(zip(stream.start, page[-1][2:], strict=True)) if page else None
+        return (yield from self._ended(run))
+
+    def _page(self, stream: _Stream, after: Mapping[str, Any]) -> Steps[Any]:
+        parameters = {**stream.parameters, **after, "page_size": _PAGE}
+        return self._store.read(lambda connection: self._prepared(stream.build).run(connection, parameters).all())
+
+    def _decision(self, request: Request) -> Steps[Decision | None]:
+        return self._store.read(partial(decide, request=request, prepared=self._prepared))
+
+    def _carry_out(self, request: Request, decision: Decision | None, run: _Run) -> Steps[None]:
+        removed = Removed()
+        if run.dry_run and decision is not None:
+            removed = yield from self._store.alone(partial(try_out, request=request, prepared=self._prepared), request.thread_id)
+            decision = None
+        while decision is not None and not run.stopped:
+            work = partial(carry_out, request=request, decision=decision, prepared=self._prepared)
+            outcome = yield from self._store.alone(work, request.thread_id)
+            removed += outcome.removed
+            decision = outcome.rest
+        run.add(removed)
+
+    def _ended(self, run: _Run) -> Steps[PruneReport]:
+        """The report, with the objects that nothing refers to any more."""
+        objects = object_bytes = 0
+        keys = sorted(run.references)
+        for start in range(0, len(keys), _PAGE):
+            rows = yield from self._store.read(partial(self._references, keys=keys[start : start + _PAGE]))
+            for key, size, references in rows:
+                # After a dry run those that would have gone are there.
+                if references == (run.references[key] if run.dry_run else 0):
+                    objects, object_bytes = objects + 1, object_bytes + size
+        return run.report(objects, object_bytes)
+
+    def _references(self, connection: Connection, keys: Sequence[str]) -> Rows:
+        """Key and size of some objects, and how many segments refer to each."""
+        return self._prepared(sql.references_to_objects).run(connection, sql.object_keys(self._prepared.dialect.name, keys))
+
+
+class _Stream(NamedTuple):
+    """Pages of threads that may have something to lose: each row has the thread, its checkpoints, and where the next page begins."""
+
+    build: Callable[[str], Select[Any]]
+    parameters: Mapping[str, Any]
+    #: Where the first page begins, by the names of the parameters that say so.
+    start: Mapping[str, Any]
+    #: Threads with no more checkpoints than this lose none.
+    longer_than: int = -1
+    #: Whether it leads to writes without a checkpoint: they go even where no checkpoint does.
+    of_strays: bool = False
+
+
+_BEFORE_ALL_TIME = -(2**62)
+
+
+def _streams(policy: RetentionPolicy, now: int) -> list[_Stream]:
+    streams: list[_Stream] = []
+    by_id = {"after_thread_id": ""}
+    old, idle, oldest = policy.moment("max_age", now), policy.moment("thread_ttl", now), policy.oldest(now)
+    if old is not None:
+        start = {"after_created_at": _BEFORE_ALL_TIME, "after_thread_id": "", "after_checkpoint_ns": "", "after_checkpoint_id": ""}
+        streams.append(_Stream(sql.old_checkpoints, {"moment": old}, start, longer_than=policy.keep_last or 0))
+    elif policy.keep_last is not None:
+        streams.append(_Stream(sql.long_threads, {"longest": policy.keep_last}, by_id))
+    if idle is not None:
+        streams.append(_Stream(sql.idle_threads, {"moment": idle}, {"after_updated_at": _BEFORE_ALL_TIME, "after_thread_id": ""}))
+    if oldest is not None:
+        streams.append(_Stream(sql.threads_with_stray_writes, {"moment": oldest}, by_id, of_strays=True))
+    return streams
+
+
+class _Run:
+    """What one run has done so far."""
+
+    def __init__(self, watch: Watch, *, dry_run: bool, policy: RetentionPolicy | None) -> None:
+        self._watch = watch
+        self._policy = policy
+        self._started = time.perf_counter()
+        self._removed = Removed()
+        self._threads = 0
+        self._stopped = False
+        self.dry_run = dry_run
+        #: How many references to each object went.
+        self.references: Counter[str] = Counter()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the caller wants no more of it."""
+        self._stopped = self._stopped or self._watch.should_stop()
+        return self._stopped
+
+    def add(self, removed: Removed) -> None:
+        """Take in what went of a thread."""
+        self.references.update(removed.object_keys)
+        self._threads += removed != Removed()
+        self._removed += replace(removed, object_keys=())
+        self._watch.progress(self._so_far(0, 0))
+
+    def report(self, objects: int, object_bytes: int) -> PruneReport:
+        """The whole of it; every run leaves a trace, also one that deleted nothing."""
+        report = self._so_far(objects, object_bytes)
+        told = report.to_dict() | {"policy": self._policy.to_dict() if self._policy else None}
+        logger.info(
+            "%s: %d checkpoints, %d writes, %d values, %d segments of %d threads, %d bytes in %.3f s",
+            "would be pruned" if report.dry_run else "pruned", report.checkpoints, report.writes, report.values, report.segments,
+            report.threads, report.bytes, report.seconds, extra={"event": "pruned", **told},
+        )  # fmt: skip
+        return report
+
+    def _so_far(self, objects: int, object_bytes: int) -> PruneReport:
+        removed = self._removed
+        return PruneReport(
+            threads=self._threads,
+            deleted_threads=removed.threads,
+            checkpoints=removed.checkpoints,
+            writes=removed.writes,
+            values=removed.values,
+            segments=removed.segments,
+            bytes=removed.bytes,
+            objects=objects,
+            object_bytes=object_bytes,
+            stopped=self._stopped,
+            dry_run=self.dry_run,
+            seconds=time.perf_counter() - self._started,
+        )
