@@ -17,7 +17,7 @@ from ckptstore.database import Work
 from ckptstore.execution import Rows
 from ckptstore.policy import RetentionPolicy
 from ckptstore.prepared import StatementCache
-from ckptstore.pruning import Decision, Request, carry_out, decide, try_out
+from ckptstore.pruning import Request, Task, carry_out, decide, try_out
 from ckptstore.records import PruneReport, Removed
 from ckptstore.retention import Rule
 from ckptstore.steps import Steps
@@ -27,6 +27,9 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _PAGE = 1_000
+_DECIDED_AT_ONCE = 50
+# So many go in one transaction, of one thread or of several: a writer on SQLite waits for some milliseconds.
+_CHECKPOINTS_AT_ONCE = 150
 
 
 class Running(Protocol):
@@ -48,7 +51,7 @@ def never() -> bool:
 class Watch(NamedTuple):
     """What a caller sees of a run, and how it ends one early."""
 
-    #: Told what went so far, after each thread.
+    #: Told what went so far, after each transaction.
     progress: Callable[[PruneReport], None] = unheard
     #: Asked before each transaction.
     should_stop: Callable[[], bool] = never
@@ -69,9 +72,10 @@ class Pruner:
     def threads(self, wanted: Iterable[tuple[str, Rule]]) -> Steps[PruneReport]:
         """Delete what a rule does not keep of a thread, for each of some threads."""
         run = _Run(Watch(), dry_run=False, policy=None)
-        for thread_id, rule in wanted:
-            decision = yield from self._decision(Request(thread_id, rule))
-            yield from self._carry_out(Request(thread_id, rule), decision, run)
+        requests = [Request(thread_id, rule) for thread_id, rule in wanted]
+        for start in range(0, len(requests), _DECIDED_AT_ONCE):
+            tasks = yield from self._decide(requests[start : start + _DECIDED_AT_ONCE])
+            yield from self._carry_out(tasks, run)
         return (yield from self._ended(run))
 
     def by_policy(self, policy: RetentionPolicy, now: int, watch: Watch, *, dry_run: bool) -> Steps[PruneReport]:
@@ -90,35 +94,34 @@ class Pruner:
             after: Mapping[str, Any] | None = stream.start
             while after is not None and not run.stopped:
                 page = yield from self._page(stream, after)
-                for thread_id in dict.fromkeys(row[0] for row in page if row[1] > stream.longer_than):
-                    if thread_id in done or run.stopped:
-                        continue
-                    this = request._replace(thread_id=thread_id)
-                    decision = yield from self._decision(this)
-                    if decision is not None and (stream.of_strays or decision.takes_something):
-                        done.add(thread_id)
-                        yield from self._carry_out(this, decision, run)
+                found = [thread_id for thread_id in stream.threads_of(page) if thread_id not in done]
+                for start in range(0, len(found), _DECIDED_AT_ONCE):
+                    some = found[start : start + _DECIDED_AT_ONCE]
+                    decided = yield from self._decide([request._replace(thread_id=thread_id) for thread_id in some])
+                    tasks = [task for task in decided if stream.of_strays or task.takes_something]
+                    done.update(task.request.thread_id for task in tasks)
+                    yield from self._carry_out(tasks, run)
                 after = dict(zip(stream.start, page[-1][2:], strict=True)) if page else None
         return (yield from self._ended(run))
 
-    def _page(self, stream: _Stream, after: Mapping[str, Any]) -> Steps[Any]:
+    def _page(self, stream: _Stream, after: Mapping[str, Any]) -> Steps[Sequence[Sequence[Any]]]:
         parameters = {**stream.parameters, **after, "page_size": _PAGE}
         return self._store.read(lambda connection: self._prepared(stream.build).run(connection, parameters).all())
 
-    def _decision(self, request: Request) -> Steps[Decision | None]:
-        return self._store.read(partial(decide, request=request, prepared=self._prepared))
+    def _decide(self, requests: Sequence[Request]) -> Steps[list[Task]]:
+        return self._store.read(partial(decide, requests=requests, prepared=self._prepared))
 
-    def _carry_out(self, request: Request, decision: Decision | None, run: _Run) -> Steps[None]:
-        removed = Removed()
-        if run.dry_run and decision is not None:
-            removed = yield from self._store.alone(partial(try_out, request=request, prepared=self._prepared), request.thread_id)
-            decision = None
-        while decision is not None and not run.stopped:
-            work = partial(carry_out, request=request, decision=decision, prepared=self._prepared)
-            outcome = yield from self._store.alone(work, request.thread_id)
-            removed += outcome.removed
-            decision = outcome.rest
-        run.add(removed)
+    def _carry_out(self, tasks: Sequence[Task], run: _Run) -> Steps[None]:
+        """Carry out tasks, in transactions of a bounded size."""
+        do = try_out if run.dry_run else carry_out
+        left = list(tasks)
+        while left and not run.stopped:
+            some = _first(left)
+            work = partial(do, tasks=some, prepared=self._prepared)
+            outcome = yield from self._store.alone(work, *[task.request.thread_id for task in some])
+            left = [task for task in outcome if not task.done] + left[len(some) :]
+            run.add([task.removed for task in outcome if task.done])
+        run.add([task.removed for task in left])
 
     def _ended(self, run: _Run) -> Steps[PruneReport]:
         """The report, with the objects that nothing refers to any more."""
@@ -137,6 +140,16 @@ class Pruner:
         return self._prepared(sql.references_to_objects).run(connection, sql.object_keys(self._prepared.dialect.name, keys))
 
 
+def _first(tasks: Sequence[Task]) -> Sequence[Task]:
+    """As many as go into one transaction, at least one."""
+    size = 0
+    for number, task in enumerate(tasks):
+        size += task.size
+        if number and size > _CHECKPOINTS_AT_ONCE:
+            return tasks[:number]
+    return tasks
+
+
 class _Stream(NamedTuple):
     """Pages of threads that may have something to lose: each row has the thread, its checkpoints, and where the next page begins."""
 
@@ -148,6 +161,10 @@ class _Stream(NamedTuple):
     longer_than: int = -1
     #: Whether it leads to writes without a checkpoint: they go even where no checkpoint does.
     of_strays: bool = False
+
+    def threads_of(self, page: Sequence[Sequence[Any]]) -> Iterable[str]:
+        """The threads of a page, each once."""
+        return dict.fromkeys(row[0] for row in page if row[1] > self.longer_than)
 
 
 _BEFORE_ALL_TIME = -(2**62)
@@ -189,11 +206,12 @@ class _Run:
         self._stopped = self._stopped or self._watch.should_stop()
         return self._stopped
 
-    def add(self, removed: Removed) -> None:
-        """Take in what went of a thread."""
-        self.references.update(removed.object_keys)
-        self._threads += removed != Removed()
-        self._removed += replace(removed, object_keys=())
+    def add(self, removed: Iterable[Removed]) -> None:
+        """Take in what went of some threads."""
+        for each in removed:
+            self.references.update(each.object_keys)
+            self._threads += each != Removed()
+            self._removed += replace(each, object_keys=())
         self._watch.progress(self._so_far(0, 0))
 
     def report(self, objects: int, object_bytes: int) -> PruneReport:

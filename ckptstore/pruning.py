@@ -36,58 +36,76 @@ class Request(NamedTuple):
     stray_before: int | None = None
 
 
-class Decision(NamedTuple):
-    """What goes of a thread that looks like this."""
+class Task(NamedTuple):
+    """What is left to do of a request, if the thread still looks like this."""
 
+    request: Request
     stamp: Stamp
     stages: Sequence[Stage]
+    #: What went so far.
+    removed: Removed = Removed()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left."""
+        return not self.stages
 
     @property
     def takes_something(self) -> bool:
         """Whether anything goes, apart from what has no checkpoint or value."""
         return any(stage.lost or stage.gone or stage.values for stage in self.stages)
 
-
-class Outcome(NamedTuple):
-    """What one stage took away, and what is left to do: None at the end."""
-
-    removed: Removed
-    rest: Decision | None
+    @property
+    def size(self) -> int:
+        """How many checkpoints go next."""
+        return len(self.stages[0].gone)
 
 
-def decide(connection: Connection, request: Request, prepared: StatementCache) -> Decision | None:
-    """What goes, without a lock; None where there is no such thread."""
+def decide(connection: Connection, requests: Sequence[Request], prepared: StatementCache) -> list[Task]:
+    """What goes, without a lock; nothing of threads that are not there."""
     with snapshot(connection):
-        stamp = _stamp(connection, prepared(sql.thread_stamp), request.thread_id)
-        return None if stamp is None else _decide(connection, stamp, request, prepared)
+        stamps = [(request, _stamp(connection, prepared(sql.thread_stamp), request.thread_id)) for request in requests]
+        return [_decide(connection, Task(request, stamp, ()), prepared) for request, stamp in stamps if stamp is not None]
 
 
-def carry_out(connection: Connection, request: Request, decision: Decision, prepared: StatementCache) -> Outcome:
-    """Carry out the first stage of a decision, in a transaction; where the thread has changed since, decide anew in it."""
+def carry_out(connection: Connection, tasks: Sequence[Task], prepared: StatementCache) -> list[Task]:
+    """Carry out the next stage of each task, in one transaction; returns what is left of them.
+
+    Where a thread has changed since it was decided what goes of it, that is decided anew.
+    """
     with transaction(connection):
-        stamp = _lock(connection, request.thread_id, prepared)
-        if stamp is None:
-            return Outcome(Removed(), None)
-        if stamp != decision.stamp:
-            decision = _decide(connection, stamp, request, prepared)
-        stage, rest = decision.stages[0], decision.stages[1:]
-        removed = _remove(connection, request.thread_id, stage, prepared)
-        if not rest:
-            return Outcome(removed + _sweep(connection, request, prepared), None)
-        lost = len(stage.lost)
-        return Outcome(removed, Decision(Stamp(stamp.generation + 1, stamp.checkpoints - lost, stamp.updated_at), rest))
+        return [_carry_out_next(connection, task, prepared) for task in _in_order_of_locks(tasks)]
 
 
-def try_out(connection: Connection, request: Request, prepared: StatementCache) -> Removed:
-    """What carrying out a decision would take away, to the byte: it is done, and undone."""
+def try_out(connection: Connection, tasks: Sequence[Task], prepared: StatementCache) -> list[Task]:
+    """Carry out all stages of each task, and undo it: what went is told to the byte."""
+    tried: list[Task] = []
     with rolled_back(connection):
-        stamp = _lock(connection, request.thread_id, prepared)
-        if stamp is None:
-            return Removed()
-        removed = Removed()
-        for stage in _decide(connection, stamp, request, prepared).stages:
-            removed += _remove(connection, request.thread_id, stage, prepared)
-        return removed + _sweep(connection, request, prepared)
+        for task in _in_order_of_locks(tasks):
+            left = _carry_out_next(connection, task, prepared)
+            while not left.done:
+                left = _carry_out_next(connection, left, prepared)
+            tried.append(left)
+    return tried
+
+
+def _in_order_of_locks(tasks: Sequence[Task]) -> list[Task]:
+    # As batches of writes have it: two processes that lock the same threads never deadlock.
+    return sorted(tasks, key=lambda task: task.request.thread_id)
+
+
+def _carry_out_next(connection: Connection, task: Task, prepared: StatementCache) -> Task:
+    stamp = _lock(connection, task.request.thread_id, prepared)
+    if stamp is None:
+        return task._replace(stages=())
+    if stamp != task.stamp:
+        task = _decide(connection, task._replace(stamp=stamp), prepared)
+    stage, rest = task.stages[0], task.stages[1:]
+    removed = task.removed + _remove(connection, task.request.thread_id, stage, prepared)
+    if not rest:
+        removed += _sweep(connection, task.request, prepared)
+    after = Stamp(stamp.generation + 1, stamp.checkpoints - len(stage.lost), stamp.updated_at)
+    return task._replace(stamp=after, stages=rest, removed=removed)
 
 
 def _stamp(connection: Connection, statement: Prepared, thread_id: str) -> Stamp | None:
@@ -100,9 +118,9 @@ def _lock(connection: Connection, thread_id: str, prepared: StatementCache) -> S
     return _stamp(connection, prepared(sql.lock_thread), thread_id)
 
 
-def _decide(connection: Connection, stamp: Stamp, request: Request, prepared: StatementCache) -> Decision:
-    view = view_thread(connection, request.thread_id, stamp.updated_at, prepared)
-    return Decision(stamp, stages_to(view, request.rule(view), _CHECKPOINTS_PER_STAGE))
+def _decide(connection: Connection, task: Task, prepared: StatementCache) -> Task:
+    view = view_thread(connection, task.request.thread_id, task.stamp.updated_at, prepared)
+    return task._replace(stages=stages_to(view, task.request.rule(view), _CHECKPOINTS_PER_STAGE))
 
 
 def view_thread(connection: Connection, thread_id: str, active_at: int, prepared: StatementCache) -> ThreadView:

@@ -484,8 +484,8 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
 
         Args:
             policy: what stays.
-            dry_run: delete nothing, and report what would go: each thread is pruned and rolled back.
-            progress: told what went so far, after each thread.
+            dry_run: delete nothing, and report what would go: threads are pruned, and that is rolled back.
+            progress: told what went so far, after each transaction.
             should_stop: asked before each transaction; at True the run ends, and its report says `stopped`.
 
         Raises:
