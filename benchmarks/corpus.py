@@ -24,7 +24,7 @@ from tqdm import tqdm
 from benchmarks.contenders import ASYNC_POSTGRES, ASYNC_SQLITE, AnySaver, Contender
 from benchmarks.workload import sentence, thread
 from ckptstore import SQLAlchemySaver
-from ckptstore.codec import encode_checkpoint, encode_writes
+from ckptstore.codec import Placed
 from ckptstore.packing import PackedUnit, pack
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
 from ckptstore.writes import Missing, commit_batch
@@ -195,13 +195,12 @@ def _units(saver: SQLAlchemySaver, entry: Entry) -> list[NewCheckpoint | NewWrit
     place = entry.config["configurable"]
     key = CheckpointKey(place["thread_id"], place["checkpoint_ns"], entry.checkpoint["id"])
     parent, metadata = place.get("checkpoint_id"), cast(CheckpointMetadata, entry.metadata)
+    placed = Placed(key, parent, entry.created_at)
     units: list[NewCheckpoint | NewWrites] = [
-        encode_checkpoint(
-            saver.serde, entry.config, key, parent, entry.created_at, entry.checkpoint, metadata, set(entry.new_versions), saver.tag_keys
-        )
+        saver.encoder.checkpoint(entry.config, placed, entry.checkpoint, metadata, set(entry.new_versions))
     ]
     if entry.writes:
-        units.append(encode_writes(saver.serde, key, entry.writes, "task", "~__pregel_pull, agent", entry.created_at))
+        units.append(saver.encoder.writes(key, entry.writes, "task", "~__pregel_pull, agent", entry.created_at))
     return units
 
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 from ckptstore.blobs import BlobSettings
 from ckptstore.config import DatabaseSettings
 from ckptstore.handles import BlobRef
-from ckptstore.limits import SizeLimitedCheckpointer
+from ckptstore.limited import SizeLimitedCheckpointer
+from ckptstore.limits import SizeLimits
 from ckptstore.policy import RetentionPolicy
 from ckptstore.records import PruneReport, ThreadInfo
 from ckptstore.saver import SQLAlchemySaver
@@ -19,6 +20,7 @@ __all__ = [
     "RetentionPolicy",
     "SQLAlchemySaver",
     "SizeLimitedCheckpointer",
+    "SizeLimits",
     "TagKeys",
     "ThreadInfo",
     "prune_old_checkpoints",
@@ -26,6 +28,10 @@ __all__ = [
 
 
 async def prune_old_checkpoints(saver: SQLAlchemySaver, days: float = 30) -> int:
-    """Delete everything older than `days` days, of all threads. Returns how many checkpoints went."""
-    removed = await saver.aprune_older_than(timedelta(days=days))
-    return removed.checkpoints
+    """Delete everything older than `days` days, of all threads. Returns how many checkpoints went.
+
+    Objects that nothing refers to any more go with the runs that come after the collector's period of grace.
+    """
+    report = await saver.aprune_older_than(timedelta(days=days))
+    await saver.acollect()
+    return report.checkpoints

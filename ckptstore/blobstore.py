@@ -14,6 +14,7 @@ from ckptstore.downloads import Downloads
 from ckptstore.errors import BlobCorrupt, BlobUnavailable, InvalidConfig
 from ckptstore.handles import BlobRef, digest_of_handle, handle_to
 from ckptstore.keys import compact, digest_of, hash_file
+from ckptstore.limits import Limiter
 from ckptstore.models import to_microseconds
 from ckptstore.objects import Objects, Upload
 from ckptstore.records import LoadedSegment
@@ -35,9 +36,10 @@ class BlobStore:
     encrypts does not reach them.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime], limiter: Limiter) -> None:
         self._store = store
         self._clock = clock
+        self._limiter = limiter
 
     def put(
         self, source: bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO, *, media_type: str | None = None
@@ -51,13 +53,14 @@ class BlobStore:
 
         Raises:
             InvalidConfig: the saver has no blob backend, or the source is none of these.
+            CheckpointTooLarge: it is past `max_blob_bytes` of the saver's `SizeLimits`; nothing was stored.
             BlobUnavailable: the backend failed; nothing refers to what it may have stored.
         """
         return Outcome(self._put(source, media_type))
 
     def _put(self, source: Any, media_type: str | None) -> Steps[BlobRef]:
         objects = yield from self._store.ready_objects()
-        putting = _Putting(objects, to_microseconds(self._clock()))
+        putting = _Putting(objects, to_microseconds(self._clock()), self._limiter)
         if isinstance(source, (bytes, bytearray, memoryview)):
             steps = putting.content(bytes(source))
         elif isinstance(source, (str, os.PathLike)):
@@ -109,9 +112,10 @@ class BlobStore:
 class _Putting:
     """One blob on its way in."""
 
-    def __init__(self, objects: Objects, moment: int) -> None:
+    def __init__(self, objects: Objects, moment: int, limiter: Limiter) -> None:
         self._objects = objects
         self._moment = moment
+        self._limiter = limiter
 
     async def content(self, data: bytes) -> tuple[str, int]:
         digest = await asyncio.to_thread(digest_of, data)
@@ -134,6 +138,7 @@ class _Putting:
             return await self.file(Path(spool.name))
 
     async def _place(self, digest: str, size: int, upload: Upload) -> tuple[str, int]:
+        self._limiter.admit_blob(size, "a blob")
         for _ in range(_ATTEMPTS):
             key = await self._objects.place(digest, size, self._moment, upload)
             if await self._objects.vouch(key, self._moment):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -24,7 +24,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from ckptstore import tags
 from ckptstore.errors import SerializationFailed
 from ckptstore.handles import BlobRef, digests_in
-from ckptstore.leaves import cuts_round, large_leaves
+from ckptstore.leaves import Leaf, cuts_round, large_leaves
+from ckptstore.limits import Limiter, Part, Place
 from ckptstore.names import check_channels
 from ckptstore.records import (
     ChannelHistory,
@@ -69,7 +70,36 @@ def _is_no_warning_of_handles(record: logging.LogRecord) -> bool:
 logging.getLogger("langgraph.checkpoint.serde.jsonplus").addFilter(_is_no_warning_of_handles)
 
 
-def encode(serde: SerializerProtocol, value: Any, channel: str) -> Value:
+class Placed(NamedTuple):
+    """Where a checkpoint belongs, and when it came."""
+
+    key: CheckpointKey
+    parent_checkpoint_id: str | None
+    #: Microseconds since 1970, UTC.
+    created_at: int
+
+
+class Serialised(NamedTuple):
+    """A value's bytes, before anything was looked for in them."""
+
+    type: str
+    data: bytes
+    value: Any
+    #: The large binary leaves of the value.
+    leaves: Sequence[Leaf]
+
+    @property
+    def part(self) -> Part:
+        """Its sizes."""
+        return Part(len(self.data), [memoryview(leaf).nbytes for leaf in self.leaves])
+
+    def described(self) -> Value:
+        """With the places of its leaves, and the blobs that it refers to."""
+        cuts = cuts_round(self.leaves, self.data)
+        return Value(self.type, self.data, cuts, _references(self.type, self.data, cuts, self.value))
+
+
+def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Serialised:
     """Serialise the value of one channel.
 
     Raises:
@@ -83,8 +113,7 @@ def encode(serde: SerializerProtocol, value: Any, channel: str) -> Value:
             f"({type(exc).__name__}); keep it out of the state, or pass a serde that knows it"
         ) from exc
     data = bytes(data)
-    leaves = () if len(data) < BLOB_BYTES else cuts_round(large_leaves(value), data)
-    return Value(type_, data, leaves, _references(type_, data, leaves, value))
+    return Serialised(type_, data, value, () if len(data) < BLOB_BYTES else list(large_leaves(value)))
 
 
 def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> Sequence[str]:
@@ -109,7 +138,7 @@ def _plain_bytes(data: bytes, value: Any) -> bytes:
 
 
 def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> Any:
-    """The value that `encode` was given.
+    """The value that `serialise` was given.
 
     Raises:
         SerializationFailed: the serialiser can't read it back; the message names the channel and its type tag.
@@ -126,41 +155,77 @@ def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> A
         ) from exc
 
 
-def encode_checkpoint(
-    serde: SerializerProtocol,
-    config: RunnableConfig,
-    key: CheckpointKey,
-    parent_checkpoint_id: str | None,
-    created_at: int,
-    checkpoint: Checkpoint,
-    metadata: CheckpointMetadata,
-    stored_now: Collection[str],
-    tag_keys: TagKeys,
-) -> NewCheckpoint:
-    """A checkpoint as a record: the channels in `stored_now` with their values, the others by their versions.
+class Encoder:
+    """Makes records of checkpoints and writes.
 
-    A channel without a version is stored with one that nobody else has, and given back without.
+    Args:
+        serde: the saver's serialiser.
+        tag_keys: which keys of metadata become tags.
+        limiter: refuses what is too large, as soon as its size is known.
     """
-    versions = {channel: str(version) for channel, version in checkpoint.get("channel_versions", {}).items()}
-    given = checkpoint.get("channel_values", {})
-    check_channels(versions.keys() | given.keys())
-    unversioned = [channel for channel in given if channel not in versions]
-    versions |= dict.fromkeys(unversioned, f"{_OWN_VERSION}{key.checkpoint_id}")
-    now = {*stored_now, *unversioned}
-    values = [(channel, versions[channel], encode(serde, value, channel)) for channel, value in given.items() if channel in now]
-    metadata_json = tags.to_json(_metadata(config, metadata, tag_keys))
-    return NewCheckpoint(
-        key=key,
-        parent_checkpoint_id=parent_checkpoint_id,
-        created_at=created_at,
-        format=int(checkpoint.get("v", 1)),
-        body=_encode_body(serde, checkpoint, unversioned),
-        channel_versions=json.dumps(versions, separators=(",", ":")),
-        metadata=metadata_json,
-        values=values,
-        carried=[(channel, versions[channel]) for channel in given if channel not in now],
-        postings=tags.postings(json.loads(metadata_json), tag_keys),
-    )
+
+    def __init__(self, serde: SerializerProtocol, tag_keys: TagKeys, limiter: Limiter) -> None:
+        self._serde = serde
+        self._tag_keys = tag_keys
+        self._limiter = limiter
+
+    def checkpoint(
+        self, config: RunnableConfig, place: Placed, checkpoint: Checkpoint, metadata: CheckpointMetadata, stored_now: Collection[str]
+    ) -> NewCheckpoint:
+        """A checkpoint as a record: the channels in `stored_now` with their values, the others by their versions.
+
+        A channel without a version is stored with one that nobody else has, and given back without.
+
+        Raises:
+            SerializationFailed: a value can't be serialised.
+            CheckpointTooLarge: the checkpoint is past a limit.
+        """
+        key = place.key
+        versions = {channel: str(version) for channel, version in checkpoint.get("channel_versions", {}).items()}
+        given = checkpoint.get("channel_values", {})
+        check_channels(versions.keys() | given.keys())
+        unversioned = [channel for channel in given if channel not in versions]
+        versions |= dict.fromkeys(unversioned, f"{_OWN_VERSION}{key.checkpoint_id}")
+        now = {*stored_now, *unversioned}
+        changed = {channel: serialise(self._serde, value, channel) for channel, value in given.items() if channel in now}
+        carried = [channel for channel in given if channel not in now]
+        body = serialise(self._serde, _body(checkpoint, unversioned), "(the checkpoint itself)")
+        metadata_json = tags.to_json(_metadata(config, metadata, self._tag_keys))
+        self._limiter.admit_checkpoint(
+            Place(key.thread_id, key.checkpoint_ns),
+            {channel: each.part for channel, each in changed.items()} | {"(itself)": body.part, "(metadata)": Part(len(metadata_json))},
+            carried,
+            versions,
+            lambda channel: serialise(self._serde, given[channel], channel).part,
+        )
+        return NewCheckpoint(
+            key=key,
+            parent_checkpoint_id=place.parent_checkpoint_id,
+            created_at=place.created_at,
+            format=int(checkpoint.get("v", 1)),
+            body=body.described(),
+            channel_versions=json.dumps(versions, separators=(",", ":")),
+            metadata=metadata_json,
+            values=[(channel, versions[channel], each.described()) for channel, each in changed.items()],
+            carried=[(channel, versions[channel]) for channel in carried],
+            postings=tags.postings(json.loads(metadata_json), self._tag_keys),
+        )
+
+    def writes(self, key: CheckpointKey, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int) -> NewWrites:
+        """A task's writes as a record. Only a batch of nothing but special channels replaces what is there.
+
+        Raises:
+            SerializationFailed: a value can't be serialised.
+            CheckpointTooLarge: together they are past a limit.
+        """
+        check_channels(channel for channel, _ in writes)
+        serialised = [(channel, serialise(self._serde, value, channel)) for channel, value in writes]
+        self._limiter.admit_writes(key.thread_id, [(channel, each.part) for channel, each in serialised])
+        encoded = [
+            NewWrite(WRITES_IDX_MAP.get(channel, place), channel, each.described()) for place, (channel, each) in enumerate(serialised)
+        ]
+        replace = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        return NewWrites(key, task_id, task_path, created_at, encoded, replace)
 
 
 def _metadata(config: RunnableConfig, metadata: CheckpointMetadata, tag_keys: TagKeys) -> dict[str, Any]:
@@ -172,14 +237,15 @@ def _metadata(config: RunnableConfig, metadata: CheckpointMetadata, tag_keys: Ta
     return merged
 
 
-def _encode_body(serde: SerializerProtocol, checkpoint: Checkpoint, unversioned: Sequence[str]) -> Value:
+def _body(checkpoint: Checkpoint, unversioned: Sequence[str]) -> dict[str, Any]:
+    """What of a checkpoint is kept in one piece."""
     body: dict[str, Any] = {name: part for name, part in checkpoint.items() if name not in _NOT_IN_BODY}
     if unversioned:
         body["unversioned"] = list(unversioned)
     if not all(isinstance(version, str) for version in checkpoint.get("channel_versions", {}).values()):
         # The column holds them as text; what is not text keeps its type here.
         body["channel_versions"] = dict(checkpoint["channel_versions"])
-    return encode(serde, body, "(the checkpoint itself)")
+    return body
 
 
 def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_version: Callable[[None, None], Any]) -> CheckpointTuple:
@@ -210,19 +276,6 @@ def config_of(key: CheckpointKey) -> RunnableConfig:
     """The config that names a checkpoint."""
     thread_id, checkpoint_ns, checkpoint_id = key
     return {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}}
-
-
-def encode_writes(
-    serde: SerializerProtocol, key: CheckpointKey, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int
-) -> NewWrites:
-    """A task's writes as a record. Only a batch of nothing but special channels replaces what is there."""
-    check_channels(channel for channel, _ in writes)
-    encoded = [
-        NewWrite(WRITES_IDX_MAP.get(channel, place), channel, encode(serde, value, channel))
-        for place, (channel, value) in enumerate(writes)
-    ]
-    replace = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-    return NewWrites(key, task_id, task_path, created_at, encoded, replace)
 
 
 def decode_write(serde: SerializerProtocol, write: LoadedWrite) -> tuple[str, str, Any]:

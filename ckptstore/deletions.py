@@ -48,6 +48,7 @@ def copy_thread(connection: Connection, source: str, target: str, tag_keys: TagK
         _lock(connection, target, prepared)
         for table in (sql.SEGMENT, sql.CHANNEL, sql.WRITE, sql.CHECKPOINT):
             prepared(sql.copy_rows, table).run(connection, parameters)
+        prepared(sql.show_copied).run(connection, parameters)
         # From what is there now, since a checkpoint that the target had before keeps its own tags.
         found = prepared(sql.metadata_of_thread).run(connection, {"thread_id": target}).all()
         tagged = [(CheckpointKey(target, *row[:2]), postings(json.loads(row[2]), tag_keys)) for row in found]

@@ -3,146 +3,167 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from cachetools import LRUCache
-from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, Checkpoint, CheckpointMetadata
 
-from ckptstore.codec import encode
-from ckptstore.errors import CheckpointTooLarge
-from ckptstore.leaves import large_leaves
+from ckptstore.errors import CheckpointTooLarge, InvalidPolicy
 
-_MIB = 1024 * 1024
+MIB = 1024 * 1024
 _LISTED_CHANNELS = 3
-_KNOWN_SIZES = 10_000
+_KNOWN_PLACES = 10_000
 
 logger = logging.getLogger(__name__)
 
 
-def _delegated(name: str) -> Callable[..., Any]:
-    def call(self: SizeLimitedCheckpointer, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self.saver, name)(*args, **kwargs)
-
-    call.__name__ = name
-    call.__doc__ = "Handed on to the saver as it is."
-    return call
-
-
-class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
-    """Any saver, with a limit on the size of a checkpoint and of a task's writes.
-
-    What counts is the serialised state without its large binary leaves (`bytes` of 64 KiB or more), which belong into blob
-    storage. Subgraphs inherit the limit with the saver.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeLimits:
+    """How large things may be; None for no limit.
 
     Args:
-        saver: any LangGraph saver.
-        max_size_mb: the limit in MiB.
+        max_checkpoint_bytes: the serialised state of one checkpoint, wherever it is stored, unchanged channels included, but
+            without large binary leaves (`bytes` of 64 KiB or more) that go to blob storage by themselves. The writes of one task
+            are held to it too.
+        max_blob_bytes: one large binary leaf in blob storage, or one file of `saver.blobs`.
+        warn_at: the part of `max_checkpoint_bytes` from which on a warning is logged.
 
     Raises:
-        ValueError: the limit is not positive.
+        InvalidPolicy: a limit is not positive, or `warn_at` is not from 0 to 1.
     """
 
-    def __init__(self, saver: BaseCheckpointSaver[Any], max_size_mb: float = 10) -> None:
-        if max_size_mb <= 0:
-            raise ValueError(f"max_size_mb must be positive, got {max_size_mb!r}")
-        super().__init__(serde=saver.serde)
-        self.saver = saver
-        self.max_size_mb = max_size_mb
-        self._sizes: LRUCache[tuple[str, ...], int] = LRUCache(_KNOWN_SIZES)
+    max_checkpoint_bytes: int | None = 10 * MIB
+    max_blob_bytes: int | None = None
+    warn_at: float = 0.8
 
-    def put(
-        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
-    ) -> RunnableConfig:
-        """As the saver's own.
+    def __post_init__(self) -> None:
+        """Refuse limits that could never work."""
+        for name in ("max_checkpoint_bytes", "max_blob_bytes"):
+            limit = getattr(self, name)
+            if limit is not None and not limit >= 1:
+                raise InvalidPolicy(f"{name} must be at least 1, or None for no limit, got {limit!r}")
+        if not 0 <= self.warn_at <= 1:
+            raise InvalidPolicy(f"warn_at must be from 0 to 1, got {self.warn_at!r}")
+
+
+DEFAULT_LIMITS = SizeLimits()
+
+
+class Part(NamedTuple):
+    """A serialised value, as far as limits go."""
+
+    #: Serialised bytes.
+    size: int
+    #: Bytes of each large binary leaf in it.
+    leaves: Sequence[int] = ()
+
+
+class Place(NamedTuple):
+    """Where a checkpoint belongs."""
+
+    thread_id: str
+    checkpoint_ns: str
+
+
+class Limiter:
+    """Holds checkpoints and writes to limits. It remembers the sizes of channels that did not change.
+
+    Args:
+        limits: how large things may be.
+        leaves_apart: whether large binary leaves are stored by themselves, and so do not count.
+        way_out: what a user can change, for messages.
+    """
+
+    def __init__(self, limits: SizeLimits, *, leaves_apart: bool, way_out: str) -> None:
+        self._limits = limits
+        self._leaves_apart = leaves_apart
+        self._way_out = way_out
+        self._lock = threading.Lock()
+        #: For each place its newest checkpoint's channels, each with its version and size.
+        self._known: LRUCache[Place, Mapping[str, tuple[str, int]]] = LRUCache(_KNOWN_PLACES)
+
+    def admit_checkpoint(
+        self, place: Place, changed: Mapping[str, Part], carried: Iterable[str], versions: Mapping[str, str], measure: Callable[[str], Part]
+    ) -> None:
+        """Return if a checkpoint is within the limits.
+
+        Args:
+            place: where it belongs.
+            changed: what is serialised for it; names that are no channels are in parentheses.
+            carried: the channels that it has unchanged.
+            versions: the version of each channel that has one.
+            measure: serialises a channel that this limiter has not seen.
 
         Raises:
-            CheckpointTooLarge: the checkpoint is past the limit; nothing of it was written.
+            CheckpointTooLarge: it is past a limit.
         """
-        self._check_checkpoint(config, checkpoint)
-        return self.saver.put(config, checkpoint, metadata, new_versions)
+        with self._lock:
+            known = self._known.get(place, {})
+        sizes = {name: self._counted(part, name, place.thread_id) for name, part in changed.items()}
+        for channel in carried:
+            version, size = known.get(channel, (None, 0))
+            sizes[channel] = size if version == versions[channel] else self._counted(measure(channel), channel, place.thread_id)
+        self._check(sizes, place.thread_id, "checkpoint")
+        with self._lock:
+            self._known[place] = {channel: (versions[channel], size) for channel, size in sizes.items() if channel in versions}
 
-    async def aput(
-        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
-    ) -> RunnableConfig:
-        """As `put`."""
-        self._check_checkpoint(config, checkpoint)
-        return await self.saver.aput(config, checkpoint, metadata, new_versions)
-
-    def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
-        """As the saver's own.
+    def admit_writes(self, thread_id: str, writes: Iterable[tuple[str, Part]]) -> None:
+        """Return if a task's writes are within the limits.
 
         Raises:
-            CheckpointTooLarge: the writes are past the limit; none of them was written.
+            CheckpointTooLarge: they are past a limit.
         """
-        self._check_writes(config, writes)
-        self.saver.put_writes(config, writes, task_id, task_path)
-
-    async def aput_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
-        """As `put_writes`."""
-        self._check_writes(config, writes)
-        await self.saver.aput_writes(config, writes, task_id, task_path)
-
-    get_tuple = _delegated("get_tuple")
-    aget_tuple = _delegated("aget_tuple")
-    list = _delegated("list")
-    alist = _delegated("alist")
-    delete_thread = _delegated("delete_thread")
-    adelete_thread = _delegated("adelete_thread")
-    delete_for_runs = _delegated("delete_for_runs")
-    adelete_for_runs = _delegated("adelete_for_runs")
-    copy_thread = _delegated("copy_thread")
-    acopy_thread = _delegated("acopy_thread")
-    prune = _delegated("prune")
-    aprune = _delegated("aprune")
-    get_delta_channel_history = _delegated("get_delta_channel_history")
-    aget_delta_channel_history = _delegated("aget_delta_channel_history")
-    get_next_version = _delegated("get_next_version")
-
-    @property
-    def config_specs(self) -> Any:
-        """The saver's own."""
-        return self.saver.config_specs
-
-    def with_allowlist(self, extra_allowlist: Any) -> SizeLimitedCheckpointer:
-        """The same limit over the saver's clone with this allowlist."""
-        inner = self.saver.with_allowlist(extra_allowlist)
-        return self if inner is self.saver else SizeLimitedCheckpointer(inner, self.max_size_mb)
-
-    def _check_checkpoint(self, config: RunnableConfig, checkpoint: Checkpoint) -> None:
-        configurable = config.get("configurable", {})
-        place = (str(configurable.get("thread_id")), str(configurable.get("checkpoint_ns") or ""))
         sizes: dict[str, int] = {}
-        for channel, value in checkpoint["channel_values"].items():
-            version = checkpoint["channel_versions"].get(channel)
-            key = (*place, channel, str(version))
-            known = self._sizes.get(key) if version is not None else None
-            sizes[channel] = self._sizes[key] = self._size(value, channel) if known is None else known
-        self._check(sizes, place[0], "checkpoint")
+        for channel, part in writes:
+            sizes[channel] = sizes.get(channel, 0) + self._counted(part, channel, thread_id)
+        self._check(sizes, thread_id, "pending writes")
 
-    def _check_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]]) -> None:
-        sizes: dict[str, int] = {}
-        for channel, value in writes:
-            sizes[channel] = sizes.get(channel, 0) + self._size(value, channel)
-        self._check(sizes, str(config.get("configurable", {}).get("thread_id")), "pending writes")
+    def admit_blob(self, size: int, what: str) -> None:
+        """Return if a blob is within its limit.
 
-    def _size(self, value: Any, channel: str) -> int:
-        return len(encode(self.serde, value, channel).data) - sum(memoryview(leaf).nbytes for leaf in large_leaves(value))
+        Raises:
+            CheckpointTooLarge: it is past it.
+        """
+        limit = self._limits.max_blob_bytes
+        if limit is None or size <= limit:
+            return
+        _tell(logging.WARNING, "refused", what, size, limit, {})
+        raise CheckpointTooLarge(
+            f"{what}: {_mb(size)} exceeds limit {_mb(limit)}; store it elsewhere, or raise max_blob_bytes of SizeLimits"
+        )
+
+    def _counted(self, part: Part, name: str, thread_id: str) -> int:
+        if not self._leaves_apart:
+            return part.size
+        for leaf in part.leaves:
+            self.admit_blob(leaf, f"a blob in channel {name!r} of thread {thread_id!r}")
+        return part.size - sum(part.leaves)
 
     def _check(self, sizes: Mapping[str, int], thread_id: str, what: str) -> None:
-        total = sum(sizes.values())
-        if total <= self.max_size_mb * _MIB:
+        limit, total = self._limits.max_checkpoint_bytes, sum(sizes.values())
+        if limit is None or total < limit * self._limits.warn_at:
             return
-        largest = sorted(sizes.items(), key=lambda item: item[1], reverse=True)[:_LISTED_CHANNELS]
-        listed = ", ".join(f"{channel} {size / _MIB:.1f}MB" for channel, size in largest)
-        logger.warning(
-            "refused: thread %s, %d bytes",
-            thread_id,
-            total,
-            extra={"event": "refused", "thread_id": thread_id, "bytes": total, "what": what},
-        )
+        largest = dict(sorted(sizes.items(), key=lambda item: item[1], reverse=True)[:_LISTED_CHANNELS])
+        listed = ", ".join(f"{name} {_mb(size)}" for name, size in largest.items())
+        if total <= limit:
+            _tell(logging.WARNING, "nearly_too_large", f"{what} of thread {thread_id!r}", total, limit, largest)
+            return
+        _tell(logging.WARNING, "refused", f"{what} of thread {thread_id!r}", total, limit, largest)
         raise CheckpointTooLarge(
-            f"{what} of thread {thread_id!r}: {total / _MIB:.1f}MB exceeds limit {self.max_size_mb:g}MB; largest channels: {listed}. "
-            f"Keep large files as bytes (they go to blob storage), trim the channel, or raise max_size_mb"
+            f"{what} of thread {thread_id!r}: {_mb(total)} exceeds limit {_mb(limit)}; largest channels: {listed}. "
+            f"Keep large files as bytes (they go to blob storage), trim the channel, or raise {self._way_out}"
         )
+
+
+def _tell(level: int, event: str, what: str, size: int, limit: int, largest: Mapping[str, int]) -> None:
+    said = {"refused": "refused", "nearly_too_large": "nearly too large"}[event]
+    told = {"event": event, "what": what, "bytes": size, "limit": limit, "largest": dict(largest)}
+    logger.log(level, "%s: %s, %d bytes of %d; largest: %s", said, what, size, limit, ", ".join(largest) or "itself", extra=told)
+
+
+def _mb(size: int) -> str:
+    if size < MIB / 10:
+        return f"{size} bytes"
+    return f"{size / MIB:.1f}".removesuffix(".0") + "MB"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from ckptstore.errors import InvalidFilter, InvalidPolicy
 from ckptstore.filters import Filter
-from ckptstore.retention import Place, Rule, ThreadView
+from ckptstore.retention import Node, Place, Rule, ThreadView
 
 _MICROSECOND = timedelta(microseconds=1)
 _AGES = ("max_age", "thread_ttl")
@@ -27,8 +27,9 @@ class RetentionPolicy:
 
     A checkpoint goes when it is older than `max_age` and not among the newest `keep_last` of its namespace; where only one of
     the two is given, that one decides. A thread in which nothing was stored for `thread_ttl` goes whole. What matches one of
-    `keep_tags` stays in any case. A subgraph's checkpoints stay with the root graph's checkpoint that they ran under, and the
-    namespaces of single tasks go with it. What a remaining checkpoint is read from stays too, out of sight.
+    `keep_tags` stays in any case. A subgraph's checkpoints stay with the root graph's checkpoint that they ran under, and those of
+    single tasks go with it; a subgraph with a memory of its own keeps the newest as long as anything of the thread stays. What a
+    remaining checkpoint is read from stays too, out of sight.
 
     Args:
         max_age: by the saver's clock, from when a checkpoint was stored.
@@ -122,7 +123,9 @@ class RetentionPolicy:
             if idle is None or _last_activity(view) >= idle:
                 seeds |= self._kept_by_age_and_number(view, old)
             roots = {view.nodes[place].root for place in seeds}
-            return seeds | {node.place for node in view.visible if node.root in roots}
+            kept = seeds | {node.place for node in view.visible if node.root in roots}
+            # The root graph goes on with what they last knew, however long ago that was.
+            return kept | _newest([node for node in view.visible if node.of_memory], 1) if kept else kept
 
         return kept
 
@@ -130,7 +133,10 @@ class RetentionPolicy:
         if old is None and self.keep_last is None:
             return {node.place for node in view.visible}
         young = set() if old is None else {node.place for node in view.visible if node.created_at >= old}
-        return young if self.keep_last is None else young | _newest(view, self.keep_last)
+        if self.keep_last is None:
+            return young
+        # Those of a single task's subgraph are of use beneath their root only.
+        return young | _newest([node for node in view.visible if not node.of_single_task], self.keep_last)
 
 
 def _last_activity(view: ThreadView) -> int:
@@ -138,12 +144,11 @@ def _last_activity(view: ThreadView) -> int:
     return max([view.active_at, *(node.created_at for node in view.visible)])
 
 
-def _newest(view: ThreadView, number: int) -> set[Place]:
-    """The newest checkpoints of each namespace. Those of a single task's subgraph are of use beneath their root only."""
+def _newest(nodes: Iterable[Node], number: int) -> set[Place]:
+    """The newest checkpoints of each namespace."""
     by_namespace: dict[str, list[str]] = {}
-    for node in view.visible:
-        if not node.of_single_task:
-            by_namespace.setdefault(node.place.checkpoint_ns, []).append(node.place.checkpoint_id)
+    for node in nodes:
+        by_namespace.setdefault(node.place.checkpoint_ns, []).append(node.place.checkpoint_id)
     return {Place(namespace, found) for namespace, ids in by_namespace.items() for found in sorted(ids)[-number:]}
 
 

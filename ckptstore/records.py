@@ -260,3 +260,10 @@ class PruneReport:
     def to_dict(self) -> dict[str, Any]:
         """The report in plain values, for logs and JSON."""
         return asdict(self)
+
+
+class VacuumReport(NamedTuple):
+    """What a database takes: its SQLite file without the log, or ckptstore's tables with their indexes."""
+
+    before_bytes: int
+    after_bytes: int

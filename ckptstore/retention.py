@@ -77,6 +77,11 @@ class Node:
         # LangGraph puts the task's id behind a colon, but for subgraphs that keep a state of their own.
         return ":" in self.place.checkpoint_ns and self.root != self.place
 
+    @property
+    def of_memory(self) -> bool:
+        """Whether it is of a subgraph that keeps a state of its own from one run of the root graph to the next."""
+        return self.place.checkpoint_ns != "" and ":" not in self.place.checkpoint_ns
+
 
 @dataclass(frozen=True)
 class ThreadView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,21 +27,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ckptstore.blobs import BlobSettings
 from ckptstore.blobstore import BlobStore
-from ckptstore.codec import allow_handles, config_of, decode_checkpoint, decode_history, encode_checkpoint, encode_writes
+from ckptstore.codec import Encoder, Placed, allow_handles, config_of, decode_checkpoint, decode_history
 from ckptstore.collector import CollectReport, Pass
 from ckptstore.config import DatabaseSettings, default_blob_url, parse_database_url
 from ckptstore.configs import key_of, limit_of, place_of, search_of, several, thread_id_of
 from ckptstore.database import Database, adopt_engine, open_database
 from ckptstore.errors import InvalidConfig
 from ckptstore.filters import Filter
+from ckptstore.limits import DEFAULT_LIMITS, Limiter, SizeLimits
 from ckptstore.listing import Listing
 from ckptstore.models import to_microseconds
 from ckptstore.names import checked
 from ckptstore.paging import Pages
 from ckptstore.policy import RetentionPolicy
 from ckptstore.pruner import Watch, never, unheard
-from ckptstore.records import CheckpointKey, LoadedCheckpoint, NewCheckpoint, Posting, PruneReport, ThreadInfo
+from ckptstore.records import CheckpointKey, LoadedCheckpoint, NewCheckpoint, Posting, PruneReport, ThreadInfo, VacuumReport
 from ckptstore.retention import keep_newest, keep_nothing
+from ckptstore.schedule import Schedule
 from ckptstore.steps import Outcome, Steps, drive, drive_async
 from ckptstore.store import Store
 from ckptstore.tagkeys import EVERYTHING, TagKeys
@@ -80,8 +83,13 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         settings: pool, durability and retry bounds.
         clock: gives the time of each write, an aware `datetime`.
         tag_keys: which keys of metadata can be searched by: all of them by default.
+        limits: how large a checkpoint, a task's writes and a blob may be: 10 MiB for the first two by default.
+        retention: what stays, when old checkpoints are to go by themselves: on a thread of this process, and in one of all the
+            processes on a database at a time. Failures are logged, and tried again.
+        retention_interval: from one such run to the next, over all processes.
 
     Raises:
+        InvalidPolicy: `retention_interval` is not positive.
         InvalidUrl: `blob_url` can't be used.
         MissingDriver: the package for its scheme is not installed.
     """
@@ -101,10 +109,15 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         settings: DatabaseSettings | None = None,
         clock: Callable[[], datetime] = utc_now,
         tag_keys: TagKeys = EVERYTHING,
+        limits: SizeLimits = DEFAULT_LIMITS,
+        retention: RetentionPolicy | None = None,
+        retention_interval: timedelta = timedelta(days=1),
     ) -> None:
         settings = settings or DatabaseSettings()
         database = adopt_engine(engine, settings)
-        self._begin(database, settings, blob_url, _with_options(blob_settings, blob_options), schema, serde, clock, tag_keys)
+        blobs = _with_options(blob_settings, blob_options)
+        self._begin(database, settings, blob_url, blobs, schema, serde, clock, tag_keys, limits)
+        self._prune_by_itself(retention, retention_interval)
 
     def _begin(
         self,
@@ -116,6 +129,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         serde: SerializerProtocol | None,
         clock: Callable[[], datetime],
         tag_keys: TagKeys,
+        limits: SizeLimits,
     ) -> None:
         blobs = default_blob_url(database.url) if blob_url is None else os.fspath(blob_url)
         on_sqlite = database.dialect.name == "sqlite"
@@ -124,9 +138,30 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         self.store = Store(
             database, settings, blobs=blobs, blob_settings=blob_settings, schema=schema, upgrade=on_sqlite, tag_keys=tag_keys
         )
-        self.blobs = BlobStore(self.store, clock)
         self.clock = clock
         self.tag_keys = tag_keys
+        self._limit(limits, "max_checkpoint_bytes of SizeLimits")
+        self._schedule: Schedule | None = None
+
+    def _limit(self, limits: SizeLimits, way_out: str) -> None:
+        self._limiter = Limiter(limits, leaves_apart=self.store.objects.has_backend, way_out=way_out)
+        self.blobs = BlobStore(self.store, self.clock, self._limiter)
+
+    def _prune_by_itself(self, policy: RetentionPolicy | None, interval: timedelta) -> None:
+        if policy is not None:
+            self._schedule = Schedule(self.store, policy, interval, self._now)
+            self._schedule.start()
+
+    def with_limits(self, limits: SizeLimits, *, way_out: str = "max_checkpoint_bytes of SizeLimits") -> Self:
+        """The same saver with other limits, on the same connections: close one of the two.
+
+        Args:
+            limits: how large things may be.
+            way_out: what the user of it can change, for the message of what is refused.
+        """
+        other = copy.copy(self)
+        other._limit(limits, way_out)
+        return other
 
     @classmethod
     def from_conn_string(
@@ -141,6 +176,9 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         settings: DatabaseSettings | None = None,
         clock: Callable[[], datetime] = utc_now,
         tag_keys: TagKeys = EVERYTHING,
+        limits: SizeLimits = DEFAULT_LIMITS,
+        retention: RetentionPolicy | None = None,
+        retention_interval: timedelta = timedelta(days=1),
     ) -> Self:
         """A saver on a database of its own. It connects at first use.
 
@@ -155,6 +193,9 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
             settings: see the class.
             clock: see the class.
             tag_keys: see the class.
+            limits: see the class.
+            retention: see the class.
+            retention_interval: see the class.
 
         Raises:
             InvalidUrl: the scheme is unknown, or the URL can't be read; or `schema` was given for SQLite.
@@ -165,9 +206,9 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         if schema and url.get_backend_name() == "sqlite":
             raise InvalidConfig("SQLite has no schemas; give each tenant a file of its own")
         saver = cls.__new__(cls)
-        saver._begin(
-            open_database(url, settings), settings, blob_url, _with_options(blob_settings, blob_options), schema, serde, clock, tag_keys
-        )
+        blobs = _with_options(blob_settings, blob_options)
+        saver._begin(open_database(url, settings), settings, blob_url, blobs, schema, serde, clock, tag_keys, limits)
+        saver._prune_by_itself(retention, retention_interval)
         return saver
 
     # --- life
@@ -188,6 +229,8 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
 
     def close(self) -> None:
         """Write what was accepted and close all connections. Blocks; a second call does nothing."""
+        if self._schedule is not None:
+            self._schedule.close()
         self.store.close()
 
     async def aclose(self) -> None:
@@ -215,6 +258,12 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
 
     # --- put
 
+    @property
+    def encoder(self) -> Encoder:
+        """Makes records of what is put."""
+        # Made anew: LangGraph clones savers with other serialisers.
+        return Encoder(self.serde, self.tag_keys, self._limiter)
+
     def put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> RunnableConfig:
@@ -223,6 +272,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         Raises:
             InvalidConfig: the config names no thread.
             SerializationFailed: a channel's value, or the metadata, can't be serialised; nothing was written.
+            CheckpointTooLarge: the checkpoint is past a limit; nothing was written.
             BlobUnavailable: a large value can't be uploaded; nothing was written.
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
@@ -245,7 +295,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         def encode(not_stored: Sequence[str]) -> NewCheckpoint:
             # The caller says that these are unchanged, but no earlier checkpoint stored them.
             stored_now.update(not_stored)
-            return encode_checkpoint(self.serde, config, key, parent_id, created_at, checkpoint, metadata, stored_now, self.tag_keys)
+            return self.encoder.checkpoint(config, Placed(key, parent_id, created_at), checkpoint, metadata, stored_now)
 
         yield from self.store.write(thread_id, encode)
         return config_of(key)
@@ -256,6 +306,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         Raises:
             InvalidConfig: the config names no checkpoint.
             SerializationFailed: a value can't be serialised; none of the writes was stored.
+            CheckpointTooLarge: together they are past a limit; none of them was stored.
             BlobUnavailable: a large value can't be uploaded; none of the writes was stored.
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
@@ -271,7 +322,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         key = key_of(config)
         task_id, task_path = checked(task_id, "task id"), checked(task_path, "task path")
         created_at = self._now()
-        yield from self.store.write(key.thread_id, lambda _: encode_writes(self.serde, key, writes, task_id, task_path, created_at))
+        yield from self.store.write(key.thread_id, lambda _: self.encoder.writes(key, writes, task_id, task_path, created_at))
 
     # --- get and list
 
@@ -545,6 +596,23 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
     async def averify(self, *, deep: bool = False) -> VerifyReport:
         """As `verify`."""
         return await drive_async(self.store.verify(deep=deep))
+
+    # --- space
+
+    def vacuum(self, *, full: bool = False) -> VacuumReport:
+        """Give back what deletions have freed: to the file system on SQLite, to later writes on PostgreSQL.
+
+        Args:
+            full: rewrite everything at once, with everybody else locked out.
+
+        Raises:
+            InvalidConfig: a SQLite file that another tool made, and that needs `full` once.
+        """
+        return drive(self.store.vacuum(full=full))
+
+    async def avacuum(self, *, full: bool = False) -> VacuumReport:
+        """As `vacuum`."""
+        return await drive_async(self.store.vacuum(full=full))
 
     # --- tags
 

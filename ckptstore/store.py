@@ -20,7 +20,7 @@ from ckptstore.collector import CollectReport, Pass, collect
 from ckptstore.config import DatabaseSettings
 from ckptstore.database import Database, Work
 from ckptstore.downloads import Downloads
-from ckptstore.errors import BlobMissing, StoreClosed
+from ckptstore.errors import BlobMissing, InvalidConfig, StoreClosed
 from ckptstore.handover import Encode, HandingOver
 from ckptstore.history import load_history
 from ckptstore.objects import Objects
@@ -30,12 +30,13 @@ from ckptstore.policy import RetentionPolicy
 from ckptstore.prepared import StatementCache
 from ckptstore.pruner import Pruner, Watch
 from ckptstore.readiness import Readiness
-from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, PruneReport, Removed
+from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, PruneReport, Removed, VacuumReport
 from ckptstore.retention import Rule, keep_all_but
 from ckptstore.search import Search
 from ckptstore.steps import Steps
 from ckptstore.tagging import begin_rebuilding, next_threads, rebuild_tags, remember_keys, require_same_keys
 from ckptstore.tagkeys import EVERYTHING, TagKeys
+from ckptstore.vacuum import vacuum
 from ckptstore.verification import VerifyReport, verify
 from ckptstore.writer import Writer
 from ckptstore.writes import commit_batch
@@ -271,6 +272,23 @@ class Store:
         yield from self._ready()
         report: VerifyReport = yield self.objects.run(verify(self.objects, self.prepared, deep=deep))
         return report
+
+    # --- space
+
+    def vacuum(self, *, full: bool) -> Steps[VacuumReport]:
+        """Give back what deletions have freed."""
+        yield from self._ready()
+        return (yield from vacuum(self.database, self._writer, self.schema, full=full))
+
+    def give_back(self) -> Steps[VacuumReport | None]:
+        """The same where it is the file's owner who does it; a server does it by itself."""
+        if not self.prepared.on_sqlite:
+            return None
+        try:
+            return (yield from self.vacuum(full=False))
+        except InvalidConfig as exc:
+            logger.warning("%s", exc, extra={"event": "not_vacuumed"})
+            return None
 
     # --- the end
 

@@ -20,6 +20,9 @@ from ckptstore.models import Base
 
 DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
 
+# So that what they assert is told with its values, as in a test.
+pytest.register_assert_rewrite("tests.survivors")
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:

@@ -17,7 +17,7 @@ from langgraph.checkpoint.base.id import uuid6
 from sqlalchemy import Connection
 
 from ckptstore import SQLAlchemySaver, execution, paging, threads
-from ckptstore.codec import encode_checkpoint, encode_writes
+from ckptstore.codec import Placed
 from ckptstore.packing import PackedUnit, pack
 from ckptstore.prepared import Prepared
 from ckptstore.records import CheckpointKey
@@ -102,9 +102,9 @@ def units(saver: SQLAlchemySaver) -> Iterator[PackedUnit]:
             metadata |= {"score": n, "deep": {"inner": n % 60}, "labels": ["a", f"b{n % 60}"], **({"rare": "yes"} if n % 100 == 4 else {})}
             moment = int((NOW + timedelta(minutes=step)).timestamp() * 1e6)
             key = CheckpointKey(f"thread-{n}", "", made["id"])
-            unit = encode_checkpoint(saver.serde, config(f"thread-{n}"), key, None, moment, made, metadata, {"n"}, saver.tag_keys)  # type: ignore[arg-type]
+            unit = saver.encoder.checkpoint(config(f"thread-{n}"), Placed(key, None, moment), made, metadata, {"n"})  # type: ignore[arg-type]
             yield pack(unit, lambda _digests: set())
-            yield pack(encode_writes(saver.serde, key, [("n", step)], "task", "", moment), lambda _digests: set())
+            yield pack(saver.encoder.writes(key, [("n", step)], "task", "", moment), lambda _digests: set())
 
 
 @pytest.fixture(scope="module", params=["sqlite", "asyncpg"])

@@ -46,9 +46,9 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 from typing_extensions import TypedDict
 
-from ckptstore import SQLAlchemySaver
+from ckptstore import SizeLimits, SQLAlchemySaver
 from ckptstore.blobs import BlobSettings
-from ckptstore.codec import encode
+from ckptstore.codec import serialise
 from ckptstore.compression import unpacked
 from ckptstore.handles import handle_to
 from ckptstore.keys import digest_of
@@ -302,7 +302,7 @@ async def test_a_file_of_a_hundred_megabytes_comes_back(file_place: Place) -> No
 
 async def test_a_list_of_twenty_megabytes_comes_back_and_takes_another_line(file_place: Place) -> None:
     lines = [NOISE.randbytes(500).hex() for _ in range(20_000)]
-    async with file_place.open() as saver:
+    async with file_place.open(limits=SizeLimits(max_checkpoint_bytes=None)) as saver:
         where = await put(saver, config("t"), {"lines": lines})
         before = stored_bytes(saver)
         made = checkpoint({"lines": [*lines, "one more"]}, {"lines": "2"})
@@ -576,8 +576,8 @@ async def test_every_value_comes_back_under_encryption(file_place: Place, kind: 
 def test_the_handles_in_a_value_are_found_under_every_serialiser(serde: Any) -> None:
     handle = handle_to(digest_of(b"x"), 1, None)
     for value in (handle, [handle.id], {"deep": [(1, {"x": handle})]}, HumanMessage(f"see {handle.id}."), Point(1.0, handle.id)):
-        assert encode(serde, value, "channel").references == [handle.digest]
-    assert list(encode(serde, ["nothing"], "channel").references) == []
+        assert serialise(serde, value, "channel").described().references == [handle.digest]
+    assert list(serialise(serde, ["nothing"], "channel").described().references) == []
 
 
 # --- nothing is stored twice

@@ -1,4 +1,6 @@
-"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `blobs copy`, `blobs collect`, `blobs verify`, `tags rebuild`."""
+"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `blobs copy`, `blobs collect`, `blobs verify`, `tags rebuild`,
+`prune`, `vacuum`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ except ImportError as exc:  # pragma: no cover - the test of the installed wheel
 
 from ckptstore.cli.blobs import blobs as blob_commands
 from ckptstore.cli.revisions import downgrade, revision, upgrade
+from ckptstore.cli.space import prune, vacuum
 from ckptstore.cli.tags import tags as tag_commands
 
 
@@ -25,5 +28,5 @@ def main(verbose: bool) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 
 
-for command in (upgrade, downgrade, revision, blob_commands, tag_commands):
+for command in (upgrade, downgrade, revision, prune, vacuum, blob_commands, tag_commands):
     main.add_command(command)

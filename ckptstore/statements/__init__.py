@@ -13,6 +13,7 @@ from ckptstore.statements.deleting import (
     lock_thread,
     metadata_of_thread,
     recount,
+    show_copied,
     thread_stamp,
 )
 from ckptstore.statements.objects import (
@@ -90,7 +91,7 @@ from ckptstore.statements.reading import (
     stored_versions,
     whole,
 )
-from ckptstore.statements.settings import any_checkpoint, forget_setting, set_setting, setting
+from ckptstore.statements.settings import any_checkpoint, forget_setting, lock_setting, set_setting, setting
 from ckptstore.statements.threads import metadata_of_threads, page_of_threads
 from ckptstore.statements.verifying import (
     lacking_segments,
@@ -169,6 +170,7 @@ __all__ = [
     "key_parameters",
     "lacking_segments",
     "lock_objects",
+    "lock_setting",
     "lock_thread",
     "long_threads",
     "metadata_of",
@@ -199,6 +201,7 @@ __all__ = [
     "segments_among",
     "set_setting",
     "setting",
+    "show_copied",
     "stored_among",
     "stored_versions",
     "thread_nodes",

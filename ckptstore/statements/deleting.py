@@ -17,9 +17,11 @@ from sqlalchemy import (
     cast,
     delete,
     exists,
+    false,
     func,
     literal_column,
     select,
+    true,
     update,
 )
 
@@ -92,6 +94,15 @@ def copy_rows(database: str, table: Table) -> Insert:
     insert = insert_into(database, table).from_select([c.name for c in table.c], source)
     made: Insert = resolved(insert, table, "keep")
     return made
+
+
+def show_copied(_database: str) -> Update:
+    """Let readers find what was hidden in a thread and can be found in the one that was copied to it."""
+    source = CHECKPOINT.alias("source")
+    same = equal(source, CHECKPOINT, ("checkpoint_ns", "checkpoint_id"))
+    found = exists().where(source.c.thread_id == bindparam("thread_id"), source.c.support.is_(false()), *same)
+    hidden = [CHECKPOINT.c.thread_id == bindparam("target", type_=Text()), CHECKPOINT.c.support.is_(true())]
+    return update(CHECKPOINT).where(*hidden, found).values(support=false())
 
 
 def checkpoints_with_postings(database: str) -> Select[Any]:

@@ -14,6 +14,11 @@ def setting(_database: str) -> Select[Any]:
     return select(cast(SETTING.c.value, Text)).where(SETTING.c.name == bindparam("name"))
 
 
+def lock_setting(database: str) -> Select[Any]:
+    """The same, locked until the transaction ends."""
+    return setting(database).with_for_update()
+
+
 def set_setting(database: str, conflict: str) -> Insert:
     """Set a setting: `replace` its value, or `keep` the one that is there."""
     value = cast(bindparam("value", type_=Text()), SETTING.c.value.type) if database == "postgresql" else bindparam("value", type_=Text())

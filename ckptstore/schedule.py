@@ -1,0 +1,152 @@
+"""Pruning by itself: in the background of a long-lived process, in one process of a cluster at a time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from ckptstore import statements as sql
+from ckptstore.collector import Pass
+from ckptstore.engine import transaction
+from ckptstore.errors import CkptStoreError, InvalidPolicy
+from ckptstore.forking import in_child
+from ckptstore.policy import RetentionPolicy
+from ckptstore.prepared import StatementCache
+from ckptstore.pruner import Watch, unheard
+from ckptstore.records import PruneReport
+from ckptstore.steps import drive
+from ckptstore.store import Store
+
+logger = logging.getLogger(__name__)
+
+_SETTING = "retention"
+_MICROSECOND = timedelta(microseconds=1)
+_SECOND = 1_000_000
+# Of a process that died in a run; a living one renews its lease at half of the time.
+_LEASE = 5 * 60 * _SECOND
+_GRACE_OF_OBJECTS = 24 * 3600 * _SECOND
+_RETRY_SECONDS = 60.0
+
+
+class Turn(NamedTuple):
+    """Whether this process runs now, or else after how many microseconds to ask again."""
+
+    mine: bool
+    ask_again: int = 0
+
+
+def take_turn(connection: Connection, holder: str, now: int, interval: int, prepared: StatementCache) -> Turn:
+    """Take the lease if the last run was long enough ago and nobody else runs; or renew it, for whoever has it."""
+    with transaction(connection):
+        noted = _noted(connection, prepared)
+        if noted.get("holder") not in (None, holder) and noted["until"] > now:
+            return Turn(False, min(noted["until"] - now, interval))
+        if noted.get("holder") != holder and now < noted.get("ran_at", now - interval) + interval:
+            return Turn(False, noted["ran_at"] + interval - now)
+        _note(connection, {**noted, "holder": holder, "until": now + _LEASE}, prepared)
+        return Turn(True)
+
+
+def end_turn(connection: Connection, holder: str, ran_at: int | None, prepared: StatementCache) -> None:
+    """Give the lease back, and note when the run began, unless it failed."""
+    with transaction(connection):
+        noted = _noted(connection, prepared)
+        if noted.get("holder") == holder:
+            before = {"ran_at": noted["ran_at"]} if "ran_at" in noted else {}
+            _note(connection, before if ran_at is None else {"ran_at": ran_at}, prepared)
+
+
+def _noted(connection: Connection, prepared: StatementCache) -> dict[str, Any]:
+    """What is noted of runs, locked until the transaction ends."""
+    prepared(sql.set_setting, "keep").run(connection, {"name": _SETTING, "value": "{}"})
+    found: dict[str, Any] = json.loads(prepared(sql.lock_setting).run(connection, {"name": _SETTING}).scalar_one())
+    return found
+
+
+def _note(connection: Connection, value: dict[str, Any], prepared: StatementCache) -> None:
+    prepared(sql.set_setting, "replace").run(connection, {"name": _SETTING, "value": json.dumps(value)})
+
+
+class Schedule:
+    """Runs a policy again and again: it prunes, collects objects, and gives free pages back.
+
+    Args:
+        store: where.
+        policy: what stays.
+        interval: from the beginning of a run to the next, over all processes on this database.
+        now: the application's clock (microseconds since 1970, UTC).
+
+    Raises:
+        InvalidPolicy: the interval is not positive.
+    """
+
+    def __init__(self, store: Store, policy: RetentionPolicy, interval: timedelta, now: Callable[[], int]) -> None:
+        if interval <= timedelta(0):
+            raise InvalidPolicy(f"retention_interval must be positive, got {interval}")
+        self._store = store
+        self._policy = policy
+        self._interval = interval // _MICROSECOND
+        self._now = now
+        self._stop = threading.Event()
+        in_child(self._start_again)
+
+    def start(self) -> None:
+        """Begin, on a thread of its own; the first run is due at once, unless another process had one lately."""
+        self._holder = secrets.token_hex(8)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="ckptstore-retention", daemon=True)
+        self._thread.start()
+
+    def _start_again(self) -> None:
+        # A thread does not come along into a child of fork.
+        if not self._stop.is_set():
+            self.start()
+
+    def close(self) -> None:
+        """End after the transaction that is under way. Blocks; a second call does nothing."""
+        self._stop.set()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        wait_seconds = 0.0
+        while not self._stop.wait(wait_seconds):
+            try:
+                turn, _report = self.run_if_due()
+                wait_seconds = (self._interval if turn.mine else turn.ask_again) / _SECOND
+            except CkptStoreError:
+                wait_seconds = min(_RETRY_SECONDS, self._interval / _SECOND)
+                logger.exception("retention failed; tried again in %.0f s", wait_seconds, extra={"event": "retention_failed"})
+
+    def run_if_due(self) -> tuple[Turn, PruneReport | None]:
+        """One run, if it is this process's turn."""
+        began = self._now()
+        turn = self._take_turn(began)
+        if not turn.mine:
+            return turn, None
+        ended: int | None = None
+        try:
+            report = drive(self._store.prune_by(self._policy, began, Watch(unheard, self._should_stop), dry_run=False))
+            if not report.stopped:
+                drive(self._store.collect(Pass(self._now(), _GRACE_OF_OBJECTS, dry_run=False)))
+                drive(self._store.give_back())
+                ended = began
+            return turn, report
+        finally:
+            drive(self._store.alone(partial(end_turn, holder=self._holder, ran_at=ended, prepared=self._store.prepared)))
+
+    def _take_turn(self, now: int) -> Turn:
+        self._renew_at = now + _LEASE // 2
+        work = partial(take_turn, holder=self._holder, now=now, interval=self._interval, prepared=self._store.prepared)
+        return drive(self._store.alone(work))
+
+    def _should_stop(self) -> bool:
+        now = self._now()
+        return self._stop.is_set() or (now >= self._renew_at and not self._take_turn(now).mine)
