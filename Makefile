@@ -45,7 +45,7 @@ test-lowest:
 # tables of a million checkpoints.
 bench: $(VENV)/installed
 	$(INSTALL) --group bench
-	$(BIN)/python -m benchmarks $(SECTIONS) $(if $(URL),--postgres '$(URL)') $(if $(FULL),--full) $(ARGS)
+	$(BIN)/python -m benchmarks $(SECTIONS) $(if $(URL),--postgres '$(URL)') $(if $(FULL),--full) --charts benchmarks/results $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-lowest demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

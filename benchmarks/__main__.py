@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.bench import Bench, Section
 from benchmarks.contenders import contenders
@@ -41,6 +42,7 @@ def parser(sections: Sequence[Section]) -> argparse.ArgumentParser:
     how_much.add_argument("--full", action="store_true", help="tables of a million checkpoints in `tags`: it takes half an hour and more")
     made.add_argument("--laps", type=int, metavar="N", help="how often each contender is measured (default: 3)")
     made.add_argument("--postgres", metavar="URL", help="a server where databases may be created, or 'none' (default: one of our own)")
+    made.add_argument("--charts", type=Path, metavar="FOLDER", help="draw charts there, as PNG (default: none)")
     made.add_argument("--verbose", action="store_true", help="every lap, and the bytes of every table and index")
     return made
 
@@ -71,7 +73,7 @@ async def run(chosen: Sequence[Section], options: argparse.Namespace, postgres_u
     lines += [f"{name}: {reason}" for name, reason in absent.items()]
     print("\n".join(lines), flush=True)
     laps = options.laps or (1 if options.quick else 3)
-    bench = Bench(present, laps=laps, quick=options.quick, verbose=options.verbose, full=options.full)
+    bench = Bench(present, laps=laps, quick=options.quick, verbose=options.verbose, full=options.full, charts=options.charts)
     return [name_of(section) for section in chosen if not await run_section(section, bench)]
 
 

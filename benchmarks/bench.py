@@ -6,6 +6,7 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from benchmarks.contenders import Contender
@@ -24,6 +25,7 @@ class Bench:
         quick: everything tiny, to see that it works; the figures mean nothing.
         verbose: every lap, and where the bytes are.
         full: tables as large as in production, which take long to fill.
+        charts: the folder where charts are drawn; None for none.
     """
 
     contenders: Sequence[Contender]
@@ -31,6 +33,7 @@ class Bench:
     quick: bool
     verbose: bool
     full: bool = False
+    charts: Path | None = None
 
     def size(self, full: int, quick: int) -> int:
         """A number of turns, puts or bytes."""

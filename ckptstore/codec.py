@@ -24,7 +24,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from ckptstore import tags
 from ckptstore.errors import SerializationFailed
 from ckptstore.handles import BlobRef, digests_in
-from ckptstore.leaves import Leaf, cuts_round, large_leaves
+from ckptstore.leaves import Leaf, cuts_round, leaves_of
 from ckptstore.limits import Limiter, Part, Place
 from ckptstore.names import check_channels
 from ckptstore.records import (
@@ -38,7 +38,6 @@ from ckptstore.records import (
     SerialisedValue,
     Value,
 )
-from ckptstore.segments import BLOB_BYTES
 from ckptstore.statements import TASKS_CHANNEL
 from ckptstore.tagkeys import TagKeys
 
@@ -113,7 +112,7 @@ def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Serialised
             f"({type(exc).__name__}); keep it out of the state, or pass a serde that knows it"
         ) from exc
     data = bytes(data)
-    return Serialised(type_, data, value, () if len(data) < BLOB_BYTES else list(large_leaves(value)))
+    return Serialised(type_, data, value, leaves_of(value, type_, data))
 
 
 def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> Sequence[str]:

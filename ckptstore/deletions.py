@@ -14,7 +14,7 @@ from ckptstore.records import CheckpointKey, Posting, Removed
 from ckptstore.retention import Place
 from ckptstore.tagkeys import TagKeys
 from ckptstore.tags import postings
-from ckptstore.writes import delete_tags, insert_tags, new_generation, tag_rows
+from ckptstore.writes import delete_tags, insert_tags, new_generation, rows_of_tags, tag_rows
 
 # Everything that a thread owns but for its tags, whose index leads with the tag.
 _OWNED: tuple[Table, ...] = (sql.WRITE, sql.CHANNEL, sql.SEGMENT, sql.CHECKPOINT)
@@ -27,7 +27,7 @@ def delete_thread(connection: Connection, thread_id: str, prepared: StatementCac
         if not _lock(connection, thread_id, prepared):
             return Removed()
         found = [(CheckpointKey(thread_id, *row[:2]), row[2]) for row in prepared(sql.metadata_of_thread).run(connection, this)]
-        delete_tags(connection, found, prepared)
+        delete_tags(connection, rows_of_tags(found), prepared)
         gone = {table: prepared(sql.delete_thread_rows, table).run(connection, this).rowcount for table in (*_OWNED, sql.THREAD)}
     return Removed(threads=1, checkpoints=len(found), writes=gone[sql.WRITE], values=gone[sql.CHANNEL], segments=gone[sql.SEGMENT])
 

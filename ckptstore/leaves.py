@@ -10,10 +10,32 @@ from ckptstore.segments import BLOB_BYTES
 Leaf = bytes | bytearray | memoryview
 
 _HEAD_BYTES = 64
+# How msgpack begins binary data of 64 KiB and more: this byte, and four of the length. Source: its specification, `bin 32`.
+_BIN32 = b"\xc6"
+_BIN32_HEAD = 5
 # A leaf whose beginning occurs more often than this before it does (a file full of zeros) is not looked for any longer.
 _MOST_CANDIDATES = 16
 # Where some are not there, a serialiser has changed them: each of the others would cost a search of everything.
 _MOST_MISSES = 4
+
+
+def leaves_of(value: Any, type_: str, data: bytes) -> list[Leaf]:
+    """The large binary leaves of a value that was serialised to these bytes."""
+    if len(data) < BLOB_BYTES or (type_ == "msgpack" and not _may_hold_leaves(data)):
+        return []
+    return list(large_leaves(value))
+
+
+def _may_hold_leaves(data: bytes) -> bool:
+    """Whether msgpack holds anything that looks like so many bytes: to walk through a value takes longer than to serialise it."""
+    position = data.find(_BIN32)
+    while position >= 0:
+        start = position + _BIN32_HEAD
+        length = int.from_bytes(data[position + 1 : start], "big")
+        if BLOB_BYTES <= length <= len(data) - start:
+            return True
+        position = data.find(_BIN32, position + 1)
+    return False
 
 
 def large_leaves(value: Any) -> Iterator[Leaf]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,16 +27,27 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _PAGE = 1_000
-_DECIDED_AT_ONCE = 50
-# So many go in one transaction, of one thread or of several: a writer on SQLite waits for some milliseconds.
-_CHECKPOINTS_AT_ONCE = 150
+
+
+class _Pace(NamedTuple):
+    """How much is done at once: what is read together holds others up in Python, and what is deleted together on SQLite."""
+
+    threads_decided: int
+    checkpoints_deleted: int
+
+
+_BESIDE_OTHERS = _Pace(threads_decided=10, checkpoints_deleted=50)
+_ALONE = _Pace(threads_decided=50, checkpoints_deleted=500)
+_QUIET_SECONDS = 0.5
 
 
 class Running(Protocol):
     """How work gets to the database: a store's ways."""
 
+    @property
+    def idle_seconds(self) -> float: ...
     def read(self, work: Work[T]) -> Steps[T]: ...
-    def alone(self, work: Work[T], *threads: str) -> Steps[T]: ...
+    def beside(self, work: Work[T], *threads: str) -> Steps[T]: ...
 
 
 def unheard(_report: PruneReport) -> None:
@@ -72,9 +83,9 @@ class Pruner:
     def threads(self, wanted: Iterable[tuple[str, Rule]]) -> Steps[PruneReport]:
         """Delete what a rule does not keep of a thread, for each of some threads."""
         run = _Run(Watch(), dry_run=False, policy=None)
-        requests = [Request(thread_id, rule) for thread_id, rule in wanted]
-        for start in range(0, len(requests), _DECIDED_AT_ONCE):
-            tasks = yield from self._decide(requests[start : start + _DECIDED_AT_ONCE])
+        requests = deque(Request(thread_id, rule) for thread_id, rule in wanted)
+        while requests:
+            tasks = yield from self._decide(_taken(requests, self._pace().threads_decided))
             yield from self._carry_out(tasks, run)
         return (yield from self._ended(run))
 
@@ -94,15 +105,17 @@ class Pruner:
             after: Mapping[str, Any] | None = stream.start
             while after is not None and not run.stopped:
                 page = yield from self._page(stream, after)
-                found = [thread_id for thread_id in stream.threads_of(page) if thread_id not in done]
-                for start in range(0, len(found), _DECIDED_AT_ONCE):
-                    some = found[start : start + _DECIDED_AT_ONCE]
-                    decided = yield from self._decide([request._replace(thread_id=thread_id) for thread_id in some])
+                found = deque(request._replace(thread_id=thread_id) for thread_id in stream.threads_of(page) if thread_id not in done)
+                while found and not run.stopped:
+                    decided = yield from self._decide(_taken(found, self._pace().threads_decided))
                     tasks = [task for task in decided if stream.of_strays or task.takes_something]
                     done.update(task.request.thread_id for task in tasks)
                     yield from self._carry_out(tasks, run)
                 after = dict(zip(stream.start, page[-1][2:], strict=True)) if page else None
         return (yield from self._ended(run))
+
+    def _pace(self) -> _Pace:
+        return _BESIDE_OTHERS if self._store.idle_seconds < _QUIET_SECONDS else _ALONE
 
     def _page(self, stream: _Stream, after: Mapping[str, Any]) -> Steps[Sequence[Sequence[Any]]]:
         parameters = {**stream.parameters, **after, "page_size": _PAGE}
@@ -116,9 +129,9 @@ class Pruner:
         do = try_out if run.dry_run else carry_out
         left = list(tasks)
         while left and not run.stopped:
-            some = _first(left)
+            some = _first(left, self._pace().checkpoints_deleted)
             work = partial(do, tasks=some, prepared=self._prepared)
-            outcome = yield from self._store.alone(work, *[task.request.thread_id for task in some])
+            outcome = yield from self._store.beside(work, *[task.request.thread_id for task in some])
             left = [task for task in outcome if not task.done] + left[len(some) :]
             run.add([task.removed for task in outcome if task.done])
         run.add([task.removed for task in left])
@@ -140,12 +153,17 @@ class Pruner:
         return self._prepared(sql.references_to_objects).run(connection, sql.object_keys(self._prepared.dialect.name, keys))
 
 
-def _first(tasks: Sequence[Task]) -> Sequence[Task]:
-    """As many as go into one transaction, at least one."""
+def _taken(requests: deque[Request], most: int) -> list[Request]:
+    """The first of them, which are then no longer among them."""
+    return [requests.popleft() for _ in range(min(most, len(requests)))]
+
+
+def _first(tasks: Sequence[Task], most: int) -> Sequence[Task]:
+    """Tasks of no more checkpoints than that in all, at least one task."""
     size = 0
     for number, task in enumerate(tasks):
         size += task.size
-        if number and size > _CHECKPOINTS_AT_ONCE:
+        if number and size > most:
             return tasks[:number]
     return tasks
 

@@ -13,10 +13,10 @@ from ckptstore.engine import rolled_back, snapshot, transaction
 from ckptstore.prepared import Prepared, StatementCache
 from ckptstore.records import CheckpointKey, Removed
 from ckptstore.retention import Node, Place, Rule, Stage, ThreadView, stages_to
-from ckptstore.writes import delete_tags
+from ckptstore.writes import delete_tags, rows_of_tags
 
 # A writer on SQLite waits for so many: some milliseconds.
-_CHECKPOINTS_PER_STAGE = 100
+_CHECKPOINTS_PER_STAGE = 50
 
 
 class Stamp(NamedTuple):
@@ -36,29 +36,36 @@ class Request(NamedTuple):
     stray_before: int | None = None
 
 
+class Removal(NamedTuple):
+    """A stage, and the rows of the tag index that go with it."""
+
+    stage: Stage
+    tags: Sequence[tuple[str, ...]]
+
+
 class Task(NamedTuple):
     """What is left to do of a request, if the thread still looks like this."""
 
     request: Request
     stamp: Stamp
-    stages: Sequence[Stage]
+    removals: Sequence[Removal]
     #: What went so far.
     removed: Removed = Removed()
 
     @property
     def done(self) -> bool:
         """Whether nothing is left."""
-        return not self.stages
+        return not self.removals
 
     @property
     def takes_something(self) -> bool:
         """Whether anything goes, apart from what has no checkpoint or value."""
-        return any(stage.lost or stage.gone or stage.values for stage in self.stages)
+        return any(stage.lost or stage.gone or stage.values for stage, _ in self.removals)
 
     @property
     def size(self) -> int:
         """How many checkpoints go next."""
-        return len(self.stages[0].gone)
+        return len(self.removals[0].stage.gone)
 
 
 def decide(connection: Connection, requests: Sequence[Request], prepared: StatementCache) -> list[Task]:
@@ -97,15 +104,15 @@ def _in_order_of_locks(tasks: Sequence[Task]) -> list[Task]:
 def _carry_out_next(connection: Connection, task: Task, prepared: StatementCache) -> Task:
     stamp = _lock(connection, task.request.thread_id, prepared)
     if stamp is None:
-        return task._replace(stages=())
+        return task._replace(removals=())
     if stamp != task.stamp:
         task = _decide(connection, task._replace(stamp=stamp), prepared)
-    stage, rest = task.stages[0], task.stages[1:]
-    removed = task.removed + _remove(connection, task.request.thread_id, stage, prepared)
+    removal, rest = task.removals[0], task.removals[1:]
+    removed = task.removed + _remove(connection, task.request.thread_id, removal, prepared)
     if not rest:
         removed += _sweep(connection, task.request, prepared)
-    after = Stamp(stamp.generation + 1, stamp.checkpoints - len(stage.lost), stamp.updated_at)
-    return task._replace(stamp=after, stages=rest, removed=removed)
+    after = Stamp(stamp.generation + 1, stamp.checkpoints - len(removal.stage.lost), stamp.updated_at)
+    return task._replace(stamp=after, removals=rest, removed=removed)
 
 
 def _stamp(connection: Connection, statement: Prepared, thread_id: str) -> Stamp | None:
@@ -119,8 +126,12 @@ def _lock(connection: Connection, thread_id: str, prepared: StatementCache) -> S
 
 
 def _decide(connection: Connection, task: Task, prepared: StatementCache) -> Task:
-    view = view_thread(connection, task.request.thread_id, task.stamp.updated_at, prepared)
-    return task._replace(stages=stages_to(view, task.request.rule(view), _CHECKPOINTS_PER_STAGE))
+    thread_id = task.request.thread_id
+    view = view_thread(connection, thread_id, task.stamp.updated_at, prepared)
+    stages = stages_to(view, task.request.rule(view), _CHECKPOINTS_PER_STAGE)
+    # Here, beside the writers, rather than with the thread locked.
+    tags = [rows_of_tags((CheckpointKey(thread_id, *node.place), node.metadata) for node in stage.lost) for stage in stages]
+    return task._replace(removals=[*map(Removal, stages, tags)])
 
 
 def view_thread(connection: Connection, thread_id: str, active_at: int, prepared: StatementCache) -> ThreadView:
@@ -140,9 +151,10 @@ def view_thread(connection: Connection, thread_id: str, active_at: int, prepared
     )
 
 
-def _remove(connection: Connection, thread_id: str, stage: Stage, prepared: StatementCache) -> Removed:
+def _remove(connection: Connection, thread_id: str, removal: Removal, prepared: StatementCache) -> Removed:
     """Take away what a stage names."""
-    delete_tags(connection, [(CheckpointKey(thread_id, *node.place), node.metadata) for node in stage.lost], prepared)
+    stage = removal.stage
+    delete_tags(connection, removal.tags, prepared)
     hidden = _keys(prepared, sql.CHECKPOINT_KEY, thread_id, stage.hidden)
     if stage.hidden:
         prepared(sql.hide_checkpoints).run(connection, hidden)

@@ -115,6 +115,19 @@ class Store:
         yield self._writer.write(thread_id, handing_over.make)
         handing_over.stored()
 
+    @property
+    def idle_seconds(self) -> float:
+        """For how long nobody has put anything here."""
+        return time.monotonic() - self._writer.wrote_at
+
+    def beside(self, work: Work[T], *threads: str) -> Steps[T]:
+        """Run work that writes to these threads, and that locks each of them, beside other writes where the database can."""
+        if self.prepared.on_sqlite:
+            return (yield from self.alone(work, *threads))
+        yield from self._ready()
+        result: T = yield self.database.write(work)
+        return result
+
     def alone(self, work: Work[T], *threads: str) -> Steps[T]:
         """Run work that writes to these threads, in its place in the queue; it opens its own transaction."""
         yield from self._ready()

@@ -15,7 +15,7 @@ from ckptstore.prepared import StatementCache
 from ckptstore.records import CheckpointKey
 from ckptstore.tagkeys import EVERYTHING, TagKeys
 from ckptstore.tags import postings
-from ckptstore.writes import delete_tags, insert_tags, tag_rows
+from ckptstore.writes import delete_tags, insert_tags, rows_of_tags, tag_rows
 
 _SETTING = "tag_keys"
 _THREADS_PER_PAGE = 200
@@ -75,7 +75,7 @@ def rebuild_tags(connection: Connection, thread_id: str, tag_keys: TagKeys, prep
             (CheckpointKey(thread_id, *row[:2]), row[2])
             for row in prepared(sql.metadata_of_thread).run(connection, {"thread_id": thread_id})
         ]
-        delete_tags(connection, found, prepared)
+        delete_tags(connection, rows_of_tags(found), prepared)
         rows = [row for key, metadata in found for row in tag_rows(key, postings(json.loads(metadata), tag_keys))]
         insert_tags(connection, rows, prepared)
     return len(rows)

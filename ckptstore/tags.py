@@ -16,6 +16,7 @@ import json
 import math
 import struct
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ckptstore.errors import SerializationFailed
@@ -57,6 +58,8 @@ def to_json(metadata: Mapping[str, Any]) -> str:
 
 def plain_text(text: str) -> str:
     """Text without NUL characters and lone surrogates, which databases refuse."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -107,8 +110,14 @@ def has_one_value(path: str) -> bool:
 
 def step(path: str | None, key: object) -> str:
     """The path of a key of the dict at a path; None stands for the metadata itself."""
-    escaped = plain_text(str(key)).replace("~", "~0").replace("/", "~1")
+    escaped = _escaped(str(key))
     return escaped if path is None else f"{path}/{escaped}"
+
+
+# Every checkpoint of an application has the same few keys.
+@lru_cache(maxsize=4096)
+def _escaped(key: str) -> str:
+    return plain_text(key).replace("~", "~0").replace("/", "~1")
 
 
 def bounded(text: str) -> str:

@@ -9,7 +9,9 @@ a caller that goes away takes nothing with it; and the queue is bounded, so that
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -157,6 +159,8 @@ class Writer:
         self._busy = False
         self._closed = False
         self._held = 0
+        #: When a write last went into a batch, by the monotonic clock.
+        self.wrote_at = -math.inf
 
     @property
     def depth(self) -> int:
@@ -274,6 +278,8 @@ class Writer:
                 break
             if unit.payload is not None and unit.payload.ends_turn:
                 blocked.update(unit.threads)
+        if any(unit.payload is not None for unit in batch):
+            self.wrote_at = time.monotonic()
         taken = set(map(id, batch))
         self._queue = [unit for unit in self._queue if id(unit) not in taken]
         return batch

@@ -188,15 +188,19 @@ def _delete_replaced_tags(connection: Connection, keys: Sequence[CheckpointKey],
         return set()
     parameters = sql.key_parameters(prepared.dialect.name, sql.CHECKPOINT_KEY, keys)
     replaced = [(CheckpointKey(*row[:3]), row[3]) for row in prepared(sql.metadata_of).run(connection, parameters)]
-    delete_tags(connection, replaced, prepared)
+    delete_tags(connection, rows_of_tags(replaced), prepared)
     return {key for key, _ in replaced}
 
 
-def delete_tags(connection: Connection, of: Iterable[tuple[CheckpointKey, str]], prepared: StatementCache) -> None:
-    """Delete the postings of checkpoints, given each one's metadata as JSON: the index leads with the tag, not the thread."""
-    keys = [row for key, metadata in of for row in tag_rows(key, postings(json.loads(metadata)))]
-    if keys:
-        prepared(sql.delete_tags).run(connection, sql.key_parameters(prepared.dialect.name, sql.TAG_KEY, keys))
+def rows_of_tags(of: Iterable[tuple[CheckpointKey, str]]) -> list[Row]:
+    """The rows that checkpoints may have in the tag index, given each one's metadata as JSON: the index leads with the tag."""
+    return [row for key, metadata in of for row in tag_rows(key, postings(json.loads(metadata)))]
+
+
+def delete_tags(connection: Connection, rows: Sequence[Row], prepared: StatementCache) -> None:
+    """Delete rows of the tag index."""
+    if rows:
+        prepared(sql.delete_tags).run(connection, sql.key_parameters(prepared.dialect.name, sql.TAG_KEY, rows))
 
 
 def insert_tags(connection: Connection, rows: Sequence[Row], prepared: StatementCache) -> None:

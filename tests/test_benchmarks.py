@@ -28,6 +28,9 @@ ROWS = (
     "with / without tags",
     "% of the plain file",
     "reading it with a new saver",
+    "put p99 beside",
+    "day 90 / day 30",
+    "put / serialising",
 )
 
 
