@@ -275,10 +275,10 @@ def not_of(*runs: int) -> Callable[[Iterable[Known]], set[Place]]:
 
 
 def age_since(saver: SQLAlchemySaver, day: float) -> timedelta:
-    """How long ago a day is; it comes first if it has not yet."""
+    """How long ago a day is; before it, what is older than now."""
     assert isinstance(saver.clock, Days)
-    saver.clock.now = max(saver.clock.now, START_OF_TIME + timedelta(days=day))
-    return saver.clock.now - (START_OF_TIME + timedelta(days=day))
+    saver.clock.now += timedelta(seconds=1)
+    return max(timedelta(0), saver.clock.now - (START_OF_TIME + timedelta(days=day)))
 
 
 def older_than(day: float) -> Way:
