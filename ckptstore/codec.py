@@ -24,7 +24,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from ckptstore import tags
 from ckptstore.errors import SerializationFailed
 from ckptstore.handles import BlobRef, digests_in
-from ckptstore.leaves import Leaf, cuts_round, leaves_of
+from ckptstore.leaves import cuts_round, leaves_of
 from ckptstore.limits import Limiter, Part, Place
 from ckptstore.names import check_channels
 from ckptstore.records import (
@@ -84,18 +84,17 @@ class Serialised(NamedTuple):
     type: str
     data: bytes
     value: Any
-    #: The large binary leaves of the value.
-    leaves: Sequence[Leaf]
+    #: Where the large binary leaves of the value start and end in its bytes.
+    cuts: Sequence[int]
 
     @property
     def part(self) -> Part:
         """Its sizes."""
-        return Part(len(self.data), [memoryview(leaf).nbytes for leaf in self.leaves])
+        return Part(len(self.data), [end - start for start, end in zip(self.cuts[::2], self.cuts[1::2], strict=True)])
 
     def described(self) -> Value:
-        """With the places of its leaves, and the blobs that it refers to."""
-        cuts = cuts_round(self.leaves, self.data)
-        return Value(self.type, self.data, cuts, _references(self.type, self.data, cuts, self.value))
+        """With the blobs that it refers to."""
+        return Value(self.type, self.data, self.cuts, _references(self.type, self.data, self.cuts, self.value))
 
 
 def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Serialised:
@@ -112,7 +111,7 @@ def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Serialised
             f"({type(exc).__name__}); keep it out of the state, or pass a serde that knows it"
         ) from exc
     data = bytes(data)
-    return Serialised(type_, data, value, leaves_of(value, type_, data))
+    return Serialised(type_, data, value, cuts_round(leaves_of(value, type_, data), data))
 
 
 def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> Sequence[str]:
@@ -192,10 +191,11 @@ class Encoder:
         metadata_json = tags.to_json(_metadata(config, metadata, self._tag_keys))
         self._limiter.admit_checkpoint(
             Place(key.thread_id, key.checkpoint_ns),
-            {channel: each.part for channel, each in changed.items()} | {"(itself)": body.part, "(metadata)": Part(len(metadata_json))},
+            {channel: each.part for channel, each in changed.items()},
             carried,
             versions,
             lambda channel: serialise(self._serde, given[channel], channel).part,
+            besides=len(body.data) + len(metadata_json.encode()),
         )
         return NewCheckpoint(
             key=key,

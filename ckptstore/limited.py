@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -11,6 +12,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, Chec
 from ckptstore.codec import serialise
 from ckptstore.limits import MIB, Limiter, Part, Place, SizeLimits
 from ckptstore.saver import SQLAlchemySaver
+
+# A terabyte.
+_MOST_MB = 1024 * 1024
 
 
 def _delegated(name: str) -> Callable[..., Any]:
@@ -25,9 +29,9 @@ def _delegated(name: str) -> Callable[..., Any]:
 class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
     """Any saver, with a limit on the size of a checkpoint and of a task's writes. Subgraphs inherit it with the saver.
 
-    What counts is the whole serialised state; for ckptstore's own saver without large binary leaves, where they go to blob
-    storage (see `SizeLimits`). That saver measures what it serialises anyway, with this limit in place of its own; for others
-    what changed is serialised once more.
+    What counts is the serialised channels; for ckptstore's own saver the metadata too, and no large binary leaves where they go
+    to blob storage (see `SizeLimits`). That saver measures what it serialises anyway, with this limit in place of its own; for
+    others what changed is serialised once more.
 
     Args:
         saver: any LangGraph saver.
@@ -38,17 +42,19 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
     """
 
     def __init__(self, saver: BaseCheckpointSaver[Any], max_size_mb: float = 10) -> None:
-        if not max_size_mb > 0:
-            raise ValueError(f"max_size_mb must be positive, got {max_size_mb!r}")
+        if not 1 / MIB <= max_size_mb <= _MOST_MB:
+            raise ValueError(f"max_size_mb must be positive, a byte at least and {_MOST_MB} at most; got {max_size_mb!r}")
         super().__init__(serde=saver.serde)
         self.max_size_mb = max_size_mb
-        limits = SizeLimits(max_checkpoint_bytes=int(max_size_mb * MIB))
+        limit = int(max_size_mb * MIB)
         self._limiter: Limiter | None = None
         if isinstance(saver, SQLAlchemySaver):
-            self.saver: BaseCheckpointSaver[Any] = saver.with_limits(limits, way_out="max_size_mb")
+            self.saver: BaseCheckpointSaver[Any] = saver.with_limits(
+                replace(saver.limits, max_checkpoint_bytes=limit), way_out="max_size_mb"
+            )
         else:
             self.saver = saver
-            self._limiter = Limiter(limits, leaves_apart=False, way_out="max_size_mb")
+            self._limiter = Limiter(SizeLimits(max_checkpoint_bytes=limit), leaves_apart=False, way_out="max_size_mb")
 
     def put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions

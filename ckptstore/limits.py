@@ -42,9 +42,9 @@ class SizeLimits:
         """Refuse limits that could never work."""
         for name in ("max_checkpoint_bytes", "max_blob_bytes"):
             limit = getattr(self, name)
-            if limit is not None and not limit >= 1:
-                raise InvalidPolicy(f"{name} must be at least 1, or None for no limit, got {limit!r}")
-        if not 0 <= self.warn_at <= 1:
+            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+                raise InvalidPolicy(f"{name} must be a whole number from 1 on, or None for no limit, got {limit!r}")
+        if not isinstance(self.warn_at, (int, float)) or not 0 <= self.warn_at <= 1:
             raise InvalidPolicy(f"warn_at must be from 0 to 1, got {self.warn_at!r}")
 
 
@@ -56,7 +56,7 @@ class Part(NamedTuple):
 
     #: Serialised bytes.
     size: int
-    #: Bytes of each large binary leaf in it.
+    #: Bytes of each large binary leaf that is found in them.
     leaves: Sequence[int] = ()
 
 
@@ -85,16 +85,23 @@ class Limiter:
         self._known: LRUCache[Place, Mapping[str, tuple[str, int]]] = LRUCache(_KNOWN_PLACES)
 
     def admit_checkpoint(
-        self, place: Place, changed: Mapping[str, Part], carried: Iterable[str], versions: Mapping[str, str], measure: Callable[[str], Part]
+        self,
+        place: Place,
+        changed: Mapping[str, Part],
+        carried: Iterable[str],
+        versions: Mapping[str, str],
+        measure: Callable[[str], Part],
+        besides: int = 0,
     ) -> None:
         """Return if a checkpoint is within the limits.
 
         Args:
             place: where it belongs.
-            changed: what is serialised for it; names that are no channels are in parentheses.
+            changed: the channels that are serialised for it.
             carried: the channels that it has unchanged.
             versions: the version of each channel that has one.
             measure: serialises a channel that this limiter has not seen.
+            besides: bytes of all that is in no channel.
 
         Raises:
             CheckpointTooLarge: it is past a limit.
@@ -105,7 +112,7 @@ class Limiter:
         for channel in carried:
             version, size = known.get(channel, (None, 0))
             sizes[channel] = size if version == versions[channel] else self._counted(measure(channel), channel, place.thread_id)
-        self._check(sizes, place.thread_id, "checkpoint")
+        self._check(sizes, place.thread_id, "checkpoint", besides)
         with self._lock:
             self._known[place] = {channel: (versions[channel], size) for channel, size in sizes.items() if channel in versions}
 
@@ -131,7 +138,7 @@ class Limiter:
             return
         _tell(logging.WARNING, "refused", what, size, limit, {})
         raise CheckpointTooLarge(
-            f"{what}: {_mb(size)} exceeds limit {_mb(limit)}; store it elsewhere, or raise max_blob_bytes of SizeLimits"
+            f"{what}: {_above(size, limit)} exceeds limit {_mb(limit)}; store it elsewhere, or raise max_blob_bytes of SizeLimits"
         )
 
     def _counted(self, part: Part, name: str, thread_id: str) -> int:
@@ -141,8 +148,8 @@ class Limiter:
             self.admit_blob(leaf, f"a blob in channel {name!r} of thread {thread_id!r}")
         return part.size - sum(part.leaves)
 
-    def _check(self, sizes: Mapping[str, int], thread_id: str, what: str) -> None:
-        limit, total = self._limits.max_checkpoint_bytes, sum(sizes.values())
+    def _check(self, sizes: Mapping[str, int], thread_id: str, what: str, besides: int = 0) -> None:
+        limit, total = self._limits.max_checkpoint_bytes, sum(sizes.values()) + besides
         if limit is None or total < limit * self._limits.warn_at:
             return
         largest = dict(sorted(sizes.items(), key=lambda item: item[1], reverse=True)[:_LISTED_CHANNELS])
@@ -152,7 +159,8 @@ class Limiter:
             return
         _tell(logging.WARNING, "refused", f"{what} of thread {thread_id!r}", total, limit, largest)
         raise CheckpointTooLarge(
-            f"{what} of thread {thread_id!r}: {_mb(total)} exceeds limit {_mb(limit)}; largest channels: {listed}. "
+            f"{what} of thread {thread_id!r}: {_above(total, limit)} exceeds limit {_mb(limit)}; largest channels: {listed or 'none'}, "
+            f"beside them {_mb(besides)}. "
             f"Keep large files as bytes (they go to blob storage), trim the channel, or raise {self._way_out}"
         )
 
@@ -161,6 +169,10 @@ def _tell(level: int, event: str, what: str, size: int, limit: int, largest: Map
     said = {"refused": "refused", "nearly_too_large": "nearly too large"}[event]
     told = {"event": event, "what": what, "bytes": size, "limit": limit, "largest": dict(largest)}
     logger.log(level, "%s: %s, %d bytes of %d; largest: %s", said, what, size, limit, ", ".join(largest) or "itself", extra=told)
+
+
+def _above(size: int, limit: int) -> str:
+    return _mb(size) if _mb(size) != _mb(limit) else f"{size} bytes"
 
 
 def _mb(size: int) -> str:

@@ -16,6 +16,8 @@ from ckptstore.retention import Node, Place, Rule, ThreadView
 
 _MICROSECOND = timedelta(microseconds=1)
 _AGES = ("max_age", "thread_ttl")
+# What a database's integers hold, and more than any thread has.
+_MOST = 2**31 - 1
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 # A century: moments stay within the database's integers, and within `datetime`.
 _LONGEST = timedelta(days=36_600)
@@ -50,8 +52,7 @@ class RetentionPolicy:
         """Check every field, and read `keep_tags`."""
         for name in _AGES:
             _check_age(name, getattr(self, name))
-        if self.keep_last is not None and (isinstance(self.keep_last, bool) or not isinstance(self.keep_last, int) or self.keep_last < 1):
-            raise InvalidPolicy(f"keep_last must be a whole number from 1 on, got {self.keep_last!r}")
+        _check_number("keep_last", self.keep_last)
         object.__setattr__(self, "keep_tags", _checked_filters(self.keep_tags))
         if self.max_age is None and self.keep_last is None and self.thread_ttl is None:
             raise InvalidPolicy("nothing would ever go: give max_age, keep_last or thread_ttl")
@@ -87,16 +88,15 @@ class RetentionPolicy:
             content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
             raise InvalidPolicy(f"{path} is no TOML: {exc}") from exc
-        nested = content.get("tool", {}).get("ckptstore", {}).get("retention", content.get("retention", content))
-        return cls.from_dict(nested)
+        return cls.from_dict(_table(content, "tool", "ckptstore", "retention") or _table(content, "retention") or content)
 
     def to_dict(self) -> dict[str, Any]:
-        """The policy in plain values that `from_dict` reads: ages as text, in days."""
+        """The policy in plain values that `from_dict` reads: ages as text."""
         plain: dict[str, Any] = {}
         for name in _AGES:
             age: timedelta | None = getattr(self, name)
             if age is not None:
-                plain[name] = f"{age / timedelta(days=1):g}d"
+                plain[name] = _age_as_text(age)
         if self.keep_last is not None:
             plain["keep_last"] = self.keep_last
         if self.keep_tags:
@@ -109,7 +109,7 @@ class RetentionPolicy:
         return None if age is None else now - age // _MICROSECOND
 
     def oldest(self, now: int) -> int | None:
-        """From before this moment nothing stays that belongs to no checkpoint."""
+        """From before this moment nothing stays that belongs to no checkpoint, whatever thread it is in."""
         return min((moment for name in _AGES if (moment := self.moment(name, now)) is not None), default=None)
 
     def rule(self, now: int) -> Rule:
@@ -186,6 +186,26 @@ def _check_age(name: str, age: Any) -> None:
         raise InvalidPolicy(f"{name} must be from 0 to {_LONGEST.days} days, got {age}")
 
 
+def _check_number(name: str, number: Any) -> None:
+    if number is None:
+        return
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MOST:
+        raise InvalidPolicy(f"{name} must be a whole number from 1 to {_MOST}, got {number!r}")
+
+
+def _age_as_text(age: timedelta) -> str:
+    if age % timedelta(days=1):
+        return f"{age // timedelta(seconds=1)}.{age.microseconds:06}".rstrip("0").rstrip(".") + "s"
+    return f"{age.days}d"
+
+
+def _table(content: Any, *names: str) -> Any:
+    """A table within tables; None where one of them is not there, or no table."""
+    for name in names:
+        content = content.get(name) if isinstance(content, Mapping) else None
+    return content
+
+
 def _checked_filters(given: Any) -> tuple[Mapping[str, Any], ...]:
     filters = (given,) if isinstance(given, Mapping) else given
     if isinstance(filters, str) or not isinstance(filters, Sequence):
@@ -197,4 +217,8 @@ def _checked_filters(given: Any) -> tuple[Mapping[str, Any], ...]:
             Filter.parse(each)
         except InvalidFilter as exc:
             raise InvalidPolicy(f"keep_tags: {exc}") from exc
-    return tuple(filters)
+    try:
+        # Plain values, as a file would have them: a set in `$in` becomes a list.
+        return tuple(json.loads(json.dumps(list(filters), default=list)))
+    except (TypeError, ValueError) as exc:
+        raise InvalidPolicy(f"keep_tags holds what JSON can't: {exc}") from exc

@@ -17,7 +17,7 @@ from ckptstore.database import Work
 from ckptstore.execution import Rows
 from ckptstore.policy import RetentionPolicy
 from ckptstore.prepared import StatementCache
-from ckptstore.pruning import Request, Task, carry_out, decide, try_out
+from ckptstore.pruning import CarryOut, Request, Task, decide, try_out
 from ckptstore.records import PruneReport, Removed
 from ckptstore.retention import Rule
 from ckptstore.steps import Steps
@@ -64,7 +64,7 @@ class Watch(NamedTuple):
 
     #: Told what went so far, after each transaction.
     progress: Callable[[PruneReport], None] = unheard
-    #: Asked before each transaction.
+    #: Asked before each transaction, and before each page of threads is looked for.
     should_stop: Callable[[], bool] = never
 
 
@@ -99,16 +99,16 @@ class Pruner:
             dry_run: do it and undo it, thread by thread: the report is that of a real run.
         """
         run = _Run(watch, dry_run=dry_run, policy=policy)
-        request = Request("", policy.rule(now), policy.oldest(now))
+        request = Request("", policy.rule(now), policy.oldest(now), policy.moment("thread_ttl", now))
         done: set[str] = set()
         for stream in _streams(policy, now):
             after: Mapping[str, Any] | None = stream.start
-            while after is not None and not run.stopped:
+            while after is not None and not run.should_end():
                 page = yield from self._page(stream, after)
                 found = deque(request._replace(thread_id=thread_id) for thread_id in stream.threads_of(page) if thread_id not in done)
-                while found and not run.stopped:
+                while found and not run.ended:
                     decided = yield from self._decide(_taken(found, self._pace().threads_decided))
-                    tasks = [task for task in decided if stream.of_strays or task.takes_something]
+                    tasks = [task for task in decided if stream.of_strays or task.takes_something or not task.stamp.checkpoints]
                     done.update(task.request.thread_id for task in tasks)
                     yield from self._carry_out(tasks, run)
                 after = dict(zip(stream.start, page[-1][2:], strict=True)) if page else None
@@ -126,15 +126,14 @@ class Pruner:
 
     def _carry_out(self, tasks: Sequence[Task], run: _Run) -> Steps[None]:
         """Carry out tasks, in transactions of a bounded size."""
-        do = try_out if run.dry_run else carry_out
         left = list(tasks)
-        while left and not run.stopped:
+        while left and not run.should_end():
             some = _first(left, self._pace().checkpoints_deleted)
-            work = partial(do, tasks=some, prepared=self._prepared)
+            work = partial(try_out, tasks=some, prepared=self._prepared) if run.dry_run else CarryOut(some, self._prepared)
             outcome = yield from self._store.beside(work, *[task.request.thread_id for task in some])
+            run.add(outcome)
             left = [task for task in outcome if not task.done] + left[len(some) :]
-            run.add([task.removed for task in outcome if task.done])
-        run.add([task.removed for task in left])
+        run.leave(left)
 
     def _ended(self, run: _Run) -> Steps[PruneReport]:
         """The report, with the objects that nothing refers to any more."""
@@ -213,24 +212,28 @@ class _Run:
         self._started = time.perf_counter()
         self._removed = Removed()
         self._threads = 0
-        self._stopped = False
+        #: Whether the caller wants no more of it.
+        self.ended = False
         self.dry_run = dry_run
         #: How many references to each object went.
         self.references: Counter[str] = Counter()
 
-    @property
-    def stopped(self) -> bool:
-        """Whether the caller wants no more of it."""
-        self._stopped = self._stopped or self._watch.should_stop()
-        return self._stopped
+    def should_end(self) -> bool:
+        """Ask whether the caller wants no more of it; once it does, it is not asked again."""
+        self.ended = self.ended or self._watch.should_stop()
+        return self.ended
 
-    def add(self, removed: Iterable[Removed]) -> None:
-        """Take in what went of some threads."""
-        for each in removed:
-            self.references.update(each.object_keys)
-            self._threads += each != Removed()
-            self._removed += replace(each, object_keys=())
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Take in what just went of some threads."""
+        for task in tasks:
+            self.references.update(task.removed.object_keys)
+            self._threads += task.done and task.took_something
+            self._removed += replace(task.removed, object_keys=())
         self._watch.progress(self._so_far(0, 0))
+
+    def leave(self, tasks: Iterable[Task]) -> None:
+        """Take in that these were begun, and are not done."""
+        self._threads += sum(task.took_something for task in tasks)
 
     def report(self, objects: int, object_bytes: int) -> PruneReport:
         """The whole of it; every run leaves a trace, also one that deleted nothing."""
@@ -255,7 +258,7 @@ class _Run:
             bytes=removed.bytes,
             objects=objects,
             object_bytes=object_bytes,
-            stopped=self._stopped,
+            stopped=self.ended,
             dry_run=self.dry_run,
             seconds=time.perf_counter() - self._started,
         )

@@ -34,6 +34,8 @@ class Request(NamedTuple):
     rule: Rule
     #: Writes older than this whose checkpoint never came go too (microseconds since 1970, UTC).
     stray_before: int | None = None
+    #: All of them go in a thread in which nothing was stored since.
+    idle_before: int | None = None
 
 
 class Removal(NamedTuple):
@@ -49,8 +51,10 @@ class Task(NamedTuple):
     request: Request
     stamp: Stamp
     removals: Sequence[Removal]
-    #: What went so far.
+    #: What went with the stage before, or in a trial with all of them.
     removed: Removed = Removed()
+    #: Whether anything went so far.
+    took_something: bool = False
 
     @property
     def done(self) -> bool:
@@ -75,44 +79,57 @@ def decide(connection: Connection, requests: Sequence[Request], prepared: Statem
         return [_decide(connection, Task(request, stamp, ()), prepared) for request, stamp in stamps if stamp is not None]
 
 
-def carry_out(connection: Connection, tasks: Sequence[Task], prepared: StatementCache) -> list[Task]:
-    """Carry out the next stage of each task, in one transaction; returns what is left of them.
+class CarryOut:
+    """Carries out the next stage of each task, in one transaction, and says what is left of them.
 
-    Where a thread has changed since it was decided what goes of it, that is decided anew.
+    Where a thread has changed since it was decided what goes of it, that is decided anew. It may run again when the answer to
+    its commit was lost: a thread that looks as it left it was done.
     """
-    with transaction(connection):
-        return [_carry_out_next(connection, task, prepared) for task in _in_order_of_locks(tasks)]
+
+    def __init__(self, tasks: Sequence[Task], prepared: StatementCache) -> None:
+        # As batches of writes have it: two processes that lock the same threads never deadlock.
+        self._tasks = sorted(tasks, key=lambda task: task.request.thread_id)
+        self._prepared = prepared
+        self._done: dict[str, Task] = {}
+
+    def __call__(self, connection: Connection) -> list[Task]:
+        """Do it."""
+        with transaction(connection):
+            self._done = {task.request.thread_id: self._next(connection, task) for task in self._tasks}
+        return list(self._done.values())
+
+    def _next(self, connection: Connection, task: Task) -> Task:
+        before = self._done.get(task.request.thread_id)
+        stamp = _lock(connection, task.request.thread_id, self._prepared)
+        if before is not None and (stamp is None if before.removed.threads else stamp == before.stamp):
+            return before
+        return _carry_out_next(connection, task, stamp, self._prepared)
 
 
 def try_out(connection: Connection, tasks: Sequence[Task], prepared: StatementCache) -> list[Task]:
     """Carry out all stages of each task, and undo it: what went is told to the byte."""
     tried: list[Task] = []
     with rolled_back(connection):
-        for task in _in_order_of_locks(tasks):
-            left = _carry_out_next(connection, task, prepared)
+        for task in sorted(tasks, key=lambda task: task.request.thread_id):
+            removed, left = Removed(), task
             while not left.done:
-                left = _carry_out_next(connection, left, prepared)
-            tried.append(left)
+                left = _carry_out_next(connection, left, _lock(connection, task.request.thread_id, prepared), prepared)
+                removed += left.removed
+            tried.append(left._replace(removed=removed))
     return tried
 
 
-def _in_order_of_locks(tasks: Sequence[Task]) -> list[Task]:
-    # As batches of writes have it: two processes that lock the same threads never deadlock.
-    return sorted(tasks, key=lambda task: task.request.thread_id)
-
-
-def _carry_out_next(connection: Connection, task: Task, prepared: StatementCache) -> Task:
-    stamp = _lock(connection, task.request.thread_id, prepared)
+def _carry_out_next(connection: Connection, task: Task, stamp: Stamp | None, prepared: StatementCache) -> Task:
     if stamp is None:
-        return task._replace(removals=())
+        return task._replace(removals=(), removed=Removed())
     if stamp != task.stamp:
         task = _decide(connection, task._replace(stamp=stamp), prepared)
     removal, rest = task.removals[0], task.removals[1:]
-    removed = task.removed + _remove(connection, task.request.thread_id, removal, prepared)
+    removed = _remove(connection, task.request.thread_id, removal, prepared)
     if not rest:
-        removed += _sweep(connection, task.request, prepared)
+        removed += _sweep(connection, task.request, stamp, prepared)
     after = Stamp(stamp.generation + 1, stamp.checkpoints - len(removal.stage.lost), stamp.updated_at)
-    return task._replace(stamp=after, removals=rest, removed=removed)
+    return task._replace(stamp=after, removals=rest, removed=removed, took_something=task.took_something or removed != Removed())
 
 
 def _stamp(connection: Connection, statement: Prepared, thread_id: str) -> Stamp | None:
@@ -168,12 +185,14 @@ def _remove(connection: Connection, thread_id: str, removal: Removal, prepared: 
     return Removed(checkpoints=len(stage.lost), writes=len(writes), values=len(values), bytes=sum(writes) + sum(bodies) + sum(values))
 
 
-def _sweep(connection: Connection, request: Request, prepared: StatementCache) -> Removed:
+def _sweep(connection: Connection, request: Request, stamp: Stamp, prepared: StatementCache) -> Removed:
     """What is left over when all else has gone: writes without a checkpoint, segments without a value, a thread without either."""
     this = {"thread_id": request.thread_id}
     stray: list[int] = []
-    if request.stray_before is not None:
-        stray = _lengths(connection, prepared(sql.delete_stray_writes), {**this, "moment": request.stray_before})
+    is_idle = request.idle_before is not None and stamp.updated_at < request.idle_before
+    stray_before = request.idle_before if is_idle else request.stray_before
+    if stray_before is not None:
+        stray = _lengths(connection, prepared(sql.delete_stray_writes), {**this, "moment": stray_before})
     # Also where nothing was deleted: a checkpoint or a write that was replaced leaves segments behind.
     segments = prepared(sql.delete_unlinked_segments).run(connection, this).all()
     threads = prepared(sql.delete_empty_thread).run(connection, this).rowcount

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -157,7 +158,7 @@ def stages_to(view: ThreadView, kept: Set[Place], most: int) -> list[Stage]:
         kept: the checkpoints that stay.
         most: how many checkpoints are lost in a stage.
     """
-    doomed = sorted((node for node in view.visible if node.place not in kept), key=lambda node: (node.root.checkpoint_id, node.place))
+    doomed = sorted((node for node in view.visible if node.place not in kept), key=lambda node: (node.place.checkpoint_id, node.place))
     stages = [Stage() for _ in range(max(1, -(-len(doomed) // most)))]
     lost_in = {node.place: number // most for number, node in enumerate(doomed)}
     needed = _needed_in(view, kept, doomed, lost_in)
@@ -168,12 +169,27 @@ def stages_to(view: ThreadView, kept: Set[Place], most: int) -> list[Stage]:
         stages[lost].lost.append(node)
         if goes_in[node.place] > lost:
             stages[lost].hidden.append(node.place)
+    _spread(goes_in, lost_in, len(stages), most)
+    last = max((goes for goes in goes_in.values() if goes != _NEVER), default=0)
+    stages += [Stage() for _ in range(len(stages), int(last) + 1)]
     for place, goes in goes_in.items():
         if goes != _NEVER:
             stages[int(goes)].gone.append(place)
     for version, goes in _unnamed_in(view, goes_in).items():
         stages[int(goes)].values.append(version)
     return stages
+
+
+def _spread(goes_in: dict[Place, float], lost_in: Mapping[Place, int], stages: int, most: int) -> None:
+    """Let no stage take more than so many: what is hidden may go later too, in stages of its own at the end."""
+    taken = Counter(goes for place, goes in goes_in.items() if lost_in.get(place) == goes)
+    end = stages
+    for earliest, place in sorted((goes, place) for place, goes in goes_in.items() if goes != _NEVER and lost_in.get(place) != goes):
+        stage = earliest
+        if taken[stage] >= most:
+            end += taken[end] >= most
+            stage = goes_in[place] = end
+        taken[stage] += 1
 
 
 def _needed_in(view: ThreadView, kept: Set[Place], doomed: Sequence[Node], lost_in: Mapping[Place, int]) -> dict[Place, float]:

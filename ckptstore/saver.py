@@ -84,12 +84,12 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         clock: gives the time of each write, an aware `datetime`.
         tag_keys: which keys of metadata can be searched by: all of them by default.
         limits: how large a checkpoint, a task's writes and a blob may be: 10 MiB for the first two by default.
-        retention: what stays, when old checkpoints are to go by themselves: on a thread of this process, and in one of all the
-            processes on a database at a time. Failures are logged, and tried again.
+        retention: what stays, when old checkpoints are to go by themselves: a policy, or the dict of one. They go on a thread of
+            this process, in one of all the processes on a database at a time. Failures are logged, and tried again.
         retention_interval: from one such run to the next, over all processes.
 
     Raises:
-        InvalidPolicy: `retention_interval` is not positive.
+        InvalidPolicy: `retention` is no policy, or `retention_interval` is not positive.
         InvalidUrl: `blob_url` can't be used.
         MissingDriver: the package for its scheme is not installed.
     """
@@ -110,7 +110,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         clock: Callable[[], datetime] = utc_now,
         tag_keys: TagKeys = EVERYTHING,
         limits: SizeLimits = DEFAULT_LIMITS,
-        retention: RetentionPolicy | None = None,
+        retention: RetentionPolicy | Mapping[str, Any] | None = None,
         retention_interval: timedelta = timedelta(days=1),
     ) -> None:
         settings = settings or DatabaseSettings()
@@ -144,10 +144,13 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         self._schedule: Schedule | None = None
 
     def _limit(self, limits: SizeLimits, way_out: str) -> None:
+        self.limits = limits
         self._limiter = Limiter(limits, leaves_apart=self.store.objects.has_backend, way_out=way_out)
         self.blobs = BlobStore(self.store, self.clock, self._limiter)
 
-    def _prune_by_itself(self, policy: RetentionPolicy | None, interval: timedelta) -> None:
+    def _prune_by_itself(self, policy: RetentionPolicy | Mapping[str, Any] | None, interval: timedelta) -> None:
+        if isinstance(policy, Mapping):
+            policy = RetentionPolicy.from_dict(policy)
         if policy is not None:
             self._schedule = Schedule(self.store, policy, interval, self._now)
             self._schedule.start()
@@ -177,7 +180,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         clock: Callable[[], datetime] = utc_now,
         tag_keys: TagKeys = EVERYTHING,
         limits: SizeLimits = DEFAULT_LIMITS,
-        retention: RetentionPolicy | None = None,
+        retention: RetentionPolicy | Mapping[str, Any] | None = None,
         retention_interval: timedelta = timedelta(days=1),
     ) -> Self:
         """A saver on a database of its own. It connects at first use.

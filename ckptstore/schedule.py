@@ -7,23 +7,26 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
 from ckptstore import statements as sql
 from ckptstore.collector import Pass
 from ckptstore.engine import transaction
-from ckptstore.errors import CkptStoreError, InvalidPolicy
+from ckptstore.errors import InvalidPolicy, StoreClosed
 from ckptstore.forking import in_child
 from ckptstore.policy import RetentionPolicy
 from ckptstore.prepared import StatementCache
 from ckptstore.pruner import Watch, unheard
 from ckptstore.records import PruneReport
-from ckptstore.steps import drive
+from ckptstore.steps import Steps, drive
 from ckptstore.store import Store
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,9 @@ _SECOND = 1_000_000
 _LEASE = 5 * 60 * _SECOND
 _GRACE_OF_OBJECTS = 24 * 3600 * _SECOND
 _RETRY_SECONDS = 60.0
+# How often it is looked whether a lease has to be renewed while one part of a run takes long.
+_RENEWAL_SECONDS = 30.0
+_LONGEST_WAIT_SECONDS = 24 * 3600.0
 
 
 class Turn(NamedTuple):
@@ -89,8 +95,10 @@ class Schedule:
     """
 
     def __init__(self, store: Store, policy: RetentionPolicy, interval: timedelta, now: Callable[[], int]) -> None:
-        if interval <= timedelta(0):
-            raise InvalidPolicy(f"retention_interval must be positive, got {interval}")
+        if not isinstance(policy, RetentionPolicy):
+            raise InvalidPolicy(f"retention must be a RetentionPolicy, got {type(policy).__name__}")
+        if not isinstance(interval, timedelta) or interval <= timedelta(0):
+            raise InvalidPolicy(f"retention_interval must be positive, and a timedelta; got {interval!r}")
         self._store = store
         self._policy = policy
         self._interval = interval // _MICROSECOND
@@ -120,8 +128,11 @@ class Schedule:
         while not self._stop.wait(wait_seconds):
             try:
                 turn, _report = self.run_if_due()
-                wait_seconds = (self._interval if turn.mine else turn.ask_again) / _SECOND
-            except CkptStoreError:
+                wait_seconds = min(turn.ask_again / _SECOND, _LONGEST_WAIT_SECONDS)
+            except StoreClosed:
+                return
+            except Exception:
+                # Whatever it was (the application's clock may fail too): growing without bound would be worse than trying again.
                 wait_seconds = min(_RETRY_SECONDS, self._interval / _SECOND)
                 logger.exception("retention failed; tried again in %.0f s", wait_seconds, extra={"event": "retention_failed"})
 
@@ -131,14 +142,15 @@ class Schedule:
         turn = self._take_turn(began)
         if not turn.mine:
             return turn, None
+        self._mine = True
         ended: int | None = None
         try:
-            report = drive(self._store.prune_by(self._policy, began, Watch(unheard, self._should_stop), dry_run=False))
+            report = self._drive(self._store.prune_by(self._policy, began, Watch(unheard, self._should_stop), dry_run=False))
             if not report.stopped:
-                drive(self._store.collect(Pass(self._now(), _GRACE_OF_OBJECTS, dry_run=False)))
-                drive(self._store.give_back())
+                self._drive(self._store.collect(Pass(self._now(), _GRACE_OF_OBJECTS, dry_run=False)))
+                self._drive(self._store.give_back())
                 ended = began
-            return turn, report
+            return Turn(True, max(0, began + self._interval - self._now())), report
         finally:
             drive(self._store.alone(partial(end_turn, holder=self._holder, ran_at=ended, prepared=self._store.prepared)))
 
@@ -148,5 +160,24 @@ class Schedule:
         return drive(self._store.alone(work))
 
     def _should_stop(self) -> bool:
+        self._keep_turn()
+        return self._stop.is_set() or not self._mine
+
+    def _keep_turn(self) -> None:
+        """Renew the lease when it is time, or find that somebody else took it."""
         now = self._now()
-        return self._stop.is_set() or (now >= self._renew_at and not self._take_turn(now).mine)
+        if self._mine and now >= self._renew_at:
+            self._mine = self._take_turn(now).mine
+
+    def _drive(self, steps: Steps[T]) -> T:
+        return drive(steps, self._wait)
+
+    def _wait(self, future: Future[Any]) -> Any:
+        """Wait for a part of a run, and keep the lease meanwhile, however long it takes."""
+        while True:
+            self._keep_turn()
+            try:
+                return future.result(timeout=_RENEWAL_SECONDS)
+            except TimeoutError:
+                if future.done():
+                    raise

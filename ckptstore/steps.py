@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -17,13 +17,22 @@ Steps = Generator[Future[Any], Any, T]
 logger = logging.getLogger(__name__)
 
 
-def drive(steps: Steps[T]) -> T:
-    """Run an operation here and now. It waits on other threads only, so a running event loop is no obstacle."""
+def _wait(future: Future[Any]) -> Any:
+    return future.result()
+
+
+def drive(steps: Steps[T], wait: Callable[[Future[Any]], Any] = _wait) -> T:
+    """Run an operation here and now. It waits on other threads only, so a running event loop is no obstacle.
+
+    Args:
+        steps: the operation.
+        wait: waits for a future, and returns what it holds.
+    """
     try:
         future = next(steps)
         while True:
             try:
-                result = future.result()
+                result = wait(future)
             except BaseException as exc:
                 future = steps.throw(exc)
             else:

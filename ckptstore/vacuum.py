@@ -8,6 +8,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from ckptstore.config import is_memory
 from ckptstore.database import Database
 from ckptstore.errors import InvalidConfig
 from ckptstore.execution import execute
@@ -36,7 +37,9 @@ def vacuum(database: Database, writer: Writer, schema: str | None, *, full: bool
         InvalidConfig: a SQLite file that can't give pages back without `full`.
     """
     started = time.perf_counter()
-    if database.dialect.name == "sqlite":
+    if is_memory(database.url):
+        report = VacuumReport(0, 0)
+    elif database.dialect.name == "sqlite":
         report = yield from _vacuum_sqlite(writer, full)
     else:
         report = yield from _vacuum_postgres(database, schema, full)
@@ -51,7 +54,9 @@ def _vacuum_sqlite(writer: Writer, full: bool) -> Steps[VacuumReport]:
     if full:
         yield writer.run(_rewrite)
     elif (yield writer.run(partial(_pragma, name="auto_vacuum"))) != _INCREMENTAL:
-        raise InvalidConfig("this SQLite file was made without auto_vacuum and keeps its free pages; once: ckptstore vacuum --full")
+        raise InvalidConfig(
+            "this SQLite file was made without auto_vacuum and keeps its free pages; once: ckptstore vacuum --full, or vacuum(full=True)"
+        )
     while (yield writer.run(_free_some_pages)):
         pass
     yield writer.run(_write_back)

@@ -61,7 +61,7 @@ def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | Non
     file system. Exits with 0 when done, also with nothing to delete; with 1 on failure, 2 on a wrong policy, and 130 when it was
     interrupted: what was done is done, and the next run does the rest.
     """
-    policy = _policy(path, {name: value for name, value in given.items() if value})
+    policy = _policy(path, {name: value for name, value in given.items() if value not in (None, [])})
     with opened_store(url, in_schema, blob_url) as store:
         now = time.time_ns() // 1000
         with _interruptible() as interrupted, tqdm(desc="pruning", unit=" checkpoints", disable=None) as bar:
