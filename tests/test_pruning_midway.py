@@ -69,14 +69,14 @@ async def test_a_run_that_is_stopped_anywhere_leaves_what_reads_as_before(url: s
 
 async def test_a_run_that_is_cancelled_goes_on_later(url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(url) as saver:
-        readings = await long_thread(saver, 230)
+        readings = await long_thread(saver, 130)
         running = asyncio.ensure_future(saver.aprune_by(NEWEST_TWO, progress=lambda _: running.cancel() and None))
         with pytest.raises(asyncio.CancelledError):
             await running
         # What was handed over is done before this.
         await put(saver, config("other"))
         left = await read_all(saver, "long")
-        assert 2 < len(left) < 230
+        assert 2 < len(left) < 130
         assert_untouched(readings, left, set(left))
         await saver.aprune_by(NEWEST_TWO)
         assert_untouched(readings, await read_all(saver, "long"), set(sorted(readings)[-2:]))

@@ -84,6 +84,8 @@ def _policy(path: str | None, given: dict[str, Any]) -> RetentionPolicy:
             if given:
                 raise click.UsageError("give the policy as --policy or as single options, not both")
             return RetentionPolicy.from_toml(path)
+        if not given:
+            raise click.UsageError("say what may go: --older-than, --keep-last, --idle-for, or a file with --policy")
         return RetentionPolicy(**given)
     except InvalidPolicy as exc:
         raise click.UsageError(str(exc)) from exc
