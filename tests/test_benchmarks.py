@@ -30,7 +30,7 @@ ROWS = (
     "reading it with a new saver",
     "put p99 beside",
     "day 90 / day 30",
-    "put / serialising",
+    "one text: put / serialising",
 )
 
 
