@@ -21,7 +21,7 @@ _MOST_MISSES = 4
 
 def leaves_of(value: Any, type_: str, data: bytes) -> list[Leaf]:
     """The large binary leaves of a value that was serialised to these bytes."""
-    if len(data) < BLOB_BYTES or (type_ == "msgpack" and not _may_hold_leaves(data)):
+    if len(data) < BLOB_BYTES or isinstance(value, str) or (type_ == "msgpack" and not _may_hold_leaves(data)):
         return []
     return list(large_leaves(value))
 
