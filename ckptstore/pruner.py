@@ -36,7 +36,7 @@ class _Pace(NamedTuple):
     checkpoints_deleted: int
 
 
-_BESIDE_OTHERS = _Pace(threads_decided=10, checkpoints_deleted=50)
+_BESIDE_OTHERS = _Pace(threads_decided=8, checkpoints_deleted=40)
 _ALONE = _Pace(threads_decided=50, checkpoints_deleted=500)
 _QUIET_SECONDS = 0.5
 

@@ -165,7 +165,7 @@ def test_prune_says_what_went(database: str) -> None:
     ("options", "said"),
     [
         ([], "say what may go: --older-than"),
-        (["--keep-tag", '{"pinned": true}'], "say what may go: --older-than"),
+        (["--keep-tag", '{"pinned": true}'], "give max_age, keep_last or thread_ttl"),
         (["--older-than", "soon"], "--older-than must be a number of days"),
         (["--older-than", "-1d"], "max_age must be from 0"),
         (["--idle-for", "nan"], "--idle-for must be"),
