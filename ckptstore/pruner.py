@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -130,8 +132,12 @@ class Pruner:
         while left and not run.should_end():
             some = _first(left, self._pace().checkpoints_deleted)
             work = partial(try_out, tasks=some, prepared=self._prepared) if run.dry_run else CarryOut(some, self._prepared)
+            started = time.perf_counter()
             outcome = yield from self._store.beside(work, *[task.request.thread_id for task in some])
             run.add(outcome)
+            if self._pace() is _BESIDE_OTHERS:
+                # Others get as much of the database as this does.
+                yield _after(time.perf_counter() - started)
             left = [task for task in outcome if not task.done] + left[len(some) :]
         run.leave(left)
 
@@ -150,6 +156,15 @@ class Pruner:
     def _references(self, connection: Connection, keys: Sequence[str]) -> Rows:
         """Key and size of some objects, and how many segments refer to each."""
         return self._prepared(sql.references_to_objects).run(connection, sql.object_keys(self._prepared.dialect.name, keys))
+
+
+def _after(seconds: float) -> Future[None]:
+    """Done when so much time has passed."""
+    passed: Future[None] = Future()
+    timer = threading.Timer(seconds, passed.set_result, [None])
+    timer.daemon = True
+    timer.start()
+    return passed
 
 
 def _taken(requests: deque[Request], most: int) -> list[Request]:
