@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from ckptstore.errors import InvalidFilter, InvalidPolicy
 from ckptstore.filters import Filter
-from ckptstore.retention import Node, Place, Rule, ThreadView
+from ckptstore.retention import Place, Rule, ThreadView, newest_of
 
 _MICROSECOND = timedelta(microseconds=1)
 _AGES = ("max_age", "thread_ttl")
@@ -125,7 +125,7 @@ class RetentionPolicy:
             roots = {view.nodes[place].root for place in seeds}
             kept = seeds | {node.place for node in view.visible if node.root in roots}
             # The root graph goes on with what they last knew, however long ago that was.
-            return kept | _newest([node for node in view.visible if node.of_memory], 1) if kept else kept
+            return kept | newest_of((node for node in view.visible if node.of_memory), 1) if kept else kept
 
         return kept
 
@@ -136,20 +136,12 @@ class RetentionPolicy:
         if self.keep_last is None:
             return young
         # Those of a single task's subgraph are of use beneath their root only.
-        return young | _newest([node for node in view.visible if not node.of_single_task], self.keep_last)
+        return young | newest_of((node for node in view.visible if not node.of_single_task), self.keep_last)
 
 
 def _last_activity(view: ThreadView) -> int:
     # The thread's own note may be a second behind.
     return max([view.active_at, *(node.created_at for node in view.visible)])
-
-
-def _newest(nodes: Iterable[Node], number: int) -> set[Place]:
-    """The newest checkpoints of each namespace."""
-    by_namespace: dict[str, list[str]] = {}
-    for node in nodes:
-        by_namespace.setdefault(node.place.checkpoint_ns, []).append(node.place.checkpoint_id)
-    return {Place(namespace, found) for namespace, ids in by_namespace.items() for found in sorted(ids)[-number:]}
 
 
 def _is_exempt(metadata: str, exempt: Sequence[Filter]) -> bool:

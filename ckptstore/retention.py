@@ -121,11 +121,15 @@ def keep_nothing(_view: ThreadView) -> set[Place]:
 
 def keep_newest(view: ThreadView) -> set[Place]:
     """The newest checkpoint of each namespace stays."""
-    newest: dict[str, str] = {}
-    for node in view.visible:
-        namespace, checkpoint_id = node.place
-        newest[namespace] = max(newest.get(namespace, ""), checkpoint_id)
-    return {Place(*item) for item in newest.items()}
+    return newest_of(view.visible, 1)
+
+
+def newest_of(nodes: Iterable[Node], number: int) -> set[Place]:
+    """The newest of these checkpoints, so many of each namespace."""
+    by_namespace: dict[str, list[str]] = {}
+    for node in nodes:
+        by_namespace.setdefault(node.place.checkpoint_ns, []).append(node.place.checkpoint_id)
+    return {Place(namespace, found) for namespace, ids in by_namespace.items() for found in sorted(ids)[-number:]}
 
 
 def keep_all_but(places: Set[Place]) -> Rule:
