@@ -25,7 +25,7 @@ from ckptstore import tags
 from ckptstore.errors import SerializationFailed
 from ckptstore.handles import BlobRef, digests_in
 from ckptstore.leaves import cuts_round, leaves_of
-from ckptstore.limits import Limiter, Part, Place
+from ckptstore.limits import Limiter, Place
 from ckptstore.names import check_channels
 from ckptstore.records import (
     ChannelHistory,
@@ -38,6 +38,7 @@ from ckptstore.records import (
     SerialisedValue,
     Value,
 )
+from ckptstore.segments import BLOB_BYTES
 from ckptstore.statements import TASKS_CHANNEL
 from ckptstore.tagkeys import TagKeys
 
@@ -52,6 +53,8 @@ _FIRST_FORMAT_WITH_OWN_SENDS = 4
 _OWN_VERSION = "="
 # What LangGraph's own serialiser calls its formats.
 _PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
+# Made once: `json.dumps` would make one for each call.
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 # Only ever writes, and keeps nothing of what it writes: threads may share it.
 _PLAIN = JsonPlusSerializer(pickle_fallback=True)
 
@@ -78,27 +81,8 @@ class Placed(NamedTuple):
     created_at: int
 
 
-class Serialised(NamedTuple):
-    """A value's bytes, before anything was looked for in them."""
-
-    type: str
-    data: bytes
-    value: Any
-    #: Where the large binary leaves of the value start and end in its bytes.
-    cuts: Sequence[int]
-
-    @property
-    def part(self) -> Part:
-        """Its sizes."""
-        return Part(len(self.data), [end - start for start, end in zip(self.cuts[::2], self.cuts[1::2], strict=True)])
-
-    def described(self) -> Value:
-        """With the blobs that it refers to."""
-        return Value(self.type, self.data, self.cuts, _references(self.type, self.data, self.cuts, self.value))
-
-
-def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Serialised:
-    """Serialise the value of one channel.
+def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
+    """Serialise the value of one channel, and find its large binary leaves; not yet the blobs that it refers to.
 
     Raises:
         SerializationFailed: the serialiser refuses it; the message names the channel, never the value.
@@ -111,7 +95,15 @@ def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Serialised
             f"({type(exc).__name__}); keep it out of the state, or pass a serde that knows it"
         ) from exc
     data = bytes(data)
-    return Serialised(type_, data, value, cuts_round(leaves_of(value, type_, data), data))
+    if len(data) < BLOB_BYTES:
+        return Value(type_, data)
+    return Value(type_, data, cuts_round(leaves_of(value, type_, data), data))
+
+
+def with_references(serialised: Value, value: Any) -> Value:
+    """A value's bytes with the blobs that it refers to."""
+    found = _references(serialised.type, serialised.data, serialised.cuts, value)
+    return serialised._replace(references=found) if found else serialised
 
 
 def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> Sequence[str]:
@@ -187,14 +179,16 @@ class Encoder:
         now = {*stored_now, *unversioned}
         changed = {channel: serialise(self._serde, value, channel) for channel, value in given.items() if channel in now}
         carried = [channel for channel in given if channel not in now]
-        body = serialise(self._serde, _body(checkpoint, unversioned), "(the checkpoint itself)")
-        metadata_json = tags.to_json(_metadata(config, metadata, self._tag_keys))
+        body_parts = _body(checkpoint, unversioned)
+        body = serialise(self._serde, body_parts, "(the checkpoint itself)")
+        merged = _metadata(config, metadata, self._tag_keys)
+        metadata_json = tags.to_json(merged)
         self._limiter.admit_checkpoint(
             Place(key.thread_id, key.checkpoint_ns),
-            {channel: each.part for channel, each in changed.items()},
+            changed,
             carried,
             versions,
-            lambda channel: serialise(self._serde, given[channel], channel).part,
+            lambda channel: serialise(self._serde, given[channel], channel),
             besides=len(body.data) + len(metadata_json.encode()),
         )
         return NewCheckpoint(
@@ -202,12 +196,12 @@ class Encoder:
             parent_checkpoint_id=place.parent_checkpoint_id,
             created_at=place.created_at,
             format=int(checkpoint.get("v", 1)),
-            body=body.described(),
-            channel_versions=json.dumps(versions, separators=(",", ":")),
+            body=with_references(body, body_parts),
+            channel_versions=_to_json(versions),
             metadata=metadata_json,
-            values=[(channel, versions[channel], each.described()) for channel, each in changed.items()],
+            values=[(channel, versions[channel], with_references(each, given[channel])) for channel, each in changed.items()],
             carried=[(channel, versions[channel]) for channel in carried],
-            postings=tags.postings(json.loads(metadata_json), self._tag_keys),
+            postings=tags.postings(tags.json_values(merged, metadata_json), self._tag_keys),
         )
 
     def writes(self, key: CheckpointKey, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int) -> NewWrites:
@@ -219,9 +213,10 @@ class Encoder:
         """
         check_channels(channel for channel, _ in writes)
         serialised = [(channel, serialise(self._serde, value, channel)) for channel, value in writes]
-        self._limiter.admit_writes(key.thread_id, [(channel, each.part) for channel, each in serialised])
+        self._limiter.admit_writes(key.thread_id, serialised)
         encoded = [
-            NewWrite(WRITES_IDX_MAP.get(channel, place), channel, each.described()) for place, (channel, each) in enumerate(serialised)
+            NewWrite(WRITES_IDX_MAP.get(channel, place), channel, with_references(each, writes[place][1]))
+            for place, (channel, each) in enumerate(serialised)
         ]
         replace = all(channel in WRITES_IDX_MAP for channel, _ in writes)
         return NewWrites(key, task_id, task_path, created_at, encoded, replace)
@@ -241,7 +236,7 @@ def _body(checkpoint: Checkpoint, unversioned: Sequence[str]) -> dict[str, Any]:
     body: dict[str, Any] = {name: part for name, part in checkpoint.items() if name not in _NOT_IN_BODY}
     if unversioned:
         body["unversioned"] = list(unversioned)
-    if not all(isinstance(version, str) for version in checkpoint.get("channel_versions", {}).values()):
+    if not set(map(type, checkpoint.get("channel_versions", {}).values())) <= {str}:
         # The column holds them as text; what is not text keeps its type here.
         body["channel_versions"] = dict(checkpoint["channel_versions"])
     return body

@@ -10,7 +10,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, Checkpoint, CheckpointMetadata
 
 from ckptstore.codec import serialise
-from ckptstore.limits import MIB, Limiter, Part, Place, SizeLimits
+from ckptstore.limits import MIB, Limiter, Place, SizeLimits
+from ckptstore.records import Value
 from ckptstore.saver import SQLAlchemySaver
 
 # A terabyte.
@@ -123,8 +124,8 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
         values = checkpoint["channel_values"]
         now = {channel for channel in values if channel in new_versions or channel not in versions}
 
-        def measured(channel: str) -> Part:
-            return serialise(self.serde, values[channel], channel).part
+        def measured(channel: str) -> Value:
+            return serialise(self.serde, values[channel], channel)
 
         self._limiter.admit_checkpoint(place, {channel: measured(channel) for channel in now}, values.keys() - now, versions, measured)
 
@@ -132,4 +133,4 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
         if self._limiter is None:
             return
         thread_id = str(config.get("configurable", {}).get("thread_id"))
-        self._limiter.admit_writes(thread_id, [(channel, serialise(self.serde, value, channel).part) for channel, value in writes])
+        self._limiter.admit_writes(thread_id, [(channel, serialise(self.serde, value, channel)) for channel, value in writes])

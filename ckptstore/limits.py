@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
 from ckptstore.errors import CheckpointTooLarge, InvalidPolicy
+from ckptstore.records import Value
 
 MIB = 1024 * 1024
 _LISTED_CHANNELS = 3
@@ -51,15 +52,6 @@ class SizeLimits:
 DEFAULT_LIMITS = SizeLimits()
 
 
-class Part(NamedTuple):
-    """A serialised value, as far as limits go."""
-
-    #: Serialised bytes.
-    size: int
-    #: Bytes of each large binary leaf that is found in them.
-    leaves: Sequence[int] = ()
-
-
 class Place(NamedTuple):
     """Where a checkpoint belongs."""
 
@@ -87,10 +79,10 @@ class Limiter:
     def admit_checkpoint(
         self,
         place: Place,
-        changed: Mapping[str, Part],
-        carried: Iterable[str],
+        changed: Mapping[str, Value],
+        carried: Collection[str],
         versions: Mapping[str, str],
-        measure: Callable[[str], Part],
+        measure: Callable[[str], Value],
         besides: int = 0,
     ) -> None:
         """Return if a checkpoint is within the limits.
@@ -106,25 +98,26 @@ class Limiter:
         Raises:
             CheckpointTooLarge: it is past a limit.
         """
-        with self._lock:
-            known = self._known.get(place, {})
-        sizes = {name: self._counted(part, name, place.thread_id) for name, part in changed.items()}
-        for channel in carried:
-            version, size = known.get(channel, (None, 0))
-            sizes[channel] = size if version == versions[channel] else self._counted(measure(channel), channel, place.thread_id)
+        sizes = {name: self._counted(value, name, place.thread_id) for name, value in changed.items()}
+        if carried:
+            with self._lock:
+                known = self._known.get(place, {})
+            for channel in carried:
+                version, size = known.get(channel, (None, 0))
+                sizes[channel] = size if version == versions[channel] else self._counted(measure(channel), channel, place.thread_id)
         self._check(sizes, place.thread_id, "checkpoint", besides)
         with self._lock:
             self._known[place] = {channel: (versions[channel], size) for channel, size in sizes.items() if channel in versions}
 
-    def admit_writes(self, thread_id: str, writes: Iterable[tuple[str, Part]]) -> None:
+    def admit_writes(self, thread_id: str, writes: Iterable[tuple[str, Value]]) -> None:
         """Return if a task's writes are within the limits.
 
         Raises:
             CheckpointTooLarge: they are past a limit.
         """
         sizes: dict[str, int] = {}
-        for channel, part in writes:
-            sizes[channel] = sizes.get(channel, 0) + self._counted(part, channel, thread_id)
+        for channel, value in writes:
+            sizes[channel] = sizes.get(channel, 0) + self._counted(value, channel, thread_id)
         self._check(sizes, thread_id, "pending writes")
 
     def admit_blob(self, size: int, what: str) -> None:
@@ -141,12 +134,13 @@ class Limiter:
             f"{what}: {_above(size, limit)} exceeds limit {_mb(limit)}; store it elsewhere, or raise max_blob_bytes of SizeLimits"
         )
 
-    def _counted(self, part: Part, name: str, thread_id: str) -> int:
-        if not self._leaves_apart:
-            return part.size
-        for leaf in part.leaves:
-            self.admit_blob(leaf, f"a blob in channel {name!r} of thread {thread_id!r}")
-        return part.size - sum(part.leaves)
+    def _counted(self, value: Value, name: str, thread_id: str) -> int:
+        size = len(value.data)
+        if self._leaves_apart:
+            for start, end in zip(value.cuts[::2], value.cuts[1::2], strict=True):
+                self.admit_blob(end - start, f"a blob in channel {name!r} of thread {thread_id!r}")
+                size -= end - start
+        return size
 
     def _check(self, sizes: Mapping[str, int], thread_id: str, what: str, besides: int = 0) -> None:
         limit, total = self._limits.max_checkpoint_bytes, sum(sizes.values()) + besides

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from ckptstore.errors import InvalidConfig
@@ -16,6 +17,9 @@ def checked(text: Any, what: str) -> str:
     """
     if not isinstance(text, str):
         raise InvalidConfig(f"the {what} must be text, got {type(text).__name__}")
+    if text.isascii() and text.isprintable():
+        # Nearly all names.
+        return text
     if "\0" in text:
         raise InvalidConfig(f"the {what} holds a NUL character, which databases refuse")
     try:
@@ -32,4 +36,10 @@ def check_channels(channels: Iterable[str]) -> None:
         InvalidConfig: as `checked`.
     """
     for channel in channels:
-        checked(channel, f"channel name {channel!r}")
+        _check_channel(channel)
+
+
+# Every checkpoint of an application has the same few channels.
+@lru_cache(maxsize=4096)
+def _check_channel(channel: str) -> None:
+    checked(channel, f"channel name {channel!r}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from cachetools import LRUCache
@@ -23,8 +22,7 @@ Among = Callable[[Iterable[str]], set[str]]
 _KNOWN_SEGMENTS = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class PackedUnit:
+class PackedUnit(NamedTuple):
     """A unit that is ready for a transaction."""
 
     unit: Unit
@@ -129,6 +127,8 @@ def pack(unit: Unit, among: Among) -> PackedUnit:
         among: of some digests, those of segments that the unit's thread has.
     """
     cuts = cuts_of(unit)
+    if not any(one.pieces for one in cuts):
+        return assemble(unit, cuts, (), ())
     known, pieces, lists = part_segments(cuts, among)
     return assemble(unit, cuts, in_rows(pieces, lists), known)
 
@@ -155,6 +155,8 @@ class KnownSegments:
 
     def add(self, packed_unit: PackedUnit) -> None:
         """A unit was stored: its thread has all of its segments."""
+        if not packed_unit.known and not packed_unit.segments:
+            return
         thread_id = packed_unit.key.thread_id
         with self._lock:
             for digest in (*packed_unit.known, *(segment.digest for segment in packed_unit.segments)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 #: How a value is put together: a text names a segment by its digest, a number takes so many bytes from the row's own
 #: literal bytes; after a None come the digests of blobs that the value only refers to. A negative number comes first: the
@@ -108,8 +108,7 @@ class ThreadInfo:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class NewCheckpoint:
+class NewCheckpoint(NamedTuple):
     """A checkpoint on its way in."""
 
     key: CheckpointKey
@@ -128,7 +127,10 @@ class NewCheckpoint:
     carried: Sequence[tuple[str, str]]
     postings: frozenset[Posting]
 
-    is_checkpoint: ClassVar[bool] = True
+    @property
+    def is_checkpoint(self) -> bool:
+        """It is no task's writes."""
+        return True
 
     @property
     def size(self) -> int:
@@ -136,8 +138,7 @@ class NewCheckpoint:
         return len(self.body.data) + sum(len(value.data) for _, _, value in self.values)
 
 
-@dataclass(frozen=True, slots=True)
-class NewWrite:
+class NewWrite(NamedTuple):
     """One write of a task on its way in."""
 
     idx: int
@@ -145,8 +146,7 @@ class NewWrite:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class NewWrites:
+class NewWrites(NamedTuple):
     """The writes of one task on their way in."""
 
     key: CheckpointKey
@@ -158,7 +158,10 @@ class NewWrites:
     #: Whether they replace earlier writes with the same index, or leave those alone.
     replace: bool
 
-    is_checkpoint: ClassVar[bool] = False
+    @property
+    def is_checkpoint(self) -> bool:
+        """It is a task's writes."""
+        return False
 
     @property
     def size(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -41,6 +40,7 @@ from ckptstore.names import checked
 from ckptstore.paging import Pages
 from ckptstore.policy import RetentionPolicy
 from ckptstore.pruner import Watch, never, unheard
+from ckptstore.randoms import random_text
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, NewCheckpoint, Posting, PruneReport, ThreadInfo, VacuumReport
 from ckptstore.retention import keep_newest, keep_nothing
 from ckptstore.schedule import Schedule
@@ -644,7 +644,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         elif current is not None:
             digits = current.partition(".")[0]
             counter, width = int(digits), len(digits)
-        return f"{counter + 1:0{width}}.{secrets.token_urlsafe(_RANDOM_BYTES)}"
+        return f"{counter + 1:0{width}}.{random_text(_RANDOM_BYTES)}"
 
 
 def _with_options(settings: BlobSettings | None, options: Mapping[str, Any] | None) -> BlobSettings:

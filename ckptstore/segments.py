@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import msgpack
 
@@ -39,8 +39,7 @@ _MOST_ELEMENTS = 100_000
 _EXT_HEADERS = {0xC7: 3, 0xC8: 4, 0xC9: 6}
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(NamedTuple):
     """A value in its parts."""
 
     #: The parts that stay in the value's own row, one after the other.

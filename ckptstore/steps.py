@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
+from ckptstore.bells import settled
+
 T = TypeVar("T")
 Steps = Generator[Future[Any], Any, T]
-
-logger = logging.getLogger(__name__)
 
 
 def _wait(future: Future[Any]) -> Any:
@@ -48,7 +46,7 @@ async def drive_async(steps: Steps[T]) -> T:
         future = next(steps)
         while True:
             try:
-                result = future.result() if future.done() else await _settled(future)
+                result = future.result() if future.done() else await settled(future)
             except BaseException as exc:
                 future = steps.throw(exc)
             else:
@@ -56,27 +54,6 @@ async def drive_async(steps: Steps[T]) -> T:
     except StopIteration as stop:
         returned: T = stop.value
         return returned
-
-
-async def _settled(future: Future[T]) -> T:
-    """Wait for a future without ever cancelling it, or leaving its exception unread when this waiter goes away."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-
-    def tell() -> None:
-        if not done.done():
-            done.set_result(None)
-
-    def tell_loop(_future: Future[T]) -> None:
-        try:
-            loop.call_soon_threadsafe(tell)
-        except RuntimeError:
-            # The loop was closed: nobody waits there any more.
-            logger.debug("waiter gone", extra={"event": "waiter_gone"})
-
-    future.add_done_callback(tell_loop)
-    await done
-    return future.result()
 
 
 class Outcome(Generic[T]):

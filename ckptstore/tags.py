@@ -33,6 +33,12 @@ PARENTS = "parents"
 
 Scalar = str | int | float | bool | None
 
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+# Not floats: those that are no numbers become null. Text without what databases refuse is left to `plain_text`.
+_SAME_IN_JSON = _SCALARS - {float}
+# Made once: `json.dumps` would make one for each call.
+_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
 
 def to_json(metadata: Mapping[str, Any]) -> str:
     """Metadata as JSON that every database takes: no NUL characters, no lone surrogates, NaN and infinities as null.
@@ -41,7 +47,7 @@ def to_json(metadata: Mapping[str, Any]) -> str:
         SerializationFailed: a value that JSON can't hold; the message names its key.
     """
     try:
-        text = json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _to_json(metadata)
         if "\\u0000" not in text:
             text.encode()
             return text
@@ -49,11 +55,17 @@ def to_json(metadata: Mapping[str, Any]) -> str:
         pass  # The careful way below mends what can be mended and names what can't.
     try:
         plain = {plain_text(str(key)): _plain(value, str(key)) for key, value in metadata.items()}
-        return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return _to_json(plain)
     except RecursionError as exc:
         raise SerializationFailed("the metadata is nested too deeply for JSON") from exc
     except ValueError as exc:
         raise SerializationFailed(f"the metadata holds a number that JSON can't ({type(exc).__name__})") from exc
+
+
+def json_values(metadata: Mapping[str, Any], text: str) -> Mapping[str, Any]:
+    """What the JSON of some metadata holds: the metadata itself where nothing in it is other than in JSON, which is nearly always."""
+    simple = all(type(value) in _SAME_IN_JSON or (name == PARENTS and not value) for name, value in metadata.items())
+    return metadata if simple else json.loads(text)
 
 
 def plain_text(text: str) -> str:
@@ -81,8 +93,15 @@ def _plain(value: Any, key: str) -> Any:
 
 def postings(metadata: Mapping[str, Any], tag_keys: TagKeys = EVERYTHING) -> frozenset[Posting]:
     """Every posting of one checkpoint's metadata (JSON values only) that these keys admit: one a scalar, wherever it is."""
-    found = (each for key, value in metadata.items() for each in _postings(step(None, key), value))
-    return frozenset(Posting(bounded(path), value) for path, value in found if tag_keys.admit(path))
+    found: set[Posting] = set()
+    for key, value in metadata.items():
+        path = step(None, key)
+        if type(value) in _SCALARS:
+            if tag_keys.admit(path):
+                found.add(Posting(bounded(path), encoded(value)))
+        else:
+            found.update(Posting(bounded(inner), text) for inner, text in _postings(path, value) if tag_keys.admit(inner))
+    return frozenset(found)
 
 
 def _postings(path: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -110,7 +129,7 @@ def has_one_value(path: str) -> bool:
 
 def step(path: str | None, key: object) -> str:
     """The path of a key of the dict at a path; None stands for the metadata itself."""
-    escaped = _escaped(str(key))
+    escaped = _escaped(key if isinstance(key, str) else str(key))
     return escaped if path is None else f"{path}/{escaped}"
 
 
@@ -141,6 +160,8 @@ def encoded(value: Scalar) -> str:
 _END_OF_FLOAT = "."
 
 
+# Steps and the like: every thread counts from the same number on.
+@lru_cache(maxsize=4096)
 def _sortable(number: int | float) -> str:
     """A number as text that sorts as numbers do, equal for equal numbers, exact for integers of any size."""
     try:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
+from ckptstore.bells import rung_together
 from ckptstore.database import Database, Work
 from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.forking import in_child
@@ -60,20 +61,19 @@ _LARGEST_BATCH_BYTES = 16 * 1024 * 1024
 class Unit:
     """One caller's write: reserved, then submitted or abandoned."""
 
-    __slots__ = ("_refused", "_writer", "admitted", "alone", "future", "held", "make", "payload", "promised", "threads", "waited", "work")
+    __slots__ = ("_writer", "alone", "future", "held", "make", "payload", "promised", "refused", "threads", "waited", "work")
 
-    def __init__(self, writer: Writer, threads: tuple[str, ...]) -> None:
+    def __init__(self, writer: Writer, threads: tuple[str, ...], make: Make | None, work: Work[Any] | None) -> None:
         self._writer = writer
         self.threads = threads
-        #: Done as soon as the queue has room.
-        self.admitted: Future[None] = Future()
         #: Done when the write is durable, or has failed.
         self.future: Future[Any] = Future()
         self.payload: Payload | None = None
-        self.work: Work[Any] | None = None
-        self.alone = False
-        self._refused = False
-        self.make: Make | None = None
+        self.make = make
+        self.work = work
+        self.alone = work is not None
+        #: Whether the writer closed before it was handed over: what comes then changes nothing.
+        self.refused = False
         #: Whether there was no room when it came: it is filled when there is.
         self.waited = False
         #: Whether the payload was handed over and is on its way: closing waits for it.
@@ -94,13 +94,11 @@ class Unit:
             self._writer.drop(self)
             self._fail(exc)
             return
-        self._writer.hold(self, held)
         if isinstance(payload, Future):
-            with self._writer.lock:
-                self.promised = not self._refused
+            self._writer.expect(self, held)
             payload.add_done_callback(self._keep_promise)
         else:
-            self.submit(payload)
+            self._writer.accept(self, payload, held)
 
     def _keep_promise(self, promise: Future[Any]) -> None:
         exc = promise.exception() if not promise.cancelled() else StoreClosed("the upload was given up: the saver was closed")
@@ -111,28 +109,17 @@ class Unit:
             self._fail(exc)
 
     def _fail(self, exc: BaseException) -> None:
-        if not self._refused:
+        if not self.refused:
             self.future.set_exception(exc)
 
     def submit(self, payload: Payload) -> Future[Any]:
         """Hand over rows; they may share a transaction with others'."""
-        # Together with the look at `refused`, or a unit could be refused and written.
-        with self._writer.lock:
-            if not self._refused:
-                self.payload = payload
-        self._writer.wake()
+        self._writer.accept(self, payload)
         return self.future
-
-    def mark_refused(self) -> None:
-        """From here on a submission changes nothing; under the writer's lock."""
-        self._refused = True
 
     def refuse(self) -> None:
         """Fail a unit that was not submitted when the writer closed."""
-        closed = StoreClosed("the saver was closed before this write was handed over; build another one")
-        if not self.admitted.done():
-            self.admitted.set_exception(closed)
-        self.future.set_exception(closed)
+        self.future.set_exception(StoreClosed("the saver was closed before this write was handed over; build another one"))
 
     def abandon(self) -> None:
         """Give up the place in the queue; for a unit that was not submitted."""
@@ -185,20 +172,18 @@ class Writer:
         return self.reserve(*threads, work=work).future
 
     def reserve(self, *threads: str, make: Make | None = None, work: Work[Any] | None = None) -> Unit:
-        """A place in the queue, for a write to these threads; `unit.admitted` is done as soon as there is room.
+        """A place in the queue, or among those that wait for one, for a write to these threads.
 
         Raises:
             StoreClosed: `close` was called.
         """
-        unit = Unit(self, threads)
-        unit.make, unit.work, unit.alone = make, work, work is not None
+        unit = Unit(self, threads, make, work)
         with self.lock:
             if self._closed:
                 raise StoreClosed
             # Not past those that wait, even with room: they came first.
             if self._has_room() and not self._waiting:
                 self._queue.append(unit)
-                unit.admitted.set_result(None)
             else:
                 unit.waited = True
                 self._waiting.append(unit)
@@ -209,11 +194,26 @@ class Writer:
     def _has_room(self) -> bool:
         return len(self._queue) < self._max_pending and self._held < self._max_held
 
-    def hold(self, unit: Unit, held: int) -> None:
-        """Count the bytes that a unit keeps in memory until it is settled."""
+    def expect(self, unit: Unit, held: int) -> None:
+        """A unit's payload is on its way; it keeps so many bytes in memory until it is settled."""
         with self.lock:
-            unit.held = held
-            self._held += held
+            self._hold(unit, held)
+            unit.promised = not unit.refused
+
+    def accept(self, unit: Unit, payload: Payload, held: int = 0) -> None:
+        """A unit's payload is there; it keeps so many bytes more in memory until it is settled."""
+        # Together with the look at `refused`, or a unit could be refused and written.
+        with self.lock:
+            self._hold(unit, held)
+            if not unit.refused:
+                unit.payload = payload
+            batch = self._begin()
+        if batch:
+            self._start(batch)
+
+    def _hold(self, unit: Unit, held: int) -> None:
+        unit.held += held
+        self._held += held
 
     def forget(self, unit: Unit) -> None:
         """Take a unit that was not submitted out of the queue."""
@@ -233,15 +233,20 @@ class Writer:
     def wake(self) -> None:
         """Start a batch, unless one is under way: its end starts the next."""
         with self.lock:
-            if self._busy:
-                return
-            batch = self._take()
-            self._busy = bool(batch)
-            if not batch:
-                # The last unit that closing waits for may have failed without a batch.
-                self._idle.notify_all()
+            batch = self._begin()
         if batch:
             self._start(batch)
+
+    def _begin(self) -> list[Unit]:
+        """The units of a batch to start, none if one is under way; under the lock."""
+        if self._busy:
+            return []
+        batch = self._take()
+        self._busy = bool(batch)
+        if not batch:
+            # The last unit that closing waits for may have failed without a batch.
+            self._idle.notify_all()
+        return batch
 
     def close(self) -> None:
         """Accept nothing more, and return when all that was submitted is settled.
@@ -254,7 +259,7 @@ class Writer:
             self._queue = [unit for unit in self._queue if unit.ready or unit.promised]
             self._waiting.clear()
             for unit in refused:
-                unit.mark_refused()
+                unit.refused = True
         for unit in refused:
             unit.refuse()
         self.wake()
@@ -292,8 +297,6 @@ class Writer:
                     return
                 unit = self._waiting.popleft()
                 self._queue.append(unit)
-                # Under the lock: a unit in the queue is admitted, whatever `close` does in between.
-                unit.admitted.set_result(None)
             if unit.make is not None:
                 unit.fill()
 
@@ -328,15 +331,16 @@ class Writer:
         with self.lock:
             self._held -= sum(unit.held for unit in batch)
             for unit, _ in again:
-                unit.payload, unit.promised = None, True
+                unit.payload, unit.promised, unit.held = None, True, 0
             self._queue = [unit for unit, _ in again] + self._queue
         # The next batch starts before anyone is told: the database need not wait for the callers' loops.
         self._next()
-        for unit, result in answers:
-            if exc is not None:
-                unit.future.set_exception(exc)
-            elif result is None or unit.make is None:
-                unit.future.set_result(result)
+        with rung_together():
+            for unit, result in answers:
+                if exc is not None:
+                    unit.future.set_exception(exc)
+                elif result is None or unit.make is None:
+                    unit.future.set_result(result)
         for unit, why in again:
             unit.fill(why)
         if again:
@@ -346,9 +350,7 @@ class Writer:
     def _next(self) -> None:
         self._admit()
         with self.lock:
-            batch = self._take()
-            self._busy = bool(batch)
-            if not self._busy:
-                self._idle.notify_all()
+            self._busy = False
+            batch = self._begin()
         if batch:
             self._start(batch)

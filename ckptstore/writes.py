@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from ckptstore import statements as sql
 from ckptstore.engine import transaction
 from ckptstore.packing import PackedUnit
 from ckptstore.prepared import StatementCache
+from ckptstore.randoms import random_bits
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites, Posting
 from ckptstore.tags import postings
 
@@ -261,7 +261,7 @@ def _thread_rows(units: Units, new: Mapping[CheckpointKey, int]) -> list[Row]:
 
 def new_generation() -> int:
     """The generation of a thread's new row; deletions count on from it."""
-    return secrets.randbits(_GENERATION_BITS)
+    return random_bits(_GENERATION_BITS)
 
 
 def _checkpoint_row(put: NewCheckpoint) -> Row:
