@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, Dialect, Engine
@@ -147,6 +148,7 @@ class ThreadDatabase:
         self._gate = threading.Condition()
         self._running = 0
         self._forking = False
+        self._kept: Connection | None = None
         self._engine = sqlite_engine(self.url, self._settings)
         self.dialect: Dialect = self._engine.dialect
         self._faults = _Faults(self.url, self._settings)
@@ -156,28 +158,49 @@ class ThreadDatabase:
         self._readers = self._writer if is_memory(self.url) else ThreadPoolExecutor(readers, thread_name_prefix="ckptstore-read")
 
     def read(self, work: Work[T]) -> Future[T]:
-        return self._submit(self._readers, work)
+        return self._submit(self._readers, self._read, work)
 
     def write(self, work: Work[T]) -> Future[T]:
-        return self._submit(self._writer, work)
+        return self._submit(self._writer, self._write, work)
 
-    def _submit(self, pool: ThreadPoolExecutor, work: Work[T]) -> Future[T]:
+    def _submit(self, pool: ThreadPoolExecutor, run: Callable[[Work[T]], T], work: Work[T]) -> Future[T]:
         try:
-            return pool.submit(self._faults.run, lambda: self._attempt(work))
+            return pool.submit(self._faults.run, partial(self._unless_forking, run, work))
         except RuntimeError as exc:
             raise StoreClosed from exc
 
-    def _attempt(self, work: Work[T]) -> T:
+    def _unless_forking(self, run: Callable[[Work[T]], T], work: Work[T]) -> T:
         with self._gate:
-            self._gate.wait_for(lambda: not self._forking)
+            while self._forking:
+                self._gate.wait()
             self._running += 1
         try:
-            with self._engine.connect() as connection:
-                return work(connection)
+            return run(work)
         finally:
             with self._gate:
                 self._running -= 1
-                self._gate.notify_all()
+                if self._forking:
+                    self._gate.notify_all()
+
+    def _read(self, work: Work[T]) -> T:
+        with self._engine.connect() as connection:
+            return work(connection)
+
+    def _write(self, work: Work[T]) -> T:
+        # One thread writes, batch after batch: it keeps its connection, but for one that something went wrong on.
+        connection, self._kept = self._kept or self._engine.connect(), None
+        try:
+            result = work(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._kept = connection
+        return result
+
+    def _let_go(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def _before_fork(self) -> None:
         # SQLite keeps its locks in the process. A child that inherits an open file believes that it holds them too, and
@@ -186,6 +209,7 @@ class ThreadDatabase:
             self._forking = True
             self._gate.wait_for(lambda: self._running == 0)
         if not is_memory(self.url):
+            self._let_go()
             self._engine.dispose()
 
     def _after_fork(self) -> None:
@@ -200,6 +224,7 @@ class ThreadDatabase:
     def close(self) -> None:
         self._readers.shutdown()
         self._writer.shutdown()
+        self._let_go()
         self._engine.dispose()
 
 

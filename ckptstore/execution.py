@@ -60,11 +60,6 @@ def execute(connection: Connection, text: str, values: Any = ()) -> Rows:
         raise
 
 
-def execute_many(connection: Connection, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Run a text once for each row of positional parameters, on SQLite."""
-    _cursor(connection).executemany(text, rows)
-
-
 def _cursor(connection: Connection) -> DBAPICursor:
     return connection.connection.cursor()
 

@@ -5,13 +5,14 @@ A SQLAlchemy statement costs more to look up in the compiled cache than SQLite t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ClauseElement, Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from ckptstore.execution import Rows, execute, execute_many
+from ckptstore.execution import Rows, execute
 
 
 class Prepared:
@@ -31,9 +32,9 @@ class Prepared:
         values = named if self._positions is None else tuple(named[name] for name in self._positions)
         return execute(connection, self.text, values)
 
-    def run_many(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Execute once for each row of positional parameters."""
-        execute_many(connection, self.text, rows)
+    def run_rows(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> Rows:
+        """Execute with positional parameters, row after row."""
+        return execute(connection, self.text, tuple(chain.from_iterable(rows)))
 
 
 class StatementCache:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from ckptstore.tags import postings
 Row = tuple[Any, ...]
 
 _GENERATION_BITS = 62
+# The longest multi-row INSERT on SQLite.
+_MOST_ROWS = 64
 #: Units by their place in the batch.
 Units = Mapping[int, PackedUnit]
 
@@ -131,7 +133,7 @@ def _store(connection: Connection, units: Units, prepared: StatementCache) -> di
     if not units:
         return missing
     checkpoints = _checkpoints(units)
-    replaced = _delete_replaced_tags(connection, [unit.key for unit, _ in checkpoints.values()], prepared)
+    replaced = _insert_checkpoints(connection, checkpoints, prepared)
     new = {put.key: put.size for _, put in checkpoints.values() if put.key not in replaced}
     writes = _write_rows(units)
     segments = [row for unit in units.values() for row in _segment_rows(unit)]
@@ -140,7 +142,6 @@ def _store(connection: Connection, units: Units, prepared: StatementCache) -> di
         prepared,
         {
             (sql.SEGMENT, "replace_object"): segments,
-            (sql.CHECKPOINT, "replace"): [_checkpoint_row(put) for _, put in checkpoints.values()],
             (sql.CHANNEL, "replace"): [row for unit, put in checkpoints.values() for row in _channel_rows(unit, put)],
             (sql.TAG, "keep"): [row for _, put in checkpoints.values() for row in tag_rows(put.key, put.postings)],
             (sql.WRITE, "keep"): [row[:-1] for row in writes["keep"]],
@@ -182,13 +183,24 @@ def _gone_objects(connection: Connection, unit: PackedUnit, prepared: StatementC
     return tuple(key for key in keys if key not in live)
 
 
-def _delete_replaced_tags(connection: Connection, keys: Sequence[CheckpointKey], prepared: StatementCache) -> set[CheckpointKey]:
-    """Of the checkpoints that will be stored those that are there already; they lose their tags."""
-    if not keys:
+def _insert_checkpoints(
+    connection: Connection, checkpoints: Mapping[int, tuple[PackedUnit, NewCheckpoint]], prepared: StatementCache
+) -> set[CheckpointKey]:
+    """Insert checkpoints; where some of them were there already they are replaced, and lose their tags.
+
+    Returns:
+        Nothing if all of them are new, or else the keys of all: those that were there can't be told apart any more.
+    """
+    rows = [_checkpoint_row(put) for _, put in checkpoints.values()]
+    inserted = insert_all(connection, prepared, {(sql.CHECKPOINT, "keep"): rows})
+    if inserted == len(rows):
+        # Nearly always.
         return set()
+    keys = [put.key for _, put in checkpoints.values()]
     parameters = sql.key_parameters(prepared.dialect.name, sql.CHECKPOINT_KEY, keys)
     replaced = [(CheckpointKey(*row[:3]), row[3]) for row in prepared(sql.metadata_of).run(connection, parameters)]
     delete_tags(connection, rows_of_tags(replaced), prepared)
+    insert_all(connection, prepared, {(sql.CHECKPOINT, "replace"): rows})
     return {key for key, _ in replaced}
 
 
@@ -208,16 +220,29 @@ def insert_tags(connection: Connection, rows: Sequence[Row], prepared: Statement
     insert_all(connection, prepared, {(sql.TAG, "keep"): rows})
 
 
-def insert_all(connection: Connection, prepared: StatementCache, rows: Mapping[tuple[Table, str], Sequence[Row]]) -> None:
-    """Insert rows with their tables' columns; what happens to a row that is there is said beside each table."""
+def insert_all(connection: Connection, prepared: StatementCache, rows: Mapping[tuple[Table, str], Sequence[Row]]) -> int:
+    """Insert rows with their tables' columns; what happens to a row that is there is said beside each table.
+
+    Returns:
+        How many rows were inserted or changed.
+    """
+    changed = 0
     for (table, conflict), some in rows.items():
-        if not some:
-            continue
-        statement = prepared(sql.insert_rows, table, conflict)
         if prepared.on_sqlite:
-            statement.run_many(connection, some)
-        else:
-            statement.run(connection, sql.row_parameters(table, some))
+            for part in _powers_of_two(some):
+                changed += prepared(sql.insert_rows, table, conflict, len(part)).run_rows(connection, part).rowcount
+        elif some:
+            changed += prepared(sql.insert_rows, table, conflict).run(connection, sql.row_parameters(table, some)).rowcount
+    return changed
+
+
+def _powers_of_two(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Rows in few parts of few lengths: each length is a statement of its own, and after each statement threads take turns."""
+    start = 0
+    while start < len(rows):
+        length = min(_MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
+        yield rows[start : start + length]
+        start += length
 
 
 # --- rows
