@@ -23,7 +23,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore import tags
 from ckptstore.errors import SerializationFailed
-from ckptstore.handles import BlobRef, digests_in
+from ckptstore.handles import BlobRef, digests_in, may_hold_digests
 from ckptstore.leaves import cuts_round, leaves_of
 from ckptstore.limits import Limiter, Place
 from ckptstore.names import check_channels
@@ -102,6 +102,9 @@ def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
 
 def with_references(serialised: Value, value: Any) -> Value:
     """A value's bytes with the blobs that it refers to."""
+    if serialised.type in _PLAIN_TYPES and not may_hold_digests(serialised.data):
+        # Nearly all values.
+        return serialised
     found = _references(serialised.type, serialised.data, serialised.cuts, value)
     return serialised._replace(references=found) if found else serialised
 

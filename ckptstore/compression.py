@@ -10,10 +10,10 @@ from ckptstore.dictionaries import MESSAGES
 from ckptstore.errors import BlobCorrupt
 from ckptstore.keys import compact_digest_of, is_named_for
 
-# Below this compression gains next to nothing.
-_SMALLEST_BYTES = 128
+#: Below this compression gains next to nothing.
+SMALL_BYTES = 128
 # Up to here a dictionary helps, and a try costs less than a look at a sample.
-_SMALL_BYTES = 64 * 1024
+_DICTIONARY_BYTES = 64 * 1024
 _SAMPLE_BYTES = 16 * 1024
 _WORTH_PACKING = 0.9
 _ZSTD_LEVEL = 3
@@ -38,9 +38,9 @@ _zstd = _Zstd()
 
 def packed(data: bytes | memoryview) -> tuple[str, bytes | memoryview]:
     """A segment as it is stored: its encoding (`raw`, `zstd` or `zstd-messages`), and the bytes. What does not shrink stays as it is."""
-    if len(data) < _SMALLEST_BYTES:
+    if len(data) < SMALL_BYTES:
         return "raw", data
-    if len(data) <= _SMALL_BYTES:
+    if len(data) <= _DICTIONARY_BYTES:
         encoding, shrunk = "zstd-messages", _zstd.compress_small(data)
     elif _shrinks(data):
         encoding, shrunk = "zstd", _zstd.compress(data)

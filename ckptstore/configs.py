@@ -19,17 +19,20 @@ from ckptstore.search import Search
 
 def configurable_of(config: RunnableConfig) -> Mapping[str, Any]:
     """The part of a config that savers read."""
-    if not isinstance(config, Mapping) or not isinstance(config.get("configurable", {}), Mapping):
+    found = config.get("configurable", {}) if isinstance(config, (dict, Mapping)) else None
+    # Dicts first: the look at a protocol takes longer.
+    if not isinstance(found, (dict, Mapping)):
         raise InvalidConfig(f"a config is a dict with a 'configurable' dict in it, got {type(config).__name__}")
-    found: Mapping[str, Any] = config.get("configurable", {})
     return found
 
 
 def thread_id_of(thread_id: Any) -> str:
     """A thread's id as text; numbers and UUIDs are ids too."""
-    if isinstance(thread_id, bool) or not isinstance(thread_id, (str, int, UUID)):
+    if isinstance(thread_id, str):
+        return checked(thread_id, "thread_id")
+    if isinstance(thread_id, bool) or not isinstance(thread_id, (int, UUID)):
         raise InvalidConfig(f"thread_id must be text, a whole number or a UUID, got {type(thread_id).__name__}")
-    return checked(str(thread_id), "thread_id")
+    return str(thread_id)
 
 
 def place_of(config: RunnableConfig) -> tuple[str, str, str | None]:

@@ -8,7 +8,7 @@ from functools import partial
 
 from ckptstore.errors import DatabaseUnavailable
 from ckptstore.objects import Objects
-from ckptstore.packing import KnownSegments, PackedUnit, Unit, is_large, pack
+from ckptstore.packing import KnownSegments, PackedUnit, Unit, is_large, pack, pack_small
 from ckptstore.writer import Making
 from ckptstore.writes import Missing
 
@@ -41,9 +41,12 @@ class HandingOver:
             self._objects.give_up(missing.objects)
         if self._unit is None or (missing is not None and missing.channels):
             self._unit = self._encode(missing.channels if missing is not None else ())
-        among = partial(self._known.among, self._thread_id)
-        self._packed = self._objects.pack(self._unit, among) if is_large(self._unit) else pack(self._unit, among)
+        self._packed = pack_small(self._unit) or self._pack(self._unit)
         return Making(self._unit.size, self._packed)
+
+    def _pack(self, unit: Unit) -> PackedUnit | Future[PackedUnit]:
+        among = partial(self._known.among, self._thread_id)
+        return self._objects.pack(unit, among) if is_large(unit) else pack(unit, among)
 
     def stored(self) -> None:
         """It is durable: the thread has all of its segments."""

@@ -136,7 +136,7 @@ class Limiter:
 
     def _counted(self, value: Value, name: str, thread_id: str) -> int:
         size = len(value.data)
-        if self._leaves_apart:
+        if value.cuts and self._leaves_apart:
             for start, end in zip(value.cuts[::2], value.cuts[1::2], strict=True):
                 self.admit_blob(end - start, f"a blob in channel {name!r} of thread {thread_id!r}")
                 size -= end - start

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
-from ckptstore.compression import packed
+from ckptstore.compression import SMALL_BYTES, packed
 from ckptstore.forking import in_child
 from ckptstore.records import CheckpointKey, Layout, NewCheckpoint, NewSegment, NewWrites, Value
 from ckptstore.segments import BLOB_BYTES, Cut, cut, digests_of
@@ -119,6 +119,17 @@ def assemble(unit: Unit, cuts: Sequence[Cut], segments: Sequence[NewSegment], kn
     return PackedUnit(unit, forms, segments, known, size)
 
 
+def pack_small(unit: Unit) -> PackedUnit | None:
+    """Pack a unit whose values are so small that they stay as they are; None for others."""
+    values = values_of(unit)
+    size = 0
+    for value in values:
+        if len(value.data) >= SMALL_BYTES or value.references:
+            return None
+        size += len(value.data)
+    return PackedUnit(unit, [(value.data or None, None) for value in values], (), (), size)
+
+
 def pack(unit: Unit, among: Among) -> PackedUnit:
     """Pack a unit that is not large.
 
@@ -127,8 +138,6 @@ def pack(unit: Unit, among: Among) -> PackedUnit:
         among: of some digests, those of segments that the unit's thread has.
     """
     cuts = cuts_of(unit)
-    if not any(one.pieces for one in cuts):
-        return assemble(unit, cuts, (), ())
     known, pieces, lists = part_segments(cuts, among)
     return assemble(unit, cuts, in_rows(pieces, lists), known)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import random
+from binascii import b2a_base64
 
 from ckptstore.forking import in_child
 
@@ -27,5 +27,5 @@ random_bits = _generator.getrandbits
 
 
 def random_text(size: int) -> str:
-    """So many random bytes in URL-safe base64."""
-    return base64.urlsafe_b64encode(_generator.randbytes(size)).rstrip(b"=").decode()
+    """So many random bytes, a multiple of three, in base64."""
+    return b2a_base64(_generator.randbytes(size), newline=False).decode()
