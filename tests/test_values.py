@@ -364,6 +364,7 @@ STATES = st.recursive(
 )
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 def test_any_state_comes_back(file_place: Place) -> None:
     with file_place.open() as saver, file_place.open(blob_settings=BlobSettings(cache_bytes=0)) as reader:
 
