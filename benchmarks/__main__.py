@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks [SECTION ...] [--quick | --full] [--laps N] [--postgres URL]`."""
+"""The command: `python -m benchmarks [SECTION ...] [--smoke | --quick | --full] [--laps N] [--postgres URL]`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bench import Bench, Section
+from benchmarks.bench import Bench, Scale, Section
 from benchmarks.contenders import contenders
 from benchmarks.machine import describe, describe_postgres
 from benchmarks.sections import SECTIONS
 from benchmarks.servers import postgres
+
+# Without any of these a run is of normal size: a quarter of an hour.
+_SCALES = {
+    Scale.SMOKE: "everything tiny and one lap: to see that it works",
+    Scale.QUICK: "a tenth of most things and one lap: two minutes for a first impression",
+    Scale.FULL: "tables of a million checkpoints in `tags`, 200,000 in `bounded`: it takes half an hour and more",
+}
 
 
 def name_of(section: Section) -> str:
@@ -38,9 +45,10 @@ def parser(sections: Sequence[Section]) -> argparse.ArgumentParser:
     )
     made.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure (default: everything)")
     how_much = made.add_mutually_exclusive_group()
-    how_much.add_argument("--quick", action="store_true", help="everything tiny and one lap: to see that it works")
-    how_much.add_argument("--full", action="store_true", help="tables of a million checkpoints in `tags`: it takes half an hour and more")
-    made.add_argument("--laps", type=int, metavar="N", help="how often each contender is measured (default: 3)")
+    for scale, what in _SCALES.items():
+        how_much.add_argument(f"--{scale.value}", action="store_const", dest="scale", const=scale, help=what)
+    made.set_defaults(scale=Scale.NORMAL)
+    made.add_argument("--laps", type=int, metavar="N", help="how often each contender is measured (default: 3; smoke and quick: 1)")
     made.add_argument("--postgres", metavar="URL", help="a server where databases may be created, or 'none' (default: one of our own)")
     made.add_argument("--charts", type=Path, metavar="FOLDER", help="draw charts there, as PNG (default: none)")
     made.add_argument("--verbose", action="store_true", help="every lap, and the bytes of every table and index")
@@ -72,8 +80,8 @@ async def run(chosen: Sequence[Section], options: argparse.Namespace, postgres_u
     lines = [*describe(), await describe_postgres(postgres_url) if postgres_url else "PostgreSQL  none"]
     lines += [f"{name}: {reason}" for name, reason in absent.items()]
     print("\n".join(lines), flush=True)
-    laps = options.laps or (1 if options.quick else 3)
-    bench = Bench(present, laps=laps, quick=options.quick, verbose=options.verbose, full=options.full, charts=options.charts)
+    laps = options.laps or (1 if options.scale in {Scale.SMOKE, Scale.QUICK} else 3)
+    bench = Bench(present, laps=laps, scale=options.scale, verbose=options.verbose, charts=options.charts)
     return [name_of(section) for section in chosen if not await run_section(section, bench)]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main, name_of, title_of
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Scale
 from benchmarks.report import Table
 from benchmarks.sections import SECTIONS
 
@@ -62,7 +62,7 @@ class Counting:
 
 
 def test_every_section_runs_on_sqlite(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--verbose", "--postgres", "none"]
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "--verbose", "--postgres", "none"]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -102,11 +102,21 @@ def test_an_unknown_section_is_refused_with_the_known_ones(capsys: pytest.Captur
     assert "unknown section 'sepeds'; known are steps, chat, upload, read, tags, store" in capsys.readouterr().err
 
 
-def test_tiny_and_large_at_once_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("sizes", [("--smoke", "--quick"), ("--smoke", "--full"), ("--quick", "--full")])
+def test_two_sizes_at_once_are_refused(sizes: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["--quick", "--full"])
+        main(sizes)
     assert stopped.value.code == 2
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_each_size_measures_as_much_as_it_says() -> None:
+    def sizes(**given: int) -> list[int]:
+        return [Bench([], laps=1, scale=scale, verbose=False).size(1_000, 5, **given) for scale in Scale]
+
+    assert sizes() == [5, 100, 1_000, 1_000]
+    assert sizes(quick=300, full=9_000) == [5, 300, 1_000, 9_000]
+    assert Bench([], laps=1, scale=Scale.QUICK, verbose=False).size(10, 4) == 4
 
 
 def test_a_gain_is_more_of_what_is_good_and_less_of_what_is_not() -> None:

@@ -36,7 +36,7 @@ async def steps_per_second(contender: Contender, tasks: int, steps: int) -> floa
 
 async def run(bench: Bench) -> list[Table]:
     """Measure every concurrency on the same open savers."""
-    steps = bench.size(2_000, 50)
+    steps = bench.size(2_000, 50, quick=500)
     table = bench.table("steps/s")
     async with bench.all_open():
         for contender in bench.contenders:
