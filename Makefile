@@ -48,7 +48,7 @@ test-lowest:
 bench: CHOSEN := $(if $(FULL),full,$(SIZE))
 bench: $(VENV)/installed
 	$(INSTALL) --group bench
-	$(BIN)/python -m benchmarks $(SECTIONS) $(if $(URL),--postgres '$(URL)') $(if $(filter-out normal,$(CHOSEN)),--$(CHOSEN)) $(if $(filter normal full,$(CHOSEN)),--charts benchmarks/results) $(ARGS)
+	$(BIN)/python -m benchmarks $(SECTIONS) $(if $(URL),--postgres '$(URL)') $(if $(filter-out normal,$(CHOSEN)),--$(CHOSEN)) $(if $(filter normal full,$(CHOSEN)),--results benchmarks/results) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-lowest demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -38,14 +38,14 @@ class Bench:
         laps: how often each contender is measured; medians are printed.
         scale: how much each section measures.
         verbose: every lap, and where the bytes are.
-        charts: the folder where charts are drawn; None for none.
+        results: the folder where figures go as JSON, and charts; None for nowhere.
     """
 
     contenders: Sequence[Contender]
     laps: int
     scale: Scale
     verbose: bool
-    charts: Path | None = None
+    results: Path | None = None
 
     def size(self, normal: int, smoke: int, *, quick: int | None = None, full: int | None = None) -> int:
         """A number of turns, puts or bytes.

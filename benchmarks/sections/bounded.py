@@ -130,9 +130,9 @@ async def days(bench: Bench) -> Table:
     ratios = {name: [sizes[-1][1] / sizes[KEPT_DAYS - 1][1]] for name, (sizes, _) in curves.items()}
     table.add(f"day {DAYS} / day {KEPT_DAYS}", ratios, more_is_better=None)
     table.add("checkpoints pruned", {name: [total.checkpoints] for name, (_, total) in curves.items()}, more_is_better=None)
-    if bench.charts:
+    if bench.results:
         title, axes = f"{DAYS} days of writes, pruned daily at {KEPT_DAYS} days", ("day", "database and blobs, MB")
-        draw_lines(bench.charts / "bounded.png", title, axes, {name: sizes for name, (sizes, _) in curves.items()})
+        draw_lines(bench.results / "bounded.png", title, axes, {name: sizes for name, (sizes, _) in curves.items()})
     return table
 
 
