@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from benchmarks.__main__ import main, name_of, title_of
 from benchmarks.bench import Bench, Scale
+from benchmarks.charts import draw_lines, medians
 from benchmarks.record import as_typed
 from benchmarks.report import Table
 from benchmarks.sections import SECTIONS
@@ -98,6 +100,10 @@ def assert_recorded(folder: Path, printed: str) -> None:
     rows = [row for table in tables for row in table["rows"]]
     assert all(f"\n{line}" in printed for line in [*(table["title"] for table in tables), *(row["label"] for row in rows)])
     assert all(any(f"{row['label']} ".startswith(wanted) for row in rows) for wanted in ROWS)
+    # `make bench` installs matplotlib, `make test` does not.
+    for name in ("steps.png", "chat.png", "tags.png", "bounded.png"):
+        drawn = (folder / name).is_file()
+        assert drawn if importlib.util.find_spec("matplotlib") else f"{name} is not drawn" in printed
 
 
 def test_laps_of_the_contenders_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,3 +201,23 @@ def test_a_password_is_not_written(url: str) -> None:
         assert "cr@t" not in typed
         assert "me" in typed
         assert "ssl=require" in typed
+
+
+@pytest.mark.parametrize("logarithmic", ["", "x", "xy"])
+def test_a_chart_is_drawn(tmp_path: Path, logarithmic: str) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "new" / "chart.png"
+    draw_lines(path, "title", ("tasks", "ms"), {"many": [(1, 0.5), (10, 30), (50, 2_000)], "one": [(10, 4)]}, logarithmic)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    draw_lines(tmp_path / "chart.png", "title", ("tasks", "ms"), {"line": [(1, 2)]})
+    assert capsys.readouterr().out == "chart.png is not drawn: matplotlib is not installed\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_line_has_a_point_where_its_contender_was_measured() -> None:
+    laps = {10: {"ours": [1, 9, 2], "theirs": [5]}, 50: {"ours": [3], "theirs": [None]}}
+    assert medians(laps) == {"ours": [(10, 2), (50, 3)], "theirs": [(10, 5)]}

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.bench import Bench, Scale
+from benchmarks.charts import draw_lines, medians
 from benchmarks.contenders import IN_MEMORY, OURS, AnySaver, Contender, ckptstore
 from benchmarks.corpus import KIND, RARE, STEPS, TENANT, USER, Corpus, fill
 from benchmarks.report import Table
@@ -29,6 +30,7 @@ RARE_HITS = 10
 THREADS = 50
 TASKS = 50
 WITHOUT = ", without"
+TWO_COMMON = "two common tags, 100 hits"
 #: How many checkpoints, and whether the official savers take part: they read whole tables.
 SIZES: Mapping[Scale, Sequence[tuple[int, bool]]] = {
     Scale.SMOKE: ((300, True), (600, False)),
@@ -74,7 +76,7 @@ def questions(corpus: Corpus) -> dict[str, tuple[Ask, int]]:
     late = tenant | {"step": {"$gte": STEPS - 2}}
     counts = corpus.counts
     return {
-        "two common tags, 100 hits": (
+        TWO_COMMON: (
             partial(listed, limit=HITS, filter=tenant | kind), min(HITS, counts["tenant and kind"])),
         "a rare tag and a common one, 10 hits": (
             partial(listed, limit=RARE_HITS, filter={"flag": RARE} | kind), min(RARE_HITS, counts["rare and kind"])),
@@ -127,6 +129,9 @@ async def find(bench: Bench) -> list[Table]:
             table.add(label, laps)
         tables.append(table)
         seen.append((size, found))
+    if bench.results:
+        lines = medians({size: found[TWO_COMMON] for size, found in seen})
+        draw_lines(bench.results / "tags.png", f"Searching for {TWO_COMMON}", ("checkpoints in the table", "ms"), lines, logarithmic="xy")
     (smallest, first), (largest, last) = seen[0], seen[-1]
     growth = bench.among(of_ours).table(f"time at {largest:,} / time at {smallest:,}")
     for label in first:
