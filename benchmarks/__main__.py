@@ -42,7 +42,7 @@ def parser(sections: Sequence[Section]) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="ckptstore beside LangGraph's own savers, in one run. Laps are interleaved, medians are printed.",
-        epilog=f"sections:\n{listed}",
+        epilog=f"sections, with the sizes of a normal run:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure (default: everything)")

@@ -72,7 +72,7 @@ async def write_a_day(saver: SQLAlchemySaver, day: int, goes_on: list[HandMade],
     begun = [HandMade(saver, f"day-{day}-{number}") for number in range(bench.size(THREADS_A_DAY, 2))]
     for made in begun:
         await made.put(upload=os.urandom(UPLOAD_BYTES))
-    for step in range(bench.size(STEPS_A_DAY, 2, quick=4)):
+    for step in range(bench.size(STEPS_A_DAY, 2, quick=3)):
         for made in [*begun, *goes_on]:
             await made.put(answer=os.urandom(STEP_BYTES // 2).hex())
             await made.put_writes(answer=f"{day} {step}")

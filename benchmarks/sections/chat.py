@@ -85,7 +85,7 @@ async def growth(bench: Bench, turns: int) -> Table:
 
 async def run(bench: Bench) -> list[Table]:
     """Measure speed and size in the same laps."""
-    turns = bench.size(100, 3, quick=50)
+    turns = bench.size(100, 3, quick=40)
     laps = await bench.interleaved(lambda contender: measure(contender, turns))
     table = bench.table(f"chat of {turns} turns, {THREADS} threads")
     table.add("turns/s", {name: [lap.turns_per_second for lap in each] for name, each in laps.items()}, more_is_better=True)
