@@ -8,6 +8,7 @@ URL ?=
 BLOB_URL ?=
 FILES ?=
 SECTIONS ?=
+SIZE ?= quick
 FULL ?=
 
 .PHONY: demo test test-lowest bench lint format clean
@@ -41,11 +42,13 @@ test-lowest:
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[all]' --group test
 	.venv-lowest/bin/python -m pytest $(ARGS)
 
-# Against the official savers, in one run; SECTIONS="chat upload" for some of it, URL= for a PostgreSQL of yours, FULL=1 for
-# tables of a million checkpoints.
+# Against the official savers, in one run of two minutes; SIZE=normal for the figures that are published (a quarter of an hour),
+# FULL=1 for these and tables of a million checkpoints, SECTIONS="chat upload" for some of it, URL= for a PostgreSQL of yours.
+# A quick run leaves the published figures alone.
+bench: CHOSEN := $(if $(FULL),full,$(SIZE))
 bench: $(VENV)/installed
 	$(INSTALL) --group bench
-	$(BIN)/python -m benchmarks $(SECTIONS) $(if $(URL),--postgres '$(URL)') $(if $(FULL),--full) --charts benchmarks/results $(ARGS)
+	$(BIN)/python -m benchmarks $(SECTIONS) $(if $(URL),--postgres '$(URL)') $(if $(filter-out normal,$(CHOSEN)),--$(CHOSEN)) $(if $(filter normal full,$(CHOSEN)),--results benchmarks/results) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-lowest demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

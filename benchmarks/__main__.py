@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks [SECTION ...] [--quick | --full] [--laps N] [--postgres URL]`."""
+"""The command: `python -m benchmarks [SECTION ...] [--smoke | --quick | --full] [--laps N] [--postgres URL] [--results FOLDER]`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ import asyncio
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.bench import Bench, Section
+from benchmarks.bench import Bench, Scale, Section
 from benchmarks.contenders import contenders
-from benchmarks.machine import describe, describe_postgres
+from benchmarks.machine import describe, describe_postgres, peak_rss_mb
+from benchmarks.record import as_typed, write_record
 from benchmarks.sections import SECTIONS
 from benchmarks.servers import postgres
+
+# Without any of these a run is of normal size: a quarter of an hour.
+_SCALES = {
+    Scale.SMOKE: "everything tiny and one lap: to see that it works",
+    Scale.QUICK: "a tenth of most things and one lap: two minutes for a first impression",
+    Scale.FULL: "tables of a million checkpoints in `tags`, 200,000 in `bounded`: it takes half an hour and more",
+}
 
 
 def name_of(section: Section) -> str:
@@ -33,48 +42,61 @@ def parser(sections: Sequence[Section]) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="ckptstore beside LangGraph's own savers, in one run. Laps are interleaved, medians are printed.",
-        epilog=f"sections:\n{listed}",
+        epilog=f"sections, with the sizes of a normal run:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure (default: everything)")
     how_much = made.add_mutually_exclusive_group()
-    how_much.add_argument("--quick", action="store_true", help="everything tiny and one lap: to see that it works")
-    how_much.add_argument("--full", action="store_true", help="tables of a million checkpoints in `tags`: it takes half an hour and more")
-    made.add_argument("--laps", type=int, metavar="N", help="how often each contender is measured (default: 3)")
+    for scale, what in _SCALES.items():
+        how_much.add_argument(f"--{scale.value}", action="store_const", dest="scale", const=scale, help=what)
+    made.set_defaults(scale=Scale.NORMAL)
+    made.add_argument("--laps", type=int, metavar="N", help="how often each contender is measured (default: 3; smoke and quick: 1)")
     made.add_argument("--postgres", metavar="URL", help="a server where databases may be created, or 'none' (default: one of our own)")
-    made.add_argument("--charts", type=Path, metavar="FOLDER", help="draw charts there, as PNG (default: none)")
+    made.add_argument("--results", type=Path, metavar="FOLDER", help="write figures there as JSON, and charts as PNG (default: nowhere)")
     made.add_argument("--verbose", action="store_true", help="every lap, and the bytes of every table and index")
     return made
 
 
-async def run_section(section: Section, bench: Bench) -> bool:
-    """Measure and print one section; whether it went through."""
+async def run_section(section: Section, bench: Bench, about: Mapping[str, Any]) -> bool:
+    """Measure, print and write one section; whether it went through."""
     print(f"\n== {name_of(section)}: {title_of(section)}", flush=True)
     started = time.perf_counter()
     try:
-        for table in await section.run(bench):
+        tables = await section.run(bench)
+        seconds, peak = time.perf_counter() - started, peak_rss_mb()
+        for table in tables:
             print(f"\n{table}")
+        if bench.results:
+            write_record(bench.results / f"{name_of(section)}.json", about, tables, seconds, peak)
     except Exception:
         traceback.print_exc()
         print(f"section {name_of(section)} failed", flush=True)
         return False
-    print(f"\n({time.perf_counter() - started:.0f} s)", flush=True)
+    print(f"\n({seconds:.0f} s; peak memory of the run so far: {f'{peak:.0f} MB' if peak else 'unknown'})", flush=True)
     return True
 
 
-async def run(chosen: Sequence[Section], options: argparse.Namespace, postgres_url: str | None) -> list[str]:
+async def run(chosen: Sequence[Section], options: argparse.Namespace, command: str, postgres_url: str | None) -> list[str]:
     """Print what takes part, then each section.
+
+    Args:
+        chosen: what to measure.
+        options: of the command line.
+        command: the line itself, for whoever reads the results.
+        postgres_url: a server where databases may be created, or None.
 
     Returns:
         The names of the sections that failed.
     """
     present, absent = contenders(postgres_url)
-    lines = [*describe(), await describe_postgres(postgres_url) if postgres_url else "PostgreSQL  none"]
+    environment = {**describe(), "PostgreSQL": await describe_postgres(postgres_url)}
+    lines = [f"{label:10}  {text}" for label, text in environment.items()]
     lines += [f"{name}: {reason}" for name, reason in absent.items()]
     print("\n".join(lines), flush=True)
-    laps = options.laps or (1 if options.quick else 3)
-    bench = Bench(present, laps=laps, quick=options.quick, verbose=options.verbose, full=options.full, charts=options.charts)
-    return [name_of(section) for section in chosen if not await run_section(section, bench)]
+    laps = options.laps or (1 if options.scale in {Scale.SMOKE, Scale.QUICK} else 3)
+    bench = Bench(present, laps=laps, scale=options.scale, verbose=options.verbose, results=options.results)
+    about = {"command": command, "size": options.scale.value, "laps": laps, "environment": environment}
+    return [name_of(section) for section in chosen if not await run_section(section, bench, about)]
 
 
 def main(arguments: Sequence[str] | None = None, sections: Sequence[Section] = SECTIONS) -> int:
@@ -87,8 +109,9 @@ def main(arguments: Sequence[str] | None = None, sections: Sequence[Section] = S
     if options.laps is not None and options.laps < 1:
         command.error(f"--laps must be at least 1, got {options.laps}")
     chosen = [known[name] for name in dict.fromkeys(options.sections)] or list(sections)
+    typed = as_typed(sys.argv[1:] if arguments is None else arguments)
     with postgres(options.postgres) as postgres_url:
-        failed = asyncio.run(run(chosen, options, postgres_url))
+        failed = asyncio.run(run(chosen, options, typed, postgres_url))
     if failed:
         print(f"\n{len(failed)} of {len(chosen)} sections failed: {', '.join(failed)}")
     return 1 if failed else 0

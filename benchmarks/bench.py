@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,6 +16,19 @@ from benchmarks.report import Table
 T = TypeVar("T")
 
 
+class Scale(enum.Enum):
+    """How much of everything a run measures."""
+
+    #: Everything tiny, to see that it works; the figures mean nothing.
+    SMOKE = "smoke"
+    #: Small enough for a run of a few minutes; the figures show what is faster, not by how much.
+    QUICK = "quick"
+    #: What the README's figures are from.
+    NORMAL = "normal"
+    #: Normal, and tables as large as in production, which take long to fill.
+    FULL = "full"
+
+
 @dataclass(frozen=True)
 class Bench:
     """One run: who takes part, and how much of it.
@@ -22,22 +36,33 @@ class Bench:
     Args:
         contenders: those whose packages and database are there.
         laps: how often each contender is measured; medians are printed.
-        quick: everything tiny, to see that it works; the figures mean nothing.
+        scale: how much each section measures.
         verbose: every lap, and where the bytes are.
-        full: tables as large as in production, which take long to fill.
-        charts: the folder where charts are drawn; None for none.
+        results: the folder where figures go as JSON, and charts; None for nowhere.
     """
 
     contenders: Sequence[Contender]
     laps: int
-    quick: bool
+    scale: Scale
     verbose: bool
-    full: bool = False
-    charts: Path | None = None
+    results: Path | None = None
 
-    def size(self, full: int, quick: int) -> int:
-        """A number of turns, puts or bytes."""
-        return quick if self.quick else full
+    def size(self, normal: int, smoke: int, *, quick: int | None = None, full: int | None = None) -> int:
+        """A number of turns, puts or bytes.
+
+        Args:
+            normal: at the normal scale.
+            smoke: when everything is tiny.
+            quick: in a quick run; None for a tenth of `normal`, and no less than `smoke`.
+            full: in a full run; None for as many as normal.
+        """
+        by_scale = {
+            Scale.SMOKE: smoke,
+            Scale.QUICK: max(normal // 10, smoke) if quick is None else quick,
+            Scale.NORMAL: normal,
+            Scale.FULL: normal if full is None else full,
+        }
+        return by_scale[self.scale]
 
     def among(self, contenders: Sequence[Contender]) -> Bench:
         """The same run for these contenders."""

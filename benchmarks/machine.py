@@ -20,19 +20,21 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def describe() -> list[str]:
-    """The machine, the interpreter and every package that takes part, a line each."""
+def describe() -> dict[str, str]:
+    """The machine, the interpreter and every package that takes part."""
     python = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.release()}"
-    return [
-        f"machine     {_cpu()}, {os.cpu_count()} cores, {_ram_gib():.0f} GiB RAM",
-        f"python      {python}",
-        f"packages    {', '.join(f'{name} {_version(name)}' for name in _PACKAGES)}",
-        f"SQLite      {sqlite3.sqlite_version}",
-    ]
+    return {
+        "machine": f"{_cpu()}, {os.cpu_count()} cores, {_ram_gib():.0f} GiB RAM",
+        "python": python,
+        "packages": ", ".join(f"{name} {_version(name)}" for name in _PACKAGES),
+        "SQLite": sqlite3.sqlite_version,
+    }
 
 
-async def describe_postgres(url: str) -> str:
+async def describe_postgres(url: str | None) -> str:
     """The server's release, and what it promises about a commit."""
+    if url is None:
+        return "none"
     engine = create_async_engine(parse_database_url(url))
     try:
         async with engine.connect() as connection:
@@ -40,7 +42,17 @@ async def describe_postgres(url: str) -> str:
     finally:
         await engine.dispose()
     (_, version), *others = settings
-    return f"PostgreSQL  {version}, {', '.join(f'{name}={value}' for name, value in others)}"
+    return f"{version}, {', '.join(f'{name}={value}' for name, value in others)}"
+
+
+def peak_rss_mb() -> float | None:
+    """The most memory that this process has had so far; None where the system does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    # macOS counts bytes, everyone else KiB.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1_024) / 1e6
 
 
 def _cpu() -> str:

@@ -88,10 +88,10 @@ def chat_graph(saver: AnySaver) -> Any:
     return builder.compile(checkpointer=saver)
 
 
-async def chat(saver: AnySaver, thread_id: str, turns: int) -> None:
-    """Hold a conversation: each turn is 30 words of a person's and 120 of the graph's."""
+async def chat(saver: AnySaver, thread_id: str, turns: int, after: int = 0) -> None:
+    """Hold a conversation, or go on with it after so many turns: each is 30 words of a person's and 120 of the graph's."""
     graph = chat_graph(saver)
-    for turn in range(turns):
+    for turn in range(after, after + turns):
         question = HumanMessage(sentence(f"{thread_id} question {turn}", HUMAN_WORDS))
         await graph.ainvoke({"messages": [question]}, thread(thread_id))
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import main, name_of, title_of
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Scale
+from benchmarks.charts import draw_lines, medians
+from benchmarks.record import as_typed
 from benchmarks.report import Table
 from benchmarks.sections import SECTIONS
 
@@ -62,7 +67,7 @@ class Counting:
 
 
 def test_every_section_runs_on_sqlite(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--verbose", "--postgres", "none"]
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "--verbose", "--postgres", "none", "--results", "results"]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -74,6 +79,31 @@ def test_every_section_runs_on_sqlite(tmp_path: Path) -> None:
     for header in ("steps/s", "chat of", "put beside", "the upload through", "thread of"):
         (line,) = (line for line in done.stdout.splitlines() if line.startswith(header))
         assert line.index("InMemorySaver") < line.index("ckptstore SQLite")
+    assert_recorded(tmp_path / "results", done.stdout)
+
+
+def assert_recorded(folder: Path, printed: str) -> None:
+    """Every section left a file, and these hold the rows that were printed."""
+    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
+    assert records.keys() == {name_of(section) for section in SECTIONS}
+    for record in records.values():
+        assert record["command"] == "python -m benchmarks --smoke --verbose --postgres none --results results"
+        assert (record["size"], record["laps"]) == ("smoke", 1)
+        assert record["environment"]["PostgreSQL"] == "none"
+        assert datetime.fromisoformat(record["date"]).utcoffset() == timedelta(0)
+        assert record["seconds"] > 0
+        assert all(f"\n{label:10}  {text}\n" in f"\n{printed}" for label, text in record["environment"].items())
+    peaks = [records[name_of(section)]["peak_rss_mb_so_far"] for section in SECTIONS]
+    assert peaks[0] > 0
+    assert peaks == sorted(peaks)
+    tables = [table for record in records.values() for table in record["tables"]]
+    rows = [row for table in tables for row in table["rows"]]
+    assert all(f"\n{line}" in printed for line in [*(table["title"] for table in tables), *(row["label"] for row in rows)])
+    assert all(any(f"{row['label']} ".startswith(wanted) for row in rows) for wanted in ROWS)
+    # `make bench` installs matplotlib, `make test` does not.
+    for name in ("steps.png", "chat.png", "tags.png", "bounded.png"):
+        drawn = (folder / name).is_file()
+        assert drawn if importlib.util.find_spec("matplotlib") else f"{name} is not drawn" in printed
 
 
 def test_laps_of_the_contenders_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,11 +132,21 @@ def test_an_unknown_section_is_refused_with_the_known_ones(capsys: pytest.Captur
     assert "unknown section 'sepeds'; known are steps, chat, upload, read, tags, store" in capsys.readouterr().err
 
 
-def test_tiny_and_large_at_once_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("sizes", [("--smoke", "--quick"), ("--smoke", "--full"), ("--quick", "--full")])
+def test_two_sizes_at_once_are_refused(sizes: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["--quick", "--full"])
+        main(sizes)
     assert stopped.value.code == 2
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_each_size_measures_as_much_as_it_says() -> None:
+    def sizes(**given: int) -> list[int]:
+        return [Bench([], laps=1, scale=scale, verbose=False).size(1_000, 5, **given) for scale in Scale]
+
+    assert sizes() == [5, 100, 1_000, 1_000]
+    assert sizes(quick=300, full=9_000) == [5, 300, 1_000, 9_000]
+    assert Bench([], laps=1, scale=Scale.QUICK, verbose=False).size(10, 4) == 4
 
 
 def test_a_gain_is_more_of_what_is_good_and_less_of_what_is_not() -> None:
@@ -116,3 +156,68 @@ def test_a_gain_is_more_of_what_is_good_and_less_of_what_is_not() -> None:
     table.add("rows", {"AsyncSqliteSaver": [8], "ckptstore SQLite": [None]})
     lines = [line.split() for line in str(table).splitlines()]
     assert [line[-3:] for line in lines[1:]] == [["2", "6", "3.00x"], ["8", "2", "4.00x"], ["8", "-", "-"]]
+
+
+def test_a_table_keeps_what_it_prints() -> None:
+    table = Table("title", ["AsyncSqliteSaver", "ckptstore SQLite", "InMemorySaver"])
+    table.add("steps/s", {"AsyncSqliteSaver": [1.23456, 2, None], "ckptstore SQLite": [123_456, 123_412], "InMemorySaver": [None]})
+    table.add("rows", {"ckptstore SQLite": [0]}, more_is_better=None)
+    table.note("a note")
+    assert table.to_dict() == {
+        "title": "title",
+        "notes": ["a note"],
+        "rows": [
+            {
+                "label": "steps/s",
+                "more_is_better": False,
+                "figures": {
+                    "AsyncSqliteSaver": {"median": 1.617, "laps": [1.235, 2]},
+                    "ckptstore SQLite": {"median": 123_400, "laps": [123_500, 123_400]},
+                },
+                "gains": {"SQLite": 1.31e-05},
+            },
+            {"label": "rows", "more_is_better": None, "figures": {"ckptstore SQLite": {"median": 0, "laps": [0]}}, "gains": {}},
+        ],
+    }
+
+
+def test_results_are_written_for_a_diff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--laps", "2", "--postgres", "none", "--results", str(tmp_path / "new")], [Failing(), Counting()]) == 1
+    (path,) = (tmp_path / "new").iterdir()
+    written = path.read_text(encoding="utf-8")
+    record = json.loads(written)
+    assert path.name == "counting.json"
+    assert written == json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    assert list(record) == ["date", "command", "size", "laps", "environment", "seconds", "peak_rss_mb_so_far", "tables"]
+    assert (record["size"], record["laps"]) == ("normal", 2)
+    assert "peak memory of the run so far: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:s3:cr@t@db/name?ssl=require", "postgresql://me@db/name?password=s3:cr@t&ssl=require"])
+def test_a_password_is_not_written(url: str) -> None:
+    for arguments in (["tags", "--postgres", url], ["tags", f"--postgres={url}"]):
+        typed = as_typed(arguments)
+        assert typed.startswith("python -m benchmarks tags")
+        assert "cr@t" not in typed
+        assert "me" in typed
+        assert "ssl=require" in typed
+
+
+@pytest.mark.parametrize("logarithmic", ["", "x", "xy"])
+def test_a_chart_is_drawn(tmp_path: Path, logarithmic: str) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "new" / "chart.png"
+    draw_lines(path, "title", ("tasks", "ms"), {"many": [(1, 0.5), (10, 30), (50, 2_000)], "one": [(10, 4)]}, logarithmic)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    draw_lines(tmp_path / "chart.png", "title", ("tasks", "ms"), {"line": [(1, 2)]})
+    assert capsys.readouterr().out == "chart.png is not drawn: matplotlib is not installed\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_line_has_a_point_where_its_contender_was_measured() -> None:
+    laps = {10: {"ours": [1, 9, 2], "theirs": [5]}, 50: {"ours": [3], "theirs": [None]}}
+    assert medians(laps) == {"ours": [(10, 2), (50, 3)], "theirs": [(10, 5)]}

@@ -72,7 +72,7 @@ async def write_a_day(saver: SQLAlchemySaver, day: int, goes_on: list[HandMade],
     begun = [HandMade(saver, f"day-{day}-{number}") for number in range(bench.size(THREADS_A_DAY, 2))]
     for made in begun:
         await made.put(upload=os.urandom(UPLOAD_BYTES))
-    for step in range(bench.size(STEPS_A_DAY, 2)):
+    for step in range(bench.size(STEPS_A_DAY, 2, quick=3)):
         for made in [*begun, *goes_on]:
             await made.put(answer=os.urandom(STEP_BYTES // 2).hex())
             await made.put_writes(answer=f"{day} {step}")
@@ -130,9 +130,9 @@ async def days(bench: Bench) -> Table:
     ratios = {name: [sizes[-1][1] / sizes[KEPT_DAYS - 1][1]] for name, (sizes, _) in curves.items()}
     table.add(f"day {DAYS} / day {KEPT_DAYS}", ratios, more_is_better=None)
     table.add("checkpoints pruned", {name: [total.checkpoints] for name, (_, total) in curves.items()}, more_is_better=None)
-    if bench.charts:
+    if bench.results:
         title, axes = f"{DAYS} days of writes, pruned daily at {KEPT_DAYS} days", ("day", "database and blobs, MB")
-        draw_lines(bench.charts / "bounded.png", title, axes, {name: sizes for name, (sizes, _) in curves.items()})
+        draw_lines(bench.results / "bounded.png", title, axes, {name: sizes for name, (sizes, _) in curves.items()})
     return table
 
 
@@ -174,7 +174,7 @@ def p99(milliseconds: list[float]) -> float:
 
 async def beside_writers(bench: Bench) -> Table:
     """Half of a table pruned while tasks write, against the same tasks alone."""
-    size = 200_000 if bench.full else bench.size(20_000, 1_000)
+    size = bench.size(20_000, 1_000, quick=4_000, full=200_000)
     table = bench.table(f"pruning {size // 2:,} of {size:,} checkpoints while {WRITERS} tasks write")
     rows: dict[str, dict[str, list[float | None]]] = {}
 
@@ -186,7 +186,7 @@ async def beside_writers(bench: Bench) -> Table:
             assert isinstance(saver, SQLAlchemySaver)
             writers = Writers(saver)
             await writers.while_doing(asyncio.sleep(bench.size(1, 0)))
-            alone = await writers.while_doing(asyncio.sleep(bench.size(5, 1)))
+            alone = await writers.while_doing(asyncio.sleep(bench.size(5, 1, quick=2)))
             half = datetime.now(UTC) - datetime.fromtimestamp((corpus.started_at + size // 2 * 1_000_000) / 1e6, UTC)
             started = time.perf_counter()
             reports: list[PruneReport] = []

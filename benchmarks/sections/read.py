@@ -35,7 +35,7 @@ async def listing(contender: Contender, limit: int) -> float:
 
 async def run(bench: Bench) -> list[Table]:
     """Every contender holds the chat first; then they read in turn."""
-    turns, reads, listed = bench.size(100, 3), bench.size(20, 2), bench.size(LISTED, 5)
+    turns, reads, listed = bench.size(100, 3, quick=50), bench.size(20, 2, quick=10), bench.size(LISTED, 5, quick=LISTED)
     table = bench.table(f"thread of {2 * turns} messages, ms")
     async with bench.all_open():
         for contender in bench.contenders:

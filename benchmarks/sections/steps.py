@@ -10,7 +10,8 @@ import time
 from functools import partial
 
 from benchmarks.bench import Bench
-from benchmarks.contenders import Contender
+from benchmarks.charts import draw_lines, medians
+from benchmarks.contenders import IN_MEMORY, Contender
 from benchmarks.report import Table
 from benchmarks.workload import HandMade
 
@@ -36,13 +37,18 @@ async def steps_per_second(contender: Contender, tasks: int, steps: int) -> floa
 
 async def run(bench: Bench) -> list[Table]:
     """Measure every concurrency on the same open savers."""
-    steps = bench.size(2_000, 50)
+    steps = bench.size(2_000, 50, quick=500)
     table = bench.table("steps/s")
     async with bench.all_open():
         for contender in bench.contenders:
             # Connections, statement caches and imports.
             await steps_per_second(contender, 10, 50)
-        for tasks in CONCURRENCY:
-            laps = await bench.interleaved(partial(steps_per_second, tasks=tasks, steps=steps))
-            table.add(f"{tasks} task{'s' if tasks > 1 else ''}", laps, more_is_better=True)
+        laps = {tasks: await bench.interleaved(partial(steps_per_second, tasks=tasks, steps=steps)) for tasks in CONCURRENCY}
+    for tasks, each in laps.items():
+        table.add(f"{tasks} task{'s' if tasks > 1 else ''}", each, more_is_better=True)
+    if bench.results:
+        # Memory is so much faster that all others would lie on one line.
+        lines = {name: points for name, points in medians(laps).items() if name != IN_MEMORY}
+        axes = ("tasks at once", "steps/s")
+        draw_lines(bench.results / "steps.png", "Steps a second (one aput and one aput_writes)", axes, lines, logarithmic="x")
     return [table]

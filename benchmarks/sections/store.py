@@ -63,7 +63,7 @@ async def put_lap(contender: Contender, values: int, size: int) -> float:
 
 async def speeds(bench: Bench) -> Table:
     """MB/s; the plain file takes its lap right before ckptstore's on SQLite."""
-    values, size = bench.size(10, 2), bench.size(VALUE_BYTES, 200_000)
+    values, size = bench.size(10, 2, quick=5), bench.size(VALUE_BYTES, 200_000, quick=VALUE_BYTES)
     table = Table(f"values of {size:,} bytes", [PLAIN, *(contender.name for contender in bench.contenders)], bench.verbose)
     plain: list[float] = []
 

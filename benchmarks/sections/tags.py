@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Scale
+from benchmarks.charts import draw_lines, medians
 from benchmarks.contenders import IN_MEMORY, OURS, AnySaver, Contender, ckptstore
 from benchmarks.corpus import KIND, RARE, STEPS, TENANT, USER, Corpus, fill
 from benchmarks.report import Table
@@ -29,6 +30,14 @@ RARE_HITS = 10
 THREADS = 50
 TASKS = 50
 WITHOUT = ", without"
+TWO_COMMON = "two common tags, 100 hits"
+#: How many checkpoints, and whether the official savers take part: they read whole tables.
+SIZES: Mapping[Scale, Sequence[tuple[int, bool]]] = {
+    Scale.SMOKE: ((300, True), (600, False)),
+    Scale.QUICK: ((2_000, True), (10_000, True)),
+    Scale.NORMAL: ((10_000, True), (50_000, False)),
+    Scale.FULL: ((10_000, True), (100_000, True), (1_000_000, False)),
+}
 
 #: Runs a search once, and says how much it found; None for a saver that has no such search.
 Ask = Callable[[AnySaver], Awaitable[int] | None]
@@ -67,7 +76,7 @@ def questions(corpus: Corpus) -> dict[str, tuple[Ask, int]]:
     late = tenant | {"step": {"$gte": STEPS - 2}}
     counts = corpus.counts
     return {
-        "two common tags, 100 hits": (
+        TWO_COMMON: (
             partial(listed, limit=HITS, filter=tenant | kind), min(HITS, counts["tenant and kind"])),
         "a rare tag and a common one, 10 hits": (
             partial(listed, limit=RARE_HITS, filter={"flag": RARE} | kind), min(RARE_HITS, counts["rare and kind"])),
@@ -97,7 +106,7 @@ async def milliseconds(contender: Contender, ask: Ask, expected: int, repetition
 
 async def searches(bench: Bench, corpus: Corpus) -> dict[str, Laps]:
     """Every search in every saver, all of which hold the same checkpoints."""
-    repetitions = bench.size(15, 2)
+    repetitions = bench.size(15, 2, quick=5)
     async with bench.all_open():
         for contender in bench.contenders:
             await fill(contender, corpus)
@@ -107,19 +116,12 @@ async def searches(bench: Bench, corpus: Corpus) -> dict[str, Laps]:
         }
 
 
-def sizes(bench: Bench) -> Sequence[tuple[int, bool]]:
-    """How many checkpoints, and whether the official savers take part: they read whole tables."""
-    if bench.quick:
-        return (300, True), (600, False)
-    return ((10_000, True), (100_000, True), (1_000_000, False)) if bench.full else ((10_000, True), (50_000, False))
-
-
 async def find(bench: Bench) -> list[Table]:
     """A table for each size, and how the searches grow."""
     on_disk = [contender for contender in bench.contenders if contender.name != IN_MEMORY]
     of_ours = [contender for contender in on_disk if contender.name in OURS]
     tables, seen = [], []
-    for size, everyone in sizes(bench):
+    for size, everyone in SIZES[bench.scale]:
         among = bench.among(on_disk if everyone else of_ours)
         found = await searches(among, Corpus(size))
         table = among.table(f"{size:,} checkpoints, ms")
@@ -127,6 +129,9 @@ async def find(bench: Bench) -> list[Table]:
             table.add(label, laps)
         tables.append(table)
         seen.append((size, found))
+    if bench.results:
+        lines = medians({size: found[TWO_COMMON] for size, found in seen})
+        draw_lines(bench.results / "tags.png", f"Searching for {TWO_COMMON}", ("checkpoints in the table", "ms"), lines, logarithmic="xy")
     (smallest, first), (largest, last) = seen[0], seen[-1]
     growth = bench.among(of_ours).table(f"time at {largest:,} / time at {smallest:,}")
     for label in first:
@@ -159,7 +164,7 @@ async def puts_per_second(contender: Contender, puts: int) -> float:
 
 async def cost(bench: Bench) -> Table:
     """Puts with all keys indexed and with none, lap by lap on the same machine."""
-    puts = bench.size(4_000, 100)
+    puts = bench.size(4_000, 100, quick=1_000)
     with_tags = [contender for contender in bench.contenders if contender.name in OURS]
     connect = partial(ckptstore, tag_keys=TagKeys(include=()))
     pairs = [(contender, contender.opened_with(contender.name + WITHOUT, connect)) for contender in with_tags]

@@ -124,8 +124,8 @@ async def measure_stored(contender: Contender, upload: bytes) -> Stored:
 
 async def run(bench: Bench) -> list[Table]:
     """Measure puts in laps, and what is stored once: it is the same every time."""
-    puts, crowd = bench.size(30, 3), bench.size(50, 2)
-    upload = os.urandom(bench.size(UPLOAD_BYTES, 200_000))
+    puts, crowd = bench.size(30, 3, quick=10), bench.size(50, 2, quick=10)
+    upload = os.urandom(bench.size(UPLOAD_BYTES, 200_000, quick=UPLOAD_BYTES))
     laps = await bench.interleaved(lambda contender: measure_puts(contender, upload, puts, crowd))
     costs = bench.table(f"put beside an unchanged upload of {len(upload):,} bytes")
     costs.add("ms, with the upload", {name: [lap.with_upload for lap in each] for name, each in laps.items()})
