@@ -39,6 +39,8 @@ class Database(Protocol):
 
     url: URL
     dialect: Dialect
+    #: Whether work that writes runs on a thread of its own, and may wait there without keeping others from theirs.
+    may_wait: bool
 
     def read(self, work: Work[T]) -> Future[T]:
         """Run work that reads, in parallel with other work."""
@@ -138,6 +140,8 @@ class _Faults:
 class ThreadDatabase:
     """SQLite: one writing thread, a few reading ones."""
 
+    may_wait = True
+
     def __init__(self, url: URL, settings: DatabaseSettings) -> None:
         self.url = url
         self._settings = settings
@@ -230,6 +234,8 @@ class ThreadDatabase:
 
 class LoopDatabase:
     """A database behind an async driver, on an event loop and a thread of its own."""
+
+    may_wait = False
 
     def __init__(self, url: URL, settings: DatabaseSettings, make_engine: Callable[[], AsyncEngine], *, owned: bool = True) -> None:
         self.url = url

@@ -1,7 +1,8 @@
 """The one queue that all writes of a store go through, and group commit.
 
 Callers reserve a place, serialise, and submit. Whatever is ready when the database is free goes in as one batch, in one
-transaction; only then is anyone told. Nothing waits for company: a lone write is a batch of one.
+transaction; only then is anyone told. A lone write waits for nobody. Where the last batch had several, the next one gives
+those that were just told a moment to come back: committing costs far more than one more unit in it.
 
 What holds: the units of one thread commit in the order of their reservations; a unit that can't be written fails alone;
 a caller that goes away takes nothing with it; and the queue is bounded, so that callers wait and memory does not grow.
@@ -13,9 +14,10 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
@@ -56,6 +58,9 @@ Make = Callable[[Any], Making]
 _LARGEST_BATCH = 500
 # A PostgreSQL message ends at 1 GB, and a small write should not wait for many large ones. One unit always fits.
 _LARGEST_BATCH_BYTES = 16 * 1024 * 1024
+# A batch waits for company for so much of the time that the last one took, and never longer than this many seconds.
+_PATIENCE = 0.5
+_LONGEST_WAIT = 0.005
 
 
 class Unit:
@@ -141,6 +146,11 @@ class Writer:
     def _reset(self) -> None:
         self.lock = threading.Lock()
         self._idle = threading.Condition(self.lock)
+        self._company = threading.Condition(self.lock)
+        #: How many units have to be queued before a batch that waits for company goes.
+        self._wanted = 0
+        #: The threads of the last batch, and how many seconds it took.
+        self._last: tuple[frozenset[str], float] = (frozenset(), 0.0)
         self._queue: list[Unit] = []
         self._waiting: deque[Unit] = deque()
         self._busy = False
@@ -208,6 +218,8 @@ class Writer:
             if not unit.refused:
                 unit.payload = payload
             batch = self._begin()
+            if len(self._queue) >= self._wanted:
+                self._company.notify()
         if batch:
             self._start(batch)
 
@@ -241,7 +253,8 @@ class Writer:
         """The units of a batch to start, none if one is under way; under the lock."""
         if self._busy:
             return []
-        batch = self._take()
+        batch: list[Unit] = []
+        self._take(batch)
         self._busy = bool(batch)
         if not batch:
             # The last unit that closing waits for may have failed without a batch.
@@ -266,20 +279,25 @@ class Writer:
         with self._idle:
             self._idle.wait_for(lambda: not self._busy and not self._queue)
 
-    def _take(self) -> list[Unit]:
-        """The next batch, first come first served; a unit that is not ready holds back only its own threads."""
-        batch: list[Unit] = []
+    def _take(self, batch: list[Unit]) -> None:
+        """Fill a batch, first come first served; a unit that is not ready holds back only its own threads."""
         batch_bytes = 0
         blocked: set[str] = set()
+        for unit in batch:
+            batch_bytes += unit.payload.size if unit.payload is not None else 0
+            if unit.payload is not None and unit.payload.ends_turn:
+                blocked.update(unit.threads)
         for unit in self._queue:
             size = unit.payload.size if unit.payload is not None else 0
             too_much = batch and (unit.alone or batch_bytes + size > _LARGEST_BATCH_BYTES)
             if not unit.ready or not blocked.isdisjoint(unit.threads) or too_much:
                 blocked.update(unit.threads)
                 continue
+            if len(batch) >= _LARGEST_BATCH:
+                break
             batch.append(unit)
             batch_bytes += size
-            if unit.alone or len(batch) == _LARGEST_BATCH:
+            if unit.alone:
                 break
             if unit.payload is not None and unit.payload.ends_turn:
                 blocked.update(unit.threads)
@@ -287,7 +305,6 @@ class Writer:
             self.wrote_at = time.monotonic()
         taken = set(map(id, batch))
         self._queue = [unit for unit in self._queue if id(unit) not in taken]
-        return batch
 
     def _admit(self) -> None:
         """Let waiting units in as long as there is room; one at a time, since what it holds is known when it was made."""
@@ -311,7 +328,23 @@ class Writer:
     def _execute(self, batch: list[Unit], connection: Connection) -> Sequence[Any]:
         if batch[0].work is not None:
             return [batch[0].work(connection)]
-        return self._commit_batch(connection, [unit.payload for unit in batch if unit.payload is not None])
+        if self._database.may_wait and not batch[0].alone:
+            self._wait_for_company(batch)
+        started = time.monotonic()
+        results = self._commit_batch(connection, [unit.payload for unit in batch if unit.payload is not None])
+        self._last = frozenset(_threads_of(batch)), time.monotonic() - started
+        return results
+
+    def _wait_for_company(self, batch: list[Unit]) -> None:
+        """Give those that the last batch told a moment to come back, and take what is queued then into the batch too."""
+        threads, seconds = self._last
+        with self.lock:
+            wanted = len(threads.union(_threads_of(batch))) - len(batch)
+            if wanted > 0:
+                self._wanted = wanted
+                self._company.wait_for(lambda: len(self._queue) >= wanted, min(_PATIENCE * seconds, _LONGEST_WAIT))
+                self._wanted = 0
+            self._take(batch)
 
     def _finished(self, batch: list[Unit], future: Future[Sequence[Any]]) -> None:
         exc = future.exception()
@@ -354,3 +387,7 @@ class Writer:
             batch = self._begin()
         if batch:
             self._start(batch)
+
+
+def _threads_of(batch: Iterable[Unit]) -> Iterator[str]:
+    return chain.from_iterable(unit.threads for unit in batch)

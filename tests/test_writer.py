@@ -36,6 +36,7 @@ class Shelf:
         self.poison: set[str] = set()
         #: Units that are not stored, and why.
         self.refused: dict[str, str] = {}
+        self.may_wait = False
 
     def write(self, work: Work[Any]) -> Future[Any]:
         future: Future[Any] = Future()
@@ -94,6 +95,62 @@ def test_what_waits_while_a_batch_is_under_way_goes_in_together(shelf: Shelf) ->
     shelf.finish_all()
     assert shelf.batches == [["0"], ["1", "2", "3", "4"]]
     assert [future.result(0) for future in futures] == [None] * 5
+
+
+def waiting_writer_on(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, seconds: float) -> Writer:
+    """A writer whose batches wait so long for company."""
+    monkeypatch.setattr("ckptstore.writer._PATIENCE", 1e9)
+    monkeypatch.setattr("ckptstore.writer._LONGEST_WAIT", seconds)
+    shelf.may_wait = True
+    return writer_on(shelf)
+
+
+def test_a_batch_waits_for_those_that_the_last_one_told(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = waiting_writer_on(shelf, monkeypatch, 30)
+    for name in "abc":
+        writer.reserve(name).submit(writes(name, name))
+    shelf.finish_one()
+    assert shelf.batches == [["a", "b", "c"]]
+    writer.reserve("a").submit(writes("a", "a again"))
+    running = threading.Thread(target=shelf.finish_one)
+    running.start()
+    writer.reserve("b").submit(writes("b", "b again"))
+    assert running.is_alive()
+    last = writer.reserve("c").submit(writes("c", "c again"))
+    running.join(20)
+    assert last.done()
+    assert shelf.batches[1:] == [["a again", "b again", "c again"]]
+
+
+def test_a_batch_goes_without_those_that_do_not_come_back(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = waiting_writer_on(shelf, monkeypatch, 0.001)
+    for name in "ab":
+        writer.reserve(name).submit(writes(name, name))
+    shelf.finish_one()
+    writer.reserve("a").submit(writes("a", "a again"))
+    shelf.finish_one()
+    assert shelf.batches[1:] == [["a again"]]
+
+
+def test_a_lone_write_waits_for_nobody(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = waiting_writer_on(shelf, monkeypatch, 1e6)
+    for name in ("first", "second", "third"):
+        writer.reserve("t").submit(writes("t", name))
+        shelf.finish_one()
+    assert shelf.batches == [["first"], ["second"], ["third"]]
+
+
+def test_who_comes_late_into_a_batch_keeps_the_order_of_its_thread(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = waiting_writer_on(shelf, monkeypatch, 0)
+    writer.reserve("t").submit(new_checkpoint("t", "c1"))
+    writer.reserve("t").submit(writes("t", "after c1"))
+    writer.reserve("u").submit(writes("u", "elsewhere"))
+    done = writer.run(lambda _connection: None, "v")
+    shelf.finish_one()
+    assert shelf.batches == [["c1", "elsewhere"]]
+    shelf.finish_all()
+    assert done.done()
+    assert shelf.batches == [["c1", "elsewhere"], ["after c1"]]
 
 
 def test_units_of_a_thread_commit_in_the_order_of_their_reservations(shelf: Shelf) -> None:
