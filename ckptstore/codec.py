@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -49,6 +49,9 @@ _HANDLE_TYPE = (BlobRef.__module__, BlobRef.__name__)
 # Kept in columns of their own, or put together again on load.
 _NOT_IN_BODY = ("channel_values", "channel_versions", "id", "v")
 _FIRST_FORMAT_WITH_OWN_SENDS = 4
+# Where a body has what is too small for a row of its own: channel -> version and value.
+_SCALARS = "scalars"
+_LONGEST_SCALAR = 32
 # No version begins like this: they are counters.
 _OWN_VERSION = "="
 # What LangGraph's own serialiser calls its formats.
@@ -179,10 +182,12 @@ class Encoder:
         check_channels(versions.keys() | given.keys())
         unversioned = [channel for channel in given if channel not in versions]
         versions |= dict.fromkeys(unversioned, f"{_OWN_VERSION}{key.checkpoint_id}")
+        scalars = {channel: [versions[channel], value] for channel, value in given.items() if _is_scalar(value)}
         now = {*stored_now, *unversioned}
-        changed = {channel: serialise(self._serde, value, channel) for channel, value in given.items() if channel in now}
-        carried = [channel for channel in given if channel not in now]
-        body_parts = _body(checkpoint, unversioned)
+        apart = [channel for channel in given if channel not in scalars]
+        changed = {channel: serialise(self._serde, given[channel], channel) for channel in apart if channel in now}
+        carried = [channel for channel in apart if channel not in now]
+        body_parts = _body(checkpoint, unversioned, scalars)
         body = serialise(self._serde, body_parts, "(the checkpoint itself)")
         merged = _metadata(config, metadata, self._tag_keys)
         metadata_json = tags.to_json(merged)
@@ -200,7 +205,7 @@ class Encoder:
             created_at=place.created_at,
             format=int(checkpoint.get("v", 1)),
             body=with_references(body, body_parts),
-            channel_versions=_to_json(versions),
+            channel_versions=_to_json(versions | dict.fromkeys(scalars)),
             metadata=metadata_json,
             values=[(channel, versions[channel], with_references(each, given[channel])) for channel, each in changed.items()],
             carried=[(channel, versions[channel]) for channel in carried],
@@ -234,9 +239,26 @@ def _metadata(config: RunnableConfig, metadata: CheckpointMetadata, tag_keys: Ta
     return merged
 
 
-def _body(checkpoint: Checkpoint, unversioned: Sequence[str]) -> dict[str, Any]:
-    """What of a checkpoint is kept in one piece."""
+def _is_scalar(value: Any) -> bool:
+    """Whether a value is kept in the body: it takes less there than a row of its own would, even in every checkpoint that has it."""
+    kind = type(value)
+    if kind is str:
+        return len(value) <= _LONGEST_SCALAR and value.isascii()
+    # What is beyond 64 bits is the serialiser's to refuse, with the name of its channel.
+    return value is None or kind is bool or kind is float or (kind is int and -(2**63) <= value < 2**63)
+
+
+def _body(checkpoint: Checkpoint, unversioned: Sequence[str], scalars: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a checkpoint is kept in one piece.
+
+    Args:
+        checkpoint: all of it.
+        unversioned: the channels that have a value and no version.
+        scalars: version and value of each channel whose value is kept here.
+    """
     body: dict[str, Any] = {name: part for name, part in checkpoint.items() if name not in _NOT_IN_BODY}
+    if scalars:
+        body[_SCALARS] = scalars
     if unversioned:
         body["unversioned"] = list(unversioned)
     if not set(map(type, checkpoint.get("channel_versions", {}).values())) <= {str}:
@@ -248,10 +270,13 @@ def _body(checkpoint: Checkpoint, unversioned: Sequence[str]) -> dict[str, Any]:
 def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_version: Callable[[None, None], Any]) -> CheckpointTuple:
     """The tuple that LangGraph asked for. A channel that was never set is absent."""
     body: dict[str, Any] = decode(serde, loaded.body, "(the checkpoint itself)")
-    versions: ChannelVersions = {**loaded.channel_versions, **body.pop("channel_versions", {})}
+    scalars: dict[str, Any] = body.pop(_SCALARS, {})
+    versions: ChannelVersions = dict(loaded.channel_versions) | {channel: version for channel, (version, _) in scalars.items()}
+    versions |= body.pop("channel_versions", {})
     for channel in body.pop("unversioned", ()):
         del versions[channel]
     values = {channel: decode(serde, value, channel) for channel, value in loaded.values.items()}
+    values |= {channel: value for channel, (_, value) in scalars.items()}
     # Where revision 0001 kept channels without a version.
     values |= {channel: decode(serde, Value(*value), channel) for channel, value in body.pop("channel_values", {}).items()}
     if loaded.format < _FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
@@ -283,6 +308,9 @@ def decode_write(serde: SerializerProtocol, write: LoadedWrite) -> tuple[str, st
 def decode_history(serde: SerializerProtocol, history: ChannelHistory, channel: str) -> DeltaChannelHistory:
     """What a channel was given; without `seed` where no ancestor stored a value."""
     writes = [decode_write(serde, write) for write in history.writes]
+    if history.body is not None:
+        body: dict[str, Any] = decode(serde, history.body, "(the checkpoint itself)")
+        return {"writes": writes, "seed": body[_SCALARS][channel][1]}
     if history.seed is None:
         return {"writes": writes}
     return {"writes": writes, "seed": decode(serde, history.seed, channel)}

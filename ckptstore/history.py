@@ -12,7 +12,7 @@ from ckptstore.cache import MemoryCache
 from ckptstore.engine import snapshot
 from ckptstore.pieces import Loaded, Pieces, StoredValue
 from ckptstore.prepared import StatementCache
-from ckptstore.records import ChannelHistory, LoadedSegment, LoadedWrite
+from ckptstore.records import ChannelHistory, LoadedSegment, LoadedWrite, Value
 
 _WALK_PAGE = 256
 
@@ -52,7 +52,9 @@ class _Walk:
         self._remaining = set(channels)
         #: channel -> ids of the ancestors whose writes count, newest first.
         self._chains: dict[str, list[str]] = {channel: [] for channel in channels}
+        #: channel -> version of the stored value that it is rebuilt from, or the checkpoint whose body has that value.
         self._seeds: dict[str, str] = {}
+        self._seeded_by: dict[str, str] = {}
 
     def newest_id(self) -> str | None:
         found: str | None = self._prepared(sql.newest_id).run(self._connection, self._place).scalar_one()
@@ -76,18 +78,26 @@ class _Walk:
             if cursor in visited or (cursor not in page and len(page) < _WALK_PAGE):
                 return
 
-    def _stored(self, versions: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-        keys = {(*self._place.values(), *version) for version in versions if version[0] in self._remaining}
+    def _stored(self, versions: Iterable[tuple[str, str | None]]) -> set[tuple[str, str]]:
+        keys = {
+            (*self._place.values(), channel, version) for channel, version in versions if channel in self._remaining and version is not None
+        }
         parameters = sql.key_parameters(self._database, sql.VERSION_KEY, keys)
         return {(row[0], row[1]) for row in self._prepared(sql.stored_among).run(self._connection, parameters)} if keys else set()
 
-    def _visit(self, checkpoint_id: str, versions: Mapping[str, str], stored: set[tuple[str, str]]) -> None:
+    def _visit(self, checkpoint_id: str, versions: Mapping[str, str | None], stored: set[tuple[str, str]]) -> None:
         for channel in list(self._remaining):
             self._chains[channel].append(checkpoint_id)
-            version = versions.get(channel)
-            if version is not None and (channel, version) in stored:
+            if channel not in versions:
+                continue
+            version = versions[channel]
+            if version is None:
+                self._seeded_by[channel] = checkpoint_id
+            elif (channel, version) in stored:
                 self._seeds[channel] = version
-                self._remaining.discard(channel)
+            else:
+                continue
+            self._remaining.discard(channel)
 
     def loaded(self, pieces: Pieces) -> Loaded[Mapping[str, ChannelHistory]]:
         writes = self._writes(pieces)
@@ -96,11 +106,20 @@ class _Walk:
         digests = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests}
         self._load_segments(pieces, digests)
         self._load_segments(pieces, {digest for named in pieces.lists.values() for digest in named} - digests)
+        bodies = {checkpoint_id: self._body(checkpoint_id) for checkpoint_id in set(self._seeded_by.values())}
         histories = {
-            channel: ChannelHistory([write for place in reversed(chain) for write in writes.get((place, channel), [])], seeds.get(channel))
+            channel: ChannelHistory(
+                [write for place in reversed(chain) for write in writes.get((place, channel), [])],
+                seeds.get(channel),
+                bodies.get(self._seeded_by.get(channel, "")),
+            )
             for channel, chain in self._chains.items()
         }
         return Loaded(histories, pieces, values)
+
+    def _body(self, checkpoint_id: str) -> Value:
+        ((type_, body),) = self._prepared(sql.body_of).run(self._connection, {**self._place, "checkpoint_id": checkpoint_id})
+        return Value(type_, body)
 
     def _load_segments(self, pieces: Pieces, digests: Iterable[str]) -> None:
         keys = [(self._place["thread_id"], digest) for digest in digests]

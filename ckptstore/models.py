@@ -83,10 +83,10 @@ class Checkpoint(Base):
     format: Mapped[int] = mapped_column(SmallInteger)
     #: The serialiser's type tag of `body`.
     type: Mapped[str] = mapped_column(Text)
-    #: The serialised checkpoint: all but the values that live in `ckpt_channel`.
+    #: The serialised checkpoint: all but the values that live in `ckpt_channel`. Numbers, short texts and the like live here.
     body: Mapped[bytes] = mapped_column(LargeBinary)
-    #: channel -> version, all as text: the link to `ckpt_channel`.
-    channel_versions: Mapped[dict[str, str]] = mapped_column(JSON)
+    #: channel -> version, all as text: the link to `ckpt_channel`. Null where the body has the value.
+    channel_versions: Mapped[dict[str, str | None]] = mapped_column(JSON)
     #: What LangGraph and the caller said about the checkpoint; plain text, even under an encrypting serialiser.
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     #: Bytes that this checkpoint added: its body and the serialised values that changed.

@@ -106,7 +106,7 @@ def _assemble(rows: Iterable[Sequence[Any]], pieces: Pieces) -> Loaded[list[Load
     for loaded in checkpoints:
         thread_id, checkpoint_ns, _ = loaded.key
         for channel, version in loaded.channel_versions.items():
-            value = values.get((thread_id, checkpoint_ns, channel, version))
+            value = values.get((thread_id, checkpoint_ns, channel, version)) if version is not None else None
             if value is not None:
                 loaded.values[channel] = value
         loaded.writes = writes.get(loaded.key, [])

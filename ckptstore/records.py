@@ -117,7 +117,7 @@ class NewCheckpoint(NamedTuple):
     created_at: int
     format: int
     body: Value
-    #: JSON: channel -> version, all text.
+    #: JSON: channel -> version, all text, or null where the body has the value, and the version.
     channel_versions: str
     #: JSON.
     metadata: str
@@ -188,7 +188,8 @@ class LoadedCheckpoint:
     parent_checkpoint_id: str | None
     format: int
     body: SerialisedValue
-    channel_versions: Mapping[str, str]
+    #: None for a version that the body has, with the value.
+    channel_versions: Mapping[str, str | None]
     #: JSON.
     metadata: str
     #: channel -> value, for every channel that has one.
@@ -212,8 +213,10 @@ class ChannelHistory:
 
     #: Oldest first.
     writes: Sequence[LoadedWrite]
-    #: The stored value at the nearest ancestor that has one.
+    #: The stored value at the nearest ancestor that has one, unless it is in that ancestor's body.
     seed: SerialisedValue | None
+    #: That body.
+    body: SerialisedValue | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ class Node:
     #: Microseconds since 1970, UTC.
     created_at: int
     format: int
-    channel_versions: Mapping[str, str]
+    #: None for a version whose value is in the checkpoint itself.
+    channel_versions: Mapping[str, str | None]
     #: JSON.
     metadata: str
     #: Bytes that it added.
@@ -212,8 +213,7 @@ def _unnamed_in(view: ThreadView, goes_in: Mapping[Place, float]) -> dict[Versio
     for node in view.nodes.values():
         stage = goes_in.get(node.place, _NEVER)
         for channel, version in node.channel_versions.items():
-            value = (node.place.checkpoint_ns, channel, version)
-            if value in named:
+            if version is not None and (value := (node.place.checkpoint_ns, channel, version)) in named:
                 named[value] = max(named[value], stage)
     return {value: stage for value, stage in named.items() if stage != _NEVER}
 
@@ -241,5 +241,7 @@ def _read_from(view: ThreadView, node: Node) -> Iterable[Place]:
 
 
 def _stores(view: ThreadView, node: Node, channel: str) -> bool:
-    version = node.channel_versions.get(channel)
-    return version is not None and (node.place.checkpoint_ns, channel, version) in view.stored
+    if channel not in node.channel_versions:
+        return False
+    version = node.channel_versions[channel]
+    return version is None or (node.place.checkpoint_ns, channel, version) in view.stored

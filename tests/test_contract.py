@@ -129,8 +129,9 @@ async def test_versions_keep_their_type(saver: SQLAlchemySaver, version: Any) ->
     assert repr(found.checkpoint["channel_versions"]) == repr({"a": version})
 
 
-async def test_history_follows_parents_and_ends_at_the_nearest_value(saver: SQLAlchemySaver) -> None:
-    root = await put(saver, config("t"), {"d": _DeltaSnapshot(["seed"])})
+@pytest.mark.parametrize("seed", [_DeltaSnapshot(["seed"]), ["plain"], 5, "", None], ids=str)
+async def test_history_follows_parents_and_ends_at_the_nearest_value(saver: SQLAlchemySaver, seed: Any) -> None:
+    root = await put(saver, config("t"), {"d": seed})
     await saver.aput_writes(root, [("d", "from root")], "t0")
     middle = await saver.aput(root, checkpoint({}, {"d": "2"}), metadata(1), {"d": "2"})
     await saver.aput_writes(middle, [("d", "on the way"), ("other", "no")], "t1")
@@ -139,7 +140,7 @@ async def test_history_follows_parents_and_ends_at_the_nearest_value(saver: SQLA
     target = await saver.aput(middle, checkpoint({}, {"d": "4"}), metadata(2), {"d": "4"})
     await saver.aput_writes(target, [("d", "pending")], "t3")
     history = await saver.aget_delta_channel_history(config=target, channels=["d", "never"])
-    assert history["d"] == {"writes": [("t0", "d", "from root"), ("t1", "d", "on the way")], "seed": _DeltaSnapshot(["seed"])}
+    assert history["d"] == {"writes": [("t0", "d", "from root"), ("t1", "d", "on the way")], "seed": seed}
     assert history["never"] == {"writes": []}
     assert await saver.aget_delta_channel_history(config=target, channels=[]) == {}
 

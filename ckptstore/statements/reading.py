@@ -193,6 +193,11 @@ def ancestors(_database: str) -> Select[Any]:
     return select(*walk.c).limit(bindparam("page_size", type_=BigInteger))
 
 
+def body_of(_database: str) -> Select[Any]:
+    """Type and bytes of a checkpoint's body, also of one that is kept only for others."""
+    return select(CHECKPOINT.c.type, CHECKPOINT.c.body).where(*[CHECKPOINT.c[name] == bindparam(name) for name in CHECKPOINT_KEY])
+
+
 def newest_id(_database: str) -> Select[Any]:
     """The id of the newest checkpoint of a namespace."""
     place = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
