@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.__main__ import main, name_of, title_of
 from benchmarks.bench import Bench
+from benchmarks.contenders import ASYNC_SQLITE, CKPTSTORE_SQLITE, Contender, contenders
 from benchmarks.link import address_of, slow_link, through
 from benchmarks.report import Table
 from benchmarks.sections import SECTIONS
+from benchmarks.sections.processes import Work, count_lost, try_steps
+from benchmarks.workload import HandMade
 
 CHECKOUT = Path(__file__).parent.parent
 ROWS = (
@@ -36,6 +42,7 @@ ROWS = (
     "one text: put / serialising",
     "aput_writes, p99",
     "through a proxy, 1 ms each way, steps/s",
+    "acknowledged writes lost",
 )
 
 
@@ -156,3 +163,44 @@ def test_a_link_takes_the_place_of_a_server_in_its_url() -> None:
     assert address_of(on_tcp) == ("db", 6543)
     assert through(on_socket, 7000) == "postgresql://postgres:@127.0.0.1:7000/bench?application_name=a"
     assert through(on_tcp, 7000) == "postgresql://me:secret@127.0.0.1:7000/bench"
+
+
+def on_sqlite(name: str) -> Contender:
+    present, _ = contenders(None)
+    return next(contender for contender in present if contender.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "checkpoints", "writes"), [(ASYNC_SQLITE, "checkpoints", "writes"), (CKPTSTORE_SQLITE, "ckpt_checkpoint", "ckpt_write")]
+)
+async def test_what_was_acknowledged_and_is_lost_is_counted(name: str, checkpoints: str, writes: str) -> None:
+    contender, work = on_sqlite(name), Work()
+    async with contender.fresh_database() as url:
+        async with contender.connect(url) as saver:
+            for thread in ("first", "second"):
+                await try_steps(HandMade(saver, thread), 3, work)
+            assert await count_lost(saver, [work]) == (0, 0)
+        with closing(sqlite3.connect(url)) as connection:
+            connection.execute(f"DELETE FROM {checkpoints} WHERE checkpoint_id = ?", (work.puts[-1].checkpoint_id,))
+            connection.execute(f"DELETE FROM {writes} WHERE checkpoint_id IN (?, ?)", [put.checkpoint_id for put in work.puts[:2]])
+            connection.commit()
+        async with contender.connect(url) as saver:
+            # Nobody finds the writes of a checkpoint that is gone.
+            assert await count_lost(saver, [work]) == (1, 3)
+
+
+async def test_a_step_that_fails_is_counted_and_the_next_one_taken() -> None:
+    work = Work()
+    async with on_sqlite(ASYNC_SQLITE) as contender:
+        put, failures = contender.saver.aput, [TimeoutError()]
+
+        async def fail_once(*arguments: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return await put(*arguments)
+
+        contender.saver.aput = fail_once  # type: ignore[method-assign]
+        await try_steps(HandMade(contender.saver, "thread"), 3, work)
+        assert await count_lost(contender.saver, [work]) == (0, 0)
+    assert work.errors == {"TimeoutError": 1}
+    assert [stored.step for stored in work.puts] == [stored.step for stored in work.writes] == [1, 2]
