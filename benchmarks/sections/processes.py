@@ -135,7 +135,7 @@ async def run(bench: Bench) -> list[Table]:
     def add(row: str, figure: Callable[[Lap], float], more_is_better: bool | None = None) -> None:
         table.add(row, {name: [figure(each) for each in each_lap] for name, each_lap in laps.items()}, more_is_better=more_is_better)
 
-    add("steps/s of all together", lambda each: each.steps_per_second, more_is_better=True)
+    add("all together, steps/s", lambda each: each.steps_per_second, more_is_better=True)
     add("steps that failed", lambda each: each.errors.total())
     for error in sorted({error for each_lap in laps.values() for each in each_lap for error in each.errors}):
         add(f"steps that failed by {error}", partial(count_of, error))
