@@ -21,6 +21,7 @@ from benchmarks.link import address_of, slow_link, through
 from benchmarks.report import Table
 from benchmarks.sections import SECTIONS
 from benchmarks.sections.processes import Work, count_lost, try_steps
+from benchmarks.sections.start import outermost
 from benchmarks.workload import HandMade
 
 CHECKOUT = Path(__file__).parent.parent
@@ -43,6 +44,8 @@ ROWS = (
     "aput_writes, p99",
     "through a proxy, 1 ms each way, steps/s",
     "acknowledged writes lost",
+    "import beyond LangGraph's own",
+    "first in its process",
 )
 
 
@@ -73,6 +76,7 @@ class Counting:
         return [table]
 
 
+@pytest.mark.timeout(300)
 def test_every_section_runs_on_sqlite(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--quick", "--verbose", "--postgres", "none"]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(tmp_path)}
@@ -204,3 +208,15 @@ async def test_a_step_that_fails_is_counted_and_the_next_one_taken() -> None:
         assert await count_lost(contender.saver, [work]) == (0, 0)
     assert work.errors == {"TimeoutError": 1}
     assert [stored.step for stored in work.puts] == [stored.step for stored in work.writes] == [1, 2]
+
+
+def test_an_import_belongs_to_the_module_of_ours_that_needs_it() -> None:
+    lines = """
+        import time:  self | cumulative |       imported package
+        import time:     1 |       9000 |     far.inner
+        import time:     1 |      10000 |   far
+        import time:     1 |        300 |     near
+        import time:     1 |        500 |   ours.part
+        import time:     1 |      11000 | ours
+    """.strip().splitlines()[1:]
+    assert outermost(lines, "ours") == [(10.0, "far"), (0.3, "near")]
