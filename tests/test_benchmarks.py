@@ -46,6 +46,9 @@ ROWS = (
     "acknowledged writes lost",
     "import beyond LangGraph's own",
     "first in its process",
+    "RSS after tenth 10, MB",
+    "p99 beside, ms",
+    "of reading it back",
 )
 
 
