@@ -33,6 +33,7 @@ PUTS = {CKPTSTORE_SQLITE: 100_000, ASYNC_SQLITE: 50_000}
 WRITERS = 100
 LARGE_BYTES = 5_000_000
 HANGS_SECONDS = 0.3
+TURNS = 2
 STATE_BYTES = 8_000_000
 TEXT_BYTES = 1_000
 
@@ -120,8 +121,8 @@ class Writers:
 class LargePuts:
     """A task that puts a value that was never seen before, again and again."""
 
-    def __init__(self, saver: AnySaver, size: int) -> None:
-        self._made = HandMade(saver, "large")
+    def __init__(self, saver: AnySaver, thread_id: str, size: int) -> None:
+        self._made = HandMade(saver, thread_id)
         self._size = size
         self._running = True
         self.done = 0
@@ -139,14 +140,18 @@ class LargePuts:
 
 
 async def beside_large_puts(saver: AnySaver, tasks: int, size: int, seconds: float) -> Figures:
-    """Small puts without and with large ones."""
+    """Small puts without and with large ones, in turn: a database that grows, or a slow moment, falls to both."""
     writers = Writers(saver, tasks)
     await writers.watch(seconds / 5)
-    without = await writers.watch(seconds)
-    large = LargePuts(saver, size)
-    beside = await writers.watch(seconds)
-    through = large.done
-    await large.end()
+    without: list[float] = []
+    beside: list[float] = []
+    through = 0
+    for turn in range(TURNS):
+        without += await writers.watch(seconds)
+        large = LargePuts(saver, f"large-{turn}", size)
+        beside += await writers.watch(seconds)
+        through += large.done
+        await large.end()
     await writers.end()
     return {
         "p50 without, ms": percentile(without, 50),
