@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -38,7 +38,7 @@ class Contender:
 
     def __init__(self, name: str, connect: Connect, new_database: Callable[[], Database] | None = None) -> None:
         self.name = name
-        self._connect = connect
+        self.connect = connect
         self._new_database = new_database
 
     async def __aenter__(self) -> Self:
@@ -48,7 +48,7 @@ class Contender:
             if self.database:
                 stack.push_async_callback(self.database.remove)
                 await self.database.create()
-            self.saver = await stack.enter_async_context(self._connect(self.database.url if self.database else ""))
+            self.saver = await stack.enter_async_context(self.connect(self.database.url if self.database else ""))
             self._empty_bytes = await self.database.size() if self.database else 0
             self._opened = stack.pop_all()
         return self
@@ -60,6 +60,19 @@ class Contender:
     def opened_with(self, name: str, connect: Connect) -> Contender:
         """Another contender, opened in another way, on databases of the same kind."""
         return Contender(name, connect, self._new_database)
+
+    @asynccontextmanager
+    async def fresh_database(self) -> AsyncIterator[str]:
+        """The URL of an empty database, for savers of other processes; it is removed at the end. Empty for what is in memory."""
+        if self._new_database is None:
+            yield ""
+            return
+        database = self._new_database()
+        try:
+            await database.create()
+            yield database.url
+        finally:
+            await database.remove()
 
     async def stored_bytes(self) -> int | None:
         """Everything that was stored since the tables were made, in the database and outside it; None for what is in memory."""
@@ -103,6 +116,15 @@ async def ckptstore(url: str, tag_keys: TagKeys = EVERYTHING) -> AsyncIterator[A
         yield saver
 
 
+#: How each is opened, by its name: what a process of its own is told.
+CONNECT: Mapping[str, Connect] = {
+    IN_MEMORY: _in_memory,
+    ASYNC_SQLITE: _async_sqlite,
+    ASYNC_POSTGRES: _async_postgres,
+    CKPTSTORE_SQLITE: ckptstore,
+    CKPTSTORE_POSTGRES: ckptstore,
+}
+
 # Packages that a contender needs beside ckptstore's own.
 _NEEDED = {
     ASYNC_SQLITE: ("langgraph.checkpoint.sqlite",),
@@ -125,13 +147,13 @@ def contenders(postgres_url: str | None) -> tuple[list[Contender], dict[str, str
         assert postgres_url is not None
         return PostgresDatabase(postgres_url)
 
-    everyone = [
-        Contender(IN_MEMORY, _in_memory),
-        Contender(ASYNC_SQLITE, _async_sqlite, SqliteFile),
-        Contender(ASYNC_POSTGRES, _async_postgres, on_postgres),
-        Contender(CKPTSTORE_SQLITE, ckptstore, SqliteFile),
-        Contender(CKPTSTORE_POSTGRES, ckptstore, on_postgres),
-    ]
+    databases: Mapping[str, Callable[[], Database]] = {
+        ASYNC_SQLITE: SqliteFile,
+        ASYNC_POSTGRES: on_postgres,
+        CKPTSTORE_SQLITE: SqliteFile,
+        CKPTSTORE_POSTGRES: on_postgres,
+    }
+    everyone = [Contender(name, connect, databases.get(name)) for name, connect in CONNECT.items()]
     absent = {name: "not installed" for name, modules in _NEEDED.items() if not all(map(importlib.util.find_spec, modules))}
     if postgres_url is None:
         absent |= {name: "no PostgreSQL in this run" for name in (ASYNC_POSTGRES, CKPTSTORE_POSTGRES) if name not in absent}

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.__main__ import main, name_of, title_of
 from benchmarks.bench import Bench, Scale
 from benchmarks.charts import draw_lines, medians
+from benchmarks.contenders import ASYNC_SQLITE, CKPTSTORE_SQLITE, Contender, contenders
+from benchmarks.link import address_of, slow_link, through
 from benchmarks.record import as_typed
 from benchmarks.report import Table
 from benchmarks.sections import SECTIONS
+from benchmarks.sections.processes import Work, count_lost, try_steps
+from benchmarks.sections.start import outermost
+from benchmarks.workload import HandMade
 
 CHECKOUT = Path(__file__).parent.parent
 ROWS = (
@@ -36,6 +46,14 @@ ROWS = (
     "put p99 beside",
     "day 90 / day 30",
     "one text: put / serialising",
+    "aput_writes, p99",
+    "through a proxy, 1 ms each way, steps/s",
+    "acknowledged writes lost",
+    "import beyond LangGraph's own",
+    "first in its process",
+    "RSS after tenth 10, MB",
+    "p99 beside, ms",
+    "of reading it back",
 )
 
 
@@ -66,6 +84,7 @@ class Counting:
         return [table]
 
 
+@pytest.mark.timeout(300)
 def test_every_section_runs_on_sqlite(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--smoke", "--verbose", "--postgres", "none", "--results", "results"]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(tmp_path)}
@@ -221,3 +240,91 @@ def test_without_matplotlib_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_line_has_a_point_where_its_contender_was_measured() -> None:
     laps = {10: {"ours": [1, 9, 2], "theirs": [5]}, 50: {"ours": [3], "theirs": [None]}}
     assert medians(laps) == {"ours": [(10, 2), (50, 3)], "theirs": [(10, 5)]}
+
+
+async def test_a_link_delays_both_directions_and_keeps_the_order() -> None:
+    heard = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            heard.append(line)
+            writer.write(line)
+        # Only once the other side has said that it is done: the link has to hand on that one direction has ended.
+        writer.write(b"the end\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, slow_link(server.sockets[0].getsockname(), 0.05) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        started = time.monotonic()
+        writer.write(b"0\n")
+        assert await reader.readline() == b"0\n"
+        assert time.monotonic() - started >= 0.1
+        sent = [b"%d\n" % number for number in range(1, 5_000)]
+        for line in sent:
+            writer.write(line)
+            await writer.drain()
+        writer.write_eof()
+        assert (await reader.read()).splitlines(keepends=True) == [*sent, b"the end\n"]
+        assert heard == [b"0\n", *sent]
+        writer.close()
+
+
+def test_a_link_takes_the_place_of_a_server_in_its_url() -> None:
+    on_socket, on_tcp = "postgresql://postgres:@/bench?host=/tmp/server&application_name=a", "postgresql://me:secret@db:6543/bench"
+    assert address_of(on_socket) == "/tmp/server/.s.PGSQL.5432"
+    assert address_of(on_tcp) == ("db", 6543)
+    assert through(on_socket, 7000) == "postgresql://postgres:@127.0.0.1:7000/bench?application_name=a"
+    assert through(on_tcp, 7000) == "postgresql://me:secret@127.0.0.1:7000/bench"
+
+
+def on_sqlite(name: str) -> Contender:
+    present, _ = contenders(None)
+    return next(contender for contender in present if contender.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "checkpoints", "writes"), [(ASYNC_SQLITE, "checkpoints", "writes"), (CKPTSTORE_SQLITE, "ckpt_checkpoint", "ckpt_write")]
+)
+async def test_what_was_acknowledged_and_is_lost_is_counted(name: str, checkpoints: str, writes: str) -> None:
+    contender, work = on_sqlite(name), Work()
+    async with contender.fresh_database() as url:
+        async with contender.connect(url) as saver:
+            for thread in ("first", "second"):
+                await try_steps(HandMade(saver, thread), 3, work)
+            assert await count_lost(saver, [work]) == (0, 0)
+        with closing(sqlite3.connect(url)) as connection:
+            connection.execute(f"DELETE FROM {checkpoints} WHERE checkpoint_id = ?", (work.puts[-1].checkpoint_id,))
+            connection.execute(f"DELETE FROM {writes} WHERE checkpoint_id IN (?, ?)", [put.checkpoint_id for put in work.puts[:2]])
+            connection.commit()
+        async with contender.connect(url) as saver:
+            # Nobody finds the writes of a checkpoint that is gone.
+            assert await count_lost(saver, [work]) == (1, 3)
+
+
+async def test_a_step_that_fails_is_counted_and_the_next_one_taken() -> None:
+    work = Work()
+    async with on_sqlite(ASYNC_SQLITE) as contender:
+        put, failures = contender.saver.aput, [TimeoutError()]
+
+        async def fail_once(*arguments: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return await put(*arguments)
+
+        contender.saver.aput = fail_once  # type: ignore[method-assign]
+        await try_steps(HandMade(contender.saver, "thread"), 3, work)
+        assert await count_lost(contender.saver, [work]) == (0, 0)
+    assert work.errors == {"TimeoutError": 1}
+    assert [stored.step for stored in work.puts] == [stored.step for stored in work.writes] == [1, 2]
+
+
+def test_an_import_belongs_to_the_module_of_ours_that_needs_it() -> None:
+    lines = """
+        import time:  self | cumulative |       imported package
+        import time:     1 |       9000 |     far.inner
+        import time:     1 |      10000 |   far
+        import time:     1 |        300 |     near
+        import time:     1 |        500 |   ours.part
+        import time:     1 |      11000 | ours
+    """.strip().splitlines()[1:]
+    assert outermost(lines, "ours") == [(10.0, "far"), (0.3, "near")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
+from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.charts import draw_lines, medians
@@ -18,12 +19,22 @@ from benchmarks.workload import HandMade
 CONCURRENCY = (1, 10, 50)
 
 
-async def take_steps(thread: HandMade, steps: int) -> None:
+def values_of(step: int) -> dict[str, Any]:
     """What a small agent stores: two messages, a counter and a trigger."""
+    messages = [{"role": "user", "content": f"How far are we with part {step}?"}, {"role": "assistant", "content": "Nearly there."}]
+    return {"messages": messages, "count": step, "branch:to:agent": None}
+
+
+def writes_of(step: int) -> dict[str, Any]:
+    """What its task writes."""
+    return {"messages": [{"role": "assistant", "content": f"Part {step} is done."}], "count": step + 1}
+
+
+async def take_steps(thread: HandMade, steps: int) -> None:
+    """One after the other, on one thread."""
     for step in range(steps):
-        messages = [{"role": "user", "content": f"How far are we with part {step}?"}, {"role": "assistant", "content": "Nearly there."}]
-        await thread.put(messages=messages, count=step, **{"branch:to:agent": None})
-        await thread.put_writes(messages=[{"role": "assistant", "content": f"Part {step} is done."}], count=step + 1)
+        await thread.put(**values_of(step))
+        await thread.put_writes(**writes_of(step))
 
 
 async def steps_per_second(contender: Contender, tasks: int, steps: int) -> float:
