@@ -325,7 +325,7 @@ WAYS: Mapping[str, Way] = {
         lambda known: [*made_since(2)(known), *last_of_each(3)(known)], since=2, keep_last=3
     ),
     "policy: the first run is exempt": by_policy(
-        lambda known: [each for each in known if each.run in (0, 2)], since=2, keep_tags={"run_id": {"$lt": "1"}}
+        lambda known: [each for each in known if each.run == 0 or each.run >= 2], since=2, keep_tags={"run_id": {"$lt": "1"}}
     ),
     "policy: idle": by_policy(
         lambda known: [each for each in known if each.run == 1], idle=True, keep_tags={"run_id": {"$gte": "1", "$lt": "2"}}

@@ -366,7 +366,8 @@ STATES = st.recursive(
 
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
 def test_any_state_comes_back(file_place: Place) -> None:
-    with file_place.open() as saver, file_place.open(blob_settings=BlobSettings(cache_bytes=0)) as reader:
+    unlimited = SizeLimits(max_checkpoint_bytes=None)
+    with file_place.open(limits=unlimited) as saver, file_place.open(blob_settings=BlobSettings(cache_bytes=0)) as reader:
 
         @settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck])
         @given(st.dictionaries(st.sampled_from("abc"), STATES, min_size=1))

@@ -51,7 +51,7 @@ def digests(saver: SQLAlchemySaver, where: str = "1 = 1") -> list[tuple[str, str
 
 async def cut_by_hand(saver: SQLAlchemySaver, layout: list[Any]) -> None:
     """A value of thread `t` with this layout."""
-    await put(saver, config("t"), {"value": "small"})
+    await put(saver, config("t"), {"value": ["small"]})
     run(saver, f"UPDATE ckpt_channel SET segments = '{json.dumps(layout)}' WHERE thread_id = 't'")
 
 

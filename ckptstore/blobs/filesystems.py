@@ -9,8 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from fsspec.callbacks import Callback
-
 from ckptstore.blobs.backend import BlobEntry
 from ckptstore.blobs.keys import part_name
 from ckptstore.blobs.observing import Tally
@@ -139,6 +137,8 @@ class MemoryFiles(ThreadedFiles):
 
 def callback_of(tally: Tally) -> Any:
     """The form in which fsspec reports progress."""
+    from fsspec.callbacks import Callback
+
     return Callback(hooks={"tally": lambda size, value, **_: tally.reached(size, value)})
 
 

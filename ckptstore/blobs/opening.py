@@ -1,4 +1,4 @@
-"""From a URL to a backend."""
+"""From a URL to a backend. fsspec is loaded for URLs that need it: a saver with a folder, or with no blobs, starts without."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import os
 import re
 from typing import Any
 from urllib.parse import unquote
-
-import fsspec
-from fsspec.implementations.memory import MemoryFileSystem
 
 from ckptstore.blobs.backend import BlobBackend
 from ckptstore.blobs.filesystems import AsyncFiles, MemoryFiles, RemoteFiles, ThreadedFiles
@@ -69,8 +66,12 @@ def _open_bare(text: str, settings: BlobSettings) -> BlobBackend:
 def _refuse_almost_url(text: str) -> None:
     # As a folder's name it would be accepted: the blobs would stay on this machine, in a folder that is named for a secret.
     found = _ALMOST_URL.match(text.lstrip())
-    scheme = "" if found is None else found["scheme"].lower()
-    if found is None or scheme not in fsspec.available_protocols() or (scheme in _NO_PLACES and ":" not in found["gap"]):
+    if found is None:
+        return
+    import fsspec
+
+    scheme = found["scheme"].lower()
+    if scheme not in fsspec.available_protocols() or (scheme in _NO_PLACES and ":" not in found["gap"]):
         return
     raise InvalidUrl(f"the blob URL looks like {scheme}:// with its colon or a slash missing; a folder of that name is ./{scheme}")
 
@@ -98,6 +99,8 @@ def _open_fsspec(scheme: str, rest: str, settings: BlobSettings) -> BlobBackend:
 
 
 def _file_system(scheme: str) -> Any:
+    import fsspec
+
     try:
         return fsspec.get_filesystem_class(scheme)
     except ValueError as exc:
@@ -119,6 +122,8 @@ async def _connect_s3(kind: Any, options: dict[str, Any], part_bytes: int) -> Re
 async def _connect(kind: Any, options: dict[str, Any]) -> RemoteFiles:
     if kind.async_impl:
         return AsyncFiles(_on_this_loop(kind, options))
+    from fsspec.implementations.memory import MemoryFileSystem
+
     # The constructor may connect, and block while it does.
     fs = await asyncio.to_thread(functools.partial(kind, skip_instance_cache=True, **options))
     return MemoryFiles(fs) if isinstance(fs, MemoryFileSystem) else ThreadedFiles(_uncached(fs))

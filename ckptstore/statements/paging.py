@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     CompoundSelect,
@@ -22,7 +23,6 @@ from sqlalchemy import (
     union,
     union_all,
 )
-from sqlalchemy.dialects import postgresql
 
 from ckptstore.statements.parts import CHECKPOINT, CHECKPOINT_KEY, TAG, equal, keys, row_by_row, visible
 from ckptstore.statements.reading import whole
@@ -148,7 +148,7 @@ def text_list(database: str, parameter: str) -> Select[Any]:
     """The texts of a parameter that holds several: a JSON array on SQLite, an array on PostgreSQL."""
     if database == "sqlite":
         return select(func.json_each(bindparam(parameter, type_=Text)).table_valued("value", name=parameter).c.value)
-    each = func.unnest(bindparam(parameter, type_=postgresql.ARRAY(Text()))).table_valued("value", name=parameter).render_derived()
+    each = func.unnest(bindparam(parameter, type_=ARRAY(Text()))).table_valued("value", name=parameter).render_derived()
     return select(each.c.value)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
     Column,
@@ -27,7 +28,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from ckptstore.models import Base, Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, UtcMicroseconds, Write
 
@@ -85,13 +86,18 @@ def object_keys(database: str, given: Iterable[str]) -> dict[str, Any]:
 
 def unnest(prefix: str, columns: Sequence[tuple[str, Any]]) -> FromClause:
     """A table from one array parameter a column (PostgreSQL): `prefix_column`, ..."""
-    arrays = [bindparam(f"{prefix}_{name}", type_=postgresql.ARRAY(type_)) for name, type_ in columns]
+    arrays = [bindparam(f"{prefix}_{name}", type_=ARRAY(type_)) for name, type_ in columns]
     return func.unnest(*arrays).table_valued(*[Column(name, type_) for name, type_ in columns], name=prefix).render_derived()
 
 
 def insert_into(database: str, table: Table) -> Any:
     """An insert that knows the database's ON CONFLICT."""
-    return sqlite.insert(table) if database == "sqlite" else postgresql.insert(table)
+    if database == "sqlite":
+        return sqlite.insert(table)
+    # With its drivers' dialects it takes a while to load, which users of SQLite need not wait for.
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def resolved(insert: Any, table: Table, conflict: str) -> Any:

@@ -25,7 +25,6 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.dialects import postgresql
 
 from ckptstore.statements.parts import (
     CHANNEL,
@@ -142,7 +141,7 @@ def _add_up_threads(fit: CTE) -> CTE:
     counted = {"checkpoints": sums.c.checkpoints, "size": sums.c.size}
     # In the order of their ids: two processes that lock the same threads never deadlock.
     new = select(*[counted.get(c.name, rows.c[c.name]) for c in THREAD.c]).select_from(joined).order_by(rows.c.thread_id)
-    insert = resolved(postgresql.insert(THREAD).from_select([c.name for c in THREAD.c], new), THREAD, "add_up")
+    insert = resolved(insert_into("postgresql", THREAD).from_select([c.name for c in THREAD.c], new), THREAD, "add_up")
     made: CTE = insert.returning(THREAD.c.thread_id, THREAD.c.generation).cte("threads")
     return made
 
@@ -174,7 +173,7 @@ def _present() -> Select[Any]:
 def _insert_checkpoints(allowed: CTE) -> CTE:
     rows = _rows("checkpoints")
     wanted = select(*[rows.c[c.name] for c in CHECKPOINT.c]).where(rows.c.unit.in_(select(allowed.c.unit)))
-    insert = postgresql.insert(CHECKPOINT).from_select([column.name for column in CHECKPOINT.c], wanted)
+    insert = insert_into("postgresql", CHECKPOINT).from_select([column.name for column in CHECKPOINT.c], wanted)
     kept: CTE = resolved(insert, CHECKPOINT, "keep").returning(*[CHECKPOINT.c[name] for name in CHECKPOINT_KEY]).cte("inserted")
     return kept
 
@@ -194,7 +193,7 @@ def _insert_part(name: str, went_in: CTE) -> CTE:
     table, conflict = BATCH_ROWS[name]
     rows = _rows(name)
     wanted = select(*[rows.c[column.name] for column in table.c]).where(rows.c.unit.in_(select(went_in.c.unit)))
-    insert = resolved(postgresql.insert(table).from_select([c.name for c in table.c], wanted), table, conflict)
+    insert = resolved(insert_into("postgresql", table).from_select([c.name for c in table.c], wanted), table, conflict)
     cte: CTE = insert.cte(f"new_{name}")
     return cte
 
