@@ -275,8 +275,11 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
     versions |= body.pop("channel_versions", {})
     for channel in body.pop("unversioned", ()):
         del versions[channel]
-    values = {channel: decode(serde, value, channel) for channel, value in loaded.values.items()}
-    values |= {channel: value for channel, (_, value) in scalars.items()}
+    values = {
+        channel: scalars[channel][1] if channel in scalars else decode(serde, loaded.values[channel], channel)
+        for channel in loaded.channel_versions
+        if channel in scalars or channel in loaded.values
+    }
     # Where revision 0001 kept channels without a version.
     values |= {channel: decode(serde, Value(*value), channel) for channel, value in body.pop("channel_values", {}).items()}
     if loaded.format < _FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
