@@ -26,6 +26,7 @@ from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.faults import is_driver_error, translate
 from ckptstore.forking import abandon, around_fork, in_child
 from ckptstore.loops import LoopThread
+from ckptstore.wal import WriteAheadLog
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -153,6 +154,7 @@ class ThreadDatabase:
         self._running = 0
         self._forking = False
         self._kept: Connection | None = None
+        self._wal = None if is_memory(self.url) else WriteAheadLog(self.read)
         self._engine = sqlite_engine(self.url, self._settings)
         self.dialect: Dialect = self._engine.dialect
         self._faults = _Faults(self.url, self._settings)
@@ -199,6 +201,8 @@ class ThreadDatabase:
             connection.close()
             raise
         self._kept = connection
+        if self._wal is not None:
+            self._wal.wrote(connection)
         return result
 
     def _let_go(self) -> None:
@@ -226,8 +230,9 @@ class ThreadDatabase:
         self._start()
 
     def close(self) -> None:
-        self._readers.shutdown()
+        # First who may still ask the others for something.
         self._writer.shutdown()
+        self._readers.shutdown()
         self._let_go()
         self._engine.dispose()
 

@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from ckptstore.config import DatabaseSettings, is_memory, split_server_settings
 from ckptstore.errors import InvalidUrl
 from ckptstore.execution import execute
+from ckptstore.wal import MOST_PAGES
 
 _BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 # Our statements choose their own order (a driving table, arrays of keys): one plan serves every value, and planning the
@@ -60,6 +61,7 @@ def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
             # Before the first table: deleted pages can then be given back to the file system.
             cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
             _switch_to_wal(cursor, settings.busy_timeout_seconds)
+            cursor.execute(f"PRAGMA wal_autocheckpoint={MOST_PAGES}")
         cursor.execute(f"PRAGMA synchronous={settings.synchronous}")
         cursor.close()
 
