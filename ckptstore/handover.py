@@ -8,7 +8,7 @@ from functools import partial
 
 from ckptstore.errors import DatabaseUnavailable
 from ckptstore.objects import Objects
-from ckptstore.packing import KnownSegments, PackedUnit, Unit, is_large, pack, pack_small
+from ckptstore.packing import KnownSegments, PackedUnit, Unit, cuts_of, needs_objects, pack, pack_small, takes_long
 from ckptstore.writer import Making
 from ckptstore.writes import Missing
 
@@ -46,7 +46,10 @@ class HandingOver:
 
     def _pack(self, unit: Unit) -> PackedUnit | Future[PackedUnit]:
         among = partial(self._known.among, self._thread_id)
-        return self._objects.pack(unit, among) if is_large(unit) else pack(unit, among)
+        if takes_long(unit):
+            return self._objects.pack(unit, among)
+        cuts = cuts_of(unit)
+        return self._objects.pack(unit, among, cuts) if needs_objects(unit, cuts) else pack(unit, among, cuts)
 
     def stored(self) -> None:
         """It is durable: the thread has all of its segments."""

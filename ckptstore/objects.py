@@ -29,7 +29,7 @@ from ckptstore.loops import LoopThread
 from ckptstore.packing import Among, KnownSegments, PackedUnit, Unit, assemble, cuts_of, in_rows, part_segments, values_of
 from ckptstore.prepared import Prepared, StatementCache
 from ckptstore.records import NewSegment
-from ckptstore.segments import BLOB_BYTES
+from ckptstore.segments import BLOB_BYTES, Cut
 from ckptstore.writes import insert_all
 
 T = TypeVar("T")
@@ -103,16 +103,22 @@ class Objects:
 
     # --- in
 
-    def pack(self, unit: Unit, among: Among) -> Future[PackedUnit]:
-        """Pack a unit with large values: those that are new are uploaded.
+    def pack(self, unit: Unit, among: Among, cuts: Sequence[Cut] | None = None) -> Future[PackedUnit]:
+        """Pack a unit with large parts: those that are new are uploaded.
+
+        Args:
+            unit: what is to be written.
+            among: of some digests, those of segments that the unit's thread has.
+            cuts: of its values, in order; None where they are still to be cut.
 
         The future fails with:
             BlobUnavailable: the backend failed, nothing was written.
         """
-        return self._loop.run(self._pack(unit, among))
+        return self._loop.run(self._pack(unit, cuts, among))
 
-    async def _pack(self, unit: Unit, among: Among) -> PackedUnit:
-        cuts = await asyncio.to_thread(cuts_of, unit)
+    async def _pack(self, unit: Unit, cuts: Sequence[Cut] | None, among: Among) -> PackedUnit:
+        if cuts is None:
+            cuts = await asyncio.to_thread(cuts_of, unit)
         known, pieces, lists = part_segments(cuts, among)
         large = {digest: part for digest, part in pieces.items() if len(part) >= BLOB_BYTES and self._backend is not None}
         segments = await asyncio.to_thread(in_rows, {digest: part for digest, part in pieces.items() if digest not in large}, lists)

@@ -20,6 +20,8 @@ Among = Callable[[Iterable[str]], set[str]]
 
 # About 10 MB of names.
 _KNOWN_SEGMENTS = 50_000
+# Some milliseconds of work. Below, the way to another thread and back takes longer than cutting.
+_LONG_BYTES = 1024 * 1024
 
 
 class PackedUnit(NamedTuple):
@@ -68,9 +70,14 @@ def values_of(unit: Unit) -> list[Value]:
     return [write.value for write in unit.writes]
 
 
-def is_large(unit: Unit) -> bool:
-    """Whether a unit has a value that may leave the row, or a handle to one that did: packing it takes more than a moment."""
-    return any(len(value.data) >= BLOB_BYTES or value.references for value in values_of(unit))
+def takes_long(unit: Unit) -> bool:
+    """Whether to cut a unit takes so long that the caller should not be kept: another thread does it."""
+    return any(len(value.data) >= _LONG_BYTES for value in values_of(unit))
+
+
+def needs_objects(unit: Unit, cuts: Iterable[Cut]) -> bool:
+    """Whether a unit has a part that may leave the row, or a handle to one that did."""
+    return any(one.whole_digests for one in cuts) or any(value.references for value in values_of(unit))
 
 
 def cuts_of(unit: Unit) -> list[Cut]:
@@ -130,14 +137,16 @@ def pack_small(unit: Unit) -> PackedUnit | None:
     return PackedUnit(unit, [(value.data or None, None) for value in values], (), (), size)
 
 
-def pack(unit: Unit, among: Among) -> PackedUnit:
-    """Pack a unit that is not large.
+def pack(unit: Unit, among: Among, cuts: Sequence[Cut] | None = None) -> PackedUnit:
+    """Pack a unit that has nothing to do with objects.
 
     Args:
         unit: what is to be written.
         among: of some digests, those of segments that the unit's thread has.
+        cuts: of its values, in order; None where they are still to be cut.
     """
-    cuts = cuts_of(unit)
+    if cuts is None:
+        cuts = cuts_of(unit)
     known, pieces, lists = part_segments(cuts, among)
     return assemble(unit, cuts, in_rows(pieces, lists), known)
 

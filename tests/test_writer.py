@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -64,19 +64,17 @@ class Shelf:
             self.finish_one()
 
 
-def nothing_of(_digests: Iterable[str]) -> set[str]:
-    """The thread is known to have none of these segments."""
-    return set()
+def packed(unit: Any) -> PackedUnit:
+    """A unit of a thread that has no segments yet."""
+    return pack(unit, lambda _digests: set())
 
 
 def writes(thread_id: str, name: str, data: bytes = b"") -> PackedUnit:
-    return pack(NewWrites(CheckpointKey(thread_id, "", "c"), name, "", 0, [NewWrite(0, "x", Value("bytes", data))], False), nothing_of)
+    return packed(NewWrites(CheckpointKey(thread_id, "", "c"), name, "", 0, [NewWrite(0, "x", Value("bytes", data))], False))
 
 
 def new_checkpoint(thread_id: str, name: str) -> PackedUnit:
-    return pack(
-        NewCheckpoint(CheckpointKey(thread_id, "", name), None, 0, 4, Value("null", b""), "{}", "{}", [], [], frozenset()), nothing_of
-    )
+    return packed(NewCheckpoint(CheckpointKey(thread_id, "", name), None, 0, 4, Value("null", b""), "{}", "{}", [], [], frozenset()))
 
 
 @pytest.fixture
@@ -445,7 +443,7 @@ async def test_a_bad_unit_among_good_ones_fails_alone_on_a_real_database(saver: 
     )  # type: ignore[arg-type]
     hold = saver.store._writer.reserve("hold")
     units: list[Unit] = [saver.store._writer.reserve("t") for _ in range(7)]
-    futures = [unit.submit(pack(bad, nothing_of) if n == 3 else writes("t", f"w{n}")) for n, unit in enumerate(units)]
+    futures = [unit.submit(packed(bad) if n == 3 else writes("t", f"w{n}")) for n, unit in enumerate(units)]
     hold.abandon()
     results = await asyncio.gather(*[asyncio.wrap_future(future) for future in futures], return_exceptions=True)
     assert isinstance(results[3], StatementRefused)
