@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, Dialect, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from ckptstore.config import DatabaseSettings, is_memory
@@ -31,6 +31,8 @@ from ckptstore.wal import WriteAheadLog
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
+# A connection that writes is kept for the next batch, for so long: one that nobody needs belongs to the pool.
+_KEPT_SECONDS = 1.0
 # More readers than this only take turns at the interpreter's lock.
 _SQLITE_READERS = 4
 
@@ -257,6 +259,11 @@ class LoopDatabase:
         self._loop = LoopThread("ckptstore-loop")
         # A database in memory is one connection: work takes turns, or transactions would mix.
         self._turn: AbstractAsyncContextManager[Any] = nullcontext() if self._owned else asyncio.Lock()
+        # Not the only one that there is.
+        self._may_keep = self._owned and self._settings.pool_size > 1
+        self._kept: AsyncConnection | None = None
+        self._too_long: asyncio.TimerHandle | None = None
+        self._letting_go: asyncio.Task[None] | None = None
 
     def _start_again(self) -> None:
         abandon(dict(self.__dict__))
@@ -268,15 +275,49 @@ class LoopDatabase:
         return self._loop.run(self._faults.run_async(lambda: self._attempt(work)))
 
     def write(self, work: Work[T]) -> Future[T]:
-        return self.read(work)
+        attempt = self._attempt_on_kept if self._may_keep else self._attempt
+        return self._loop.run(self._faults.run_async(lambda: attempt(work)))
 
     async def _attempt(self, work: Work[T]) -> T:
         async with self._turn, self._engine.connect() as connection:
             return await connection.run_sync(work)
 
+    async def _attempt_on_kept(self, work: Work[T]) -> T:
+        """The same, on the connection of the last batch: to take one from the pool costs as much as a short statement."""
+        connection = self._take_kept() or await self._engine.connect()
+        try:
+            result = await connection.run_sync(work)
+        except BaseException:
+            await connection.close()
+            raise
+        if self._kept is None and not connection.invalidated:
+            self._keep(connection)
+        else:
+            await connection.close()
+        return result
+
+    def _keep(self, connection: AsyncConnection) -> None:
+        self._kept = connection
+        self._too_long = asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._begin_to_let_go)
+
+    def _begin_to_let_go(self) -> None:
+        self._letting_go = asyncio.get_running_loop().create_task(self._let_go())
+
+    def _take_kept(self) -> AsyncConnection | None:
+        connection, self._kept = self._kept, None
+        if self._too_long is not None:
+            self._too_long.cancel()
+        return connection
+
+    async def _let_go(self) -> None:
+        connection = self._take_kept()
+        if connection is not None:
+            await connection.close()
+
     def close(self) -> None:
         self._loop.close(self._dispose())
 
     async def _dispose(self) -> None:
+        await self._let_go()
         if self._owned:
             await self._engine.dispose()

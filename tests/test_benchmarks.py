@@ -117,8 +117,9 @@ def assert_recorded(folder: Path, printed: str) -> None:
     assert peaks == sorted(peaks)
     tables = [table for record in records.values() for table in record["tables"]]
     rows = [row for table in tables for row in table["rows"]]
-    assert all(f"\n{line}" in printed for line in [*(table["title"] for table in tables), *(row["label"] for row in rows)])
-    assert all(any(f"{row['label']} ".startswith(wanted) for row in rows) for wanted in ROWS)
+    lines = [*(table["title"] for table in tables), *(row["label"] for row in rows)]
+    assert all(f"\n{line}" in printed for line in lines)
+    assert all(any(f"{line} ".startswith(wanted) for line in lines) for wanted in ROWS)
     # `make bench` installs matplotlib, `make test` does not.
     for name in ("steps.png", "chat.png", "tags.png", "bounded.png"):
         drawn = (folder / name).is_file()
