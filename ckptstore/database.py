@@ -33,6 +33,8 @@ Work = Callable[[Connection], T]
 
 # A connection that writes is kept for the next batch, for so long: one that nobody needs belongs to the pool.
 _KEPT_SECONDS = 1.0
+# Now and then it goes back while it is busy too: the pool replaces those that are old.
+_MOST_USES = 1_000
 # More readers than this only take turns at the interpreter's lock.
 _SQLITE_READERS = 4
 
@@ -262,6 +264,7 @@ class LoopDatabase:
         # Not the only one that there is.
         self._may_keep = self._owned and self._settings.pool_size > 1
         self._kept: AsyncConnection | None = None
+        self._uses = 0
         self._too_long: asyncio.TimerHandle | None = None
         self._letting_go: asyncio.Task[None] | None = None
 
@@ -290,7 +293,8 @@ class LoopDatabase:
         except BaseException:
             await connection.close()
             raise
-        if self._kept is None and not connection.invalidated:
+        self._uses += 1
+        if self._kept is None and not connection.invalidated and self._uses % _MOST_USES:
             self._keep(connection)
         else:
             await connection.close()

@@ -42,6 +42,8 @@ class WriteAheadLog:
             if time.monotonic() - self._moved_at >= _INTERVAL:
                 self._moving = self._beside(_move)
         elif self._moving.done():
+            if (exc := self._moving.exception()) is not None:
+                logger.warning("the write-ahead log was not looked at: %s", exc, extra={"event": "wal_not_moved"})
             self._moving, self._moved_at = None, time.monotonic()
             # The little that was written meanwhile: once all of it is moved, the log begins anew instead of growing on.
             _move(connection)

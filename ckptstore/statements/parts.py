@@ -28,7 +28,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ckptstore.models import Base, Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, UtcMicroseconds, Write
 
@@ -92,12 +92,7 @@ def unnest(prefix: str, columns: Sequence[tuple[str, Any]]) -> FromClause:
 
 def insert_into(database: str, table: Table) -> Any:
     """An insert that knows the database's ON CONFLICT."""
-    if database == "sqlite":
-        return sqlite.insert(table)
-    # With its drivers' dialects it takes a while to load, which users of SQLite need not wait for.
-    from sqlalchemy.dialects import postgresql
-
-    return postgresql.insert(table)
+    return sqlite.insert(table) if database == "sqlite" else postgresql.insert(table)
 
 
 def resolved(insert: Any, table: Table, conflict: str) -> Any:
