@@ -5,7 +5,7 @@ A SQLAlchemy statement costs more to look up in the compiled cache than SQLite t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -13,6 +13,8 @@ from sqlalchemy import ClauseElement, Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from ckptstore.execution import Rows, execute
+
+_VALUES = " VALUES "
 
 
 class Prepared:
@@ -24,6 +26,8 @@ class Prepared:
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled)
         self._positions = compiled.positiontup
+        #: By number of rows. To compile each would take longer than a thousand inserts.
+        self._repeated: dict[int, str] = {}
         self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
 
     def run(self, connection: Connection, parameters: Mapping[str, Any] | None = None) -> Rows:
@@ -32,9 +36,20 @@ class Prepared:
         values = named if self._positions is None else tuple(named[name] for name in self._positions)
         return execute(connection, self.text, values)
 
-    def run_rows(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> Rows:
-        """Execute with positional parameters, row after row."""
-        return execute(connection, self.text, tuple(chain.from_iterable(rows)))
+    def run_rows(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> Rows:
+        """Insert several rows at once, with a statement for one row of positional parameters."""
+        count = len(rows)
+        text = self._repeated.get(count)
+        if text is None:
+            text = self._repeated[count] = _repeated(self.text, count)
+        return execute(connection, text, tuple(chain.from_iterable(rows)))
+
+
+def _repeated(insert: str, count: int) -> str:
+    """The text of an insert of so many rows, from that of an insert of one."""
+    start = insert.index(_VALUES) + len(_VALUES)
+    end = insert.index(")", start) + 1
+    return f"{insert[:start]}{', '.join([insert[start:end]] * count)}{insert[end:]}"
 
 
 class StatementCache:

@@ -230,7 +230,7 @@ def insert_all(connection: Connection, prepared: StatementCache, rows: Mapping[t
     for (table, conflict), some in rows.items():
         if prepared.on_sqlite:
             for part in _powers_of_two(some):
-                changed += prepared(sql.insert_rows, table, conflict, len(part)).run_rows(connection, part).rowcount
+                changed += prepared(sql.insert_rows, table, conflict).run_rows(connection, part).rowcount
         elif some:
             changed += prepared(sql.insert_rows, table, conflict).run(connection, sql.row_parameters(table, some)).rowcount
     return changed

@@ -62,13 +62,11 @@ _UNITS = [("thread_id", Text()), ("is_checkpoint", Boolean()), ("size", BigInteg
 BATCH_NEEDS = {"carried": (CHANNEL, VERSION_KEY), "known": (SEGMENT, SEGMENT_KEY)}
 
 
-def insert_rows(database: str, table: Table, conflict: str, count: int = 1) -> Insert:
-    """Insert rows with the table's columns, in their order: `count` of them on SQLite, arrays of any length on PostgreSQL."""
+def insert_rows(database: str, table: Table, conflict: str) -> Insert:
+    """Insert rows with the table's columns, in their order: one on SQLite (`Prepared.run_rows` repeats it), arrays on PostgreSQL."""
     insert = insert_into(database, table)
     if database == "sqlite":
-        insert = insert.values(
-            [{column.name: bindparam(f"{column.name}_{number}", type_=wire(column)) for column in table.c} for number in range(count)]
-        )
+        insert = insert.values({column.name: bindparam(column.name, type_=wire(column)) for column in table.c})
     else:
         rows = unnest(table.name, [(column.name, wire(column)) for column in table.c])
         insert = insert.from_select([column.name for column in table.c], select(*rows.c))
