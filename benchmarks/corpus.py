@@ -19,15 +19,19 @@ from typing import Any, NamedTuple, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, empty_checkpoint
+from sqlalchemy import Connection
+from sqlalchemy.util import await_only
 from tqdm import tqdm
 
 from benchmarks.contenders import ASYNC_POSTGRES, ASYNC_SQLITE, AnySaver, Contender
 from benchmarks.workload import sentence, thread
 from ckptstore import SQLAlchemySaver
+from ckptstore import statements as sql
 from ckptstore.codec import Placed
 from ckptstore.packing import PackedUnit, pack
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
-from ckptstore.writes import Missing, commit_batch
+from ckptstore.rows import rows_of, without_numbers
+from ckptstore.writes import commit_batch
 
 STEPS = 10
 TENANTS = 10
@@ -172,23 +176,47 @@ async def fill(contender: Contender, corpus: Corpus) -> None:
 
 
 async def _fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
-    """Through the codec and batches of the writer's kind; the next batch is made while one is stored."""
+    """Through the codec and rows of the writer's kind; the next batch is made while one is stored."""
     entries = corpus.entries(saver)
-    under_way: asyncio.Future[list[Missing | None]] | None = None
+    under_way: asyncio.Future[None] | None = None
     while batch := list(islice(entries, min(_BATCH, corpus.threads))):
         units = [pack(unit, lambda _: set()) for entry in batch for unit in _units(saver, entry)]
         if under_way is not None:
-            assert not any(await under_way)
+            await under_way
         under_way = asyncio.wrap_future(saver.store.database.write(partial(_store, saver, units)))
         bar.update(len(batch))
         sample = batch[0]
     assert under_way is not None
-    assert not any(await under_way)
+    await under_way
+    if not saver.store.prepared.on_sqlite:
+        await asyncio.wrap_future(saver.store.database.write(_count_threads))
     return sample
 
 
-def _store(saver: SQLAlchemySaver, units: Sequence[PackedUnit], connection: Any) -> list[Missing | None]:
-    return commit_batch(connection, units, saver.store.prepared)
+def _store(saver: SQLAlchemySaver, units: Sequence[PackedUnit], connection: Connection) -> None:
+    if saver.store.prepared.on_sqlite:
+        assert not any(commit_batch(connection, units, saver.store.prepared))
+    else:
+        _copy(connection, units)
+
+
+def _copy(connection: Connection, units: Sequence[PackedUnit]) -> None:
+    """PostgreSQL's own way for many rows; a million checkpoints would take half an hour in batches."""
+    rows = without_numbers(rows_of(dict(enumerate(units))))
+    driver: Any = connection.connection.driver_connection
+    for part, (table, _) in sql.BATCH_ROWS.items():
+        if part in rows:
+            await_only(driver.copy_records_to_table(table.name, records=rows[part], columns=[column.name for column in table.c]))
+
+
+_COUNT_THREADS = """
+INSERT INTO ckpt_thread (thread_id, created_at, updated_at, generation, checkpoints, size)
+SELECT thread_id, min(created_at), max(created_at), 1, count(*), sum(size) FROM ckpt_checkpoint GROUP BY thread_id
+"""
+
+
+def _count_threads(connection: Connection) -> None:
+    connection.exec_driver_sql(_COUNT_THREADS)
 
 
 def _units(saver: SQLAlchemySaver, entry: Entry) -> list[NewCheckpoint | NewWrites]:
