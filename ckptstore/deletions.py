@@ -12,9 +12,10 @@ from ckptstore.engine import transaction
 from ckptstore.prepared import StatementCache
 from ckptstore.records import CheckpointKey, Posting, Removed
 from ckptstore.retention import Place
+from ckptstore.rows import new_generation, tag_rows
 from ckptstore.tagkeys import TagKeys
 from ckptstore.tags import postings
-from ckptstore.writes import delete_tags, insert_tags, new_generation, rows_of_tags, tag_rows
+from ckptstore.writes import delete_tags, insert_tags, rows_of_tags
 
 # Everything that a thread owns but for its tags, whose index leads with the tag.
 _OWNED: tuple[Table, ...] = (sql.WRITE, sql.CHANNEL, sql.SEGMENT, sql.CHECKPOINT)

@@ -9,7 +9,7 @@ from functools import partial
 from ckptstore.errors import DatabaseUnavailable
 from ckptstore.objects import Objects
 from ckptstore.packing import KnownSegments, PackedUnit, Unit, cuts_of, needs_objects, pack, pack_small, takes_long
-from ckptstore.writer import Making
+from ckptstore.units import Making
 from ckptstore.writes import Missing
 
 # What a unit builds on is deleted under it: once is a race, so often is a fault.

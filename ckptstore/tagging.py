@@ -13,9 +13,10 @@ from ckptstore.engine import transaction
 from ckptstore.errors import TagKeysChanged
 from ckptstore.prepared import StatementCache
 from ckptstore.records import CheckpointKey
+from ckptstore.rows import tag_rows
 from ckptstore.tagkeys import EVERYTHING, TagKeys
 from ckptstore.tags import postings
-from ckptstore.writes import delete_tags, insert_tags, rows_of_tags, tag_rows
+from ckptstore.writes import delete_tags, insert_tags, rows_of_tags
 
 _SETTING = "tag_keys"
 _THREADS_PER_PAGE = 200

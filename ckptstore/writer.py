@@ -1,8 +1,7 @@
 """The one queue that all writes of a store go through, and group commit.
 
 Callers reserve a place, serialise, and submit. Whatever is ready when the database is free goes in as one batch, in one
-transaction; only then is anyone told. A lone write waits for nobody. Where the last batch had several, the next one gives
-those that were just told a moment to come back: committing costs far more than one more unit in it.
+transaction; only then is anyone told. A lone write waits for nobody; among many, a batch waits a moment for company.
 
 What holds: the units of one thread commit in the order of their reservations; a unit that can't be written fails alone;
 a caller that goes away takes nothing with it; and the queue is bounded, so that callers wait and memory does not grow.
@@ -18,117 +17,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from sqlalchemy import Connection
 
 from ckptstore.bells import rung_together
+from ckptstore.company import Company, Wanted
 from ckptstore.database import Database, Work
 from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.forking import in_child
-
-
-class Payload(Protocol):
-    """What a batch is made of."""
-
-    @property
-    def ends_turn(self) -> bool:
-        """Whether what follows it in its thread has to wait for the next batch: it may turn out to miss something."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Bytes that go into the database."""
-        ...
-
-
-class Making(NamedTuple):
-    """A payload, or the promise of one: large values are uploaded before they are ready."""
-
-    #: Bytes that are held in memory for it until it is durable.
-    held: int
-    payload: Payload | Future[Any]
-
+from ckptstore.units import Make, Payload, Unit
 
 #: Returns for each unit None, or why it was not stored: it is then made again, told so, in its place in the queue.
 CommitBatch = Callable[[Connection, Sequence[Any]], Sequence[Any]]
-#: Makes a payload; told None at first, or why the last one was not stored.
-Make = Callable[[Any], Making]
-
 _LARGEST_BATCH = 500
 # A PostgreSQL message ends at 1 GB, and a small write should not wait for many large ones. One unit always fits.
 _LARGEST_BATCH_BYTES = 16 * 1024 * 1024
-# A batch waits for company for so much of the time that the last one took, and never longer than this many seconds.
-_PATIENCE = 0.5
-_LONGEST_WAIT = 0.005
-
-
-class Unit:
-    """One caller's write: reserved, then submitted or abandoned."""
-
-    __slots__ = ("_writer", "alone", "future", "held", "make", "payload", "promised", "refused", "threads", "waited", "work")
-
-    def __init__(self, writer: Writer, threads: tuple[str, ...], make: Make | None, work: Work[Any] | None) -> None:
-        self._writer = writer
-        self.threads = threads
-        #: Done when the write is durable, or has failed.
-        self.future: Future[Any] = Future()
-        self.payload: Payload | None = None
-        self.make = make
-        self.work = work
-        self.alone = work is not None
-        #: Whether the writer closed before it was handed over: what comes then changes nothing.
-        self.refused = False
-        #: Whether there was no room when it came: it is filled when there is.
-        self.waited = False
-        #: Whether the payload was handed over and is on its way: closing waits for it.
-        self.promised = False
-        self.held = 0
-
-    @property
-    def ready(self) -> bool:
-        """Whether the caller has handed over what to write."""
-        return self.payload is not None or self.work is not None
-
-    def fill(self, why_again: Any = None) -> None:
-        """Make what is to be written, and submit it as soon as it is ready; if that fails, so does the unit."""
-        assert self.make is not None
-        try:
-            held, payload = self.make(why_again)
-        except BaseException as exc:
-            self._writer.drop(self)
-            self._fail(exc)
-            return
-        if isinstance(payload, Future):
-            self._writer.expect(self, held)
-            payload.add_done_callback(self._keep_promise)
-        else:
-            self._writer.accept(self, payload, held)
-
-    def _keep_promise(self, promise: Future[Any]) -> None:
-        exc = promise.exception() if not promise.cancelled() else StoreClosed("the upload was given up: the saver was closed")
-        if exc is None:
-            self.submit(promise.result())
-        else:
-            self._writer.forget(self)
-            self._fail(exc)
-
-    def _fail(self, exc: BaseException) -> None:
-        if not self.refused:
-            self.future.set_exception(exc)
-
-    def submit(self, payload: Payload) -> Future[Any]:
-        """Hand over rows; they may share a transaction with others'."""
-        self._writer.accept(self, payload)
-        return self.future
-
-    def refuse(self) -> None:
-        """Fail a unit that was not submitted when the writer closed."""
-        self.future.set_exception(StoreClosed("the saver was closed before this write was handed over; build another one"))
-
-    def abandon(self) -> None:
-        """Give up the place in the queue; for a unit that was not submitted."""
-        self._writer.forget(self)
 
 
 class Writer:
@@ -146,11 +50,11 @@ class Writer:
     def _reset(self) -> None:
         self.lock = threading.Lock()
         self._idle = threading.Condition(self.lock)
-        self._company = threading.Condition(self.lock)
-        #: How many units have to be queued before a batch that waits for company goes.
-        self._wanted = 0
-        #: The threads of the last batch, and how many seconds it took.
-        self._last: tuple[frozenset[str], float] = (frozenset(), 0.0)
+        self._joined = threading.Condition(self.lock)
+        self._company = Company()
+        #: The batch under way as long as others can join it, and how many it waits for.
+        self._forming: list[Unit] | None = None
+        self._wanted = Wanted(0, parted=False)
         self._queue: list[Unit] = []
         self._waiting: deque[Unit] = deque()
         self._busy = False
@@ -218,8 +122,7 @@ class Writer:
             if not unit.refused:
                 unit.payload = payload
             batch = self._begin()
-            if len(self._queue) >= self._wanted:
-                self._company.notify()
+            self._join()
         if batch:
             self._start(batch)
 
@@ -259,7 +162,19 @@ class Writer:
         if not batch:
             # The last unit that closing waits for may have failed without a batch.
             self._idle.notify_all()
+        elif self._database.may_wait and not batch[0].alone:
+            self._wanted = self._company.wanted_with(_threads_of(batch))
+            complete = self._wanted.parted and len(batch) >= self._wanted.units
+            self._forming = None if complete else batch
         return batch
+
+    def _join(self) -> None:
+        """Let what is queued into the batch that forms, if that completes it; under the lock."""
+        if self._forming is not None and len(self._forming) + len(self._queue) >= self._wanted.units:
+            self._take(self._forming)
+            if self._wanted.parted:
+                self._forming = None
+            self._joined.notify()
 
     def close(self) -> None:
         """Accept nothing more, and return when all that was submitted is settled.
@@ -328,23 +243,20 @@ class Writer:
     def _execute(self, batch: list[Unit], connection: Connection) -> Sequence[Any]:
         if batch[0].work is not None:
             return [batch[0].work(connection)]
-        if self._database.may_wait and not batch[0].alone:
-            self._wait_for_company(batch)
+        self._wait_for_company(batch)
         started = time.monotonic()
         results = self._commit_batch(connection, [unit.payload for unit in batch if unit.payload is not None])
-        self._last = frozenset(_threads_of(batch)), time.monotonic() - started
+        self._company.committed(_threads_of(batch), time.monotonic() - started)
         return results
 
     def _wait_for_company(self, batch: list[Unit]) -> None:
-        """Give those that the last batch told a moment to come back, and take what is queued then into the batch too."""
-        threads, seconds = self._last
+        """Return when the batch is complete, or has waited long enough."""
         with self.lock:
-            wanted = len(threads.union(_threads_of(batch))) - len(batch)
-            if wanted > 0:
-                self._wanted = wanted
-                self._company.wait_for(lambda: len(self._queue) >= wanted, min(_PATIENCE * seconds, _LONGEST_WAIT))
-                self._wanted = 0
-            self._take(batch)
+            if self._forming is batch:
+                self._joined.wait_for(lambda: self._forming is None or len(batch) >= self._wanted.units, self._company.patience_seconds)
+            if self._forming is batch:
+                self._take(batch)
+                self._forming = None
 
     def _finished(self, batch: list[Unit], future: Future[Sequence[Any]]) -> None:
         exc = future.exception()

@@ -23,7 +23,8 @@ from ckptstore.database import Database, Work, open_database
 from ckptstore.errors import BlobUnavailable, DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
 from ckptstore.packing import PackedUnit, pack
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
-from ckptstore.writer import Making, Unit, Writer
+from ckptstore.units import Making, Unit
+from ckptstore.writer import Writer
 from tests.build import chain, checkpoint, config, metadata, put
 
 
@@ -97,8 +98,8 @@ def test_what_waits_while_a_batch_is_under_way_goes_in_together(shelf: Shelf) ->
 
 def waiting_writer_on(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, seconds: float) -> Writer:
     """A writer whose batches wait so long for company."""
-    monkeypatch.setattr("ckptstore.writer._PATIENCE", 1e9)
-    monkeypatch.setattr("ckptstore.writer._LONGEST_WAIT", seconds)
+    monkeypatch.setattr("ckptstore.company._PATIENCE", 1e9)
+    monkeypatch.setattr("ckptstore.company._LONGEST_WAIT", seconds)
     shelf.may_wait = True
     return writer_on(shelf)
 
@@ -128,6 +129,21 @@ def test_a_batch_goes_without_those_that_do_not_come_back(shelf: Shelf, monkeypa
     writer.reserve("a").submit(writes("a", "a again"))
     shelf.finish_one()
     assert shelf.batches[1:] == [["a again"]]
+
+
+def test_many_callers_take_turns_in_two_groups(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = waiting_writer_on(shelf, monkeypatch, 30)
+    names = [f"t{number}" for number in range(8)]
+    for turn in range(2):
+        for name in names:
+            writer.reserve(name).submit(writes(name, f"{name} {turn}"))
+        shelf.finish_all()
+    assert [len(batch) for batch in shelf.batches] == [8, 4, 4]
+    # The first group is back before the second one is told.
+    for name in names[:4]:
+        writer.reserve(name).submit(writes(name, f"{name} 2"))
+    shelf.finish_one()
+    assert [len(batch) for batch in shelf.batches[3:]] == [4]
 
 
 def test_a_lone_write_waits_for_nobody(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,6 +424,10 @@ def told_of_statements(saver: SQLAlchemySaver, told: Callable[[str, str], None])
         yield
 
 
+#: In the one statement that stores a batch, on either database.
+INSERTS_BATCH = "INSERT INTO ckpt_"
+
+
 @contextmanager
 def fault(saver: SQLAlchemySaver, when: str, statement_has: str, exc: Exception | None, times: int = 1) -> Iterator[list[str]]:
     """Raise at statements that contain a text, before or after they ran."""
@@ -453,7 +473,7 @@ async def test_a_bad_unit_among_good_ones_fails_alone_on_a_real_database(saver: 
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_lost_connection_is_tried_again_and_nothing_is_stored_twice(saver: SQLAlchemySaver, when: str) -> None:
     await chain(saver, "t", 3)
-    with fault(saver, when, "ckpt_checkpoint", passing_fault(saver)) as hits:
+    with fault(saver, when, INSERTS_BATCH, passing_fault(saver)) as hits:
         await chain(saver, "u", 3)
     assert len(hits) == 1
     assert [c.checkpoint["channel_values"]["n"] for c in await saver.alist(config("u"))] == [2, 1, 0]
@@ -462,8 +482,7 @@ async def test_a_lost_connection_is_tried_again_and_nothing_is_stored_twice(save
 
 async def test_a_commit_of_unknown_outcome_is_repeated_without_harm(saver: SQLAlchemySaver) -> None:
     where = await put(saver, config("t"), {"a": 1})
-    lands = "COMMIT" if engine_of(saver).dialect.name == "sqlite" else "INSERT INTO ckpt_write"
-    with fault(saver, "after", lands, passing_fault(saver)) as hits:
+    with fault(saver, "after", INSERTS_BATCH, passing_fault(saver)) as hits:
         await saver.aput_writes(where, [("a", 1), ("b", 2)], "task")
     assert len(hits) == 1
     found = await saver.aget_tuple(where)
@@ -474,7 +493,7 @@ async def test_a_commit_of_unknown_outcome_is_repeated_without_harm(saver: SQLAl
 async def test_a_fault_that_stays_is_said_within_bounds_and_the_next_write_works(url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(url, settings=DatabaseSettings(retry_seconds=0.05)) as saver:
         await put(saver, config("t"))
-        with fault(saver, "before", "ckpt_checkpoint", passing_fault(saver), times=10_000), pytest.raises(DatabaseUnavailable):
+        with fault(saver, "before", INSERTS_BATCH, passing_fault(saver), times=10_000), pytest.raises(DatabaseUnavailable):
             await put(saver, config("t"))
         await put(saver, config("t"))
         assert len(await saver.alist(config("t"))) == 2

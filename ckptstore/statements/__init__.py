@@ -4,6 +4,7 @@ The first argument is always the database's name (`sqlite` or `postgresql`); lis
 SQLite and as one array a column on PostgreSQL, so that a statement's text never depends on how many there are.
 """
 
+from ckptstore.statements.at_once import batch_rows, batch_view, insert_batch
 from ckptstore.statements.deleting import (
     checkpoints_with_postings,
     copy_rows,
@@ -140,6 +141,8 @@ __all__ = [
     "ancestors",
     "any_checkpoint",
     "batch_parameters",
+    "batch_rows",
+    "batch_view",
     "body_of",
     "channel_values",
     "channel_writes",
@@ -168,6 +171,7 @@ __all__ = [
     "forget_setting",
     "hide_checkpoints",
     "idle_threads",
+    "insert_batch",
     "insert_rows",
     "key_parameters",
     "lacking_segments",

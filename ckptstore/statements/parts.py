@@ -65,10 +65,15 @@ TAG_KEY = tuple(column.name for column in TAG.primary_key)
 def keys(database: str, names: Sequence[str]) -> FromClause:
     """A table of keys, from the parameters that `key_parameters` makes."""
     if database == "sqlite":
-        rows = func.json_each(bindparam("keys", type_=Text)).table_valued("value", name="given")
-        columns = [func.json_extract(rows.c.value, f"$[{place}]").label(name) for place, name in enumerate(names)]
-        return select(*columns).subquery("keys")
+        return json_rows(bindparam("keys", type_=Text), names)
     return unnest("keys", [(name, Text()) for name in names])
+
+
+def json_rows(listing: ColumnElement[Any], names: Sequence[str]) -> FromClause:
+    """A table from a JSON array of rows (SQLite)."""
+    rows = func.json_each(listing).table_valued("value", name="given")
+    columns = [func.json_extract(rows.c.value, literal_column(f"'$[{place}]'")).label(name) for place, name in enumerate(names)]
+    return select(*columns).subquery("keys")
 
 
 def key_parameters(database: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     Boolean,
+    ColumnElement,
     FromClause,
     GenerativeSelect,
     Insert,
@@ -198,10 +199,16 @@ def _insert_part(name: str, went_in: CTE) -> CTE:
 
 def missing_needs(database: str, need: str) -> Select[Any]:
     """Of what units need (`BATCH_NEEDS`), given as keys that end with the number of the unit, what is not stored."""
-    table, key = BATCH_NEEDS[need]
+    _, key = BATCH_NEEDS[need]
     given_keys = keys(database, (*key, "unit"))
     unit = cast(given_keys.c.unit, BigInteger)
-    return select(unit, *[given_keys.c[name] for name in key]).where(~exists().where(*equal(table, given_keys, key)))
+    return select(unit, *[given_keys.c[name] for name in key]).where(is_missing(need, given_keys))
+
+
+def is_missing(need: str, given_keys: FromClause) -> ColumnElement[bool]:
+    """Whether what units need is not stored, for each of the given keys."""
+    table, key = BATCH_NEEDS[need]
+    return ~exists().where(*equal(table, given_keys, key))
 
 
 def metadata_of(database: str) -> Select[Any]:
