@@ -78,6 +78,16 @@ def thread_rows(units: Units, new: Mapping[CheckpointKey, int]) -> list[Row]:
     ]
 
 
+def unit_rows(units: Units) -> list[Row]:
+    """What each unit does to its thread: id, moment, generation, whether it is a checkpoint, size, number of the unit."""
+    # One for all: no two rows that one thread ever had begin with the same, those of different threads may.
+    generation = new_generation()
+    return [
+        (unit.key.thread_id, unit.unit.created_at, generation, unit.is_checkpoint, unit.unit.size if unit.is_checkpoint else 0, number)
+        for number, unit in units.items()
+    ]
+
+
 def new_generation() -> int:
     """The generation of a thread's new row; deletions count on from it."""
     return random_bits(_GENERATION_BITS)

@@ -15,7 +15,7 @@ from ckptstore.execution import execute
 from ckptstore.packing import PackedUnit
 from ckptstore.prepared import StatementCache
 from ckptstore.records import CheckpointKey, NewCheckpoint
-from ckptstore.rows import Row, Units, checkpoints_of, keys_of_rows, needs_of, rows_of, tag_rows, thread_rows, without_numbers
+from ckptstore.rows import Row, Units, checkpoints_of, keys_of_rows, needs_of, rows_of, tag_rows, thread_rows, unit_rows, without_numbers
 from ckptstore.tags import postings
 
 # The longest multi-row INSERT on SQLite.
@@ -95,10 +95,7 @@ def _commit_in_one_statement(connection: Connection, units: Units, prepared: Sta
     went_in: set[int] = set()
     if together:
         rows = rows_of(together)
-        parameters = sql.row_parameters(sql.THREAD, thread_rows(together, {}))
-        sizes = {number: put.size for number, (_, put) in checkpoints_of(together).items()}
-        numbered = [(unit.key.thread_id, unit.is_checkpoint, sizes.get(number, 0), number) for number, unit in together.items()]
-        parameters |= sql.batch_parameters("units", numbered)
+        parameters = sql.batch_parameters("units", unit_rows(together))
         for name, some in rows.items():
             parameters |= sql.batch_parameters(name, some)
         went_in = {row[0] for row in prepared(sql.commit_batch, frozenset(rows)).run(connection, parameters)}

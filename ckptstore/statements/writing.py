@@ -24,6 +24,8 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
+    tuple_,
     union_all,
 )
 
@@ -57,7 +59,14 @@ BATCH_ROWS = {
 }
 
 _ONE: Select[Any] = select(literal_column("1"))
-_UNITS = [("thread_id", Text()), ("is_checkpoint", Boolean()), ("size", BigInteger()), ("unit", BigInteger())]
+_UNITS = [
+    ("thread_id", Text()),
+    ("moment", BigInteger()),
+    ("generation", BigInteger()),
+    ("is_checkpoint", Boolean()),
+    ("size", BigInteger()),
+    ("unit", BigInteger()),
+]
 
 #: What a batch's units need to be there already, and where it has to be.
 BATCH_NEEDS = {"carried": (CHANNEL, VERSION_KEY), "known": (SEGMENT, SEGMENT_KEY)}
@@ -120,7 +129,7 @@ def _rows(name: str) -> FromClause:
 def _fit(parts: frozenset[str]) -> CTE:
     """The units that find what they need, and whose checkpoint is new."""
     units = unnest("units", _UNITS)
-    fit = select(units.c.thread_id, units.c.is_checkpoint, units.c.size, units.c.unit)
+    fit = select(*units.c)
     unfit = [_lacking(name) for name in BATCH_NEEDS if name in parts]
     if "checkpoints" in parts:
         unfit.append(_present())
@@ -132,15 +141,16 @@ def _fit(parts: frozenset[str]) -> CTE:
 
 def _add_up_threads(fit: CTE) -> CTE:
     """The rows of the threads, locked; each counts its units that fit. Where one then stays out, the careful way counts anew."""
-    rows = unnest(THREAD.name, [(column.name, wire(column)) for column in THREAD.c])
-    checkpoints = func.count().filter(fit.c.is_checkpoint).label("checkpoints")
-    size = cast(func.sum(fit.c.size), BigInteger).label("size")
-    sums = select(fit.c.thread_id, checkpoints, size).group_by(fit.c.thread_id).subquery("sums")
-    joined = rows.join(sums, sums.c.thread_id == rows.c.thread_id)
-    counted = {"checkpoints": sums.c.checkpoints, "size": sums.c.size}
+    new = {
+        "created_at": func.min(fit.c.moment),
+        "updated_at": func.max(fit.c.moment),
+        "generation": func.min(fit.c.generation),
+        "checkpoints": func.count().filter(fit.c.is_checkpoint),
+        "size": cast(func.sum(fit.c.size), BigInteger),
+    }
     # In the order of their ids: two processes that lock the same threads never deadlock.
-    new = select(*[counted.get(c.name, rows.c[c.name]) for c in THREAD.c]).select_from(joined).order_by(rows.c.thread_id)
-    insert = resolved(insert_into("postgresql", THREAD).from_select([c.name for c in THREAD.c], new), THREAD, "add_up")
+    rows = select(*[new.get(c.name, fit.c.thread_id) for c in THREAD.c]).group_by(fit.c.thread_id).order_by(fit.c.thread_id)
+    insert = resolved(insert_into("postgresql", THREAD).from_select([c.name for c in THREAD.c], rows), THREAD, "add_up")
     made: CTE = insert.returning(THREAD.c.thread_id, THREAD.c.generation).cte("threads")
     return made
 
@@ -148,13 +158,17 @@ def _add_up_threads(fit: CTE) -> CTE:
 def _allowed(fit: CTE, threads: CTE) -> CTE:
     """Of the units that fit, those whose thread's row is the one in the snapshot, or was in nobody's way."""
     seen = select(THREAD.c.thread_id, THREAD.c.generation).subquery("seen")
-    return (
-        select(fit.c.unit, fit.c.is_checkpoint)
-        .join(threads, threads.c.thread_id == fit.c.thread_id)
-        .outerjoin(seen, seen.c.thread_id == fit.c.thread_id)
+    undisturbed = (
+        select(threads.c.thread_id)
+        .outerjoin(seen, seen.c.thread_id == threads.c.thread_id)
         .where(or_(seen.c.thread_id.is_(None), seen.c.generation == threads.c.generation))
-        .cte("allowed")
     )
+    return select(fit.c.unit, fit.c.is_checkpoint).where(_among(fit.c.thread_id, undisturbed)).cte("allowed")
+
+
+def _among(value: ColumnElement[Any], rows: Select[Any]) -> ColumnElement[bool]:
+    """Whether a value is among rows, which are hashed once: a plain IN becomes a join, and ours compares each with each."""
+    return value.in_(rows).is_(true())
 
 
 def _lacking(name: str) -> Select[Any]:
@@ -171,7 +185,7 @@ def _present() -> Select[Any]:
 
 def _insert_checkpoints(allowed: CTE) -> CTE:
     rows = _rows("checkpoints")
-    wanted = select(*[rows.c[c.name] for c in CHECKPOINT.c]).where(rows.c.unit.in_(select(allowed.c.unit)))
+    wanted = select(*[rows.c[c.name] for c in CHECKPOINT.c]).where(_among(rows.c.unit, select(allowed.c.unit)))
     insert = insert_into("postgresql", CHECKPOINT).from_select([column.name for column in CHECKPOINT.c], wanted)
     kept: CTE = resolved(insert, CHECKPOINT, "keep").returning(*[CHECKPOINT.c[name] for name in CHECKPOINT_KEY]).cte("inserted")
     return kept
@@ -180,8 +194,9 @@ def _insert_checkpoints(allowed: CTE) -> CTE:
 def _with_checkpoint(allowed: CTE, inserted: CTE) -> CTE:
     """Of the allowed units, the writes, and the checkpoints that were not there before."""
     rows = _keys_of_checkpoints()
-    new = select(rows.c.unit).join(inserted, and_(*equal(inserted, rows, CHECKPOINT_KEY)))
-    return select(allowed.c.unit).where(or_(~allowed.c.is_checkpoint, allowed.c.unit.in_(new))).cte("went_in")
+    key = tuple_(*[rows.c[name] for name in CHECKPOINT_KEY])
+    new = select(rows.c.unit).where(_among(key, select(*[inserted.c[name] for name in CHECKPOINT_KEY])))
+    return select(allowed.c.unit).where(or_(~allowed.c.is_checkpoint, _among(allowed.c.unit, new))).cte("went_in")
 
 
 def _keys_of_checkpoints() -> FromClause:
@@ -191,7 +206,7 @@ def _keys_of_checkpoints() -> FromClause:
 def _insert_part(name: str, went_in: CTE) -> CTE:
     table, conflict = BATCH_ROWS[name]
     rows = _rows(name)
-    wanted = select(*[rows.c[column.name] for column in table.c]).where(rows.c.unit.in_(select(went_in.c.unit)))
+    wanted = select(*[rows.c[column.name] for column in table.c]).where(_among(rows.c.unit, select(went_in.c.unit)))
     insert = resolved(insert_into("postgresql", table).from_select([c.name for c in table.c], wanted), table, conflict)
     cte: CTE = insert.cte(f"new_{name}")
     return cte
