@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from ckptstore.packing import PackedUnit
 from ckptstore.randoms import random_bits
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites, Posting
+from ckptstore.statements import Row
 
-Row = tuple[Any, ...]
 #: Units by their place in the batch.
 Units = Mapping[int, PackedUnit]
 

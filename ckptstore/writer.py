@@ -30,6 +30,7 @@ from ckptstore.units import Make, Payload, Unit
 
 #: Returns for each unit None, or why it was not stored: it is then made again, told so, in its place in the queue.
 CommitBatch = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+
 _LARGEST_BATCH = 500
 # A PostgreSQL message ends at 1 GB, and a small write should not wait for many large ones. One unit always fits.
 _LARGEST_BATCH_BYTES = 16 * 1024 * 1024
@@ -259,6 +260,10 @@ class Writer:
                 self._forming = None
 
     def _finished(self, batch: list[Unit], future: Future[Sequence[Any]]) -> None:
+        with self.lock:
+            if self._forming is batch:
+                # It failed before it ran: who joined it now would not be told.
+                self._forming = None
         exc = future.exception()
         if exc is not None and len(batch) > 1 and not isinstance(exc, DatabaseUnavailable):
             # One of them is bad, and nothing says which: each goes again, alone, in the same order.

@@ -15,7 +15,8 @@ from ckptstore.execution import execute
 from ckptstore.packing import PackedUnit
 from ckptstore.prepared import StatementCache
 from ckptstore.records import CheckpointKey, NewCheckpoint
-from ckptstore.rows import Row, Units, checkpoints_of, keys_of_rows, needs_of, rows_of, tag_rows, thread_rows, unit_rows, without_numbers
+from ckptstore.rows import Units, checkpoints_of, keys_of_rows, needs_of, rows_of, tag_rows, thread_rows, unit_rows, without_numbers
+from ckptstore.statements import Row
 from ckptstore.tags import postings
 
 # The longest multi-row INSERT on SQLite.

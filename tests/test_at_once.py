@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from ckptstore import SQLAlchemySaver, writes
 from ckptstore.packing import PackedUnit
@@ -16,7 +17,7 @@ from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites,
 from ckptstore.writes import Missing, commit_batch
 from tests.build import chain, checkpoint, config, metadata, put
 from tests.survivors import Rows
-from tests.test_writer import told_of_statements
+from tests.test_writer import fault, passing_fault, told_of_statements
 
 #: What JSON, SQL or a careless join of texts would trip over.
 ODD = "a'b\"c\\d\n\x1f; -- 😀\u2028$[0]"
@@ -100,6 +101,25 @@ async def test_a_batch_is_one_statement(sqlite: Callable[[str], SQLAlchemySaver]
         where = await put(saver, config("t"), {"a": LONG})
         await saver.aput_writes(where, [("a", 1)], "task")
     assert [statement for statement in seen if not statement.startswith("PRAGMA")] == ["INSERT INTO ckpt_batch"] * 2
+
+
+async def test_a_view_that_was_made_in_part_is_completed(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
+    saver = sqlite("s")
+    with fault(saver, "before", "TRIGGER IF NOT EXISTS ckpt_batch_tags", passing_fault(saver)) as hits:
+        await chain(saver, "t", 2)
+    assert len(hits) == 1
+    assert len(await saver.alist(None, filter={"step": 1})) == 1
+
+
+async def test_a_database_in_memory_of_the_callers_own_takes_batches_and_replacements() -> None:
+    engine = create_async_engine("sqlite+aiosqlite://")
+    async with SQLAlchemySaver(engine) as saver:
+        where = (await chain(saver, "t", 3))[-1]
+        again = checkpoint({"n": "again"}, id=where["configurable"]["checkpoint_id"])
+        await saver.aput(where, again, metadata(9), again["channel_versions"])
+        assert [found.metadata["step"] for found in await saver.alist(config("t"))] == [9, 1, 0]
+        assert len(await saver.alist(None, filter={"step": 2})) == 0
+    await engine.dispose()
 
 
 async def test_more_rows_than_go_in_at_once_go_in(sqlite: Callable[[str], SQLAlchemySaver]) -> None:

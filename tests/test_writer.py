@@ -146,6 +146,17 @@ def test_many_callers_take_turns_in_two_groups(shelf: Shelf, monkeypatch: pytest
     assert [len(batch) for batch in shelf.batches[3:]] == [4]
 
 
+def test_nobody_joins_a_batch_that_failed_before_it_ran(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = waiting_writer_on(shelf, monkeypatch, 30)
+    failing = writer.reserve("a").submit(writes("a", "failing"))
+    shelf.under_way.pop(0)[0].set_exception(DatabaseUnavailable("the database is away"))
+    assert isinstance(failing.exception(0), DatabaseUnavailable)
+    after = writer.reserve("b").submit(writes("b", "after"))
+    shelf.finish_all()
+    assert after.result(0) is None
+    assert shelf.batches == [["after"]]
+
+
 def test_a_lone_write_waits_for_nobody(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = waiting_writer_on(shelf, monkeypatch, 1e6)
     for name in ("first", "second", "third"):

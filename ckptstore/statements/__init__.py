@@ -53,6 +53,7 @@ from ckptstore.statements.parts import (
     THREAD,
     VERSION_KEY,
     WRITE,
+    Row,
     key_parameters,
     object_keys,
 )
@@ -137,6 +138,7 @@ __all__ = [
     "THREAD",
     "VERSION_KEY",
     "WRITE",
+    "Row",
     "Shape",
     "ancestors",
     "any_checkpoint",

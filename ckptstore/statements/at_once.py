@@ -13,10 +13,8 @@ from typing import Any
 from sqlalchemy import ClauseElement, ColumnElement, Insert, Table, bindparam, column, literal_column, select, table
 from sqlalchemy.dialects import sqlite
 
-from ckptstore.statements.parts import CHECKPOINT, SEGMENT, TAG, THREAD, json_rows, resolved
+from ckptstore.statements.parts import CHECKPOINT, SEGMENT, TAG, THREAD, Row, json_rows, resolved
 from ckptstore.statements.writing import BATCH_NEEDS, BATCH_ROWS, is_missing
-
-Row = tuple[Any, ...]
 
 _NAME = "ckpt_batch"
 
@@ -38,17 +36,18 @@ _FIRST_CELL: ColumnElement[str] = literal_column("NEW.c0")
 
 
 def batch_view() -> list[str]:
-    """What a connection runs once: a view that only it sees, with a trigger for each part of a batch."""
+    """What a connection runs once, or again where that failed: a view that only it sees, with a trigger for each part of a batch."""
     cells = ", ".join(f"NULL AS {name}" for name in _COLUMNS)
     bodies: dict[str, ClauseElement] = {part: _insert_row(*of) for part, of in _ROWS.items()}
     bodies |= {need: _refuse_if_missing(need) for need in BATCH_NEEDS}
     bodies["tags"] = _insert_tags()
-    return [f"CREATE TEMP VIEW {_NAME} AS SELECT {cells}", *(_trigger(part, body) for part, body in bodies.items())]
+    return [f"CREATE TEMP VIEW IF NOT EXISTS {_NAME} AS SELECT {cells}", *(_trigger(part, body) for part, body in bodies.items())]
 
 
 def _trigger(part: str, body: ClauseElement) -> str:
     text = body.compile(dialect=sqlite.dialect())
-    return f"CREATE TEMP TRIGGER {_NAME}_{part} INSTEAD OF INSERT ON {_NAME} WHEN NEW.part = '{part}' BEGIN {text}; END"
+    begin = f"CREATE TEMP TRIGGER IF NOT EXISTS {_NAME}_{part} INSTEAD OF INSERT ON {_NAME} WHEN NEW.part = '{part}'"
+    return f"{begin} BEGIN {text}; END"
 
 
 def _insert_row(into: Table, conflict: str) -> Insert:

@@ -32,6 +32,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ckptstore.models import Base, Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, UtcMicroseconds, Write
 
+#: A row of a table, or of a part of a batch.
+Row = tuple[Any, ...]
+
 
 def _table_of(model: type[Base]) -> Table:
     # A mapped class may be on any selectable; ours are on tables, which alone can be inserted into.
