@@ -109,6 +109,12 @@ class Limiter:
         with self._lock:
             self._known[place] = {channel: (versions[channel], size) for channel, size in sizes.items() if channel in versions}
 
+    def last_size(self, place: Place, channels: Collection[str]) -> int:
+        """Bytes that some channels had when they were last seen there; what was never seen counts nothing."""
+        with self._lock:
+            known = self._known.get(place, {})
+        return sum(known[channel][1] for channel in channels if channel in known)
+
     def admit_writes(self, thread_id: str, writes: Iterable[tuple[str, Value]]) -> None:
         """Return if a task's writes are within the limits.
 

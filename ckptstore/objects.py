@@ -116,6 +116,16 @@ class Objects:
         """
         return self._loop.run(self._pack(unit, cuts, among))
 
+    def serialise_and_pack(self, encode: Callable[[], Unit], among: Among) -> Future[PackedUnit]:
+        """Pack a unit that takes long to make: it is made on another thread, so that the caller's loop goes on.
+
+        The future fails as that of `pack`, or with what `encode` raises.
+        """
+        return self._loop.run(self._serialise_and_pack(encode, among))
+
+    async def _serialise_and_pack(self, encode: Callable[[], Unit], among: Among) -> PackedUnit:
+        return await self._pack(await asyncio.to_thread(encode), None, among)
+
     async def _pack(self, unit: Unit, cuts: Sequence[Cut] | None, among: Among) -> PackedUnit:
         if cuts is None:
             cuts = await asyncio.to_thread(cuts_of, unit)

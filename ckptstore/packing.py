@@ -20,8 +20,8 @@ Among = Callable[[Iterable[str]], set[str]]
 
 # About 10 MB of names.
 _KNOWN_SEGMENTS = 50_000
-# Some milliseconds of work. Below, the way to another thread and back takes longer than cutting.
-_LONG_BYTES = 1024 * 1024
+#: Some milliseconds of work. Below, the way to another thread and back takes longer than cutting.
+LONG_BYTES = 1024 * 1024
 
 
 class PackedUnit(NamedTuple):
@@ -72,7 +72,7 @@ def values_of(unit: Unit) -> list[Value]:
 
 def takes_long(unit: Unit) -> bool:
     """Whether to cut a unit takes so long that the caller should not be kept: another thread does it."""
-    return any(len(value.data) >= _LONG_BYTES for value in values_of(unit))
+    return any(len(value.data) >= LONG_BYTES for value in values_of(unit))
 
 
 def needs_objects(unit: Unit, cuts: Iterable[Cut]) -> bool:

@@ -33,7 +33,7 @@ from ckptstore.configs import key_of, limit_of, place_of, search_of, several, th
 from ckptstore.database import Database, adopt_engine, open_database
 from ckptstore.errors import InvalidConfig
 from ckptstore.filters import Filter
-from ckptstore.limits import DEFAULT_LIMITS, Limiter, SizeLimits
+from ckptstore.limits import DEFAULT_LIMITS, Limiter, Place, SizeLimits
 from ckptstore.listing import Listing
 from ckptstore.models import to_microseconds
 from ckptstore.names import checked
@@ -300,7 +300,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
             stored_now.update(not_stored)
             return self.encoder.checkpoint(config, Placed(key, parent_id, created_at), checkpoint, metadata, stored_now)
 
-        yield from self.store.write(thread_id, encode)
+        yield from self.store.write(thread_id, encode, self._limiter.last_size(Place(thread_id, checkpoint_ns), new_versions.keys()))
         return config_of(key)
 
     def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:

@@ -103,15 +103,16 @@ class Store:
 
     # --- writing
 
-    def write(self, thread_id: str, encode: Encode) -> Steps[None]:
+    def write(self, thread_id: str, encode: Encode, expected_bytes: int = 0) -> Steps[None]:
         """Serialise and store, in the order of the calls for this thread; returns when it is durable.
 
         Args:
             thread_id: the thread.
             encode: makes the unit; given channels that the unit carries over and that nobody stored, it stores those too.
+            expected_bytes: about how many it makes. Many are made on another thread: the caller's loop goes on meanwhile.
         """
         yield from self._ready()
-        handing_over = HandingOver(thread_id, encode, self._known, self.objects)
+        handing_over = HandingOver(thread_id, encode, expected_bytes, self._known, self.objects)
         yield self._writer.write(thread_id, handing_over.make)
         handing_over.stored()
 
