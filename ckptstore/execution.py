@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import Connection
-from sqlalchemy.engine.interfaces import DBAPICursor, DBAPIModule
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 from ckptstore.faults import ConnectionLost
 
@@ -68,4 +68,4 @@ def _is_lost(connection: Connection, exc: Exception) -> bool:
     """Whether a connection is of no more use: it was closed, or what it had prepared is older than a change of schema."""
     if connection.invalidated or any(words in str(exc) for words in _STALE_STATEMENT):
         return True
-    return connection.dialect.is_disconnect(cast(DBAPIModule.Error, exc), connection.connection.dbapi_connection, None)
+    return connection.dialect.is_disconnect(cast(Any, exc), connection.connection.dbapi_connection, None)
