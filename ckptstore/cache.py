@@ -44,6 +44,8 @@ class MemoryCache:
         """Keep a blob whose bytes were checked."""
         if 0 < len(data) <= self._max_bytes:
             with self._lock:
+                # Or an older cachetools makes room for both.
+                self._blobs.pop(digest, None)
                 self._blobs[digest] = data
 
 

@@ -226,7 +226,7 @@ def test_a_signal_ends_a_run_after_the_transaction_that_is_under_way(
     handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
     assert threading.current_thread() is threading.main_thread()
     done = run("prune", "--url", str(path), "--keep-last", "1")
-    assert (done.exit_code, "run it again to go on" in done.stderr) == (130, True)
+    assert (done.exit_code, "run it again to go on" in done.output) == (130, True)
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == handlers
     assert len(steps(str(path))) == 250
     monkeypatch.setattr(Store, "prune_by", prune_by)
