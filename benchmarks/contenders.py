@@ -14,7 +14,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from benchmarks.databases import Database, PostgresDatabase, SqliteFile
 from ckptstore import SQLAlchemySaver
-from ckptstore.tagkeys import EVERYTHING, TagKeys
+from ckptstore.tags.keys import EVERYTHING, TagKeys
 
 IN_MEMORY = "InMemorySaver"
 ASYNC_SQLITE = "AsyncSqliteSaver"

@@ -26,12 +26,13 @@ from tqdm import tqdm
 from benchmarks.contenders import ASYNC_POSTGRES, ASYNC_SQLITE, AnySaver, Contender
 from benchmarks.workload import sentence, thread
 from ckptstore import SQLAlchemySaver
-from ckptstore import statements as sql
-from ckptstore.codec import Placed
-from ckptstore.packing import PackedUnit, pack
+from ckptstore.db import sql
+from ckptstore.db.handle import Db
+from ckptstore.langgraph.codec import Placed
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
-from ckptstore.rows import rows_of, without_numbers
-from ckptstore.writes import commit_batch
+from ckptstore.values.encode import PackedUnit, pack
+from ckptstore.writes.commit import commit_batch
+from ckptstore.writes.rows import rows_of, without_numbers
 
 STEPS = 10
 TENANTS = 10
@@ -183,28 +184,28 @@ async def _fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
         units = [pack(unit, lambda _: set()) for entry in batch for unit in _units(saver, entry)]
         if under_way is not None:
             await under_way
-        under_way = asyncio.wrap_future(saver.store.database.write(partial(_store, saver, units)))
+        under_way = asyncio.wrap_future(saver.store.runner.write(partial(_store, units)))
         bar.update(len(batch))
         sample = batch[0]
     assert under_way is not None
     await under_way
-    if not saver.store.prepared.on_sqlite:
-        await asyncio.wrap_future(saver.store.database.write(_count_threads))
+    if not saver.store.runner.statements.on_sqlite:
+        await asyncio.wrap_future(saver.store.runner.write(_count_threads))
     return sample
 
 
-def _store(saver: SQLAlchemySaver, units: Sequence[PackedUnit], connection: Connection) -> None:
-    if saver.store.prepared.on_sqlite:
-        assert not any(commit_batch(connection, units, saver.store.prepared))
+def _store(units: Sequence[PackedUnit], db: Db) -> None:
+    if db.on_sqlite:
+        assert not any(commit_batch(db, units))
     else:
-        _copy(connection, units)
+        _copy(db.connection, units)
 
 
 def _copy(connection: Connection, units: Sequence[PackedUnit]) -> None:
     """PostgreSQL's own way for many rows; a million checkpoints would take half an hour in batches."""
     rows = without_numbers(rows_of(dict(enumerate(units))))
     driver: Any = connection.connection.driver_connection
-    for part, (table, _) in sql.BATCH_ROWS.items():
+    for part, (table, _) in sql.batch_parts.BATCH_ROWS.items():
         if part in rows:
             await_only(driver.copy_records_to_table(table.name, records=rows[part], columns=[column.name for column in table.c]))
 
@@ -215,8 +216,8 @@ SELECT thread_id, min(created_at), max(created_at), 1, count(*), sum(size) FROM 
 """
 
 
-def _count_threads(connection: Connection) -> None:
-    connection.exec_driver_sql(_COUNT_THREADS)
+def _count_threads(db: Db) -> None:
+    db.connection.exec_driver_sql(_COUNT_THREADS)
 
 
 def _units(saver: SQLAlchemySaver, entry: Entry) -> list[NewCheckpoint | NewWrites]:

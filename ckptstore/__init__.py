@@ -2,15 +2,15 @@
 
 from datetime import timedelta
 
-from ckptstore.blobs import BlobSettings
-from ckptstore.config import DatabaseSettings
+from ckptstore.blobs.settings import BlobSettings
+from ckptstore.db.settings import DatabaseSettings
 from ckptstore.handles import BlobRef
-from ckptstore.limited import SizeLimitedCheckpointer
-from ckptstore.limits import SizeLimits
-from ckptstore.policy import RetentionPolicy
+from ckptstore.langgraph.saver import SQLAlchemySaver
+from ckptstore.langgraph.size_limited import SizeLimitedCheckpointer
+from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.records import PruneReport, ThreadInfo
-from ckptstore.saver import SQLAlchemySaver
-from ckptstore.tagkeys import TagKeys
+from ckptstore.tags.keys import TagKeys
+from ckptstore.values.size_limits import SizeLimits
 
 __all__ = [
     "BlobRef",

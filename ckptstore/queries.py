@@ -1,6 +1,6 @@
 """The same searches as typed statements, for those who use SQLAlchemy themselves.
 
-Statements are over the ORM models (`ckptstore.models`), with every value a bound parameter, to be run in a session or joined
+Statements are over the ORM models (`ckptstore.db.models`), with every value a bound parameter, to be run in a session or joined
 with other tables. They give rows; what is in a checkpoint is for a saver to read.
 """
 
@@ -13,11 +13,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, true
 from sqlalchemy.orm import aliased
 
+from ckptstore.db.models import Checkpoint, Tag, Thread
 from ckptstore.errors import InvalidFilter
-from ckptstore.filters import Filter
-from ckptstore.models import Checkpoint, Tag, Thread
 from ckptstore.records import OneOf, Posting, Span
-from ckptstore.tagkeys import EVERYTHING, TagKeys
+from ckptstore.tags.filters import Filter
+from ckptstore.tags.keys import EVERYTHING, TagKeys
 
 
 def has_tags(wanted: Mapping[str, Any], *, of: type[Checkpoint] = Checkpoint, tag_keys: TagKeys = EVERYTHING) -> ColumnElement[bool]:

@@ -66,7 +66,7 @@ class CheckpointKey(NamedTuple):
 
 
 class Posting(NamedTuple):
-    """One entry of the tag index: a key path and a typed value, both encoded by `ckptstore.tags`."""
+    """One entry of the tag index: a key path and a typed value, both encoded by `ckptstore.tags.encoding`."""
 
     key: str
     value: str

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import URL, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from ckptstore.config import parse_database_url, split_server_settings
-from ckptstore.models import Base, Channel, Checkpoint, Segment, StoredObject, Tag, Thread, Write
+from ckptstore.db.models import Base, Channel, Checkpoint, Segment, StoredObject, Tag, Thread, Write
+from ckptstore.db.settings import parse_database_url, split_server_settings
 
 # Checkpoints first: their count is the number of steps.
 MODELS: tuple[type[Base], ...] = (Checkpoint, Write, Channel, Segment, Tag, Thread, StoredObject)

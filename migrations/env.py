@@ -1,4 +1,4 @@
-"""Alembic's entry: from the command line (offline and online) and from `ckptstore.schema`, which hands a connection over."""
+"""Alembic's entry: from the command line (offline and online) and from `ckptstore.db.schema`, which hands a connection over."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import logging.config
 from alembic import context
 from alembic.util import CommandError
 
-from ckptstore import schema
+from ckptstore.db import schema
 from ckptstore.errors import CkptStoreError
 
 config = context.config
 arguments = context.get_x_argument(as_dictionary=True)
-handed_over = config.attributes.get("connection")
+handed_over = config.attributes.get("db")
 
 
 def run_from_command_line() -> None:
@@ -29,6 +29,6 @@ def run_from_command_line() -> None:
 
 
 if handed_over is not None:
-    schema.run_migrations(context, handed_over, config.attributes.get("schema"))
+    schema.run_migrations(context, handed_over)
 else:
     run_from_command_line()

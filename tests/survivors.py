@@ -16,8 +16,8 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.types import Command, StateSnapshot
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
-from ckptstore.models import Base
-from ckptstore.retention import Place
+from ckptstore.db.models import Base
+from ckptstore.maintenance.prune_plan import Place
 from tests.test_graphs import seen
 
 START_OF_TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -345,7 +345,7 @@ class Rows:
     @classmethod
     def of(cls, saver: SQLAlchemySaver) -> Rows:
         tables = Base.metadata.tables
-        found = saver.store.database.read(
+        found = saver.store.runner.read(
             lambda connection: {name: connection.execute(table.select()).mappings().all() for name, table in tables.items()}
         ).result()
         return cls({name: [dict(row) for row in rows] for name, rows in found.items()})

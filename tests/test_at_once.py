@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from ckptstore import SQLAlchemySaver, writes
-from ckptstore.packing import PackedUnit
+from ckptstore import SQLAlchemySaver
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Posting, Value
-from ckptstore.writes import Missing, commit_batch
+from ckptstore.values.encode import PackedUnit
+from ckptstore.writes import commit as writes
+from ckptstore.writes.commit import Missing, commit_batch
 from tests.build import chain, checkpoint, config, metadata, put
 from tests.survivors import Rows
 from tests.test_writer import fault, passing_fault, told_of_statements
@@ -90,7 +91,7 @@ async def test_both_ways_store_the_same_rows(sqlite: Callable[[str], SQLAlchemyS
 async def saver_commit(saver: SQLAlchemySaver, batch: Sequence[PackedUnit]) -> list[Missing | None]:
     """Commit a batch beside the saver's queue."""
     await asyncio.to_thread(saver.setup)
-    return saver.store.database.write(partial(commit_batch, batch=batch, prepared=saver.store.prepared)).result()
+    return saver.store.runner.write(partial(commit_batch, batch=batch)).result()
 
 
 async def test_a_batch_is_one_statement(sqlite: Callable[[str], SQLAlchemySaver]) -> None:

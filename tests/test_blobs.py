@@ -26,8 +26,13 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckptstore.blobs import BlobBackend, BlobEntry, BlobSettings, Bounded, FsspecBackend, LocalBackend, Retrying, Wrapper, open_backend
-from ckptstore.blobs.keys import is_key, part_name
+from ckptstore.blobs.backends.fsspec_backend import FsspecBackend
+from ckptstore.blobs.backends.local import LocalBackend
+from ckptstore.blobs.backends.object_keys import is_key, part_name
+from ckptstore.blobs.backends.open import open_backend
+from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
+from ckptstore.blobs.backends.wrappers import Bounded, Retrying, Wrapper
+from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import BlobMissing, BlobUnavailable, InvalidUrl, MissingDriver
 from ckptstore.testing import BlobBackendConformance, FailingBackend, PausingBackend
 from tests.s3 import S3Server, moto_server
@@ -639,7 +644,8 @@ def test_memory_does_not_grow_with_a_file_in_s3(s3: S3Server, bucket: str, tmp_p
     (tmp_path / "source").write_bytes(bytes(64 * 1024 * 1024))
     program = """
 import asyncio, pathlib, sys, tracemalloc
-from ckptstore.blobs import BlobSettings, open_backend
+from ckptstore.blobs.settings import BlobSettings
+from ckptstore.blobs.backends.open import open_backend
 
 async def main(url, folder):
     backend = open_backend(url, BlobSettings(part_bytes=5 * 1024 * 1024))

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.blobs import BlobSettings
-from ckptstore.cache import FolderCache, MemoryCache
+from ckptstore.blobs.settings import BlobSettings
+from ckptstore.values.cache import FolderCache, MemoryCache
 from tests.build import config, put
 from tests.conftest import url_of
 
@@ -164,7 +164,7 @@ def test_a_folder_that_vanishes_while_room_is_made_is_no_fault(tmp_path: Path, m
     def vanished(*_args: Any) -> Any:
         raise FileNotFoundError("gone")
 
-    monkeypatch.setattr("ckptstore.cache.os.scandir", vanished)
+    monkeypatch.setattr("ckptstore.values.cache.os.scandir", vanished)
     cache.put(digest("a"), b"a")
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from random import Random
 from typing import Any
 from unittest import mock
@@ -14,14 +13,14 @@ from unittest import mock
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
-from sqlalchemy import Connection
 
-from ckptstore import SQLAlchemySaver, execution, paging, threads
-from ckptstore.codec import Placed
-from ckptstore.packing import PackedUnit, pack
-from ckptstore.prepared import Prepared
+from ckptstore import SQLAlchemySaver
+from ckptstore.db.handle import Db
+from ckptstore.langgraph.codec import Placed
 from ckptstore.records import CheckpointKey
-from ckptstore.writes import commit_batch
+from ckptstore.store import paging, threads
+from ckptstore.values.encode import PackedUnit, pack
+from ckptstore.writes.commit import commit_batch
 from tests.build import config
 from tests.conftest import url_of
 
@@ -114,7 +113,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         everything = list(units(saver))
         for start in range(0, len(everything), 500):
             part = everything[start : start + 500]
-            saver.store.database.write(lambda connection, part=part: commit_batch(connection, part, saver.store.prepared)).result()  # type: ignore[misc]
+            saver.store.runner.write(lambda db, part=part: commit_batch(db, part)).result()  # type: ignore[misc]
         yield saver
 
 
@@ -122,17 +121,15 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def explained() -> Iterator[list[str]]:
     """The plans of all statements that are run."""
     plans: list[str] = []
-    run = Prepared.run
+    run = Db.run
 
-    def explain(prepared: Prepared, connection: Connection, parameters: Any = None) -> Any:
-        plan = Prepared.__new__(Prepared)
-        plan.__dict__ |= prepared.__dict__
-        plan.text = ("EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN ") + prepared.text
-        rows = run(plan, connection, parameters)
-        plans.extend(str(row[-1]) for row in rows)
-        return run(prepared, connection, parameters)
+    def explain(db: Db, build: Any, parameters: Any = None, *args: Any) -> Any:
+        statement = db.statements.get(build, *args)
+        how = "EXPLAIN QUERY PLAN" if db.on_sqlite else "EXPLAIN"
+        plans.extend(str(row[-1]) for row in db.execute(f"{how} {statement.text}", statement.arguments(parameters or {})))
+        return run(db, build, parameters, *args)
 
-    with mock.patch.object(Prepared, "run", explain):
+    with mock.patch.object(Db, "run", explain):
         yield plans
 
 
@@ -144,7 +141,7 @@ def whole_tables(plans: list[str]) -> list[str]:
 
 
 def analyze(saver: SQLAlchemySaver) -> None:
-    saver.store.database.write(lambda connection: execution.execute(connection, "ANALYZE")).result()
+    saver.store.runner.write(lambda db: db.execute("ANALYZE")).result()
 
 
 @pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
@@ -187,32 +184,30 @@ FIRST_COLUMNS = {
 def kept_plans() -> Iterator[list[tuple[str, list[str]]]]:
     """All statements that are run, with the plan that serves whatever their parameters are."""
     plans: list[tuple[str, list[str]]] = []
-    run = Prepared.run
+    run = Db.run
 
-    def explain(prepared: Prepared, connection: Connection, parameters: Any = None) -> Any:
-        if connection.dialect.name == "sqlite":
-            plan = Prepared.__new__(Prepared)
-            plan.__dict__ |= prepared.__dict__
-            plan.text = f"EXPLAIN QUERY PLAN {prepared.text}"
-            rows = run(plan, connection, parameters).all()
+    def explain(db: Db, build: Any, parameters: Any = None, *args: Any) -> Any:
+        statement = db.statements.get(build, *args)
+        if db.on_sqlite:
+            rows = db.execute(f"EXPLAIN QUERY PLAN {statement.text}", statement.arguments(parameters or {})).all()
         else:
-            rows = generic_plan(connection, prepared.text)
-        plans.append((prepared.text, [str(row[-1]) for row in rows]))
-        return run(prepared, connection, parameters)
+            rows = generic_plan(db, statement.text)
+        plans.append((statement.text, [str(row[-1]) for row in rows]))
+        return run(db, build, parameters, *args)
 
-    with mock.patch.object(Prepared, "run", explain):
+    with mock.patch.object(Db, "run", explain):
         yield plans
 
 
-def generic_plan(connection: Connection, statement: str) -> Any:
+def generic_plan(db: Db, statement: str) -> Any:
     """What PostgreSQL does with a prepared statement before it looks at parameters."""
     arguments = max(map(int, re.findall(r"\$(\d+)", statement)), default=0)
     nulls = f"({', '.join(['NULL'] * arguments)})" if arguments else ""
-    execution.execute(connection, f"PREPARE explained AS {statement}")
+    db.execute(f"PREPARE explained AS {statement}")
     try:
-        return execution.execute(connection, f"EXPLAIN EXECUTE explained{nulls}").all()
+        return db.execute(f"EXPLAIN EXECUTE explained{nulls}").all()
     finally:
-        execution.execute(connection, "DEALLOCATE explained")
+        db.execute("DEALLOCATE explained")
 
 
 def full_reads(statement: str, plan: list[str]) -> list[str]:
@@ -265,23 +260,19 @@ async def test_no_page_of_a_search_is_read_from_end_to_end(
 
 
 def test_a_full_read_is_noticed(filled: SQLAlchemySaver) -> None:
-    postgresql = filled.store.database.dialect.name == "postgresql"
+    postgresql = not filled.store.runner.statements.on_sqlite
 
-    def look(connection: Connection) -> list[list[str]]:
+    def look(db: Db) -> list[list[str]]:
         whole = ["SELECT * FROM ckpt_tag AS has_0 WHERE value = 'x'", "SELECT * FROM ckpt_checkpoint WHERE checkpoint_ns = 'x'"]
-        explained = [
-            generic_plan(connection, each) if postgresql else execution.execute(connection, f"EXPLAIN QUERY PLAN {each}").all()
-            for each in whole
-        ]
+        explained = [generic_plan(db, each) if postgresql else db.execute(f"EXPLAIN QUERY PLAN {each}").all() for each in whole]
         return [full_reads(each, [str(row[-1]) for row in plan]) for each, plan in zip(whole, explained, strict=True)]
 
-    assert all(filled.store.database.read(look).result())
+    assert all(filled.store.runner.read(look).result())
 
 
 @pytest.mark.parametrize("table", ["ckpt_checkpoint", "ckpt_tag", "ckpt_channel", "ckpt_write", "ckpt_segment", "ckpt_thread"])
 def test_there_is_something_to_be_read_in_every_table(filled: SQLAlchemySaver, table: str) -> None:
-    count = partial(execution.execute, text=f"SELECT count(*) FROM {table}")
-    assert filled.store.database.read(lambda connection: count(connection).scalar_one()).result() >= 100
+    assert filled.store.runner.read(lambda db: db.execute(f"SELECT count(*) FROM {table}").scalar_one()).result() >= 100
 
 
 @pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])

@@ -18,6 +18,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
 
 from ckptstore import BlobRef, SQLAlchemySaver
+from ckptstore.db.handle import Db
 from ckptstore.errors import BlobCorrupt, BlobMissing, InvalidConfig
 from tests.build import config, put
 from tests.conftest import url_of
@@ -254,10 +255,10 @@ async def test_strays_and_dangling_segments_are_reported(url: str, tmp_path: Pat
         assert report.ok
         assert report.strays == [str(stray.relative_to(tmp_path / "blobs"))]
 
-        def forget_objects(connection: Any) -> None:
-            connection.exec_driver_sql("DELETE FROM ckpt_object")
+        def forget_objects(db: Db) -> None:
+            db.connection.exec_driver_sql("DELETE FROM ckpt_object")
 
-        saver.store.database.write(forget_objects).result()
+        saver.store.runner.write(forget_objects).result()
         assert len((await saver.averify()).dangling) == 1
 
 

@@ -16,7 +16,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from ckptstore import SizeLimitedCheckpointer, SizeLimits, SQLAlchemySaver
 from ckptstore.errors import CheckpointTooLarge
-from ckptstore.limits import MIB
+from ckptstore.values.size_limits import MIB
 from tests.build import checkpoint, config, metadata
 from tests.test_limits import graph_of
 

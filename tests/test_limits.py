@@ -17,9 +17,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 
 from ckptstore import SizeLimits, SQLAlchemySaver
-from ckptstore.codec import serialise
 from ckptstore.errors import CheckpointTooLarge, InvalidPolicy
-from ckptstore.limits import MIB
+from ckptstore.langgraph.codec import serialise
+from ckptstore.values.size_limits import MIB
 from tests.build import checkpoint, config, metadata, put
 from tests.conftest import url_of
 from tests.survivors import Rows

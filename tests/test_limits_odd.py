@@ -16,7 +16,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore import PruneReport, RetentionPolicy, SizeLimitedCheckpointer, SizeLimits, SQLAlchemySaver
 from ckptstore.errors import CheckpointTooLarge, InvalidPolicy
-from ckptstore.limits import MIB
+from ckptstore.values.size_limits import MIB
 from tests.build import chain, config, put
 
 SMALL = SizeLimits(max_checkpoint_bytes=100_000)

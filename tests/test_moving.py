@@ -17,10 +17,13 @@ import pytest
 from click.testing import CliRunner
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.blobs import BlobBackend, BlobSettings, open_backend
+from ckptstore.blobs.backends.open import open_backend
+from ckptstore.blobs.backends.protocol import BlobBackend
+from ckptstore.blobs.copy import CopyReport, copy_blobs
+from ckptstore.blobs.settings import BlobSettings
 from ckptstore.cli import main
+from ckptstore.db.handle import Db
 from ckptstore.errors import BlobUnavailable
-from ckptstore.moving import CopyReport, copy_blobs
 from ckptstore.testing import FailingBackend
 from tests.build import config, put
 from tests.s3 import S3Server, moto_server
@@ -214,10 +217,10 @@ async def test_what_a_value_lacks_is_said(filled: str) -> None:
     async with SQLAlchemySaver.from_conn_string(filled) as saver:
         await put(saver, config("t"), {"messages": [f"{number} " * 50 for number in range(100)]})
 
-        def lose(connection: Any) -> None:
-            connection.exec_driver_sql("DELETE FROM ckpt_segment WHERE object_key IS NULL")
+        def lose(db: Db) -> None:
+            db.connection.exec_driver_sql("DELETE FROM ckpt_segment WHERE object_key IS NULL")
 
-        saver.store.database.write(lose).result()
+        saver.store.runner.write(lose).result()
     done = command("blobs", "verify", "--url", filled)
     assert done.returncode == 1
     assert "segment not in the database: ('t', " in done.stderr

@@ -15,8 +15,8 @@ from langchain_core.runnables import RunnableConfig
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import BlobUnavailable
-from ckptstore.pieces import Pieces
 from ckptstore.testing import FailingBackend
+from ckptstore.values.decode import Pieces
 from tests.build import checkpoint, config, metadata, put
 from tests.conftest import url_of
 

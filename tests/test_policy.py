@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ckptstore import RetentionPolicy
 from ckptstore.errors import InvalidPolicy
-from ckptstore.retention import Node, Place, Stage, ThreadView, stages_to
+from ckptstore.maintenance.prune_plan import Node, Place, Stage, ThreadView, stages_to
 
 NOW = 1_000_000_000_000_000
 DAY = timedelta(days=1)
@@ -88,8 +88,8 @@ MEANT = RetentionPolicy(max_age=30 * DAY, keep_last=5, keep_tags=[{"pinned": Tru
     [
         POLICY,
         f"[retention]\n{POLICY}",
-        f"[project]\nname = 'x'\n[tool.ckptstore.retention]\n{POLICY}",
-        f"[retention]\nkeep_last = 1\n[tool.ckptstore.retention]\n{POLICY}",
+        f"[project]\nname = 'x'\n[tool.ckptstore.maintenance.prune_plan]\n{POLICY}",
+        f"[retention]\nkeep_last = 1\n[tool.ckptstore.maintenance.prune_plan]\n{POLICY}",
         f"[tool.other]\nx = 1\n[retention]\n{POLICY}",
     ],
 )

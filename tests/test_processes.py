@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool, StaticPool
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
-from ckptstore.database import on_loop
+from ckptstore.db import postgres as on_loop
 from ckptstore.errors import StoreClosed
 from tests.build import chain, checkpoint, config, metadata, put
 
@@ -254,12 +254,10 @@ async def test_the_pool_works_in_parallel_and_holds_nothing_between_calls(
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     async with SQLAlchemySaver.from_conn_string(url, settings=DatabaseSettings(pool_size=5)) as saver:
         await put(saver, config("pool"))
-        database = saver.store.database
+        database = saver.store.runner
         with psycopg.connect(postgres_url, autocommit=True) as other:
             other.execute("SELECT pg_advisory_lock(42)")
-            held = [
-                database.read(lambda connection: connection.exec_driver_sql("SELECT pg_advisory_xact_lock(42)").all()) for _ in range(4)
-            ]
+            held = [database.read(lambda db: db.connection.exec_driver_sql("SELECT pg_advisory_xact_lock(42)").all()) for _ in range(4)]
             while other.execute(waiting).fetchone() != (4,):
                 assert not any(future.done() for future in held)
             # Four connections wait in the server, and the fifth still answers.

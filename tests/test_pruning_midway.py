@@ -11,7 +11,7 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
-from ckptstore.retention import Place
+from ckptstore.maintenance.prune_plan import Place
 from tests.build import chain, checkpoint, config, metadata, put
 from tests.survivors import Days, Rows, assert_untouched, read_all
 from tests.test_writer import told_of_statements

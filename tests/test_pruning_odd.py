@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver, pruner
+from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from ckptstore.cli import main
-from ckptstore.collector import CollectReport, Pass
-from ckptstore.models import to_microseconds
-from ckptstore.retention import Node, Place, ThreadView, stages_to
-from ckptstore.saver import utc_now
-from ckptstore.steps import Steps
+from ckptstore.db.models import to_microseconds
+from ckptstore.langgraph.saver import utc_now
+from ckptstore.maintenance import prune_run as pruner
+from ckptstore.maintenance.gc import CollectReport, Pass
+from ckptstore.maintenance.prune_plan import Node, Place, ThreadView, stages_to
+from ckptstore.runtime.steps import Steps
 from tests.build import chain, config
 from tests.survivors import Days, Rows
 from tests.test_schedule import schedule_of, told_of
@@ -172,7 +173,7 @@ async def test_nobody_else_runs_while_objects_are_collected(lasting_url: str) ->
             # Minutes go by, with many objects in a remote backend.
             for _ in range(4):
                 clock.now += timedelta(minutes=2)
-                yield one.store.database.read(lambda _: None)
+                yield one.store.runner.read(lambda _: None)
                 turns.append(theirs._take_turn(to_microseconds(clock.now)).mine)
             return (yield from collect(this))
 

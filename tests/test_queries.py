@@ -11,9 +11,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 from sqlalchemy.pool import NullPool
 
 from ckptstore import SQLAlchemySaver, TagKeys
-from ckptstore.config import parse_database_url
+from ckptstore.db.models import Checkpoint
+from ckptstore.db.settings import parse_database_url
 from ckptstore.errors import InvalidFilter, KeyNotIndexed
-from ckptstore.models import Checkpoint
 from ckptstore.queries import has_tags, select_checkpoints, select_threads
 from tests.build import chain
 

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from ckptstore import DatabaseSettings, RetentionPolicy, SQLAlchemySaver
+from ckptstore.db.models import to_microseconds
 from ckptstore.errors import DatabaseUnavailable, InvalidPolicy
-from ckptstore.models import to_microseconds
-from ckptstore.schedule import Schedule
+from ckptstore.store.background import Schedule
 from tests.build import chain, config
 from tests.survivors import START_OF_TIME, Days, Rows
 from tests.test_writer import fault, passing_fault, told_of_statements

@@ -14,14 +14,16 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 from click.testing import CliRunner
-from sqlalchemy import Connection, MetaData, inspect
+from sqlalchemy import MetaData, inspect
 
-from ckptstore import SQLAlchemySaver, schema
+from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
-from ckptstore.config import DatabaseSettings, parse_database_url
-from ckptstore.database import open_database
+from ckptstore.db import schema
+from ckptstore.db.handle import Db
+from ckptstore.db.models import Base
+from ckptstore.db.open import open_database
+from ckptstore.db.settings import DatabaseSettings, parse_database_url
 from ckptstore.errors import SchemaOutOfDate, SchemaTooNew
-from ckptstore.models import Base
 from tests.build import chain, config, put
 
 CHECKOUT = Path(__file__).parent.parent
@@ -51,7 +53,7 @@ def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def table_names(url: str) -> set[str]:
     database = open_database(parse_database_url(url), DatabaseSettings())
     try:
-        return set(database.write(lambda connection: inspect(connection).get_table_names()).result())
+        return set(database.write(lambda db: inspect(db.connection).get_table_names()).result())
     finally:
         database.close()
 
@@ -116,7 +118,7 @@ async def test_a_server_database_is_upgraded_only_when_asked(bare_url: str) -> N
 
 def set_revision(url: str, revision: str) -> None:
     database = open_database(parse_database_url(url), DatabaseSettings())
-    database.write(lambda connection: connection.exec_driver_sql(f"UPDATE ckpt_alembic_version SET version_num = '{revision}'")).result()
+    database.write(lambda db: db.connection.exec_driver_sql(f"UPDATE ckpt_alembic_version SET version_num = '{revision}'")).result()
     database.close()
 
 
@@ -244,11 +246,11 @@ async def test_what_revision_0001_stored_reads_and_is_found_after_the_upgrade(ba
     body, seven = (f"X'{data}'" if on_sqlite else f"decode('{data}', 'hex')" for data in ("80", "07"))
     database = open_database(parse_database_url(bare_url), DatabaseSettings())
 
-    def fill(connection: Connection) -> None:
-        connection.exec_driver_sql("INSERT INTO ckpt_thread (thread_id, created_at, updated_at, generation) VALUES ('t', 1, 1, 0)")
-        connection.exec_driver_sql(OLD_CHECKPOINT.format(body=body, no="0" if on_sqlite else "false"))
-        connection.exec_driver_sql(OLD_CHANNEL.format(seven=seven))
-        connection.exec_driver_sql(
+    def fill(db: Db) -> None:
+        db.connection.exec_driver_sql("INSERT INTO ckpt_thread (thread_id, created_at, updated_at, generation) VALUES ('t', 1, 1, 0)")
+        db.connection.exec_driver_sql(OLD_CHECKPOINT.format(body=body, no="0" if on_sqlite else "false"))
+        db.connection.exec_driver_sql(OLD_CHANNEL.format(seven=seven))
+        db.connection.exec_driver_sql(
             "INSERT INTO ckpt_tag (key, value, checkpoint_id, thread_id, checkpoint_ns) VALUES ('step', 'old encoding', '1ef', 't', '')"
         )
 
@@ -262,7 +264,7 @@ async def test_what_revision_0001_stored_reads_and_is_found_after_the_upgrade(ba
         await put(saver, config("t"), {"text": "long " * 1_000})
         await saver.adelete_thread("t")
         count = "SELECT count(*) FROM ckpt_tag"
-        assert saver.store.database.read(lambda connection: connection.exec_driver_sql(count).scalar()).result() == 0
+        assert saver.store.runner.read(lambda db: db.connection.exec_driver_sql(count).scalar()).result() == 0
 
 
 async def test_going_back_never_loses_values(bare_url: str) -> None:

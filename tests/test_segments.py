@@ -20,15 +20,15 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
-from ckptstore.cache import MemoryCache
-from ckptstore.compression import packed, unpacked
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.handles import BlobRef, digests_in, handle_to
-from ckptstore.keys import compact_digest_of, digest_of, reference_to
-from ckptstore.leaves import cuts_round, large_leaves
-from ckptstore.pieces import Pieces, StoredValue
 from ckptstore.records import LoadedSegment, Value
-from ckptstore.segments import BLOB_BYTES, Cut, cut, digests_of, joined
+from ckptstore.values.binary_leaves import cuts_round, large_leaves
+from ckptstore.values.cache import MemoryCache
+from ckptstore.values.chunking import BLOB_BYTES, Cut, cut, digests_of, joined
+from ckptstore.values.compression import packed, unpacked
+from ckptstore.values.decode import Pieces, StoredValue
+from ckptstore.values.digests import compact_digest_of, digest_of, reference_to
 
 SERDE = JsonPlusSerializer()
 LITERAL_BYTES = 64

@@ -18,9 +18,9 @@ from ckptstore import RetentionPolicy, SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.cli import space as commands
 from ckptstore.errors import InvalidConfig
-from ckptstore.pruner import Watch
-from ckptstore.steps import Steps
-from ckptstore.store import Store
+from ckptstore.maintenance.prune_run import Watch
+from ckptstore.runtime.steps import Steps
+from ckptstore.store.store import Store
 from tests.build import checkpoint, config, metadata, put
 from tests.conftest import url_of
 from tests.survivors import Days, Rows

@@ -11,7 +11,7 @@ import pytest
 from langgraph.types import Command
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.retention import Place
+from ckptstore.maintenance.prune_plan import Place
 from tests.build import config
 from tests.lives import CASES, Script, remembering, text
 from tests.survivors import (

@@ -17,7 +17,7 @@ from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 from langgraph.types import Command
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.retention import Place
+from ckptstore.maintenance.prune_plan import Place
 from tests.build import checkpoint, config, metadata
 from tests.lives import speaking_within, text
 from tests.survivors import WAYS, Days, Known, Reading, Rows, Twinned, assert_untouched, ids_of, in_thread, place_of, read_all

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ckptstore import SQLAlchemySaver, TagKeys, store, tagging
+from ckptstore import SQLAlchemySaver, TagKeys
 from ckptstore.cli import main
 from ckptstore.errors import InvalidConfig, KeyNotIndexed, TagKeysChanged
-from ckptstore.tags import postings
+from ckptstore.maintenance import reindex as tagging
+from ckptstore.store import store
+from ckptstore.tags.encoding import postings
 from tests.build import chain, checkpoint, config, metadata, put
 from tests.test_tags import tag_rows
 

@@ -13,14 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ckptstore import SQLAlchemySaver, paging, reads, search
+from ckptstore import SQLAlchemySaver
+from ckptstore.db.sql.tables import TAG
 from ckptstore.errors import InvalidConfig, SerializationFailed
-from ckptstore.filters import Filter
+from ckptstore.reads import checkpoints as reads
+from ckptstore.reads import planner as search
+from ckptstore.reads.planner import Plan
 from ckptstore.records import Posting, Span
-from ckptstore.search import Plan
-from ckptstore.statements import TAG
-from ckptstore.tags import encoded as _encoded
-from ckptstore.tags import postings, to_json
+from ckptstore.store import paging
+from ckptstore.tags.encoding import encoded as _encoded
+from ckptstore.tags.encoding import postings, to_json
+from ckptstore.tags.filters import Filter
 from tests.build import chain, checkpoint, config, put
 from tests.build import metadata as metadata_of
 from tests.test_writer import told_of_statements
@@ -146,7 +149,7 @@ async def test_a_rare_and_a_common_tag_find_their_common_checkpoints(saver: SQLA
 
 
 def tag_rows(saver: SQLAlchemySaver) -> set[tuple[Any, ...]]:
-    return {tuple(row) for row in saver.store.database.read(lambda connection: connection.execute(TAG.select()).all()).result()}
+    return {tuple(row) for row in saver.store.runner.read(lambda db: db.connection.execute(TAG.select()).all()).result()}
 
 
 async def expected_tags(saver: SQLAlchemySaver) -> set[tuple[Any, ...]]:

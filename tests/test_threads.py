@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
-from ckptstore import SQLAlchemySaver, ThreadInfo, search, threads
+from ckptstore import SQLAlchemySaver, ThreadInfo
+from ckptstore.db.sql.tables import CHECKPOINT
 from ckptstore.errors import InvalidConfig, KeyNotIndexed, SerializationFailed
-from ckptstore.statements import CHECKPOINT
+from ckptstore.reads import planner as search
+from ckptstore.store import threads
 from tests.build import chain, checkpoint, config, metadata, put
 from tests.test_tags import FILTERS, METADATA, model
 from tests.test_writer import told_of_statements
@@ -38,7 +40,7 @@ async def glances(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
 async def counted(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
     """The same from the checkpoints themselves."""
     query = CHECKPOINT.select().where(CHECKPOINT.c.support.is_(False))
-    rows = saver.store.database.read(lambda connection: connection.execute(query).mappings().all()).result()
+    rows = saver.store.runner.read(lambda db: db.connection.execute(query).mappings().all()).result()
     found: dict[str, tuple[int, int]] = {}
     for row in rows:
         number, size = found.get(row["thread_id"], (0, 0))

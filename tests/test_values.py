@@ -47,15 +47,15 @@ from sqlalchemy import func, select
 from typing_extensions import TypedDict
 
 from ckptstore import SizeLimits, SQLAlchemySaver
-from ckptstore.blobs import BlobSettings
-from ckptstore.codec import serialise, with_references
-from ckptstore.compression import unpacked
+from ckptstore.blobs.settings import BlobSettings
+from ckptstore.db.models import Base, Channel, Segment
 from ckptstore.errors import SerializationFailed
 from ckptstore.handles import handle_to
-from ckptstore.keys import digest_of
-from ckptstore.models import Base, Channel, Segment
+from ckptstore.langgraph.codec import serialise, with_references
 from ckptstore.records import Value
-from ckptstore.segments import cut, joined
+from ckptstore.values.chunking import cut, joined
+from ckptstore.values.compression import unpacked
+from ckptstore.values.digests import digest_of
 from tests.build import checkpoint, config, metadata, put
 from tests.conftest import url_of
 
@@ -499,7 +499,7 @@ def encrypting() -> EncryptedSerializer:
 def rows(saver: SQLAlchemySaver) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every row of every table."""
     for name, table in Base.metadata.tables.items():
-        found = saver.store.database.read(lambda connection, table=table: connection.execute(select(table)).mappings().all()).result()
+        found = saver.store.runner.read(lambda db, table=table: db.connection.execute(select(table)).mappings().all()).result()
         yield from ((name, dict(row)) for row in found)
 
 
@@ -695,7 +695,7 @@ async def test_a_copied_thread_shares_its_blobs_and_outlives_the_original(blob_p
 
 def segments_of(saver: SQLAlchemySaver, thread_id: str) -> int:
     count = select(func.count()).select_from(Segment).where(Segment.thread_id == thread_id)
-    return int(saver.store.database.read(lambda connection: connection.execute(count).scalar_one()).result())
+    return int(saver.store.runner.read(lambda db: db.connection.execute(count).scalar_one()).result())
 
 
 async def test_a_deleted_thread_leaves_no_segments(place: Place) -> None:
@@ -730,7 +730,7 @@ async def test_pruning_takes_every_segment_that_no_survivor_needs_and_no_other(p
         named = {name for value in needed for made in [cut(value)] for name in (*made.pieces, *made.lists)}
         assert left == len(named) < many
         versions = select(func.count()).select_from(Channel)
-        assert saver.store.database.read(lambda connection: connection.execute(versions).scalar_one()).result() == 3
+        assert saver.store.runner.read(lambda db: db.connection.execute(versions).scalar_one()).result() == 3
         # What is stored after it relies on nothing that went.
         await put(saver, config("t"), {"upload": upload_of(100_000, 0), "lines": lines[:50]})
         assert await read(saver) == {"upload": upload_of(100_000, 0), "lines": lines[:50]}

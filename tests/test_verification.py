@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Connection
 
-from ckptstore import SQLAlchemySaver, verification
-from ckptstore.blobs import BlobBackend, Wrapper
-from ckptstore.verification import VerifyReport, verify
+from ckptstore import SQLAlchemySaver
+from ckptstore.blobs.backends.protocol import BlobBackend
+from ckptstore.blobs.backends.wrappers import Wrapper
+from ckptstore.db.handle import Db
+from ckptstore.maintenance import verify as verification
+from ckptstore.maintenance.verify import VerifyReport, verify
 from tests.build import checkpoint, config, metadata, put
 from tests.conftest import url_of
 from tests.test_objects import Clock
@@ -38,11 +40,11 @@ def saver_on(url: str, tmp_path: Path, **more: Any) -> SQLAlchemySaver:
 
 
 def run(saver: SQLAlchemySaver, statement: str) -> list[tuple[Any, ...]]:
-    def work(connection: Connection) -> list[tuple[Any, ...]]:
-        result = connection.exec_driver_sql(statement)
+    def work(db: Db) -> list[tuple[Any, ...]]:
+        result = db.connection.exec_driver_sql(statement)
         return [tuple(row) for row in result] if result.returns_rows else []
 
-    return saver.store.database.write(work).result()
+    return saver.store.runner.write(work).result()
 
 
 def digests(saver: SQLAlchemySaver, where: str = "1 = 1") -> list[tuple[str, str]]:
@@ -149,7 +151,7 @@ async def test_threads_are_all_looked_at(url: str, tmp_path: Path, monkeypatch: 
         segments = len(digests(saver))
         assert (await saver.averify()).segments == segments
         objects = saver.store.objects
-        report = await asyncio.wrap_future(objects.run(verify(objects, saver.store.prepared, deep=False, progress=counts.append)))
+        report = await asyncio.wrap_future(objects.run(verify(objects, deep=False, progress=counts.append)))
         assert report.ok
         assert sum(counts) == 4 + segments + 5
         run(saver, "DELETE FROM ckpt_segment WHERE object_key IS NULL")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
-from sqlalchemy import Connection
 
-from ckptstore import SQLAlchemySaver, wal
+from ckptstore import SQLAlchemySaver
+from ckptstore.db import wal_checkpointer as wal
+from ckptstore.db.handle import Db
 from tests.build import chain, config, put
 
 MOVE = "PRAGMA wal_checkpoint(PASSIVE)"
@@ -26,7 +26,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def under_way(saver: SQLAlchemySaver) -> Any:
-    return saver.store.database._wal._moving  # type: ignore[attr-defined]
+    return saver.store.runner._wal._moving  # type: ignore[attr-defined]
 
 
 async def settle(saver: SQLAlchemySaver) -> None:
@@ -50,16 +50,16 @@ async def test_a_log_begins_anew_while_something_is_written(path: Path) -> None:
 
 
 async def test_a_log_that_can_not_be_moved_is_no_trouble_of_a_write(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    execute = wal.execute
-    moved: list[Connection] = []
+    execute = Db.execute
+    moved: list[Any] = []
 
-    def refuse(connection: Connection, text: str, values: Sequence[Any] = ()) -> Any:
+    def refuse(db: Db, text: str, values: Any = ()) -> Any:
         if text == MOVE:
-            moved.append(connection)
+            moved.append(db.connection)
             raise sqlite3.OperationalError("disk I/O error")
-        return execute(connection, text, values)
+        return execute(db, text, values)
 
-    with mock.patch.object(wal, "execute", refuse), caplog.at_level(logging.WARNING):
+    with mock.patch.object(Db, "execute", refuse), caplog.at_level(logging.WARNING):
         async with SQLAlchemySaver.from_conn_string(path) as saver:
             await chain(saver, "t", 5)
             await settle(saver)

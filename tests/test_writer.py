@@ -15,16 +15,18 @@ from unittest import mock
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from ckptstore import DatabaseSettings, SQLAlchemySaver, execution
-from ckptstore.config import parse_database_url
-from ckptstore.database import Database, Work, open_database
+from ckptstore import DatabaseSettings, SQLAlchemySaver
+from ckptstore.db.handle import Db
+from ckptstore.db.open import open_database
+from ckptstore.db.runner import Runner, Work
+from ckptstore.db.settings import parse_database_url
 from ckptstore.errors import BlobUnavailable, DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
-from ckptstore.packing import PackedUnit, pack
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
-from ckptstore.units import Making, Unit
-from ckptstore.writer import Writer
+from ckptstore.values.encode import PackedUnit, pack
+from ckptstore.writes.entry import Making, Unit
+from ckptstore.writes.queue import Writer
 from tests.build import chain, checkpoint, config, metadata, put
 
 
@@ -44,7 +46,7 @@ class Shelf:
         self.under_way.append((future, work))
         return future
 
-    def commit(self, _connection: Connection, units: Sequence[Any]) -> list[str | None]:
+    def commit(self, _db: Db, units: Sequence[Any]) -> list[str | None]:
         names = [each.unit.task_id if isinstance(each.unit, NewWrites) else each.key.checkpoint_id for each in units]
         if self.poison & set(names):
             raise StatementRefused("bad unit")
@@ -84,7 +86,7 @@ def shelf() -> Shelf:
 
 
 def writer_on(shelf: Shelf, max_pending: int = 100) -> Writer:
-    database: Database = shelf  # type: ignore[assignment]
+    database: Runner = shelf  # type: ignore[assignment]
     return Writer(database, shelf.commit, max_pending)
 
 
@@ -98,8 +100,8 @@ def test_what_waits_while_a_batch_is_under_way_goes_in_together(shelf: Shelf) ->
 
 def waiting_writer_on(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, seconds: float) -> Writer:
     """A writer whose batches wait so long for company."""
-    monkeypatch.setattr("ckptstore.company._PATIENCE", 1e9)
-    monkeypatch.setattr("ckptstore.company._LONGEST_WAIT", seconds)
+    monkeypatch.setattr("ckptstore.writes.linger._PATIENCE", 1e9)
+    monkeypatch.setattr("ckptstore.writes.linger._LONGEST_WAIT", seconds)
     shelf.may_wait = True
     return writer_on(shelf)
 
@@ -170,7 +172,7 @@ def test_who_comes_late_into_a_batch_keeps_the_order_of_its_thread(shelf: Shelf,
     writer.reserve("t").submit(new_checkpoint("t", "c1"))
     writer.reserve("t").submit(writes("t", "after c1"))
     writer.reserve("u").submit(writes("u", "elsewhere"))
-    done = writer.run(lambda _connection: None, "v")
+    done = writer.run(lambda _db: None, "v")
     shelf.finish_one()
     assert shelf.batches == [["c1", "elsewhere"]]
     shelf.finish_all()
@@ -282,7 +284,7 @@ def test_closing_ends_when_the_last_promise_is_broken(shelf: Shelf) -> None:
 
 
 def test_the_queue_is_bounded_by_bytes_too(shelf: Shelf) -> None:
-    database: Database = shelf  # type: ignore[assignment]
+    database: Runner = shelf  # type: ignore[assignment]
     writer = Writer(database, shelf.commit, max_pending=100, max_held=10_000_000)
     made: list[str] = []
 
@@ -321,7 +323,7 @@ def test_a_bad_unit_fails_alone(shelf: Shelf) -> None:
 def test_work_of_its_own_keeps_its_place(shelf: Shelf) -> None:
     writer = writer_on(shelf)
     writer.reserve("t").submit(writes("t", "before"))
-    done = writer.run(lambda _connection: shelf.batches.append(["work"]), "t")
+    done = writer.run(lambda _db: shelf.batches.append(["work"]), "t")
     writer.reserve("t").submit(writes("t", "after"))
     writer.reserve("u").submit(writes("u", "elsewhere"))
     shelf.finish_all()
@@ -395,7 +397,7 @@ def test_closing_refuses_what_was_only_reserved(shelf: Shelf) -> None:
 
 
 def engine_of(saver: SQLAlchemySaver) -> Engine:
-    engine = saver.store.database._engine  # type: ignore[attr-defined]
+    engine = saver.store.runner._engine  # type: ignore[attr-defined]
     found: Engine = getattr(engine, "sync_engine", engine)
     return found
 
@@ -424,14 +426,14 @@ class FaultyCursor:
 @contextmanager
 def told_of_statements(saver: SQLAlchemySaver, told: Callable[[str, str], None]) -> Iterator[None]:
     """Call a function with `before` or `after` and the text of each statement."""
-    cursor_of = execution._cursor
+    cursor_of = Db._cursor
     mine = engine_of(saver)
 
-    def cursor(connection: Connection) -> Any:
-        plain = cursor_of(connection)
-        return FaultyCursor(plain, told) if connection.engine is mine else plain
+    def cursor(db: Db) -> Any:
+        plain = cursor_of(db)
+        return FaultyCursor(plain, told) if db.connection.engine is mine else plain
 
-    with mock.patch.object(execution, "_cursor", cursor):
+    with mock.patch.object(Db, "_cursor", cursor):
         yield
 
 
@@ -535,13 +537,13 @@ async def test_once_a_connection_was_lost_no_other_is_used_unasked(postgres_url:
     url = postgres_url.replace("postgresql:", f"postgresql+{driver}:")
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         await put(saver, config("lost"))
-        database = saver.store.database
+        database = saver.store.runner
         barrier = asyncio.Barrier(4)
 
         async def answer() -> None:
             async with database._engine.connect() as connection:  # type: ignore[attr-defined]
                 await barrier.wait()
-                await connection.run_sync(lambda connection: execution.execute(connection, "SELECT 1"))
+                await connection.run_sync(lambda connection: Db(connection, database.statements).execute("SELECT 1"))
 
         async def four_at_once() -> None:
             await asyncio.gather(*[answer() for _ in range(4)])

@@ -23,7 +23,7 @@ from benchmarks.corpus import KIND, RARE, STEPS, TENANT, USER, Corpus, fill
 from benchmarks.report import Table
 from benchmarks.workload import HandMade
 from ckptstore import SQLAlchemySaver
-from ckptstore.tagkeys import TagKeys
+from ckptstore.tags.keys import TagKeys
 
 HITS = 100
 RARE_HITS = 10

@@ -11,16 +11,17 @@ from contextlib import contextmanager
 import click
 from tqdm import tqdm
 
-from ckptstore import schema
-from ckptstore.blobs import BlobSettings, open_backend
+from ckptstore.blobs.backends.open import open_backend
+from ckptstore.blobs.copy import CopyReport, copy_blobs
+from ckptstore.blobs.settings import BlobSettings
 from ckptstore.cli.options import of_store, opened_store, words_for_errors
-from ckptstore.collector import Pass
-from ckptstore.loops import LoopThread
-from ckptstore.moving import CopyReport, copy_blobs
-from ckptstore.steps import drive
-from ckptstore.store import Store
-from ckptstore.verification import VerifyReport
-from ckptstore.verification import verify as verify_all
+from ckptstore.db import schema
+from ckptstore.maintenance.gc import Pass
+from ckptstore.maintenance.verify import VerifyReport
+from ckptstore.maintenance.verify import verify as verify_all
+from ckptstore.runtime.loop_thread import LoopThread
+from ckptstore.runtime.steps import drive
+from ckptstore.store.store import Store
 
 _MICROSECONDS_PER_HOUR = 3_600_000_000
 # A century.
@@ -109,8 +110,8 @@ def _verify(store: Store, deep: bool) -> VerifyReport:
         def looked_at(count: int) -> None:
             bar.update(count)
 
-        store.database.write(lambda connection: schema.require_head(connection, store.schema)).result()
-        return store.objects.run(verify_all(store.objects, store.prepared, deep=deep, progress=looked_at)).result()
+        store.runner.write(schema.require_head).result()
+        return store.objects.run(verify_all(store.objects, deep=deep, progress=looked_at)).result()
 
 
 @contextmanager

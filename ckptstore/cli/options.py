@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import click
 from sqlalchemy import URL
 
-from ckptstore.blobs import BlobSettings
-from ckptstore.config import (
+from ckptstore.blobs.settings import BlobSettings
+from ckptstore.db.open import open_database
+from ckptstore.db.settings import (
     BLOB_URL_VARIABLE,
     DATABASE_URL_VARIABLE,
     DatabaseSettings,
@@ -19,10 +20,9 @@ from ckptstore.config import (
     is_memory,
     parse_database_url,
 )
-from ckptstore.database import open_database
 from ckptstore.errors import CkptStoreError
-from ckptstore.store import Store
-from ckptstore.tagkeys import TagKeys
+from ckptstore.store.store import Store
+from ckptstore.tags.keys import TagKeys
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -82,9 +82,9 @@ def opened_store(url: str, in_schema: str | None, blob_url: str | None, tag_keys
     found = existing(url)
     with words_for_errors():
         settings = DatabaseSettings()
-        database = open_database(found, settings)
-        place = blob_url or default_blob_url(database.url)
-        store = Store(database, settings, blobs=place, blob_settings=BlobSettings(), schema=in_schema, upgrade=False, tag_keys=tag_keys)
+        runner = open_database(found, settings, in_schema)
+        place = blob_url or default_blob_url(runner.url)
+        store = Store(runner, settings, blobs=place, blob_settings=BlobSettings(), upgrade=False, tag_keys=tag_keys)
         try:
             yield store
         finally:

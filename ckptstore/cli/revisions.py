@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import click
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL
 
-from ckptstore import schema
 from ckptstore.cli.options import existing, of_database, parsed, words_for_errors
-from ckptstore.config import DatabaseSettings
-from ckptstore.database import open_database
+from ckptstore.db import schema
+from ckptstore.db.handle import Db
+from ckptstore.db.open import open_database
+from ckptstore.db.settings import DatabaseSettings
 
 T = TypeVar("T")
 
@@ -21,7 +23,7 @@ T = TypeVar("T")
 @of_database
 def upgrade(url: str, in_schema: str | None) -> None:
     """Bring the schema to what this release needs."""
-    _run(parsed(url), lambda connection: schema.upgrade_if_needed(connection, in_schema))
+    _run(parsed(url), in_schema, schema.upgrade_if_needed)
     click.echo(f"the schema is at revision {schema.HEAD}")
 
 
@@ -30,7 +32,7 @@ def upgrade(url: str, in_schema: str | None) -> None:
 @click.argument("to")
 def downgrade(url: str, in_schema: str | None, to: str) -> None:
     """Take the schema back to revision TO; `base` drops every table of ckptstore's."""
-    _run(existing(url), lambda connection: schema.downgrade(connection, in_schema, to))
+    _run(existing(url), in_schema, partial(schema.downgrade, revision=to))
     click.echo(f"the schema is at revision {to}")
 
 
@@ -38,14 +40,14 @@ def downgrade(url: str, in_schema: str | None, to: str) -> None:
 @of_database
 def revision(url: str, in_schema: str | None) -> None:
     """Say which revision the database has, and which one this release needs. Exits with 1 where they differ."""
-    found = _run(existing(url), lambda connection: schema.current_revision(connection, in_schema))
+    found = _run(existing(url), in_schema, schema.current_revision)
     click.echo(f"database: {found or 'none'}, this release: {schema.HEAD}")
     sys.exit(found != schema.HEAD)
 
 
-def _run(url: URL, work: Callable[[Connection], T]) -> T:
+def _run(url: URL, in_schema: str | None, work: Callable[[Db], T]) -> T:
     with words_for_errors():
-        database = open_database(url, DatabaseSettings())
+        database = open_database(url, DatabaseSettings(), in_schema)
         try:
             return database.write(work).result()
         finally:

@@ -16,12 +16,12 @@ import click
 from tqdm import tqdm
 
 from ckptstore.cli.options import of_database, of_store, opened_store, words_for_errors
-from ckptstore.collector import Pass
 from ckptstore.errors import InvalidPolicy
-from ckptstore.policy import RetentionPolicy, parse_age
-from ckptstore.pruner import Watch
+from ckptstore.maintenance.gc import Pass
+from ckptstore.maintenance.policy import RetentionPolicy, parse_age
+from ckptstore.maintenance.prune_run import Watch
 from ckptstore.records import PruneReport
-from ckptstore.steps import drive
+from ckptstore.runtime.steps import drive
 
 _MICROSECOND = timedelta(microseconds=1)
 _GRACE = timedelta(hours=24)

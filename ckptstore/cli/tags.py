@@ -6,8 +6,8 @@ import click
 from tqdm import tqdm
 
 from ckptstore.cli.options import of_database, opened_store, words_for_errors
-from ckptstore.steps import drive
-from ckptstore.tagkeys import TagKeys
+from ckptstore.runtime.steps import drive
+from ckptstore.tags.keys import TagKeys
 
 
 @click.group()

@@ -11,6 +11,6 @@ A backend of your own is checked by subclassing `BlobBackendConformance`; pytest
 """
 
 from ckptstore.testing.conformance import BlobBackendConformance
-from ckptstore.testing.faults import FailingBackend, Pause, PausingBackend
+from ckptstore.testing.fault_injection import FailingBackend, Pause, PausingBackend
 
 __all__ = ["BlobBackendConformance", "FailingBackend", "Pause", "PausingBackend"]

@@ -8,7 +8,7 @@ import tracemalloc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from ckptstore.blobs import BlobBackend, BlobEntry
+from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.errors import BlobMissing, BlobUnavailable
 
 _MEBIBYTE = 1024 * 1024

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from ckptstore.errors import SchemaTooNew
-from ckptstore.tags import postings
+from ckptstore.tags.encoding import postings
 
 revision = "0002"
 down_revision = "0001"

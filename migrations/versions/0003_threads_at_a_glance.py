@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context, op
 
-from ckptstore.tags import postings
+from ckptstore.tags.encoding import postings
 
 revision = "0003"
 down_revision = "0002"

@@ -1,0 +1,132 @@
+"""Blobs in any other file system that fsspec knows."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+from ckptstore.blobs.backends.error_mapping import is_no_bucket, translated
+from ckptstore.blobs.backends.fsspec_files import RemoteFiles
+from ckptstore.blobs.backends.object_keys import check_key, is_key
+from ckptstore.blobs.backends.protocol import BlobEntry
+from ckptstore.blobs.backends.transfer_log import logged
+
+logger = logging.getLogger(__name__)
+
+
+class FsspecBackend:
+    """Objects below one path of a file system.
+
+    Args:
+        url: where that is, without secrets, for messages.
+        root: the path, as the file system spells it.
+        connect: makes the file system, on the loop that will use it; called by the first operation.
+    """
+
+    def __init__(self, url: str, root: str, connect: Callable[[], Awaitable[RemoteFiles]]) -> None:
+        self.url = url
+        self._root = root.rstrip("/")
+        self._connect = connect
+        self._connecting = asyncio.Lock()
+        self._files: RemoteFiles | None = None
+
+    async def put(self, key: str, data: bytes | memoryview) -> None:
+        path = self._path(key)
+        with logged(logger, logging.INFO, "blob_put", key) as tally, translated(self.url, key):
+            # botocore takes no memoryview.
+            content = bytes(data)
+            await (await self._connected()).put(path, content)
+            tally.bytes = len(content)
+
+    async def put_file(self, key: str, path: Path) -> None:
+        where = self._path(key)
+        size = await asyncio.to_thread(_readable_size, path)
+        with logged(logger, logging.INFO, "blob_put", key) as tally, translated(self.url, key):
+            await (await self._connected()).put_file(where, path, tally)
+            # Not every file system reports progress.
+            tally.bytes = size
+
+    async def get(self, key: str) -> bytes:
+        path = self._path(key)
+        with logged(logger, logging.DEBUG, "blob_get", key) as tally, translated(self.url, key, reads=True):
+            data = await (await self._connected()).get(path)
+            tally.bytes = len(data)
+        return data
+
+    async def get_file(self, key: str, path: Path) -> None:
+        where = self._path(key)
+        await asyncio.to_thread(_check_target, path)
+        with logged(logger, logging.DEBUG, "blob_get", key) as tally, translated(self.url, key, reads=True):
+            await (await self._connected()).get_file(where, path, tally)
+            tally.bytes = await asyncio.to_thread(os.path.getsize, path)
+
+    async def size(self, key: str) -> int | None:
+        path = self._path(key)
+        with translated(self.url):
+            try:
+                found = await (await self._connected()).info(path)
+            except FileNotFoundError as exc:
+                if is_no_bucket(exc):
+                    raise
+                return None
+        return int(found["size"]) if found.get("type") == "file" else None
+
+    async def delete(self, key: str) -> None:
+        path = self._path(key)
+        with logged(logger, logging.DEBUG, "blob_deleted", key), translated(self.url):
+            try:
+                await (await self._connected()).delete(path)
+            except FileNotFoundError as exc:
+                if is_no_bucket(exc):
+                    raise
+
+    async def entries(self) -> AsyncIterator[BlobEntry]:
+        with translated(self.url):
+            try:
+                async with aclosing(self._listed()) as listed:
+                    async for entry in listed:
+                        yield entry
+            except FileNotFoundError as exc:
+                if is_no_bucket(exc):
+                    raise
+
+    async def _listed(self) -> AsyncGenerator[BlobEntry, None]:
+        async for name, size in (await self._connected()).listing(self._root):
+            key = name.removeprefix(self._root).lstrip("/")
+            if is_key(key):
+                yield BlobEntry(key, size)
+
+    async def close(self) -> None:
+        files, self._files = self._files, None
+        if files is not None:
+            with translated(self.url):
+                await files.close()
+
+    def _path(self, key: str) -> str:
+        check_key(key, self.url)
+        return f"{self._root}/{key}"
+
+    async def _connected(self) -> RemoteFiles:
+        if self._files is None:
+            async with self._connecting:
+                if self._files is None:
+                    self._files = await self._connect()
+        return self._files
+
+
+def _readable_size(path: Path) -> int:
+    # fsspec passes over a folder in silence, and its FileNotFoundError would read as one of the backend's.
+    with path.open("rb") as file:
+        return os.fstat(file.fileno()).st_size
+
+
+def _check_target(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))

@@ -1,0 +1,147 @@
+"""The kinds of fsspec file system, each by the same few operations on full paths. They raise what fsspec raises."""
+
+from __future__ import annotations
+
+import asyncio
+import posixpath
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from ckptstore.blobs.backends.object_keys import part_name
+from ckptstore.blobs.backends.protocol import BlobEntry
+from ckptstore.blobs.backends.transfer_log import Tally
+
+
+class RemoteFiles(Protocol):
+    """A file system at work. Everything runs on one event loop; names in listings are as the file system gives them."""
+
+    async def put(self, path: str, data: bytes) -> None: ...
+
+    async def put_file(self, path: str, source: Path, tally: Tally) -> None: ...
+
+    async def get(self, path: str) -> bytes: ...
+
+    async def get_file(self, path: str, target: Path, tally: Tally) -> None: ...
+
+    async def info(self, path: str) -> dict[str, Any]: ...
+
+    async def delete(self, path: str) -> None: ...
+
+    def listing(self, root: str) -> AsyncIterator[BlobEntry]: ...
+
+    async def close(self) -> None: ...
+
+
+class AsyncFiles:
+    """A file system with coroutines, which belongs to the running loop. These are object stores: a put shows all or nothing."""
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    async def put(self, path: str, data: bytes) -> None:
+        await self._fs._pipe_file(path, data)
+
+    async def put_file(self, path: str, source: Path, tally: Tally) -> None:
+        await self._fs._put_file(str(source), path, callback=callback_of(tally))
+
+    async def get(self, path: str) -> bytes:
+        data: bytes = await self._fs._cat_file(path)
+        return data
+
+    async def get_file(self, path: str, target: Path, tally: Tally) -> None:
+        await self._fs._get_file(path, str(target), callback=callback_of(tally))
+
+    async def info(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = await self._fs._info(path)
+        return found
+
+    async def delete(self, path: str) -> None:
+        await self._fs._rm_file(path)
+
+    async def listing(self, root: str) -> AsyncIterator[BlobEntry]:
+        for entry in entries_of(await self._fs._find(root, detail=True)):
+            yield entry
+
+    async def close(self) -> None:
+        """Most file systems close with their last reference."""
+
+
+class ThreadedFiles:
+    """A file system of plain methods, run on threads. Objects are moved into place, as atomically as its own `mv` is."""
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    async def put(self, path: str, data: bytes) -> None:
+        await asyncio.to_thread(self._staged, path, lambda temporary: self._fs.pipe_file(temporary, data))
+
+    async def put_file(self, path: str, source: Path, tally: Tally) -> None:
+        await asyncio.to_thread(
+            self._staged, path, lambda temporary: self._fs.put_file(str(source), temporary, callback=callback_of(tally))
+        )
+
+    def _staged(self, path: str, store: Any) -> None:
+        folder, name = posixpath.split(path)
+        temporary = f"{folder}/{part_name(name)}"
+        self._fs.makedirs(folder, exist_ok=True)
+        try:
+            store(temporary)
+            self._fs.mv(temporary, path)
+        except BaseException:
+            with suppress(Exception):
+                self._fs.rm_file(temporary)
+            raise
+
+    async def get(self, path: str) -> bytes:
+        data: bytes = await asyncio.to_thread(self._fs.cat_file, path)
+        return data
+
+    async def get_file(self, path: str, target: Path, tally: Tally) -> None:
+        await asyncio.to_thread(self._fs.get_file, path, str(target), callback=callback_of(tally))
+
+    async def info(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = await asyncio.to_thread(self._fs.info, path)
+        return found
+
+    async def delete(self, path: str) -> None:
+        await asyncio.to_thread(self._fs.rm_file, path)
+
+    async def listing(self, root: str) -> AsyncIterator[BlobEntry]:
+        for entry in entries_of(await asyncio.to_thread(self._fs.find, root, detail=True)):
+            yield entry
+
+    async def close(self) -> None:
+        """Most file systems close with their last reference."""
+
+
+class MemoryFiles(ThreadedFiles):
+    """The memory of this process: one dictionary for all backends in it, whose entries appear whole."""
+
+    async def put(self, path: str, data: bytes) -> None:
+        await asyncio.to_thread(self._fs.pipe_file, path, data)
+
+    async def put_file(self, path: str, source: Path, tally: Tally) -> None:
+        # fsspec would show the file while it grows.
+        data = await asyncio.to_thread(source.read_bytes)
+        await self.put(path, data)
+        tally.reached(len(data), len(data))
+
+    async def get_file(self, path: str, target: Path, tally: Tally) -> None:
+        # fsspec's open files of one path share a position: two readers would mix.
+        data = await self.get(path)
+        await asyncio.to_thread(target.write_bytes, data)
+        tally.reached(len(data), len(data))
+
+
+def callback_of(tally: Tally) -> Any:
+    """The form in which fsspec reports progress."""
+    from fsspec.callbacks import Callback
+
+    return Callback(hooks={"tally": lambda size, value, **_: tally.reached(size, value)})
+
+
+def entries_of(found: dict[str, dict[str, Any]]) -> list[BlobEntry]:
+    """What a detailed `find` gave, without folders."""
+    return [BlobEntry(name, int(info["size"])) for name, info in found.items() if info.get("type") == "file"]

@@ -1,0 +1,199 @@
+"""Blobs as files in a folder: each is written beside its place, made durable, and renamed into it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+
+from ckptstore.blobs.backends.error_mapping import translated
+from ckptstore.blobs.backends.object_keys import check_key, is_key, part_name
+from ckptstore.blobs.backends.protocol import BlobEntry
+from ckptstore.blobs.backends.transfer_log import Tally, logged
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_BYTES = 1024 * 1024
+_Fill = Callable[[FileIO], None]
+
+
+class LocalBackend:
+    """A folder of this machine, or one that is mounted here.
+
+    An object appears by a rename, after its bytes are on the disk; the folder's entry is on the disk when `put` returns. What
+    a process that died was writing stays behind as `.<name>.<random>.part`, which is no object and safe to delete.
+
+    Args:
+        folder: where the objects go; made by the first `put`.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        # A later change of the working directory must not move the store.
+        self._folder = Path(os.path.abspath(os.path.expanduser(folder)))
+        self.url = f"file://{self._folder}"
+        #: Folders whose own entry is known to be on the disk.
+        self._lasting: set[Path] = set()
+
+    async def put(self, key: str, data: bytes | memoryview) -> None:
+        check_key(key, self.url)
+        with logged(logger, logging.INFO, "blob_put", key) as tally:
+            await asyncio.to_thread(self._write, key, lambda file: _write_all(file, data))
+            tally.bytes = memoryview(data).nbytes
+
+    async def put_file(self, key: str, path: Path) -> None:
+        check_key(key, self.url)
+        with logged(logger, logging.INFO, "blob_put", key) as tally:
+            await asyncio.to_thread(self._put_file, key, path, tally)
+
+    async def get(self, key: str) -> bytes:
+        check_key(key, self.url)
+        with logged(logger, logging.DEBUG, "blob_get", key) as tally:
+            data = await asyncio.to_thread(self._read, key)
+            tally.bytes = len(data)
+        return data
+
+    async def get_file(self, key: str, path: Path) -> None:
+        check_key(key, self.url)
+        with logged(logger, logging.DEBUG, "blob_get", key) as tally:
+            await asyncio.to_thread(self._get_file, key, path, tally)
+
+    async def size(self, key: str) -> int | None:
+        check_key(key, self.url)
+        return await asyncio.to_thread(self._size, key)
+
+    async def delete(self, key: str) -> None:
+        check_key(key, self.url)
+        with logged(logger, logging.DEBUG, "blob_deleted", key):
+            await asyncio.to_thread(self._delete, key)
+
+    async def entries(self) -> AsyncIterator[BlobEntry]:
+        folders = [""]
+        while folders:
+            inner, entries = await asyncio.to_thread(self._scan, folders.pop())
+            folders += inner
+            for entry in entries:
+                yield entry
+
+    async def close(self) -> None:
+        """Nothing is open between operations."""
+
+    # --- on a thread
+
+    def _put_file(self, key: str, path: Path, tally: Tally) -> None:
+        # Opened before the backend is touched: a source that can't be read is the caller's fault, not the backend's.
+        with path.open("rb", buffering=0) as source:
+            self._write(key, lambda file: _copy(source, file, tally))
+
+    def _write(self, key: str, fill: _Fill) -> None:
+        target = self._folder / key
+        temporary = target.with_name(part_name(target.name))
+        with translated(self.url, key):
+            try:
+                with self._create(temporary) as file:
+                    fill(file)
+                    os.fsync(file.fileno())
+                os.replace(temporary, target)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
+            _sync_folder(target.parent)
+
+    def _create(self, path: Path) -> FileIO:
+        self._make_lasting(path.parent)
+        try:
+            return path.open("xb", buffering=0)
+        except FileNotFoundError:
+            # Somebody tidied up the folder since it was made.
+            self._lasting.clear()
+            self._make_lasting(path.parent)
+            return path.open("xb", buffering=0)
+
+    def _make_lasting(self, folder: Path) -> None:
+        # Found is not enough: whoever made the folder a moment ago may not have made its entry durable yet.
+        if folder in self._lasting:
+            return
+        if folder == self._folder:
+            # Not beyond what we make: a parent that was there may not be ours to open.
+            made = [each for each in (folder, *folder.parents) if not each.exists()]
+        else:
+            self._make_lasting(folder.parent)
+            made = [folder]
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in made:
+            _sync_folder(each.parent)
+        self._lasting.add(folder)
+
+    def _read(self, key: str) -> bytes:
+        with translated(self.url, key, reads=True), (self._folder / key).open("rb", buffering=0) as file:
+            return file.readall()
+
+    def _get_file(self, key: str, path: Path, tally: Tally) -> None:
+        with translated(self.url, key, reads=True):
+            source = (self._folder / key).open("rb", buffering=0)
+        with source, path.open("wb", buffering=0) as target:
+            _copy(source, target, tally)
+
+    def _size(self, key: str) -> int | None:
+        with translated(self.url, key):
+            try:
+                found = os.stat(self._folder / key)
+            except FileNotFoundError:
+                return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def _delete(self, key: str) -> None:
+        with translated(self.url, key):
+            (self._folder / key).unlink(missing_ok=True)
+
+    def _scan(self, inner: str) -> tuple[list[str], list[BlobEntry]]:
+        folders: list[str] = []
+        entries: list[BlobEntry] = []
+        with translated(self.url), suppress(FileNotFoundError), os.scandir(self._folder / inner) as listed:
+            for each in listed:
+                key = f"{inner}{each.name}"
+                if not is_key(key):
+                    continue
+                if each.is_dir(follow_symlinks=False):
+                    folders.append(f"{key}/")
+                    continue
+                # Deleted since the folder was read.
+                with suppress(FileNotFoundError):
+                    if stat.S_ISREG((found := each.stat()).st_mode):
+                        entries.append(BlobEntry(key, found.st_size))
+        return folders, entries
+
+
+def _write_all(file: FileIO, data: bytes | memoryview) -> None:
+    rest = memoryview(data).cast("B")
+    # One call writes at most 2 GiB on Linux.
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _copy(source: FileIO, target: FileIO, tally: Tally) -> None:
+    total = os.fstat(source.fileno()).st_size
+    buffer = memoryview(bytearray(_CHUNK_BYTES))
+    done = 0
+    while count := source.readinto(buffer):
+        _write_all(target, buffer[:count])
+        done += count
+        tally.reached(total, done)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        # Some network mounts know no such thing: their server keeps the folder.
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,141 @@
+"""From a URL to a backend. fsspec is loaded for URLs that need it: a saver with a folder, or with no blobs, starts without."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from ckptstore.blobs.backends.fsspec_backend import FsspecBackend
+from ckptstore.blobs.backends.fsspec_files import AsyncFiles, MemoryFiles, RemoteFiles, ThreadedFiles
+from ckptstore.blobs.backends.local import LocalBackend
+from ckptstore.blobs.backends.protocol import BlobBackend
+from ckptstore.blobs.backends.s3 import CREDENTIALS_ELSEWHERE, S3Files, s3_options
+from ckptstore.blobs.backends.wrappers import Bounded, Retrying
+from ckptstore.blobs.settings import BlobSettings
+from ckptstore.errors import InvalidUrl, MissingDriver
+
+_SCHEMES = "a folder, file://, memory://, s3://bucket/prefix, or another URL that fsspec knows"
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)://(?P<rest>.*)", re.DOTALL)
+# A password is looked for where one may stand: before the path, which may hold both characters.
+_PASSWORD = re.compile(r"[^@/?#]*:[^@/?#]*@")
+_ALMOST_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)(?P<gap>:/?(?![:/])|//+)")
+# Words that people call folders, and no place for blobs: `data//x` is a folder with a slash too many.
+_NO_PLACES = {"data", "dir"}
+
+
+def open_backend(url: str | os.PathLike[str], settings: BlobSettings | None = None) -> BlobBackend:
+    """The backend of a URL, with bounded parallelism and retries. Connects at first use, to the loop that runs then.
+
+    Args:
+        url: a folder's path, `file://` or `local://` and a path, `memory://prefix` (the memory of this process, shared by all
+            that name it), `s3://bucket/prefix?endpoint_url=...&region=...&profile=...&anon=...&addressing_style=...`, or
+            any other URL of a file system that fsspec knows. S3's credentials come from the standard AWS chain.
+        settings: parallelism, retries and options of the file system.
+
+    Raises:
+        InvalidUrl: it can't be read, names an unknown scheme, or holds credentials. The message repeats none.
+        MissingDriver: the file system's package is not installed.
+    """
+    settings = settings or BlobSettings()
+    return Retrying(Bounded(_open_bare(os.fspath(url), settings), settings.max_parallel), settings.retry_seconds)
+
+
+def _open_bare(text: str, settings: BlobSettings) -> BlobBackend:
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise InvalidUrl(f"the blob URL is empty or holds a NUL character; give {_SCHEMES}")
+    parsed = _URL.fullmatch(text)
+    if parsed is None:
+        _refuse_almost_url(text)
+        if "://" in text:
+            raise InvalidUrl(f"the blob URL can't be read, or chains several; give {_SCHEMES}")
+        return LocalBackend(text)
+    scheme, rest = parsed["scheme"].lower(), parsed["rest"]
+    if scheme in ("file", "local"):
+        if not rest:
+            raise InvalidUrl(f"the URL {text} names no folder; give file:///path/to/folder")
+        return LocalBackend(unquote(rest.removeprefix("localhost") if rest.startswith("localhost/") else rest))
+    if scheme in ("s3", "s3a"):
+        return _open_s3(scheme, rest, settings)
+    return _open_fsspec(scheme, rest, settings)
+
+
+def _refuse_almost_url(text: str) -> None:
+    # As a folder's name it would be accepted: the blobs would stay on this machine, in a folder that is named for a secret.
+    found = _ALMOST_URL.match(text.lstrip())
+    if found is None:
+        return
+    import fsspec
+
+    scheme = found["scheme"].lower()
+    if scheme not in fsspec.available_protocols() or (scheme in _NO_PLACES and ":" not in found["gap"]):
+        return
+    raise InvalidUrl(f"the blob URL looks like {scheme}:// with its colon or a slash missing; a folder of that name is ./{scheme}")
+
+
+def _open_s3(scheme: str, rest: str, settings: BlobSettings) -> BlobBackend:
+    if _PASSWORD.match(rest) and not rest.startswith("arn:"):
+        raise InvalidUrl(CREDENTIALS_ELSEWHERE)
+    kind, options = _file_system(scheme), s3_options(f"s3://{rest}", settings)
+    path = "/".join(part for part in rest.partition("?")[0].split("/") if part)
+    return FsspecBackend(f"s3://{rest}", path, functools.partial(_connect_s3, kind, options, settings.part_bytes))
+
+
+def _open_fsspec(scheme: str, rest: str, settings: BlobSettings) -> BlobBackend:
+    if _PASSWORD.match(rest):
+        raise InvalidUrl(f"the {scheme}:// URL holds a password, and URLs end up in logs; give it in blob_options")
+    url, kind = f"{scheme}://{rest}", _file_system(scheme)
+    if "?" in rest:
+        raise InvalidUrl(f"{scheme}:// takes no parameters in the URL; give them in blob_options")
+    try:
+        said, path = kind._get_kwargs_from_urls(url), str(kind._strip_protocol(url))
+    except Exception as exc:
+        # Not chained: what fsspec and urllib say repeats pieces of the URL, and one of them may be a password.
+        raise InvalidUrl(f"the {scheme}:// URL can't be read ({type(exc).__name__}); check its host, port and path") from None
+    return FsspecBackend(url, path, functools.partial(_connect, kind, {**said, **settings.options}))
+
+
+def _file_system(scheme: str) -> Any:
+    import fsspec
+
+    try:
+        return fsspec.get_filesystem_class(scheme)
+    except ValueError as exc:
+        raise InvalidUrl(f"unknown URL scheme {scheme!r}; give {_SCHEMES}") from exc
+    except ImportError as exc:
+        package = "'ckptstore[s3]'" if scheme in ("s3", "s3a") else _missing_package(exc, scheme)
+        raise MissingDriver(f"{scheme}:// needs a package that is not installed: pip install {package}") from exc
+
+
+def _missing_package(exc: ImportError, scheme: str) -> str:
+    cause = exc.__cause__
+    return (isinstance(cause, ImportError) and cause.name) or f"what fsspec needs for {scheme}"
+
+
+async def _connect_s3(kind: Any, options: dict[str, Any], part_bytes: int) -> RemoteFiles:
+    return S3Files(_on_this_loop(kind, options), part_bytes)
+
+
+async def _connect(kind: Any, options: dict[str, Any]) -> RemoteFiles:
+    if kind.async_impl:
+        return AsyncFiles(_on_this_loop(kind, options))
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    # The constructor may connect, and block while it does.
+    fs = await asyncio.to_thread(functools.partial(kind, skip_instance_cache=True, **options))
+    return MemoryFiles(fs) if isinstance(fs, MemoryFileSystem) else ThreadedFiles(_uncached(fs))
+
+
+def _on_this_loop(kind: Any, options: dict[str, Any]) -> Any:
+    # Never a shared instance: one that exists may belong to another loop.
+    return _uncached(kind(asynchronous=True, loop=asyncio.get_running_loop(), skip_instance_cache=True, **options))
+
+
+def _uncached(fs: Any) -> Any:
+    # Other processes add and delete objects. Not an option of the constructor: some hand what they don't know to their driver.
+    if hasattr(fs, "dircache"):
+        fs.dircache.use_listings_cache = False
+    return fs

@@ -1,0 +1,103 @@
+"""Moving blobs from one backend to another: resumable, checked, several at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
+from ckptstore.errors import BlobCorrupt, CkptStoreError
+from ckptstore.values.digests import hash_file
+
+logger = logging.getLogger(__name__)
+
+_PARALLEL = 8
+_DIGEST_IN_KEY = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})-[0-9a-f]+")
+
+
+@dataclass(slots=True)
+class CopyReport:
+    """What a copy did."""
+
+    copied: int = 0
+    copied_bytes: int = 0
+    #: Objects that the target had already.
+    skipped: int = 0
+    #: Key -> what went wrong.
+    failed: dict[str, str] = field(default_factory=dict)
+    #: Keys that are not ckptstore's: left alone.
+    strange: list[str] = field(default_factory=list)
+
+
+async def copy_blobs(
+    source: BlobBackend, target: BlobBackend, listed: Callable[[int, int], None], done: Callable[[int], None]
+) -> CopyReport:
+    """Copy every object that the target lacks. An object whose content is not what its key says is not copied.
+
+    What goes wrong with one object (the backends' errors, no room for its temporary file) is noted, and the others go on.
+
+    Args:
+        source: where the objects are.
+        target: where they are to be as well.
+        listed: told how many objects there are, and their bytes, before the first is copied.
+        done: told the bytes of each object that is through, copied or not.
+
+    Raises:
+        BlobUnavailable: the source can't be listed.
+    """
+    report = CopyReport()
+    entries: list[BlobEntry] = []
+    async for entry in source.entries():
+        if _DIGEST_IN_KEY.fullmatch(entry.key):
+            entries.append(entry)
+        else:
+            report.strange.append(entry.key)
+    listed(len(entries), sum(entry.size for entry in entries))
+    rest = iter(entries)
+    await asyncio.gather(*[_copy_all(rest, source, target, report, done) for _ in range(_PARALLEL)])
+    logger.info(
+        "copied %d blobs (%d bytes) from %s to %s: %d were there, %d failed",
+        report.copied, report.copied_bytes, source.url, target.url, report.skipped, len(report.failed),
+        extra={"event": "blobs_copied", "copied": report.copied, "bytes": report.copied_bytes, "skipped": report.skipped,
+               "failed": len(report.failed)},
+    )  # fmt: skip
+    return report
+
+
+async def _copy_all(
+    rest: Iterator[BlobEntry], source: BlobBackend, target: BlobBackend, report: CopyReport, done: Callable[[int], None]
+) -> None:
+    for entry in rest:
+        try:
+            if await target.size(entry.key) == entry.size:
+                report.skipped += 1
+            else:
+                await _copy(entry, source, target)
+                report.copied += 1
+                report.copied_bytes += entry.size
+        except (CkptStoreError, OSError) as exc:
+            # One bad object keeps none of the others from being moved; nor does one that the temporary disk has no room for.
+            why = f"its temporary file: {exc.strerror or type(exc).__name__}" if isinstance(exc, OSError) else str(exc)
+            report.failed[entry.key] = why
+            logger.warning("blob %s was not copied: %s", entry.key, why, extra={"event": "blob_copy_failed", "key": entry.key})
+        done(entry.size)
+
+
+async def _copy(entry: BlobEntry, source: BlobBackend, target: BlobBackend) -> None:
+    with tempfile.NamedTemporaryFile(prefix="ckptstore-") as file:
+        path = Path(file.name)
+        await source.get_file(entry.key, path)
+        digest, size = await asyncio.to_thread(hash_file, path)
+        found = _DIGEST_IN_KEY.fullmatch(entry.key)
+        assert found is not None
+        if digest != found[1]:
+            raise BlobCorrupt(f"object {entry.key} at {source.url} was truncated or altered: {size} bytes hash to {digest[:12]}")
+        await target.put_file(entry.key, path)
+    stored = await target.size(entry.key)
+    if stored != size:
+        raise BlobCorrupt(f"object {entry.key} has {stored} bytes at {target.url} after {size} were stored")

@@ -1,0 +1,87 @@
+"""Downloads of what objects hold: from the caches or from the backend, whole and checked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from ckptstore.blobs.registry import Objects
+from ckptstore.errors import BlobCorrupt, BlobMissing
+from ckptstore.records import LoadedSegment
+from ckptstore.values.cache import FolderCache, MemoryCache
+from ckptstore.values.compression import unpacked
+
+logger = logging.getLogger(__name__)
+
+
+class Downloads:
+    """What objects hold, read.
+
+    Args:
+        objects: where it is, and the loop that all of this runs on.
+        memory: cache of what was read.
+        folder: a second, larger one, or None.
+    """
+
+    def __init__(self, objects: Objects, memory: MemoryCache, folder: FolderCache | None) -> None:
+        self._objects = objects
+        self._memory = memory
+        self._folder = folder
+
+    def fetch(self, segments: Sequence[LoadedSegment]) -> Future[dict[str, bytes]]:
+        """Segments that objects hold, by digest, whole and checked.
+
+        The future fails with:
+            BlobMissing: an object is not in the backend.
+            BlobCorrupt: its bytes are not those that were stored.
+            BlobUnavailable: the backend failed.
+        """
+        found = {segment.digest: self._memory.get(segment.digest) for segment in segments}
+        here = {digest: data for digest, data in found.items() if data is not None}
+        if len(here) == len(found):
+            done: Future[dict[str, bytes]] = Future()
+            done.set_result(here)
+            return done
+        return self._objects.run(self._fetch_all(here, [segment for segment in segments if segment.digest not in here]))
+
+    async def _fetch_all(self, here: dict[str, bytes], wanted: Sequence[LoadedSegment]) -> dict[str, bytes]:
+        fetched = await asyncio.gather(*[self.fetch_one(segment) for segment in wanted])
+        return here | {segment.digest: data for segment, data in zip(wanted, fetched, strict=True)}
+
+    async def fetch_one(self, segment: LoadedSegment) -> bytes:
+        """One segment, from a cache or from the backend."""
+        data = self._memory.get(segment.digest)
+        if data is not None:
+            return data
+        data = await self._from_folder(segment)
+        if data is None:
+            data = await self._from_backend(segment)
+            if self._folder is not None:
+                await asyncio.to_thread(self._folder.put, segment.digest, data)
+        self._memory.put(segment.digest, data)
+        return data
+
+    async def _from_folder(self, segment: LoadedSegment) -> bytes | None:
+        if self._folder is None:
+            return None
+        data = await asyncio.to_thread(self._folder.get, segment.digest)
+        if data is None:
+            return None
+        try:
+            return await asyncio.to_thread(unpacked, segment.digest, segment.size, "raw", data)
+        except BlobCorrupt:
+            logger.warning("a file of the blob cache was altered", extra={"event": "cache_corrupt", "digest": segment.digest})
+            self._folder.drop(segment.digest)
+            return None
+
+    async def _from_backend(self, segment: LoadedSegment) -> bytes:
+        assert segment.object_key is not None
+        if not self._objects.has_backend:
+            raise BlobMissing(f"object {segment.object_key}: this saver was given no blob_url; give it the one that has the blobs")
+        raw = await self._objects.content(segment.object_key)
+        try:
+            return await asyncio.to_thread(unpacked, segment.digest, segment.size, segment.encoding, raw)
+        except BlobCorrupt as exc:
+            raise BlobCorrupt(f"object {segment.object_key} at {self._objects.backend.url} was truncated or altered: {exc}") from exc

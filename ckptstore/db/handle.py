@@ -1,0 +1,187 @@
+"""`Db`: one connection and the statements of its database. Every function that reads or writes the tables is given one.
+
+Statements run at the driver's own cursor: SQLAlchemy's execution and result cost several times what SQLite takes to run one of
+our statements, and a third of what PostgreSQL does. Errors are the driver's own; `error_mapping` translates them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, cast
+
+from sqlalchemy import ClauseElement, Connection, Table
+from sqlalchemy.engine.interfaces import DBAPICursor
+
+from ckptstore.db.error_mapping import ConnectionLost
+from ckptstore.db.sql.fragments import key_parameters
+from ckptstore.db.sql.insert import insert_arrays, insert_rows, row_parameters
+from ckptstore.db.sql.tables import OBJECT_KEY, Row
+from ckptstore.db.statement import Statements
+
+_BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
+_BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+# PostgreSQL's message for a statement that was prepared before a change of schema, and asyncpg's.
+_STALE_STATEMENT = ("cached plan must not change", "cached statement plan is invalid")
+# The longest multi-row INSERT on SQLite.
+_MAX_INSERT_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The whole result of a statement: nothing is held open for a slow reader."""
+
+    found: Sequence[Any]
+    rowcount: int
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.found)
+
+    def all(self) -> Sequence[Any]:
+        """The rows."""
+        return self.found
+
+    def scalar_one(self) -> Any:
+        """The first value of the first row."""
+        return self.found[0][0]
+
+
+class Db:
+    """One connection in autocommit, for the length of one piece of work.
+
+    Args:
+        connection: from SQLAlchemy's pool.
+        statements: compiled for this database.
+    """
+
+    __slots__ = ("connection", "dialect_name", "on_sqlite", "statements")
+
+    def __init__(self, connection: Connection, statements: Statements) -> None:
+        self.connection = connection
+        self.statements = statements
+        self.dialect_name = statements.dialect_name
+        self.on_sqlite = statements.on_sqlite
+
+    # --- statements
+
+    def run(self, build: Callable[..., ClauseElement], parameters: Mapping[str, Any] | None = None, *args: Any) -> Rows:
+        """Execute the statement `build(dialect name, *args)` with named parameters."""
+        statement = self.statements.get(build, *args)
+        return self.execute(statement.text, statement.arguments(parameters or {}))
+
+    def run_rows(self, build: Callable[..., ClauseElement], rows: Sequence[Row], *args: Any) -> Rows:
+        """Execute `build(dialect name, number of rows, *args)`, which takes the cells of all rows, one row after the other (SQLite)."""
+        statement = self.statements.get(build, len(rows), *args)
+        return self.execute(statement.text, tuple(chain.from_iterable(rows)))
+
+    def insert(self, table: Table, conflict: str, rows: Sequence[Row]) -> int:
+        """Insert rows that have the table's columns in order.
+
+        Args:
+            table: where they go.
+            conflict: what happens where a row with the same key exists, see `fragments.resolve_conflict`.
+            rows: their cells, times as microseconds.
+
+        Returns:
+            How many rows were inserted or changed.
+        """
+        if not rows:
+            return 0
+        if not self.on_sqlite:
+            return self.run(insert_arrays, row_parameters(table, rows), table, conflict).rowcount
+        return sum(self.run_rows(insert_rows, part, table, conflict).rowcount for part in _in_powers_of_two(rows))
+
+    def key_parameters(self, names: Sequence[str], rows: Iterable[Sequence[str]]) -> dict[str, Any]:
+        """The parameters of a statement that takes a table of keys, see `fragments.keys_table`."""
+        return key_parameters(self.dialect_name, names, rows)
+
+    def object_keys(self, keys: Iterable[str]) -> dict[str, Any]:
+        """The parameters of a statement that takes the keys of objects."""
+        return key_parameters(self.dialect_name, OBJECT_KEY, [(key,) for key in keys])
+
+    def execute(self, text: str, arguments: Any = ()) -> Rows:
+        """Execute a text in the form that the driver takes.
+
+        Raises:
+            ConnectionLost: from the driver's error; the connection never returns to the pool.
+        """
+        cursor = self._cursor()
+        try:
+            cursor.execute(text, arguments)
+            return Rows(cursor.fetchall(), cursor.rowcount)
+        except Exception as exc:
+            if self._is_lost(exc):
+                self.connection.invalidate(exc)
+                raise ConnectionLost from exc
+            raise
+        except BaseException:
+            # Cancelled midway: an answer may still be on its way.
+            self.connection.invalidate()
+            raise
+
+    def _cursor(self) -> DBAPICursor:
+        return self.connection.connection.cursor()
+
+    def _is_lost(self, exc: Exception) -> bool:
+        """Whether the connection is of no more use: it was closed, or what it had prepared is older than a change of schema."""
+        if self.connection.invalidated or any(message in str(exc) for message in _STALE_STATEMENT):
+            return True
+        driver_connection = self.connection.connection.dbapi_connection
+        return self.connection.dialect.is_disconnect(cast(Any, exc), driver_connection, None)
+
+    # --- transactions
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. On SQLite it holds the write lock from the start."""
+        with self._between(_BEGIN_WRITING[self.dialect_name], "COMMIT"):
+            yield
+
+    @contextmanager
+    def rolled_back(self) -> Iterator[None]:
+        """Like `transaction`, but nothing of it stays."""
+        with self._between(_BEGIN_WRITING[self.dialect_name], None):
+            yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Several reads of one state of the database. A single statement is a snapshot by itself."""
+        with self._between(_BEGIN_READING[self.dialect_name], "COMMIT"):
+            yield
+
+    @contextmanager
+    def _between(self, begin: str, end: str | None) -> Iterator[None]:
+        self.execute(begin)
+        try:
+            yield
+            if end is not None:
+                self.execute(end)
+        except BaseException:
+            self._roll_back()
+            raise
+        if end is None:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self.connection.invalidated:
+            return
+        try:
+            if self.on_sqlite:
+                # The driver knows whether a transaction is open; a ROLLBACK without one would be an error.
+                self.connection.connection.rollback()
+            else:
+                self.execute("ROLLBACK")
+        except Exception:
+            # The error that led here is the one to report; a connection in doubt never returns to the pool.
+            self.connection.invalidate()
+
+
+def _in_powers_of_two(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Split rows into few parts of few lengths: each length is a statement of its own, and each statement yields the interpreter's lock."""
+    start = 0
+    while start < len(rows):
+        length = min(_MAX_INSERT_ROWS, 1 << (len(rows) - start).bit_length() - 1)
+        yield rows[start : start + length]
+        start += length

@@ -1,0 +1,205 @@
+"""The schema's revisions: which one a database has, which one this release needs, and the way from one to the other."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, inspect
+
+from ckptstore.db.handle import Db
+from ckptstore.db.models import TABLE_PREFIX, VERSION_TABLE, Base
+from ckptstore.db.open import open_database
+from ckptstore.db.settings import DATABASE_URL_VARIABLE, DatabaseSettings, parse_database_url
+from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+
+#: Every revision, oldest first. Kept here too so that a saver can check its database without loading Alembic.
+REVISIONS = ("0001", "0002", "0003")
+HEAD = REVISIONS[-1]
+
+# Any number will do, as long as every ckptstore uses the same one.
+_ADVISORY_LOCK = 0x636B_7074
+
+# Alembic keeps its context in module globals: within a process one command runs at a time.
+_alembic_lock = threading.Lock()
+
+
+def _forget_lock() -> None:
+    global _alembic_lock  # noqa: PLW0603  # a child of fork must not wait for a thread of its parent's
+    _alembic_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_lock)
+
+
+def migrations_folder() -> Path:
+    """Where the migrations are: inside the package when installed from a wheel, beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def current_revision(db: Db) -> str | None:
+    """The revision of a database, or None where there is no schema yet."""
+    schema = db.statements.schema
+    if not inspect(db.connection).has_table(VERSION_TABLE, schema=schema):
+        return None
+    table = f"{db.connection.dialect.identifier_preparer.quote(schema)}.{VERSION_TABLE}" if schema else VERSION_TABLE
+    found: str | None = db.connection.exec_driver_sql(f"SELECT version_num FROM {table}").scalar()
+    return found
+
+
+def require_head(db: Db) -> None:
+    """Return if the database has the schema that this release needs.
+
+    Raises:
+        SchemaOutOfDate: it has an older one, or none.
+        SchemaTooNew: it has one that this release does not know.
+    """
+    found = current_revision(db)
+    if found == HEAD:
+        return
+    where = db.connection.engine.url.render_as_string(hide_password=True)
+    inside = _schema_option(db)
+    if found is None or found in REVISIONS:
+        raise SchemaOutOfDate(
+            f"{where} has {f'revision {found}' if found else 'no schema'}, this release needs revision {HEAD}; "
+            f"run: ckptstore upgrade{inside} (or await saver.setup(), or alembic upgrade head)"
+        )
+    raise _too_new(db, found)
+
+
+def _schema_option(db: Db) -> str:
+    return f" --schema {db.statements.schema}" if db.statements.schema else ""
+
+
+def _too_new(db: Db, found: str) -> SchemaTooNew:
+    inside = _schema_option(db)
+    return SchemaTooNew(
+        f"{db.connection.engine.url.render_as_string(hide_password=True)} has revision {found}, this release knows none past {HEAD}; "
+        f"run: pip install --upgrade ckptstore (or, with the newer release, ckptstore downgrade {HEAD}{inside})"
+    )
+
+
+def upgrade(db: Db, revision: str = "head") -> None:
+    """Bring the schema to a revision, in one transaction that only one process at a time can be in."""
+    from alembic import command
+
+    with _alembic_lock:
+        command.upgrade(_config(db), revision)
+
+
+def downgrade(db: Db, revision: str) -> None:
+    """Take the schema back to an earlier revision (`base`: drop all of ckptstore's tables).
+
+    Raises:
+        InvalidConfig: this release knows no such revision.
+        SchemaTooNew: the database has one that this release does not know, so it can't lead back from it.
+    """
+    from alembic import command
+
+    if revision not in ("base", *REVISIONS):
+        raise InvalidConfig(f"unknown revision {revision!r}; known are base, {', '.join(REVISIONS)}")
+    found = current_revision(db)
+    if found is not None and found not in REVISIONS:
+        raise _too_new(db, found)
+    with _alembic_lock:
+        command.downgrade(_config(db), revision)
+
+
+def upgrade_if_needed(db: Db) -> None:
+    """Bring the schema to this release's revision; a database that has it is not locked.
+
+    Raises:
+        SchemaTooNew: the database is past what this release knows.
+    """
+    found = current_revision(db)
+    if found is None or found in REVISIONS[:-1]:
+        upgrade(db)
+    require_head(db)
+
+
+def _config(db: Db) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.attributes["db"] = db
+    return config
+
+
+# --- what migrations/env.py calls -----------------------------------------------------------------------------------
+
+
+def url_for_alembic(arguments: Mapping[str, str]) -> URL:
+    """The database of an `alembic` command: `-x url=...`, else the environment's.
+
+    Raises:
+        InvalidUrl: neither was given.
+    """
+    given = arguments.get("url") or os.environ.get(DATABASE_URL_VARIABLE)
+    if not given:
+        raise InvalidUrl(f"which database? set {DATABASE_URL_VARIABLE}, or run: alembic -x url=... upgrade head")
+    return parse_database_url(given)
+
+
+def run_migrations(context: EnvironmentContext | Any, db: Db) -> None:
+    """Run what an Alembic command asks for, alone, in one transaction."""
+    with db.transaction():
+        if not db.on_sqlite:
+            db.connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+            for statement in _enter_schema(db.statements.schema):
+                db.connection.exec_driver_sql(statement)
+        _configure(context, connection=db.connection)
+        context.run_migrations()
+
+
+def run_migrations_at(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
+    """The same on a connection of our own."""
+    database = open_database(url, DatabaseSettings(), schema)
+    try:
+        database.write(lambda db: run_migrations(context, db)).result()
+    finally:
+        database.close()
+
+
+def write_migrations(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
+    """Write the SQL of a command instead of running it (`alembic upgrade head --sql`)."""
+    _configure(context, dialect_name=url.get_backend_name(), literal_binds=True)
+    with context.begin_transaction():
+        for statement in _enter_schema(schema):
+            context.execute(statement)
+        context.run_migrations()
+
+
+def _enter_schema(schema: str | None) -> list[str]:
+    if not schema:
+        return []
+    quoted = '"' + schema.replace('"', '""') + '"'
+    return [f"CREATE SCHEMA IF NOT EXISTS {quoted}", f"SET LOCAL search_path TO {quoted}"]
+
+
+def _configure(context: EnvironmentContext | Any, **how: Any) -> None:
+    context.configure(
+        target_metadata=Base.metadata,
+        version_table=VERSION_TABLE,
+        include_object=_is_ours,
+        transactional_ddl=True,
+        **how,
+    )
+
+
+def _is_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
+    return kind != "table" or (name or "").startswith(TABLE_PREFIX)
+
+
+def leave_out_ckptstore(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
+    """For a host application's `context.configure(include_object=...)`: autogenerate then ignores ckptstore's tables."""
+    return kind != "table" or not (name or "").startswith(TABLE_PREFIX)

@@ -1,0 +1,94 @@
+"""A whole batch as one statement on SQLite: the rows of all tables go into one view, whose triggers pass each on to its table.
+
+After every statement the writing thread waits for the interpreter's lock, which the callers hold most of the time: a dozen
+statements took three times as long as SQLite needed to run them. And one statement is a transaction by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ClauseElement, ColumnElement, Insert, Table, column, literal_column, select, table
+from sqlalchemy.dialects import sqlite
+
+from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS, is_missing
+from ckptstore.db.sql.fragments import json_rows, resolve_conflict
+from ckptstore.db.sql.insert import cells
+from ckptstore.db.sql.tables import CHECKPOINT, SEGMENT, TAG, THREAD, Row
+
+_NAME = "ckpt_batch"
+
+# The parts of a batch that are rows of a table, and what happens to a row that is there. A checkpoint must not be.
+_ROWS: Mapping[str, tuple[Table, str]] = {
+    **{part: of for part, of in BATCH_ROWS.items() if part != "tags"},
+    "checkpoints": (CHECKPOINT, "fail"),
+    "segments": (SEGMENT, "replace_object"),
+    "threads": (THREAD, "add_up"),
+}
+# The parts that travel as one JSON array: their rows are many, small, and all text.
+_LISTS = {*BATCH_NEEDS, "tags"}
+_CELLS = [f"c{place}" for place in range(max(len(each.c) for each, _ in _ROWS.values()))]
+_COLUMNS = ("part", *_CELLS)
+# Not None: the driver looks for an adapter of whatever is not a number or a text, each time.
+_EMPTY: Row = (0,) * len(_COLUMNS)
+
+_FIRST_CELL: ColumnElement[str] = literal_column("NEW.c0")
+
+
+def batch_view() -> list[str]:
+    """What a connection runs once, or again where that failed: a view that only it sees, with a trigger for each part of a batch."""
+    cells = ", ".join(f"NULL AS {name}" for name in _COLUMNS)
+    bodies: dict[str, ClauseElement] = {part: _insert_row(*of) for part, of in _ROWS.items()}
+    bodies |= {need: _refuse_if_missing(need) for need in BATCH_NEEDS}
+    bodies["tags"] = _insert_tags()
+    return [f"CREATE TEMP VIEW IF NOT EXISTS {_NAME} AS SELECT {cells}", *(_trigger(part, body) for part, body in bodies.items())]
+
+
+def _trigger(part: str, body: ClauseElement) -> str:
+    text = body.compile(dialect=sqlite.dialect())
+    begin = f"CREATE TEMP TRIGGER IF NOT EXISTS {_NAME}_{part} INSTEAD OF INSERT ON {_NAME} WHEN NEW.part = '{part}'"
+    return f"{begin} BEGIN {text}; END"
+
+
+def _insert_row(into: Table, conflict: str) -> Insert:
+    cells: dict[str, ColumnElement[Any]] = {each.name: literal_column(f"NEW.{cell}") for each, cell in zip(into.c, _CELLS, strict=False)}
+    insert = sqlite.insert(into).values(cells).inline()
+    return insert if conflict == "fail" else resolve_conflict(insert, into, conflict)
+
+
+def _insert_tags() -> Insert:
+    names = [each.name for each in TAG.c]
+    rows = json_rows(_FIRST_CELL, names)
+    # Without a WHERE, SQLite takes the ON of ON CONFLICT for that of a join.
+    found = select(*[rows.c[name] for name in names]).where(literal_column("true"))
+    made: Insert = resolve_conflict(sqlite.insert(TAG).from_select(names, found), TAG, "keep")
+    return made
+
+
+def _refuse_if_missing(need: str) -> ClauseElement:
+    rows = json_rows(_FIRST_CELL, BATCH_NEEDS[need][1])
+    return select(literal_column(f"RAISE(ABORT, '{_NAME}: {need} rows are missing')")).where(
+        select(literal_column("1")).select_from(rows).where(is_missing(need, rows)).exists()
+    )
+
+
+def batch_rows(parts: Mapping[str, Sequence[Row]], count_by: int) -> list[Row]:
+    """The rows of the view for a batch, in the order of its parts; empty ones at the end make their number a multiple of `count_by`."""
+    rows: list[Row] = []
+    for part, some in parts.items():
+        if part in _LISTS:
+            rows.append(_cells(part, (json.dumps(some, separators=(",", ":")),)))
+        else:
+            rows += [_cells(part, row) for row in some]
+    return rows + [_EMPTY] * (-len(rows) % count_by)
+
+
+def _cells(part: str, row: Row) -> Row:
+    return (part, *row, *_EMPTY[len(row) + 1 :])
+
+
+def insert_batch(_database: str, count: int) -> Insert:
+    """Insert `count` rows into the view in one statement."""
+    return sqlite.insert(table(_NAME, *map(column, _COLUMNS))).from_select(list(_COLUMNS), cells(count, len(_COLUMNS)))

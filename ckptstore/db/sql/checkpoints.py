@@ -1,0 +1,231 @@
+"""Reading: whole checkpoints, pages of them, and the way back through a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    JSON,
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    null,
+    select,
+    union,
+    union_all,
+)
+
+from ckptstore.db.sql.fragments import entries_of, equal, keys, links_of, looked_up, visible, with_listing
+from ckptstore.db.sql.tables import (
+    CHANNEL,
+    CHANNEL_WRITES_KEY,
+    CHECKPOINT,
+    CHECKPOINT_KEY,
+    SEGMENT,
+    SEGMENT_KEY,
+    TASKS_CHANNEL,
+    VERSION_KEY,
+    WRITE,
+)
+
+
+def newest(_database: str) -> Select[Any]:
+    """The newest checkpoint of one namespace: ids sort by time."""
+    return (
+        select(CHECKPOINT)
+        .where(CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns"), visible())
+        .order_by(CHECKPOINT.c.checkpoint_id.desc())
+        .limit(literal_column("1"))
+    )
+
+
+def exact(_database: str) -> Select[Any]:
+    """One checkpoint by its key."""
+    return select(CHECKPOINT).where(*[CHECKPOINT.c[name] == bindparam(name) for name in CHECKPOINT_KEY], visible())
+
+
+#: What a row of `whole` is.
+KIND_CHECKPOINT = 0
+KIND_CHANNEL = 1
+KIND_WRITE = 2
+KIND_PARENT_SEND = 3
+KIND_SEGMENT = 4
+
+
+def whole(database: str, target: Select[Any]) -> CompoundSelect[Any]:
+    """Checkpoints with their channels, writes and segments, in one statement and so in one snapshot.
+
+    Each row starts with its kind and the key of its checkpoint; a channel version or a segment that several share comes
+    once. Columns: kind, thread_id, checkpoint_ns, checkpoint_id, four texts, a number, type, bytes.
+    """
+    wanted = target.cte("target")
+    checkpoints = _row(
+        KIND_CHECKPOINT,
+        [wanted.c[name] for name in CHECKPOINT_KEY],
+        [wanted.c.parent_checkpoint_id, cast(wanted.c.channel_versions, Text), cast(wanted.c.metadata, Text), cast(null(), Text)],
+        wanted.c.format,
+        [wanted.c.type, wanted.c.body],
+    )
+    values = [
+        _channels(database, wanted).cte("channels"),
+        _writes(database, wanted).cte("writes"),
+        _parent_sends(database, wanted).cte("sends"),
+    ]
+    return union_all(checkpoints, *[select(rows) for rows in values], _segments(database, values))
+
+
+def _channels(database: str, wanted: CTE) -> Select[Any]:
+    links = links_of(database, wanted.c.channel_versions)
+    versions = (
+        select(wanted.c.thread_id, wanted.c.checkpoint_ns, links.c.key.label("channel"), links.c.value.label("version"))
+        .select_from(wanted.join(links, literal_column("true" if database == "postgresql" else "1")))
+        .distinct()
+        .cte("versions")
+    )
+    joined, found = looked_up(database, versions, CHANNEL, equal(CHANNEL, versions, VERSION_KEY))
+    return _row(
+        KIND_CHANNEL,
+        [found.c.thread_id, found.c.checkpoint_ns, cast(null(), Text)],
+        [found.c.channel, found.c.version, cast(null(), Text), cast(found.c.segments, Text)],
+        cast(null(), BigInteger),
+        [found.c.type, found.c.value],
+    ).select_from(joined)
+
+
+def _writes(database: str, wanted: CTE) -> Select[Any]:
+    joined, found = looked_up(database, wanted, WRITE, equal(WRITE, wanted, CHECKPOINT_KEY))
+    return _row_of_write(KIND_WRITE, found).select_from(joined)
+
+
+def _parent_sends(database: str, wanted: CTE) -> Select[Any]:
+    of_parent = [
+        *equal(WRITE, wanted, ("thread_id", "checkpoint_ns")),
+        WRITE.c.checkpoint_id == wanted.c.parent_checkpoint_id,
+        WRITE.c.channel == literal_column(f"'{TASKS_CHANNEL}'"),
+    ]
+    joined, found = looked_up(database, wanted, WRITE, of_parent)
+    return _row_of_write(KIND_PARENT_SEND, found).select_from(joined).where(wanted.c.format < literal_column("4"))
+
+
+def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
+    """The segments that the layouts of these values name, each once."""
+    layouts = union_all(*[select(rows.c.thread_id, rows.c.segments).where(rows.c.segments.is_not(null())) for rows in values]).cte(
+        "layouts"
+    )
+    layout = layouts.c.segments if database == "sqlite" else cast(layouts.c.segments, JSON)
+    directly = _named(database, layouts, layout).cte("directly")
+    joined, listed = looked_up(database, directly, SEGMENT, equal(SEGMENT, directly, SEGMENT_KEY))
+    listing = with_listing(database, select(listed).select_from(joined), listed).cte("listings")
+    named = union(select(directly), _named(database, listing, listing.c.listing)).cte("named")
+    joined, found = looked_up(database, named, SEGMENT, equal(SEGMENT, named, SEGMENT_KEY))
+    return _row(
+        KIND_SEGMENT,
+        [found.c.thread_id, cast(null(), Text), cast(null(), Text)],
+        [found.c.digest, found.c.object_key, cast(null(), Text), cast(null(), Text)],
+        found.c.size,
+        [found.c.encoding, found.c.data],
+    ).select_from(joined)
+
+
+def _named(database: str, rows: CTE, names: ColumnElement[Any]) -> Select[Any]:
+    """The digests that JSON arrays name, each once a thread."""
+    entries = entries_of(database, names)
+    joined = rows.join(entries, literal_column("true" if database == "postgresql" else "1"))
+    return select(rows.c.thread_id, entries.c.value.label("digest")).select_from(joined).distinct()
+
+
+def _row_of_write(kind: int, of: FromClause) -> Select[Any]:
+    return _row(
+        kind,
+        [of.c[name] for name in CHECKPOINT_KEY],
+        [of.c.task_id, of.c.channel, of.c.task_path, cast(of.c.segments, Text)],
+        of.c.idx,
+        [of.c.type, of.c.value],
+    )
+
+
+def _row(kind: int, key: Sequence[Any], texts: Sequence[Any], number: Any, value: Sequence[Any]) -> Select[Any]:
+    names = (*CHECKPOINT_KEY, "text_1", "text_2", "text_3", "segments", "number", "type", "value")
+    columns = [column.label(name) for name, column in zip(names, (*key, *texts, number, *value), strict=True)]
+    return select(literal_column(str(kind)).label("kind"), *columns)
+
+
+def newest_whole(database: str) -> CompoundSelect[Any]:
+    """The newest checkpoint of a namespace, whole."""
+    return whole(database, newest(database))
+
+
+def exact_whole(database: str) -> CompoundSelect[Any]:
+    """One checkpoint by its key, whole."""
+    return whole(database, exact(database))
+
+
+def named_whole(database: str) -> CompoundSelect[Any]:
+    """The checkpoints given as keys, whole."""
+    given_keys = keys(database, CHECKPOINT_KEY)
+    return whole(database, select(CHECKPOINT).join(given_keys, and_(*equal(CHECKPOINT, given_keys, CHECKPOINT_KEY))).where(visible()))
+
+
+def ancestors(_database: str) -> Select[Any]:
+    """A checkpoint and its ancestors by parent links, up to `page_size`: id, parent, versions. A cycle ends the walk."""
+    columns = (CHECKPOINT.c.checkpoint_id, CHECKPOINT.c.parent_checkpoint_id, cast(CHECKPOINT.c.channel_versions, Text).label("versions"))
+    place = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
+    first = select(*columns).where(*place, CHECKPOINT.c.checkpoint_id == bindparam("checkpoint_id"))
+    walk = first.cte("walk", recursive=True)
+    # UNION, not UNION ALL: a row that comes again is dropped, which is what ends a cycle.
+    walk = walk.union(select(*columns).where(*place, CHECKPOINT.c.checkpoint_id == walk.c.parent_checkpoint_id))
+    return select(*walk.c).limit(bindparam("page_size", type_=BigInteger))
+
+
+def body_of(_database: str) -> Select[Any]:
+    """Type and bytes of a checkpoint's body, also of one that is kept only for others."""
+    return select(CHECKPOINT.c.type, CHECKPOINT.c.body).where(*[CHECKPOINT.c[name] == bindparam(name) for name in CHECKPOINT_KEY])
+
+
+def newest_id(_database: str) -> Select[Any]:
+    """The id of the newest checkpoint of a namespace."""
+    place = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
+    return select(func.max(CHECKPOINT.c.checkpoint_id)).where(*place, visible())
+
+
+def stored_among(database: str) -> Select[Any]:
+    """Of the channel versions given as keys, those that have a value: (channel, version)."""
+    given_keys = keys(database, VERSION_KEY)
+    return select(CHANNEL.c.channel, CHANNEL.c.version).join(given_keys, and_(*equal(CHANNEL, given_keys, VERSION_KEY)))
+
+
+def channel_values(database: str) -> Select[Any]:
+    """Type, bytes and layout of the channel versions given as keys."""
+    given_keys = keys(database, VERSION_KEY)
+    columns = (CHANNEL.c.channel, CHANNEL.c.type, CHANNEL.c.value, cast(CHANNEL.c.segments, Text))
+    return select(*columns).join(given_keys, and_(*equal(CHANNEL, given_keys, VERSION_KEY)))
+
+
+def segments(database: str) -> Select[Any]:
+    """The segments given as keys: digest, object, size, encoding, bytes."""
+    given_keys = keys(database, SEGMENT_KEY)
+    columns = (SEGMENT.c.digest, SEGMENT.c.object_key, SEGMENT.c.size, SEGMENT.c.encoding, SEGMENT.c.data)
+    return select(*columns).join(given_keys, and_(*equal(SEGMENT, given_keys, SEGMENT_KEY)))
+
+
+def stored_versions(_database: str) -> Select[Any]:
+    """Namespace, channel and version of every stored value of a thread."""
+    return select(CHANNEL.c.checkpoint_ns, CHANNEL.c.channel, CHANNEL.c.version).where(CHANNEL.c.thread_id == bindparam("thread_id"))
+
+
+def channel_writes(database: str) -> Select[Any]:
+    """The writes to the channels given, at the checkpoints given: keys are (thread, namespace, checkpoint, channel)."""
+    given_keys = keys(database, CHANNEL_WRITES_KEY)
+    joined = WRITE.join(given_keys, and_(*equal(WRITE, given_keys, CHANNEL_WRITES_KEY)))
+    value = (WRITE.c.type, WRITE.c.value, cast(WRITE.c.segments, Text))
+    return select(WRITE.c.checkpoint_id, WRITE.c.task_path, WRITE.c.task_id, WRITE.c.idx, WRITE.c.channel, *value).select_from(joined)

@@ -1,0 +1,99 @@
+"""Deleting, copying, and what a deletion needs to know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Delete,
+    Insert,
+    Select,
+    Table,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    false,
+    func,
+    literal_column,
+    select,
+    true,
+    update,
+)
+
+from ckptstore.db.sql.fragments import equal, insert_into, keys, named_rows, resolve_conflict, visible
+from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG, TAG_KEY, THREAD, WRITE
+
+
+def lock_thread(database: str) -> Select[Any]:
+    """The thread's row, locked until the transaction ends (SQLite's transactions lock everything anyway)."""
+    return thread_stamp(database).with_for_update()
+
+
+def thread_stamp(_database: str) -> Select[Any]:
+    """What changes with every checkpoint that comes to a thread or goes, and within a second of every write."""
+    c = THREAD.c
+    return select(c.generation, c.checkpoints, cast(c.updated_at, BigInteger)).where(c.thread_id == bindparam("thread_id"))
+
+
+def recount(_database: str) -> Update:
+    """Count a thread's checkpoints and their sizes anew, and say that some of it has gone."""
+    of_thread = [CHECKPOINT.c.thread_id == bindparam("thread_id"), visible()]
+    count = select(func.count()).select_from(CHECKPOINT).where(*of_thread).scalar_subquery()
+    size = select(func.coalesce(cast(func.sum(CHECKPOINT.c.size), BigInteger), literal_column("0"))).where(*of_thread).scalar_subquery()
+    return (
+        update(THREAD)
+        .where(THREAD.c.thread_id == bindparam("thread_id"))
+        .values(checkpoints=count, size=size, generation=THREAD.c.generation + literal_column("1"))
+    )
+
+
+def delete_thread_rows(_database: str, table: Table) -> Delete:
+    """Every row of a thread in one table."""
+    return delete(table).where(table.c.thread_id == bindparam("thread_id"))
+
+
+def delete_tags(database: str) -> Delete:
+    """Delete the given tags: whole keys, since the index leads with the tag, not the thread."""
+    return delete(TAG).where(named_rows(database, TAG, TAG_KEY))
+
+
+def metadata_of_thread(_database: str) -> Select[Any]:
+    """Namespace, id and metadata of the checkpoints of a thread that can be found."""
+    c = CHECKPOINT.c
+    return select(c.checkpoint_ns, c.checkpoint_id, cast(c.metadata, Text)).where(c.thread_id == bindparam("thread_id"), visible())
+
+
+def delete_empty_thread(_database: str) -> Delete:
+    """The thread's own row, where no checkpoint and no write is left."""
+    gone = [~exists().where(table.c.thread_id == THREAD.c.thread_id) for table in (CHECKPOINT, WRITE)]
+    return delete(THREAD).where(THREAD.c.thread_id == bindparam("thread_id"), *gone)
+
+
+def copy_rows(database: str, table: Table) -> Insert:
+    """Copy a thread's rows of one table to another thread; rows of the same key there stay."""
+    given: dict[str, Any] = {"thread_id": bindparam("target", type_=Text()), "generation": bindparam("generation", type_=BigInteger)}
+    columns: list[Any] = [given[c.name].label(c.name) if c.name in given else c for c in table.c]
+    source = select(*columns).where(table.c.thread_id == bindparam("thread_id"))
+    insert = insert_into(database, table).from_select([c.name for c in table.c], source)
+    made: Insert = resolve_conflict(insert, table, "keep")
+    return made
+
+
+def show_copied(_database: str) -> Update:
+    """Let readers find what was hidden in a thread and can be found in the one that was copied to it."""
+    source = CHECKPOINT.alias("source")
+    same = equal(source, CHECKPOINT, ("checkpoint_ns", "checkpoint_id"))
+    found = exists().where(source.c.thread_id == bindparam("thread_id"), source.c.support.is_(false()), *same)
+    hidden = [CHECKPOINT.c.thread_id == bindparam("target", type_=Text()), CHECKPOINT.c.support.is_(true())]
+    return update(CHECKPOINT).where(*hidden, found).values(support=false())
+
+
+def checkpoints_with_postings(database: str) -> Select[Any]:
+    """The checkpoints that have one of the given postings: (thread, namespace, id)."""
+    given_keys = keys(database, ("key", "value"))
+    return select(*[TAG.c[name] for name in CHECKPOINT_KEY]).join(given_keys, and_(*equal(TAG, given_keys, ("key", "value"))))

@@ -1,0 +1,109 @@
+"""The registry of objects: what a writer vouches for, and what a collector takes away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Delete,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    delete,
+    exists,
+    literal_column,
+    select,
+    update,
+)
+
+from ckptstore.db.sql.fragments import keys
+from ckptstore.db.sql.tables import OBJECT, OBJECT_KEY, SEGMENT
+
+_MOMENT = bindparam("moment", type_=BigInteger)
+_BEFORE = bindparam("before", type_=BigInteger)
+
+
+def _in_state(*states: str) -> ColumnElement[bool]:
+    return OBJECT.c.state.in_([literal_column(f"'{state}'") for state in states])
+
+
+def _given(database: str) -> ColumnElement[bool]:
+    given_keys = keys(database, OBJECT_KEY)
+    return OBJECT.c.key.in_(select(given_keys.c.key))
+
+
+def _referred_to() -> ColumnElement[bool]:
+    return exists().where(SEGMENT.c.object_key == OBJECT.c.key)
+
+
+def _set(state: str) -> Update:
+    return update(OBJECT).values(state=literal_column(f"'{state}'"), changed_at=_MOMENT)
+
+
+def objects_with_digest(_database: str) -> Select[Any]:
+    """Key and size of the objects with some content that a writer may use again, the youngest first."""
+    wanted = OBJECT.c.digest == bindparam("digest")
+    # A pending one may never arrive; a condemned one comes back to life when a writer vouches for it.
+    return (
+        select(OBJECT.c.key, OBJECT.c.size).where(wanted, _in_state("live", "condemned")).order_by(OBJECT.c.created_at.desc(), OBJECT.c.key)
+    )
+
+
+def vouch_for_objects(database: str) -> Update:
+    """Make the given objects live, but for those that are being deleted; returns the keys of those that are live now."""
+    return _set("live").where(_given(database), ~_in_state("deleting")).returning(OBJECT.c.key)
+
+
+def condemnable(_database: str) -> Select[Any]:
+    """Keys after `after` of objects that nothing refers to and that nobody vouched for since `before`."""
+    return (
+        select(OBJECT.c.key, OBJECT.c.size)
+        .where(_in_state("pending", "live"), OBJECT.c.changed_at < _BEFORE, ~_referred_to())
+        .where(OBJECT.c.key > bindparam("after", type_=Text()))
+        .order_by(OBJECT.c.key)
+        .limit(bindparam("page_size", type_=BigInteger))
+    )
+
+
+def condemn(database: str) -> Update:
+    """Condemn those of the given objects that nobody vouched for in the meantime; returns their keys."""
+    still = [_in_state("pending", "live"), OBJECT.c.changed_at < _BEFORE, ~_referred_to()]
+    return _set("condemned").where(_given(database), *still).returning(OBJECT.c.key)
+
+
+def objects_in_state(_database: str, state: str) -> Select[Any]:
+    """Key and size of the objects in a state since before `before`, after the key `after`."""
+    return (
+        select(OBJECT.c.key, OBJECT.c.size)
+        .where(_in_state(state), OBJECT.c.changed_at < _BEFORE, OBJECT.c.key > bindparam("after", type_=Text()))
+        .order_by(OBJECT.c.key)
+        .limit(bindparam("page_size", type_=BigInteger))
+    )
+
+
+def lock_objects(database: str) -> Select[Any]:
+    """The given objects, locked in the order of their keys until the transaction ends."""
+    return select(OBJECT.c.key).where(_given(database)).order_by(OBJECT.c.key).with_for_update()
+
+
+def revive_objects(database: str) -> Update:
+    """Those of the given condemned objects that something refers to after all are live; returns their keys."""
+    return _set("live").where(_given(database), _in_state("condemned"), _referred_to()).returning(OBJECT.c.key)
+
+
+def doom_objects(database: str) -> Update:
+    """Those of the given condemned objects that nothing refers to are being deleted from here on; returns their keys."""
+    return _set("deleting").where(_given(database), _in_state("condemned"), ~_referred_to()).returning(OBJECT.c.key)
+
+
+def drop_objects(database: str) -> Delete:
+    """Delete the rows of objects whose content has gone."""
+    return delete(OBJECT).where(_given(database), _in_state("deleting"))
+
+
+def referred_to_objects(database: str) -> Select[Any]:
+    """Those of the given objects that something refers to."""
+    return select(OBJECT.c.key).where(_given(database), _referred_to())

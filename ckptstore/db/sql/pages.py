@@ -1,0 +1,208 @@
+"""Pages of a listing: which checkpoints they hold, found through the index that leads to the fewest."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    union,
+    union_all,
+)
+
+from ckptstore.db.sql.checkpoints import whole
+from ckptstore.db.sql.fragments import equal, keys, row_by_row, visible
+from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG
+
+#: The order of a listing, newest first.
+ORDER = ("checkpoint_id", "thread_id", "checkpoint_ns")
+
+
+class Shape(NamedTuple):
+    """What a page's statement looks like: everything but the values of its parameters.
+
+    `lead` says where candidates come from:
+
+    - `checkpoints`: the table itself, by key, by thread, or newest first;
+    - `tags`: the postings `lead_key` = `lead_value_0`, `lead_value_1`, ..., each stream newest first, merged;
+    - `list`: the postings of `lead_key` with one of `lead_values`, gathered and sorted;
+    - `span` and `span and below`: the postings of `lead_key` from `lead_low` on, before `lead_high`, and those of keys below it,
+      gathered and sorted;
+    - `time`: the checkpoints created within a time, gathered and sorted.
+    """
+
+    lead: str = "checkpoints"
+    #: How many streams are merged.
+    streams: int = 1
+    #: Which of `thread_id`, `checkpoint_ns`, `checkpoint_id`, `before`, `after` (the key of the last checkpoint seen),
+    #: `created_after` and `created_before` restrict the page.
+    given: frozenset[str] = frozenset()
+    #: For each further condition whether it allows several values: parameters `has_0_key`, `has_0_value` or `has_0_values`, ...
+    required: tuple[bool, ...] = ()
+    #: How many postings no checkpoint may have: `lacks_0_key`, `lacks_0_value`, ...
+    forbidden: int = 0
+
+
+def page_whole(database: str, shape: Shape) -> CompoundSelect[Any]:
+    """A page of checkpoints, whole: one statement, however many there are."""
+    return whole(database, page(database, shape))
+
+
+def page_metadata(database: str, shape: Shape) -> Select[Any]:
+    """Key and metadata of a page of checkpoints: enough to decide by."""
+    found = page(database, shape).subquery("found")
+    columns = [found.c[name] for name in CHECKPOINT_KEY]
+    return select(*columns, cast(found.c.metadata, Text)).order_by(*[found.c[name].desc() for name in ORDER])
+
+
+def page(database: str, shape: Shape) -> Select[Any]:
+    """Up to `page_size` checkpoints, newest first, that satisfy what is given."""
+    if shape.lead == "tags":
+        streams = [_stream(database, shape, number) for number in range(shape.streams)]
+        if len(streams) == 1:
+            return streams[0]
+        merged = union_all(*[select(stream.subquery(f"stream_{number}")) for number, stream in enumerate(streams)]).subquery("merged")
+        return _newest(select(merged), merged)
+    if shape.lead == "checkpoints":
+        query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT)
+        if "thread_id" not in shape.given:
+            # What the index of the newest checkpoints is for.
+            query = query.where(CHECKPOINT.c.checkpoint_id > literal_column("''"))
+    elif shape.lead == "time":
+        query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT)
+    else:
+        found = gathered(database, shape.lead)
+        joined = found.join(CHECKPOINT, and_(*equal(CHECKPOINT, found, CHECKPOINT_KEY)))
+        query = _restricted(select(CHECKPOINT).select_from(joined), database, shape, CHECKPOINT)
+    return _newest(query, CHECKPOINT)
+
+
+def _stream(database: str, shape: Shape, number: int) -> Select[Any]:
+    joined = TAG.join(CHECKPOINT, and_(*equal(TAG, CHECKPOINT, CHECKPOINT_KEY)))
+    query = select(CHECKPOINT).select_from(joined)
+    query = query.where(TAG.c.key == bindparam("lead_key"), TAG.c.value == bindparam(f"lead_value_{number}"))
+    return _newest(_restricted(query, database, shape, TAG), TAG)
+
+
+def gathered(database: str, lead: str) -> FromClause:
+    """The keys of the checkpoints that the postings of a `list`, `span` or `span and below` lead to."""
+    columns = [TAG.c[name] for name in CHECKPOINT_KEY]
+    if lead == "list":
+        return select(*columns).where(_one_of(database, "lead")).distinct().subquery("gathered")
+    within = select(*columns).where(_within())
+    if lead == "span":
+        return within.distinct().subquery("gathered")
+    return union(within, select(*columns).where(_below())).subquery("gathered")
+
+
+def _restricted(query: Select[Any], database: str, shape: Shape, leads: Table) -> Select[Any]:
+    """What holds for every checkpoint of the page; conditions on keys are put to the table that leads."""
+    query = query.where(visible(), *[leads.c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in shape.given])
+    if "before" in shape.given:
+        query = query.where(leads.c.checkpoint_id < bindparam("before"))
+    if "created_after" in shape.given:
+        query = query.where(CHECKPOINT.c.created_at >= bindparam("created_after", type_=BigInteger))
+    if "created_before" in shape.given:
+        query = query.where(CHECKPOINT.c.created_at < bindparam("created_before", type_=BigInteger))
+    if "after" in shape.given:
+        last = [bindparam(f"after_{name}", type_=Text()) for name in ORDER]
+        query = query.where(tuple_(*[leads.c[name] for name in ORDER]) < tuple_(*last))
+    for number, several in enumerate(shape.required):
+        query = query.where(has_posting(database, leads, f"has_{number}", several=several))
+    return query.where(*[~has_posting(database, leads, f"lacks_{number}") for number in range(shape.forbidden)])
+
+
+def _newest(query: Select[Any], order: FromClause) -> Select[Any]:
+    return query.order_by(*[order.c[name].desc() for name in ORDER]).limit(bindparam("page_size", type_=BigInteger))
+
+
+def has_posting(database: str, of: FromClause, prefix: str, *, several: bool = False) -> ColumnElement[bool]:
+    """Whether a checkpoint (a row with its key) has a posting: `prefix_key`, and `prefix_value` or one of `prefix_values`."""
+    probe = TAG.alias(prefix)
+    wanted = _one_of(database, prefix, probe) if several else _is(prefix, probe)
+    return row_by_row(database, select(literal_column("1")).select_from(probe).where(wanted, *equal(probe, of, CHECKPOINT_KEY)))
+
+
+def _is(prefix: str, tag: FromClause) -> ColumnElement[bool]:
+    return and_(tag.c.key == bindparam(f"{prefix}_key"), tag.c.value == bindparam(f"{prefix}_value"))
+
+
+def _one_of(database: str, prefix: str, tag: FromClause = TAG) -> ColumnElement[bool]:
+    return and_(tag.c.key == bindparam(f"{prefix}_key"), tag.c.value.in_(text_list(database, f"{prefix}_values")))
+
+
+def text_list(database: str, parameter: str) -> Select[Any]:
+    """The texts of a parameter that holds several: a JSON array on SQLite, an array on PostgreSQL."""
+    if database == "sqlite":
+        return select(func.json_each(bindparam(parameter, type_=Text)).table_valued("value", name=parameter).c.value)
+    each = func.unnest(bindparam(parameter, type_=ARRAY(Text()))).table_valued("value", name=parameter).render_derived()
+    return select(each.c.value)
+
+
+def _within() -> ColumnElement[bool]:
+    value = TAG.c.value
+    return and_(TAG.c.key == bindparam("lead_key"), value >= bindparam("lead_low"), value < bindparam("lead_high"))
+
+
+def _below() -> ColumnElement[bool]:
+    return and_(TAG.c.key >= bindparam("lead_first_below"), TAG.c.key < bindparam("lead_after_below"))
+
+
+def count_of_postings(database: str, lead: str) -> Select[Any]:
+    """How many postings lead to a page (`list`, `span` or `span and below`), counted up to `bound`."""
+    one: ColumnElement[int] = literal_column("1")
+    if lead == "list":
+        return _count(select(one).select_from(TAG).where(_one_of(database, "lead")))
+    within = select(one).select_from(TAG).where(_within())
+    if lead == "span":
+        return _count(within)
+    parts = [within.subquery("within"), select(one).select_from(TAG).where(_below()).subquery("below")]
+    return _count(select(union_all(*[select(one.label("one")).select_from(part) for part in parts]).subquery("both")))
+
+
+def weights_of_postings(database: str) -> Select[Any]:
+    """For each posting given as a key: how many checkpoints it leads to, counted up to `bound`, and how far back they reach.
+
+    Columns: key, value, count, and the id of the checkpoint that comes after `skipped` newer ones below `below`, or null.
+    """
+    given = keys(database, ("key", "value"))
+    posting = [TAG.c.key == given.c.key, TAG.c.value == given.c.value]
+    one: ColumnElement[int] = literal_column("1")
+    some = select(one.label("one")).select_from(TAG).where(*posting).limit(bindparam("bound", type_=BigInteger)).correlate(given)
+    count = select(func.count()).select_from(some.subquery("some")).scalar_subquery()
+    newest = select(TAG.c.checkpoint_id).where(*posting, TAG.c.checkpoint_id < bindparam("below")).order_by(TAG.c.checkpoint_id.desc())
+    reached = newest.limit(one).offset(bindparam("skipped", type_=BigInteger)).correlate(given).scalar_subquery()
+    return select(given.c.key, given.c.value, count, reached)
+
+
+def count_of_thread(_database: str) -> Select[Any]:
+    """How many checkpoints a thread has, counted up to `bound`."""
+    return _count(select(literal_column("1")).select_from(CHECKPOINT).where(CHECKPOINT.c.thread_id == bindparam("thread_id")))
+
+
+def count_of_time(_database: str, given: frozenset[str]) -> Select[Any]:
+    """How many checkpoints were created within a time (`created_after`, `created_before`), counted up to `bound`."""
+    query: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT)
+    if "created_after" in given:
+        query = query.where(CHECKPOINT.c.created_at >= bindparam("created_after", type_=BigInteger))
+    if "created_before" in given:
+        query = query.where(CHECKPOINT.c.created_at < bindparam("created_before", type_=BigInteger))
+    return _count(query)
+
+
+def _count(rows: Select[Any]) -> Select[Any]:
+    return select(func.count()).select_from(rows.limit(bindparam("bound", type_=BigInteger)).subquery("some"))

@@ -1,0 +1,190 @@
+"""Taking checkpoints out of threads, and finding the threads that have some to lose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningDelete
+
+from ckptstore.db.sql.fragments import entries_of, equal, named_rows, row_by_row, with_listing
+from ckptstore.db.sql.tables import (
+    CHANNEL,
+    CHECKPOINT,
+    CHECKPOINT_KEY,
+    OBJECT,
+    OBJECT_KEY,
+    SEGMENT,
+    TASKS_CHANNEL,
+    THREAD,
+    VERSION_KEY,
+    WRITE,
+)
+
+_MOMENT = bindparam("moment", type_=BigInteger)
+_PAGE_SIZE = bindparam("page_size", type_=BigInteger)
+
+
+def thread_nodes(_database: str) -> Select[Any]:
+    """What a deletion needs to know of a thread's checkpoints: never a payload."""
+    c = CHECKPOINT.c
+    return (
+        select(
+            c.checkpoint_ns,
+            c.checkpoint_id,
+            c.parent_checkpoint_id,
+            cast(c.created_at, BigInteger),
+            c.format,
+            cast(c.channel_versions, Text),
+            cast(c.metadata, Text),
+            c.size,
+            c.support,
+        )
+        .where(c.thread_id == bindparam("thread_id"))
+        .order_by(c.checkpoint_ns, c.checkpoint_id)
+    )
+
+
+def checkpoints_with_sends(_database: str) -> Select[Any]:
+    """Namespace and id of the thread's checkpoints whose writes hold `Send`s."""
+    sends = WRITE.c.channel == literal_column(f"'{TASKS_CHANNEL}'")
+    return select(WRITE.c.checkpoint_ns, WRITE.c.checkpoint_id).where(WRITE.c.thread_id == bindparam("thread_id"), sends).distinct()
+
+
+def hide_checkpoints(database: str) -> Update:
+    """Mark the given checkpoints as kept for others only."""
+    return update(CHECKPOINT).where(named_rows(database, CHECKPOINT, CHECKPOINT_KEY)).values(support=true())
+
+
+def delete_checkpoints(database: str) -> ReturningDelete[Any]:
+    """Delete the given checkpoints; returns the bytes of each row's payload."""
+    return delete(CHECKPOINT).where(named_rows(database, CHECKPOINT, CHECKPOINT_KEY)).returning(func.length(CHECKPOINT.c.body))
+
+
+def delete_writes(database: str) -> ReturningDelete[Any]:
+    """Delete the writes of the given checkpoints; returns the bytes of each row's payload."""
+    return delete(WRITE).where(named_rows(database, WRITE, CHECKPOINT_KEY)).returning(_bytes_of(WRITE.c.value))
+
+
+def delete_values(database: str) -> ReturningDelete[Any]:
+    """Delete the given values; returns the bytes of each row's payload."""
+    return delete(CHANNEL).where(named_rows(database, CHANNEL, VERSION_KEY)).returning(_bytes_of(CHANNEL.c.value))
+
+
+def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
+    return func.coalesce(func.length(column), literal_column("0"))
+
+
+def count_lost(_database: str) -> Update:
+    """Say that something of the thread has gone, and take it off its counters."""
+    counters = {name: THREAD.c[name] - bindparam(name, type_=BigInteger) for name in ("checkpoints", "size")}
+    raised = THREAD.c.generation + literal_column("1")
+    return update(THREAD).where(THREAD.c.thread_id == bindparam("thread_id")).values(generation=raised, **counters)
+
+
+def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
+    """Delete the segments of a thread that no value's layout names any more; returns each one's bytes, and its object."""
+    linked = [
+        select(entries.c.value)
+        .select_from(table.join(entries, literal_column("true" if database == "postgresql" else "1")))
+        .where(table.c.thread_id == bindparam("thread_id"), table.c.segments.is_not(null()))
+        for table in (CHANNEL, WRITE)
+        for entries in [entries_of(database, table.c.segments)]
+    ]
+    directly = union_all(*linked).cte("directly")
+    this_thread = SEGMENT.c.thread_id == bindparam("thread_id")
+    lists = with_listing(database, select(SEGMENT).where(this_thread, SEGMENT.c.digest.in_(select(directly.c.value)))).cte("lists")
+    entries = entries_of(database, lists.c.listing)
+    by_lists = select(entries.c.value).select_from(lists.join(entries, literal_column("true" if database == "postgresql" else "1")))
+    # A null among them would make NOT IN answer with null.
+    named = union_all(select(directly.c.value).where(directly.c.value.is_not(null())), by_lists).subquery("named")
+    unlinked = delete(SEGMENT).where(this_thread, SEGMENT.c.digest.not_in(select(named.c.value)))
+    return unlinked.returning(_bytes_of(SEGMENT.c.data), SEGMENT.c.object_key)
+
+
+def delete_stray_writes(_database: str) -> ReturningDelete[Any]:
+    """Delete a thread's writes from before `moment` whose checkpoint is not there; returns the bytes of each row's payload."""
+    stray = ~exists().where(*equal(CHECKPOINT, WRITE, CHECKPOINT_KEY))
+    these = delete(WRITE).where(WRITE.c.thread_id == bindparam("thread_id"), WRITE.c.created_at < _MOMENT, stray)
+    return these.returning(_bytes_of(WRITE.c.value))
+
+
+def references_to_objects(database: str) -> Select[Any]:
+    """Key and size of each of the given objects, and how many segments refer to it."""
+    references = select(func.count()).select_from(SEGMENT).where(SEGMENT.c.object_key == OBJECT.c.key).scalar_subquery()
+    return select(OBJECT.c.key, OBJECT.c.size, references).where(named_rows(database, OBJECT, OBJECT_KEY))
+
+
+# --- the threads that may have something to lose, page by page: each row begins with the thread and its checkpoints
+
+
+def old_checkpoints(_database: str) -> Select[Any]:
+    """Checkpoints from before `moment`, the oldest first, after the last one of the page before; last the key to go on from."""
+    c = CHECKPOINT.c
+    names = ("created_at", *CHECKPOINT_KEY)
+    last = [bindparam(f"after_{name}", type_=BigInteger if name == "created_at" else Text()) for name in names]
+    place = [cast(c.created_at, BigInteger), *[c[name] for name in CHECKPOINT_KEY]]
+    return (
+        select(c.thread_id, _checkpoints_of(c.thread_id), *place)
+        # The first condition is implied by the last, which PostgreSQL does not see.
+        .where(c.created_at >= last[0], c.created_at < _MOMENT, tuple_(*place) > tuple_(*last))
+        .order_by(c.created_at, *[c[name] for name in CHECKPOINT_KEY])
+        .limit(_PAGE_SIZE)
+    )
+
+
+def idle_threads(_database: str) -> Select[Any]:
+    """Threads that were last active before `moment`, the most idle first."""
+    c = THREAD.c
+    after = [bindparam("after_updated_at", type_=BigInteger), bindparam("after_thread_id", type_=Text())]
+    moment = cast(c.updated_at, BigInteger)
+    return (
+        select(c.thread_id, c.checkpoints, moment, c.thread_id)
+        .where(c.updated_at < _MOMENT, tuple_(c.updated_at, c.thread_id) > tuple_(*after))
+        .order_by(c.updated_at, c.thread_id)
+        .limit(_PAGE_SIZE)
+    )
+
+
+def long_threads(_database: str) -> Select[Any]:
+    """Threads with more checkpoints than `longest`, in the order of their ids."""
+    c = THREAD.c
+    longer = c.checkpoints > bindparam("longest", type_=BigInteger)
+    after = c.thread_id > bindparam("after_thread_id", type_=Text())
+    return select(c.thread_id, c.checkpoints, c.thread_id).where(longer, after).order_by(c.thread_id).limit(_PAGE_SIZE)
+
+
+def threads_with_stray_writes(database: str) -> Select[Any]:
+    """Threads with writes from before `moment` whose checkpoint is not there, in the order of their ids."""
+    c = WRITE.c
+    checkpoint: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(*equal(CHECKPOINT, WRITE, CHECKPOINT_KEY))
+    return (
+        select(c.thread_id, _checkpoints_of(c.thread_id), c.thread_id)
+        .where(c.thread_id > bindparam("after_thread_id", type_=Text()), c.created_at < _MOMENT, ~row_by_row(database, checkpoint))
+        .distinct()
+        .order_by(c.thread_id)
+        .limit(_PAGE_SIZE)
+    )
+
+
+def _checkpoints_of(thread_id: ColumnElement[str]) -> ScalarSelect[int]:
+    return select(THREAD.c.checkpoints).where(THREAD.c.thread_id == thread_id).scalar_subquery()

@@ -1,0 +1,37 @@
+"""What all savers on a database have to agree on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Delete, Insert, Select, Text, bindparam, cast, delete, literal_column, select
+
+from ckptstore.db.sql.fragments import insert_into, resolve_conflict
+from ckptstore.db.sql.tables import CHECKPOINT, SETTING
+
+
+def setting(_database: str) -> Select[Any]:
+    """The value of one setting, as JSON."""
+    return select(cast(SETTING.c.value, Text)).where(SETTING.c.name == bindparam("name"))
+
+
+def lock_setting(database: str) -> Select[Any]:
+    """The same, locked until the transaction ends."""
+    return setting(database).with_for_update()
+
+
+def set_setting(database: str, conflict: str) -> Insert:
+    """Set a setting: `replace` its value, or `keep` the one that is there."""
+    value = cast(bindparam("value", type_=Text()), SETTING.c.value.type) if database == "postgresql" else bindparam("value", type_=Text())
+    made: Insert = resolve_conflict(insert_into(database, SETTING).values(name=bindparam("name"), value=value), SETTING, conflict)
+    return made
+
+
+def forget_setting(_database: str) -> Delete:
+    """Delete a setting."""
+    return delete(SETTING).where(SETTING.c.name == bindparam("name"))
+
+
+def any_checkpoint(_database: str) -> Select[Any]:
+    """One row, if there is a checkpoint."""
+    return select(literal_column("1")).select_from(CHECKPOINT).limit(literal_column("1"))

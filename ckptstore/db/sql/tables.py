@@ -1,0 +1,39 @@
+"""The tables, their keys, and rows as tuples: what every group of statements is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Table
+
+from ckptstore.db.models import Base, Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, Write
+
+#: A row of a table, or of a part of a batch.
+Row = tuple[Any, ...]
+
+
+def _table_of(model: type[Base]) -> Table:
+    # A mapped class may be on any selectable; ours are on tables, which alone can be inserted into.
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table
+
+
+THREAD = _table_of(Thread)
+SETTING = _table_of(Setting)
+CHECKPOINT = _table_of(Checkpoint)
+CHANNEL = _table_of(Channel)
+SEGMENT = _table_of(Segment)
+WRITE = _table_of(Write)
+TAG = _table_of(Tag)
+OBJECT = _table_of(StoredObject)
+
+#: LangGraph's channel of pending `Send`s, which formats before 4 kept as writes of the parent.
+TASKS_CHANNEL = "__pregel_tasks"
+
+CHECKPOINT_KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
+VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")
+CHANNEL_WRITES_KEY = (*CHECKPOINT_KEY, "channel")
+SEGMENT_KEY = ("thread_id", "digest")
+OBJECT_KEY = ("key",)
+TAG_KEY = tuple(column.name for column in TAG.primary_key)

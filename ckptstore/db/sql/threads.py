@@ -1,0 +1,56 @@
+"""Pages of threads: rows that say what there is to say, found by activity, by id, or by the tags of their checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, bindparam, cast, literal_column, select, tuple_
+
+from ckptstore.db.sql.fragments import row_by_row, visible
+from ckptstore.db.sql.pages import Shape, gathered, has_posting, text_list
+from ckptstore.db.sql.tables import CHECKPOINT, THREAD
+
+
+def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
+    """Up to `page_size` threads.
+
+    Args:
+        database: its name.
+        order_by: `updated_at`, the most recently active first, or `thread_id`, in the order of the ids.
+        shape: which threads: its conditions have to hold for one checkpoint of the thread. `checkpoints` leads by the order, and
+            with `after` from the parameters `after_updated_at` and `after_thread_id` on; every other lead gathers threads first.
+    """
+    c = THREAD.c
+    columns = (c.thread_id, cast(c.created_at, BigInteger), cast(c.updated_at, BigInteger), c.checkpoints, c.size)
+    query = select(*columns)
+    if shape.lead != "checkpoints":
+        found = gathered(database, shape.lead)
+        threads = select(found.c.thread_id).where(*_tags_of(database, shape, found)).distinct().subquery("threads")
+        query = query.join(threads, threads.c.thread_id == c.thread_id)
+    elif shape.required or shape.forbidden:
+        of_thread: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(CHECKPOINT.c.thread_id == c.thread_id)
+        query = query.where(row_by_row(database, of_thread.where(*_conditions(database, shape))))
+    after = [bindparam("after_updated_at", type_=BigInteger), bindparam("after_thread_id", type_=Text())]
+    if order_by == "updated_at":
+        query = query.order_by(c.updated_at.desc(), c.thread_id.desc())
+        query = query.where(tuple_(c.updated_at, c.thread_id) < tuple_(*after)) if "after" in shape.given else query
+    else:
+        query = query.order_by(c.thread_id)
+        query = query.where(c.thread_id > after[1]) if "after" in shape.given else query
+    return query.limit(bindparam("page_size", type_=BigInteger))
+
+
+def metadata_of_threads(database: str, shape: Shape) -> Select[Any]:
+    """Thread and metadata of the checkpoints of the threads `threads` that satisfy what tags can say."""
+    among = CHECKPOINT.c.thread_id.in_(text_list(database, "threads"))
+    return select(CHECKPOINT.c.thread_id, cast(CHECKPOINT.c.metadata, Text)).where(among, *_conditions(database, shape))
+
+
+def _conditions(database: str, shape: Shape) -> list[ColumnElement[bool]]:
+    return [visible(), *_tags_of(database, shape, CHECKPOINT)]
+
+
+def _tags_of(database: str, shape: Shape, of: FromClause) -> list[ColumnElement[bool]]:
+    """What is asked of the tags of a checkpoint; one that is hidden has none."""
+    has = [has_posting(database, of, f"has_{number}", several=several) for number, several in enumerate(shape.required)]
+    return [*has, *[~has_posting(database, of, f"lacks_{number}") for number in range(shape.forbidden)]]

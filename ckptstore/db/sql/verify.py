@@ -1,0 +1,113 @@
+"""What a verification reads: segments and objects page by page, and what a layout names in vain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+
+from ckptstore.db.sql.fragments import entries_of, equal, keys
+from ckptstore.db.sql.tables import CHANNEL, OBJECT, OBJECT_KEY, SEGMENT, SEGMENT_KEY, THREAD, WRITE
+
+_PAGE_SIZE = bindparam("page_size", type_=BigInteger)
+# The shortest digest that was ever stored; no count of bytes comes near it.
+_SHORTEST_DIGEST = 27
+
+
+def _in_state(state: str) -> ColumnElement[bool]:
+    return OBJECT.c.state == literal_column(f"'{state}'")
+
+
+def segments_after(_database: str, with_data: bool) -> Select[Any]:
+    """Segments after a place, in the order of thread and digest, with the state of their object's row.
+
+    Digest, object, size, encoding, state of the object (null where no row has its key), whether the database holds bytes,
+    and these bytes: of lists always, of other segments only `with_data`.
+    """
+    columns = (SEGMENT.c.thread_id, SEGMENT.c.digest, SEGMENT.c.object_key, SEGMENT.c.size, SEGMENT.c.encoding)
+    is_list = SEGMENT.c.encoding == literal_column("'list'")
+    data = SEGMENT.c.data if with_data else case((is_list, SEGMENT.c.data), else_=null())
+    after = tuple_(bindparam("after_thread", type_=Text()), bindparam("after_digest", type_=Text()))
+    return (
+        select(*columns, OBJECT.c.state, SEGMENT.c.data.is_not(null()).label("held"), data.label("data"))
+        .select_from(SEGMENT.outerjoin(OBJECT, OBJECT.c.key == SEGMENT.c.object_key))
+        .where(tuple_(SEGMENT.c.thread_id, SEGMENT.c.digest) > after)
+        .order_by(SEGMENT.c.thread_id, SEGMENT.c.digest)
+        .limit(_PAGE_SIZE)
+    )
+
+
+def segments_among(database: str) -> Select[Any]:
+    """Of the given segments, those that are there: (thread, digest)."""
+    given_keys = keys(database, SEGMENT_KEY)
+    return select(SEGMENT.c.thread_id, SEGMENT.c.digest).join(given_keys, and_(*equal(SEGMENT, given_keys, SEGMENT_KEY)))
+
+
+def threads_after(_database: str) -> Select[Any]:
+    """Ids of threads after one, in order."""
+    after = THREAD.c.thread_id > bindparam("after", type_=Text())
+    return select(THREAD.c.thread_id).where(after).order_by(THREAD.c.thread_id).limit(_PAGE_SIZE)
+
+
+def lacking_segments(database: str) -> Select[Any]:
+    """(thread, digest) of the segments that a layout names and that are not there, in the threads after `after` up to `last`.
+
+    One statement, so one state of the database: what a prune takes away meanwhile goes with the layout that names it.
+    """
+    named = union_all(*[_named(database, table) for table in (CHANNEL, WRITE)]).subquery("named")
+    there = exists().where(SEGMENT.c.thread_id == named.c.thread_id, SEGMENT.c.digest == named.c.digest)
+    return select(named.c.thread_id, named.c.digest).where(~there).distinct()
+
+
+def _named(database: str, table: Any) -> Select[Any]:
+    entries = entries_of(database, table.c.segments)
+    digest = entries.c.value
+    first = func.substr(digest, literal_column("1"), literal_column("1"))
+    return (
+        select(table.c.thread_id, digest.label("digest"))
+        .select_from(table.join(entries, literal_column("true" if database == "postgresql" else "1")))
+        .where(table.c.thread_id > bindparam("after", type_=Text()), table.c.thread_id <= bindparam("last", type_=Text()))
+        .where(table.c.segments.is_not(null()), func.length(digest) >= literal_column(str(_SHORTEST_DIGEST)))
+        # A reference may name nothing: anybody may write a text that looks like a handle.
+        .where(first != literal_column("'@'"))
+    )
+
+
+def registered_objects(_database: str) -> Select[Any]:
+    """Key, digest, size and state of the registered objects after a key, in the order of their keys."""
+    return (
+        select(OBJECT.c.key, OBJECT.c.digest, OBJECT.c.size, OBJECT.c.state)
+        .where(OBJECT.c.key > bindparam("after", type_=Text()))
+        .order_by(OBJECT.c.key)
+        .limit(_PAGE_SIZE)
+    )
+
+
+def registered_among(database: str) -> Select[Any]:
+    """Of the given keys, those of registered objects."""
+    given_keys = keys(database, OBJECT_KEY)
+    return select(OBJECT.c.key).where(OBJECT.c.key.in_(select(given_keys.c.key)))
+
+
+def needed_among(database: str) -> Select[Any]:
+    """Of the given keys, those of objects that must be there: live, or condemned although something refers to them."""
+    given_keys = keys(database, OBJECT_KEY)
+    referred_to = exists().where(SEGMENT.c.object_key == OBJECT.c.key)
+    needed = or_(_in_state("live"), and_(_in_state("condemned"), referred_to))
+    return select(OBJECT.c.key).where(OBJECT.c.key.in_(select(given_keys.c.key)), needed)

@@ -1,0 +1,55 @@
+"""Statements compiled once for one database and schema: their text, and the order of their parameters.
+
+Looking a SQLAlchemy statement up in its compiled cache costs more than SQLite takes to run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import ClauseElement, Dialect
+from sqlalchemy.sql.compiler import SQLCompiler
+
+
+class CompiledStatement:
+    """One statement in the form that the driver takes."""
+
+    __slots__ = ("_defaults", "_positions", "text")
+
+    def __init__(self, statement: ClauseElement, dialect: Dialect, schema: str | None) -> None:
+        options: dict[str, Any] = {"schema_translate_map": {None: schema}, "render_schema_translate": True} if schema else {}
+        compiled = statement.compile(dialect=dialect, **options)
+        assert isinstance(compiled, SQLCompiler)
+        self.text = str(compiled)
+        self._positions = compiled.positiontup
+        self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def arguments(self, parameters: Mapping[str, Any]) -> Any:
+        """Named parameters in the form that the driver takes: a tuple, or a dict where its parameters have names."""
+        named = {**self._defaults, **parameters}
+        return named if self._positions is None else tuple([named[name] for name in self._positions])
+
+
+class Statements:
+    """Every statement that one store uses, by the function that builds it and that function's arguments.
+
+    Args:
+        dialect: of the database.
+        schema: the PostgreSQL schema of the tables, or None for the connection's own.
+    """
+
+    def __init__(self, dialect: Dialect, schema: str | None) -> None:
+        self.dialect_name = dialect.name
+        self.on_sqlite = dialect.name == "sqlite"
+        self._dialect = dialect
+        self.schema = schema
+        self._compiled: dict[tuple[Any, ...], CompiledStatement] = {}
+
+    def get(self, build: Callable[..., ClauseElement], *args: Any) -> CompiledStatement:
+        """The compiled form of `build(dialect name, *args)`."""
+        key = (build, *args)
+        found = self._compiled.get(key)
+        if found is None:
+            found = self._compiled[key] = CompiledStatement(build(self.dialect_name, *args), self._dialect, self.schema)
+        return found

@@ -1,0 +1,101 @@
+"""LangGraph's configs, read: which thread, namespace and checkpoint a call is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from langchain_core.runnables import RunnableConfig
+
+from ckptstore.db.models import to_microseconds
+from ckptstore.errors import InvalidConfig
+from ckptstore.names import checked
+from ckptstore.reads.planner import Search
+from ckptstore.records import CheckpointKey
+from ckptstore.tags.filters import Filter
+
+
+def configurable_of(config: RunnableConfig) -> Mapping[str, Any]:
+    """The part of a config that savers read."""
+    found = config.get("configurable", {}) if isinstance(config, (dict, Mapping)) else None
+    # Dicts first: the look at a protocol takes longer.
+    if not isinstance(found, (dict, Mapping)):
+        raise InvalidConfig(f"a config is a dict with a 'configurable' dict in it, got {type(config).__name__}")
+    return found
+
+
+def thread_id_of(thread_id: Any) -> str:
+    """A thread's id as text; numbers and UUIDs are ids too."""
+    if isinstance(thread_id, str):
+        return checked(thread_id, "thread_id")
+    if isinstance(thread_id, bool) or not isinstance(thread_id, (int, UUID)):
+        raise InvalidConfig(f"thread_id must be text, a whole number or a UUID, got {type(thread_id).__name__}")
+    return str(thread_id)
+
+
+def place_of(config: RunnableConfig) -> tuple[str, str, str | None]:
+    """Thread, namespace and (if given) checkpoint of a config."""
+    configurable = configurable_of(config)
+    if configurable.get("thread_id") is None:
+        raise InvalidConfig("the config has no thread_id: pass {'configurable': {'thread_id': ...}}")
+    checkpoint_id = configurable.get("checkpoint_id")
+    return (
+        thread_id_of(configurable["thread_id"]),
+        checked(configurable.get("checkpoint_ns") or "", "checkpoint_ns"),
+        checked(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
+    )
+
+
+def key_of(config: RunnableConfig) -> CheckpointKey:
+    """The checkpoint that a config names."""
+    thread_id, checkpoint_ns, checkpoint_id = place_of(config)
+    if checkpoint_id is None:
+        raise InvalidConfig("the config has no checkpoint_id: writes belong to a checkpoint")
+    return CheckpointKey(thread_id, checkpoint_ns, checkpoint_id)
+
+
+def search_of(
+    config: RunnableConfig | None,
+    before: RunnableConfig | None,
+    wanted: Filter,
+    created_after: datetime | None,
+    created_before: datetime | None,
+) -> Search:
+    """What a listing is about; what the config does not say does not restrict it."""
+    configurable = configurable_of(config) if config else {}
+    thread_id, checkpoint_ns = configurable.get("thread_id"), configurable.get("checkpoint_ns")
+    checkpoint_id = configurable.get("checkpoint_id")
+    before_id = configurable_of(before).get("checkpoint_id") if before else None
+    return Search(
+        thread_id=None if thread_id is None else thread_id_of(thread_id),
+        checkpoint_ns=None if checkpoint_ns is None else checked(checkpoint_ns, "checkpoint_ns"),
+        checkpoint_id=checked(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
+        before=checked(before_id, "before's checkpoint_id") if before_id else None,
+        created_after=_moment(created_after, "created_after"),
+        created_before=_moment(created_before, "created_before"),
+        wanted=wanted,
+    )
+
+
+def _moment(moment: datetime | None, name: str) -> int | None:
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime):
+        raise InvalidConfig(f"{name} must be a datetime, got {type(moment).__name__}")
+    return to_microseconds(moment)
+
+
+def limit_of(limit: int | None) -> int | None:
+    """At most so many; None for all."""
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        raise InvalidConfig(f"limit must be a whole number of at least 0, or None, got {limit!r}")
+    return limit
+
+
+def several(ids: Sequence[str], name: str) -> list[Any]:
+    """Several ids; a single text would be taken for its letters."""
+    if isinstance(ids, str) or not isinstance(ids, Sequence):
+        raise InvalidConfig(f"{name} must be a sequence of ids, got {type(ids).__name__}")
+    return list(ids)

@@ -1,0 +1,125 @@
+"""Reading whole checkpoints: one of them, or a page of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ckptstore.db import sql
+from ckptstore.db.handle import Db
+from ckptstore.reads.planner import Plan, Search, plan
+from ckptstore.records import (
+    CheckpointKey,
+    LoadedCheckpoint,
+    LoadedSegment,
+    LoadedWrite,
+    Value,
+)
+from ckptstore.values.cache import MemoryCache
+from ckptstore.values.decode import Loaded, Pieces, StoredValue
+
+# Of what the index can't decide, so much is looked through in one go: a reader of the database is not kept for long.
+_LOOKED_AT = 500
+_LOOKS = 8
+
+
+class Page(NamedTuple):
+    """Some checkpoints of a listing, without what objects hold."""
+
+    checkpoints: list[LoadedCheckpoint]
+    pieces: Pieces
+    #: The last checkpoint that was looked at.
+    last: CheckpointKey | None
+    #: Whether there may be more after it.
+    more: bool
+
+
+def load_newest(db: Db, thread_id: str, checkpoint_ns: str, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
+    """The newest checkpoint of a namespace, or none."""
+    return _assemble(db.run(sql.checkpoints.newest_whole, {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}), Pieces(cache))
+
+
+def load_exact(db: Db, key: CheckpointKey, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
+    """One checkpoint, or none."""
+    return _assemble(db.run(sql.checkpoints.exact_whole, key._asdict()), Pieces(cache))
+
+
+def load_page(db: Db, search: Search, after: CheckpointKey | None, size: int, cache: MemoryCache) -> Page:
+    """Up to `size` checkpoints after a key, newest first. There may be fewer, and yet more to come.
+
+    The number of statements does not depend on what is found: a count for each condition that may lead, and one that brings
+    the page; or, where only metadata can decide, up to `_LOOKS` that bring keys and metadata first.
+    """
+    if search.impossible:
+        return Page([], Pieces(cache), after, more=False)
+    how = plan(db, search, after)
+    if not how.exact:
+        return _load_matching(db, search, how, after, size, cache)
+    this = how.after(after)
+    loaded = _assemble(db.run(sql.pages.page_whole, {**this.parameters, "page_size": size}, this.shape), Pieces(cache))
+    found = loaded.result
+    return Page(found, loaded.pieces, found[-1].key if found else after, more=len(found) == size)
+
+
+def _load_matching(db: Db, search: Search, how: Plan, after: CheckpointKey | None, size: int, cache: MemoryCache) -> Page:
+    keys: list[CheckpointKey] = []
+    more = True
+    for _ in range(_LOOKS):
+        this = how.after(after)
+        rows = db.run(sql.pages.page_metadata, {**this.parameters, "page_size": _LOOKED_AT}, this.shape).all()
+        more = len(rows) == _LOOKED_AT
+        for row in rows:
+            after = CheckpointKey(*row[:3])
+            if search.wanted.matches(json.loads(row[3])):
+                keys.append(after)
+            if len(keys) == size:
+                more = more or row is not rows[-1]
+                break
+        if not more or len(keys) == size:
+            break
+    parameters = db.key_parameters(sql.tables.CHECKPOINT_KEY, keys)
+    loaded = _assemble(db.run(sql.checkpoints.named_whole, parameters) if keys else (), Pieces(cache))
+    return Page(loaded.result, loaded.pieces, after, more)
+
+
+def _assemble(rows: Iterable[Sequence[Any]], pieces: Pieces) -> Loaded[list[LoadedCheckpoint]]:
+    """The rows of a `statements.whole`, put together, newest checkpoint first."""
+    by_kind: dict[int, list[Sequence[Any]]] = {kind: [] for kind in range(5)}
+    for row in rows:
+        by_kind[row[0]].append(row)
+    for _, _, _, _, digest, object_key, _, _, size, encoding, data in by_kind[sql.checkpoints.KIND_SEGMENT]:
+        pieces.add(LoadedSegment(digest, object_key, size, encoding, data))
+    checkpoints = [_checkpoint(row) for row in by_kind[sql.checkpoints.KIND_CHECKPOINT]]
+    checkpoints.sort(key=lambda loaded: (loaded.key.checkpoint_id, loaded.key.thread_id, loaded.key.checkpoint_ns), reverse=True)
+    values = {
+        (row[1], row[2], row[4], row[5]): StoredValue.of(pieces, row[9], row[10], row[7]) for row in by_kind[sql.checkpoints.KIND_CHANNEL]
+    }
+    writes = _writes_by_checkpoint(by_kind[sql.checkpoints.KIND_WRITE], pieces)
+    sends = _writes_by_checkpoint(by_kind[sql.checkpoints.KIND_PARENT_SEND], pieces)
+    for loaded in checkpoints:
+        thread_id, checkpoint_ns, _ = loaded.key
+        for channel, version in loaded.channel_versions.items():
+            value = values.get((thread_id, checkpoint_ns, channel, version)) if version is not None else None
+            if value is not None:
+                loaded.values[channel] = value
+        loaded.writes = writes.get(loaded.key, [])
+        if loaded.parent_checkpoint_id is not None:
+            loaded.parent_sends = sends.get(CheckpointKey(thread_id, checkpoint_ns, loaded.parent_checkpoint_id), [])
+    return Loaded(checkpoints, pieces, [value for loaded in checkpoints for value in loaded.serialised] if pieces.remote else [])
+
+
+def _checkpoint(row: Sequence[Any]) -> LoadedCheckpoint:
+    _, thread_id, checkpoint_ns, checkpoint_id, parent, versions, metadata, _, format_, type_, body = row
+    return LoadedCheckpoint(
+        CheckpointKey(thread_id, checkpoint_ns, checkpoint_id), parent, format_, Value(type_, body), json.loads(versions), metadata
+    )
+
+
+def _writes_by_checkpoint(rows: Iterable[Sequence[Any]], pieces: Pieces) -> dict[CheckpointKey, list[LoadedWrite]]:
+    found: dict[CheckpointKey, dict[tuple[str, str, int], LoadedWrite]] = {}
+    for _, thread_id, checkpoint_ns, checkpoint_id, task_id, channel, task_path, layout, idx, type_, literal in rows:
+        # By key, since two checkpoints of one page may share a parent, whose writes then come twice.
+        write = LoadedWrite(task_path, task_id, idx, channel, StoredValue.of(pieces, type_, literal, layout))
+        found.setdefault(CheckpointKey(thread_id, checkpoint_ns, checkpoint_id), {})[task_path, task_id, idx] = write
+    return {key: [writes[place] for place in sorted(writes)] for key, writes in found.items()}

@@ -1,0 +1,77 @@
+"""Operations that are written once for plain code and for event loops: generators that yield the futures they wait for.
+
+`drive` runs one in a plain thread, `drive_async` in an event loop; an `Outcome` leaves the choice to whoever takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from ckptstore.runtime.wakeups import settled
+
+T = TypeVar("T")
+Steps = Generator[Future[Any], Any, T]
+
+
+def _wait(future: Future[Any]) -> Any:
+    return future.result()
+
+
+def drive(steps: Steps[T], wait: Callable[[Future[Any]], Any] = _wait) -> T:
+    """Run an operation here and now. It waits on other threads only, so a running event loop is no obstacle.
+
+    Args:
+        steps: the operation.
+        wait: waits for a future, and returns what it holds.
+    """
+    try:
+        future = next(steps)
+        while True:
+            try:
+                result = wait(future)
+            except BaseException as exc:
+                future = steps.throw(exc)
+            else:
+                future = steps.send(result)
+    except StopIteration as stop:
+        returned: T = stop.value
+        return returned
+
+
+async def drive_async(steps: Steps[T]) -> T:
+    """Run an operation in this event loop. A caller that is cancelled leaves what it handed over to its end."""
+    try:
+        future = next(steps)
+        while True:
+            try:
+                result = future.result() if future.done() else await settled(future)
+            except BaseException as exc:
+                future = steps.throw(exc)
+            else:
+                future = steps.send(result)
+    except StopIteration as stop:
+        returned: T = stop.value
+        return returned
+
+
+class Outcome(Generic[T]):
+    """What an operation comes to: `await` it, or call `result()` in code without an event loop. Nothing happens before."""
+
+    def __init__(self, steps: Steps[T]) -> None:
+        self._steps: Steps[T] | None = steps
+
+    def result(self) -> T:
+        """Run the operation here and now. Once: a second call, or an `await`, raises RuntimeError."""
+        return drive(self._take())
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Run the operation in this event loop."""
+        return drive_async(self._take()).__await__()
+
+    def _take(self) -> Steps[T]:
+        steps, self._steps = self._steps, None
+        if steps is None:
+            raise RuntimeError("this operation was waited for before; call the method again")
+        return steps

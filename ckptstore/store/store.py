@@ -1,0 +1,309 @@
+"""The store: whole checkpoints in and out of a database, without a word of LangGraph.
+
+Every operation is written once, as steps that yield the futures they wait for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from ckptstore.blobs.backends.open import open_backend
+from ckptstore.blobs.download import Downloads
+from ckptstore.blobs.registry import Objects
+from ckptstore.blobs.settings import BlobSettings
+from ckptstore.db.runner import Runner, Work
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.errors import BlobMissing, InvalidConfig, StoreClosed
+from ckptstore.maintenance import delete as deletions
+from ckptstore.maintenance.gc import CollectReport, Pass, collect
+from ckptstore.maintenance.policy import RetentionPolicy
+from ckptstore.maintenance.prune_plan import Rule, keep_all_but
+from ckptstore.maintenance.prune_run import Pruner, Watch
+from ckptstore.maintenance.reindex import begin_rebuilding, next_threads, rebuild_tags, remember_keys, require_same_keys
+from ckptstore.maintenance.vacuum import vacuum
+from ckptstore.maintenance.verify import VerifyReport, verify
+from ckptstore.reads import checkpoints as reads
+from ckptstore.reads.delta_history import load_history
+from ckptstore.reads.planner import Search
+from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, PruneReport, Removed, VacuumReport
+from ckptstore.runtime.steps import Steps
+from ckptstore.store.schema_gate import Readiness
+from ckptstore.tags.keys import EVERYTHING, TagKeys
+from ckptstore.values.cache import FolderCache, MemoryCache
+from ckptstore.values.decode import Loaded, Pieces
+from ckptstore.values.encode import KnownSegments
+from ckptstore.writes.attempt import Encode, HandingOver
+from ckptstore.writes.commit import commit_batch
+from ckptstore.writes.queue import Writer
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class Store:
+    """Reads run in parallel; writes go through one queue.
+
+    Args:
+        runner: of the database, where the tables are.
+        settings: bounds of the queue.
+        blobs: where large values go, or None where they stay in the runner.
+        blob_settings: parallelism, retries and caches of the blobs.
+        tag_keys: which keys of metadata become tags; None for a store that neither makes tags nor searches by them.
+        upgrade: whether the first use brings the schema to head (an embedded database) or only checks it (a server).
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        settings: DatabaseSettings,
+        *,
+        blobs: str | None,
+        blob_settings: BlobSettings,
+        upgrade: bool,
+        tag_keys: TagKeys | None,
+    ) -> None:
+        self.runner = runner
+        self._known = KnownSegments()
+        self._cache = MemoryCache(blob_settings.cache_bytes)
+        self.objects = Objects(runner, None if blobs is None else partial(open_backend, blobs, blob_settings), self._known)
+        self.downloads = Downloads(self.objects, self._cache, _folder_cache(blob_settings))
+        self._writer = Writer(runner, commit_batch, settings.max_pending)
+        agree = partial(require_same_keys, tag_keys=tag_keys) if tag_keys else None
+        self._readiness = Readiness(runner, upgrade=upgrade, then=agree)
+        self._tag_keys = tag_keys or EVERYTHING
+        self._pruner = Pruner(self)
+        self._closed = False
+
+    # --- readiness
+
+    def set_up(self) -> Future[None]:
+        """Bring the schema to head."""
+        return self._readiness.set_up()
+
+    def _ready(self) -> Steps[None]:
+        """Wait until the schema is known to be right."""
+        if self._closed:
+            raise StoreClosed
+        yield from self._readiness.wait()
+
+    # --- writing
+
+    def write(self, thread_id: str, encode: Encode, expected_bytes: int = 0) -> Steps[None]:
+        """Serialise and store, in the order of the calls for this thread; returns when it is durable.
+
+        Args:
+            thread_id: the thread.
+            encode: makes the unit; given channels that the unit carries over and that nobody stored, it stores those too.
+            expected_bytes: about how many it makes. Many are made on another thread: the caller's loop goes on meanwhile.
+        """
+        yield from self._ready()
+        handing_over = HandingOver(thread_id, encode, expected_bytes, self._known, self.objects)
+        yield self._writer.write(thread_id, handing_over.make)
+        handing_over.stored()
+
+    @property
+    def idle_seconds(self) -> float:
+        """For how long nobody has put anything here."""
+        return time.monotonic() - self._writer.wrote_at
+
+    def beside(self, work: Work[T], *threads: str) -> Steps[T]:
+        """Run work that writes to these threads, and that locks each of them, beside other writes where the database can."""
+        if self.runner.statements.on_sqlite:
+            return (yield from self.alone(work, *threads))
+        yield from self._ready()
+        result: T = yield self.runner.write(work)
+        return result
+
+    def alone(self, work: Work[T], *threads: str) -> Steps[T]:
+        """Run work that writes to these threads, in its place in the queue; it opens its own transaction."""
+        yield from self._ready()
+        result: T = yield self._writer.run(work, *threads)
+        return result
+
+    # --- reading
+
+    def newest(self, thread_id: str, checkpoint_ns: str) -> Steps[LoadedCheckpoint | None]:
+        """The newest checkpoint of a namespace."""
+        work = partial(reads.load_newest, thread_id=thread_id, checkpoint_ns=checkpoint_ns, cache=self._cache)
+        found = yield from self._load(work)
+        return found[0] if found else None
+
+    def exact(self, key: CheckpointKey) -> Steps[LoadedCheckpoint | None]:
+        """One checkpoint."""
+        found = yield from self._load(partial(reads.load_exact, key=key, cache=self._cache))
+        return found[0] if found else None
+
+    def page(self, search: Search, after: CheckpointKey | None, size: int) -> Steps[reads.Page]:
+        """The next checkpoints of a listing, newest first, without what objects hold: see `with_objects`."""
+        work = partial(reads.load_page, search=search, after=after, size=size, cache=self._cache)
+        return self.read(work)
+
+    def with_objects(self, checkpoints: Sequence[LoadedCheckpoint], pieces: Pieces) -> Steps[list[LoadedCheckpoint]]:
+        """Checkpoints of a page with what objects hold; those that were pruned and collected meanwhile are left out."""
+        wanted = pieces.wanted(value for loaded in checkpoints for value in loaded.serialised)
+        try:
+            if wanted:
+                pieces.local.update((yield self.downloads.fetch(wanted)))
+            return list(checkpoints)
+        except BlobMissing:
+            found: list[LoadedCheckpoint] = []
+            for loaded in checkpoints:
+                now = yield from self.exact(loaded.key)
+                found.extend([now] if now is not None else [])
+            return found
+
+    def history(
+        self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, channels: Sequence[str]
+    ) -> Steps[Mapping[str, ChannelHistory]]:
+        """What each channel was given on the way to a checkpoint (the newest, where no id is given)."""
+        return self._load(
+            partial(
+                load_history,
+                thread_id=thread_id,
+                checkpoint_ns=checkpoint_ns,
+                checkpoint_id=checkpoint_id,
+                channels=channels,
+                cache=self._cache,
+            )
+        )
+
+    def _load(self, work: Work[Loaded[T]]) -> Steps[T]:
+        """Read, and fetch what objects hold."""
+        loaded = yield from self.read(work)
+        wanted = loaded.pieces.wanted(loaded.values)
+        if wanted:
+            try:
+                fetched: Mapping[str, bytes] = yield self.downloads.fetch(wanted)
+            except BlobMissing:
+                # It may have been pruned and collected since the rows were read: they say what holds now.
+                loaded = yield from self.read(work)
+                fetched = yield self.downloads.fetch(loaded.pieces.wanted(loaded.values))
+            loaded.pieces.local.update(fetched)
+        return loaded.result
+
+    def read(self, work: Work[T]) -> Steps[T]:
+        """Run work that reads, once the schema is known to be right."""
+        yield from self._ready()
+        result: T = yield self.runner.read(work)
+        return result
+
+    def ready_objects(self) -> Steps[Objects]:
+        """The objects of a store whose schema is there, and that has a backend.
+
+        Raises:
+            InvalidConfig: large values stay in the runner.
+        """
+        yield from self._ready()
+        self.objects.require_backend()
+        return self.objects
+
+    # --- deleting and copying
+
+    def delete_thread(self, thread_id: str) -> Steps[Removed]:
+        """Delete a thread whole."""
+        started = time.perf_counter()
+        removed = yield from self.alone(lambda db: deletions.delete_thread(db, thread_id), thread_id)
+        seconds = time.perf_counter() - started
+        told = {"event": "thread_deleted", "thread_id": thread_id, "checkpoints": removed.checkpoints, "writes": removed.writes}
+        told |= {"values": removed.values, "segments": removed.segments, "seconds": seconds}
+        logger.info("thread deleted: %d checkpoints, %d writes in %.3f s", removed.checkpoints, removed.writes, seconds, extra=told)
+        return removed
+
+    def prune(self, thread_ids: Iterable[str], rule: Rule) -> Steps[PruneReport]:
+        """Delete what a rule does not keep of some threads."""
+        return self._pruner.threads((thread_id, rule) for thread_id in dict.fromkeys(thread_ids))
+
+    def prune_by(self, policy: RetentionPolicy, now: int, watch: Watch, *, dry_run: bool) -> Steps[PruneReport]:
+        """Delete what a policy does not keep, in all threads."""
+        return self._pruner.by_policy(policy, now, watch, dry_run=dry_run)
+
+    def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:
+        """Delete the checkpoints that have one of the postings."""
+        found = yield from self.read(lambda db: deletions.places_with_postings(db, wanted))
+        return (yield from self._pruner.threads((thread_id, keep_all_but(places)) for thread_id, places in found.items()))
+
+    def copy_thread(self, source: str, target: str) -> Steps[int]:
+        """Copy a thread to another id."""
+        copied = yield from self.alone(lambda db: deletions.copy_thread(db, source, target, self._tag_keys), source, target)
+        logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
+        return copied
+
+    # --- tags
+
+    def rebuild_tags(self, progress: Callable[[int], None] = lambda _threads: None) -> Steps[int]:
+        """Make the tags of every thread anew, a transaction a thread; returns how many there are.
+
+        Args:
+            progress: told the number of threads that are done, a page at a time.
+        """
+        # Not `_ready`: that the tags were made with other keys is why they are made anew.
+        yield self._readiness.schema_only()
+        started = time.perf_counter()
+        yield self._writer.run(partial(begin_rebuilding))
+        made, threads, after = 0, 0, ""
+        while page := (yield self.runner.read(partial(next_threads, after=after))):
+            for thread_id in page:
+                work = partial(rebuild_tags, thread_id=thread_id, tag_keys=self._tag_keys)
+                made += yield self._writer.run(work, thread_id)
+            after, threads = page[-1], threads + len(page)
+            progress(threads)
+        yield self._writer.run(partial(remember_keys, tag_keys=self._tag_keys))
+        seconds = time.perf_counter() - started
+        told = {"event": "tags_rebuilt", "tags": made, "threads": threads, "seconds": seconds}
+        logger.info("tags rebuilt: %d of %d threads in %.3f s", made, threads, seconds, extra=told)
+        return made
+
+    # --- looking after objects
+
+    def collect(self, this: Pass) -> Steps[CollectReport]:
+        """Run one pass of the collector; without a backend there is nothing to collect."""
+        yield from self._ready()
+        if not self.objects.has_backend:
+            return CollectReport(dry_run=this.dry_run)
+        report: CollectReport = yield self.objects.run(collect(self.objects, this))
+        return report
+
+    def verify(self, *, deep: bool) -> Steps[VerifyReport]:
+        """Check all references and objects."""
+        yield from self._ready()
+        report: VerifyReport = yield self.objects.run(verify(self.objects, deep=deep))
+        return report
+
+    # --- space
+
+    def vacuum(self, *, full: bool) -> Steps[VacuumReport]:
+        """Give back what deletions have freed."""
+        yield from self._ready()
+        return (yield from vacuum(self.runner, self._writer, full=full))
+
+    def give_back(self) -> Steps[VacuumReport | None]:
+        """The same where it is the file's owner who does it; a server does it by itself."""
+        if not self.runner.statements.on_sqlite:
+            return None
+        try:
+            return (yield from self.vacuum(full=False))
+        except InvalidConfig as exc:
+            logger.warning("%s", exc, extra={"event": "not_vacuumed"})
+            return None
+
+    # --- the end
+
+    def close(self) -> None:
+        """Write what was accepted, then close every connection. Blocks."""
+        self._closed = True
+        try:
+            self._writer.close()
+            self.objects.close()
+        finally:
+            self.runner.close()
+
+
+def _folder_cache(settings: BlobSettings) -> FolderCache | None:
+    return FolderCache(Path(settings.cache_folder), settings.cache_folder_bytes) if settings.cache_folder else None

@@ -1,0 +1,187 @@
+"""Metadata as an inverted index: what is stored for a checkpoint.
+
+A posting is a key path and a typed value, both text whose byte order is the order of the values:
+
+- a path is a JSON pointer without its first slash (RFC 6901), so a dot in a key is a dot; `~2` steps into a list;
+- a value is a letter for its type and its text; numbers order as numbers, `3` equals `3.0`, and `True` is not `1`.
+
+A dict or list has postings for what is in it; an empty one has a posting of its own, so that it can be found too. Only the
+`parents` that LangGraph writes into every checkpoint, mostly empty, go without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from ckptstore.errors import SerializationFailed
+from ckptstore.records import Posting
+from ckptstore.tags.keys import EVERYTHING, TagKeys
+
+# PostgreSQL refuses index rows beyond 2,704 bytes; a key and a value together stay well below.
+LONGEST_TEXT = 200
+_IN_LIST = "~2"
+_EMPTY = "e"
+
+#: LangGraph's own key, of whose empty dicts the index says nothing.
+PARENTS = "parents"
+
+Scalar = str | int | float | bool | None
+
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+# Not floats: those that are no numbers become null. Text without what databases refuse is left to `plain_text`.
+_SAME_IN_JSON = _SCALARS - {float}
+# Made once: `json.dumps` would make one for each call.
+_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def to_json(metadata: Mapping[str, Any]) -> str:
+    """Metadata as JSON that every database takes: no NUL characters, no lone surrogates, NaN and infinities as null.
+
+    Raises:
+        SerializationFailed: a value that JSON can't hold; the message names its key.
+    """
+    try:
+        text = _to_json(metadata)
+        if "\\u0000" not in text:
+            text.encode()
+            return text
+    except (TypeError, ValueError, RecursionError):
+        pass  # The careful way below mends what can be mended and names what can't.
+    try:
+        plain = {plain_text(str(key)): _plain(value, str(key)) for key, value in metadata.items()}
+        return _to_json(plain)
+    except RecursionError as exc:
+        raise SerializationFailed("the metadata is nested too deeply for JSON") from exc
+    except ValueError as exc:
+        raise SerializationFailed(f"the metadata holds a number that JSON can't ({type(exc).__name__})") from exc
+
+
+def json_values(metadata: Mapping[str, Any], text: str) -> Mapping[str, Any]:
+    """What the JSON of some metadata holds: the metadata itself where nothing in it is other than in JSON, which is nearly always."""
+    simple = all(type(value) in _SAME_IN_JSON or (name == PARENTS and not value) for name, value in metadata.items())
+    return metadata if simple else json.loads(text)
+
+
+def plain_text(text: str) -> str:
+    """Text without NUL characters and lone surrogates, which databases refuse."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _plain(value: Any, key: str) -> Any:
+    if isinstance(value, str):
+        return plain_text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, Mapping):
+        return {plain_text(str(inner_key)): _plain(inner, key) for inner_key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner, key) for inner in value]
+    raise SerializationFailed(
+        f"metadata[{key!r}] holds a {type(value).__name__}, and metadata is JSON: text, numbers, bools, None, lists, dicts"
+    )
+
+
+def postings(metadata: Mapping[str, Any], tag_keys: TagKeys = EVERYTHING) -> frozenset[Posting]:
+    """Every posting of one checkpoint's metadata (JSON values only) that these keys admit: one a scalar, wherever it is."""
+    found: set[Posting] = set()
+    for key, value in metadata.items():
+        path = step(None, key)
+        if type(value) in _SCALARS:
+            if tag_keys.admit(path):
+                found.add(Posting(bounded(path), encoded(value)))
+        else:
+            found.update(Posting(bounded(inner), text) for inner, text in _postings(path, value) if tag_keys.admit(inner))
+    return frozenset(found)
+
+
+def _postings(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _postings(step(path, key), inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _postings(within_list(path), inner)
+    else:
+        yield path, encoded(value)
+    if isinstance(value, (Mapping, list, tuple)) and not value and path != PARENTS:
+        yield path, _EMPTY
+
+
+def within_list(path: str) -> str:
+    """The path of what is in a list."""
+    return f"{path}/{_IN_LIST}"
+
+
+def has_one_value(path: str) -> bool:
+    """Whether no checkpoint has two postings at a path: it leads into no list, as far as can be seen."""
+    return _IN_LIST not in path and len(path) <= LONGEST_TEXT
+
+
+def step(path: str | None, key: object) -> str:
+    """The path of a key of the dict at a path; None stands for the metadata itself."""
+    escaped = _escaped(key if isinstance(key, str) else str(key))
+    return escaped if path is None else f"{path}/{escaped}"
+
+
+# Every checkpoint of an application has the same few keys.
+@lru_cache(maxsize=4096)
+def _escaped(key: str) -> str:
+    return plain_text(key).replace("~", "~0").replace("/", "~1")
+
+
+def bounded(text: str) -> str:
+    """A text that fits into an index: a long one as its beginning and a digest."""
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:LONGEST_TEXT]}#{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def encoded(value: Scalar) -> str:
+    """A scalar as the text that stands for it."""
+    if value is None:
+        return "0"
+    if isinstance(value, bool):
+        return "b1" if value else "b0"
+    if isinstance(value, (int, float)):
+        return f"n{_sortable(value)}"
+    return f"s{bounded(plain_text(value))}"
+
+
+_END_OF_FLOAT = "."
+
+
+# Steps and the like: every thread counts from the same number on.
+@lru_cache(maxsize=4096)
+def _sortable(number: int | float) -> str:
+    """A number as text that sorts as numbers do, equal for equal numbers, exact for integers of any size."""
+    try:
+        nearest = float(number)
+    except OverflowError:
+        nearest = math.inf if number > 0 else -math.inf
+    (bits,) = struct.unpack(">Q", struct.pack(">d", nearest + 0.0))
+    ordered = bits ^ (0xFFFF_FFFF_FFFF_FFFF if bits >> 63 else 0x8000_0000_0000_0000)
+    rest = number if math.isinf(nearest) else number - int(nearest) if isinstance(number, int) else 0
+    # Trailing zeros go: what ends sooner is smaller, since the mark that follows sorts before every digit.
+    shortest = f"{ordered:016x}".rstrip("0")
+    return f"{shortest}{_END_OF_FLOAT}{_sortable_rest(int(rest) if isinstance(rest, int) else 0)}"
+
+
+def _sortable_rest(rest: int) -> str:
+    # What a float could not hold of a large integer: negative before none before positive, shorter before longer.
+    if rest == 0:
+        return "m"
+    digits = f"{abs(rest):x}"
+    if rest > 0:
+        return f"p{len(digits):08x}{digits}"
+    flipped = "".join(f"{15 - int(digit, 16):x}" for digit in digits)
+    return f"a{0xFFFF_FFFF - len(digits):08x}{flipped}"

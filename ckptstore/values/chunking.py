@@ -1,0 +1,232 @@
+"""Serialised values as segments: cut where parts are likely to come again.
+
+The concatenation of a value's segments is exactly the value, wherever the cuts are: where they fall decides only how
+much of the next version is stored already. They fall round large binary leaves (the codec finds those), and between
+runs of elements of a top-level msgpack array or map. Runs are closed by their size from the first element on, so a list
+that grows keeps all of its closed runs. A long run is a list of short ones: a segment that names segments.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import msgpack
+
+from ckptstore.errors import BlobMissing
+from ckptstore.records import Layout, Value
+from ckptstore.values.compression import inflated, packed
+from ckptstore.values.digests import both_digests_of, compact_digest_of, name_of_list, reference_to
+
+#: Segments from here on go to the blob backend, where there is one; so do binary leaves.
+BLOB_BYTES = 64 * 1024
+# Below this a value is cheaper in its own row than as a segment.
+_INLINE_BYTES = 512
+# Below this a part costs less where the layout is than as a row of its own.
+_LITERAL_BYTES = 64
+# A run ends when it has so many bytes. A long one stays below `BLOB_BYTES`, and is a list of short ones; what is left
+# after the last long run is tried with the next size, and so on.
+_LONG_RUN_BYTES = 32 * 1024
+_SHORT_RUN_BYTES = (4 * 1024, _INLINE_BYTES)
+# A list of fewer segments costs more than naming them.
+_SHORTEST_LIST = 3
+# Finding the elements of a longer array would take longer than storing it whole.
+_MOST_ELEMENTS = 100_000
+
+_EXT_HEADERS = {0xC7: 3, 0xC8: 4, 0xC9: 6}
+
+
+class Cut(NamedTuple):
+    """A value in its parts."""
+
+    #: The parts that stay in the value's own row, one after the other.
+    literal: bytes
+    #: How to put the value together, or None where `literal` is all of it.
+    layout: Layout | None
+    #: The other parts, by digest.
+    pieces: Mapping[str, memoryview]
+    #: The segments that name segments, by digest: their own bytes, and what they name.
+    lists: Mapping[str, tuple[bytes, Sequence[str]]]
+    #: Of pieces of at least `BLOB_BYTES`, the whole SHA-256 in hexadecimal.
+    whole_digests: Mapping[str, str]
+
+
+def cut(value: Value) -> Cut:
+    """Cut a value. The references that it holds come last in its layout, after a None: they contribute no bytes."""
+    references = [None, *map(reference_to, value.references)] if value.references else []
+    if len(value.data) >= _INLINE_BYTES:
+        cutting = _Cutting(value)
+        literal, layout = _with_literal(b"".join(cutting.literals), [*cutting.entries, *references])
+        return Cut(literal, layout, cutting.pieces, cutting.lists, cutting.whole_digests)
+    return Cut(*_with_literal(value.data, [len(value.data), *references]), {}, {}, {})
+
+
+def _with_literal(literal: bytes, entries: list[str | int | None]) -> tuple[bytes, Layout | None]:
+    """Literal bytes as they are kept, and the layout for them; what is nothing but literal needs none."""
+    encoding, kept = packed(literal)
+    if encoding != "raw":
+        return bytes(kept), (-len(literal), *entries)
+    return literal, None if entries == [len(literal)] else tuple(entries)
+
+
+class _Cutting:
+    """One value being cut."""
+
+    def __init__(self, value: Value) -> None:
+        self.literals: list[memoryview] = []
+        self.entries: list[str | int] = []
+        self.pieces: dict[str, memoryview] = {}
+        self.lists: dict[str, tuple[bytes, Sequence[str]]] = {}
+        self.whole_digests: dict[str, str] = {}
+        self._data = memoryview(value.data)
+        elements = _elements(value.data) if value.type == "msgpack" else []
+        position = 0
+        for run in _long_runs(elements):
+            self._add_parts({position, run[0], *_within(value.cuts, position, run[0])})
+            self._add_run(run, value.cuts)
+            position = run[-1]
+        rest = [end for end in elements if end >= position]
+        self._add_parts({position, len(self._data), *_run_ends(rest), *_within(value.cuts, position, len(self._data))})
+
+    def _add_parts(self, marks: Iterable[int]) -> None:
+        for start, end in pairwise(sorted(marks)):
+            if end - start >= _LITERAL_BYTES:
+                self.entries.append(self._piece(start, end))
+            else:
+                self._add_literal(start, end)
+
+    def _add_literal(self, start: int, end: int) -> None:
+        self.literals.append(self._data[start:end])
+        if self.entries and isinstance(self.entries[-1], int):
+            self.entries[-1] += end - start
+        else:
+            self.entries.append(end - start)
+
+    def _add_run(self, elements: Sequence[int], cuts: Sequence[int]) -> None:
+        marks = sorted({*_run_ends(elements), *_within(cuts, elements[0], elements[-1])})
+        if len(marks) <= _SHORTEST_LIST:
+            self._add_parts(marks)
+            return
+        digests = [self._piece(start, end) for start, end in pairwise(marks)]
+        listing = json.dumps(digests, separators=(",", ":")).encode()
+        name = name_of_list(listing)
+        self.lists[name] = (listing, digests)
+        self.entries.append(name)
+
+    def _piece(self, start: int, end: int) -> str:
+        part = self._data[start:end]
+        if len(part) < BLOB_BYTES:
+            digest = compact_digest_of(part)
+        else:
+            digest, self.whole_digests[digest] = both_digests_of(part)
+        self.pieces[digest] = part
+        return digest
+
+
+def _within(cuts: Iterable[int], start: int, end: int) -> list[int]:
+    return [cut_at for cut_at in cuts if start < cut_at < end]
+
+
+def joined(literal: bytes, layout: Layout | None, pieces: Mapping[str, bytes]) -> bytes:
+    """The value that `cut` was given.
+
+    Args:
+        literal: as `Cut.literal`.
+        layout: as `Cut.layout`.
+        pieces: the segments that the layout names, whole and checked.
+
+    Raises:
+        BlobMissing: a segment is not there.
+        BlobCorrupt: the literal bytes can't be decompressed.
+    """
+    if layout is None:
+        return literal
+    if layout and isinstance(layout[0], int) and layout[0] < 0:
+        literal = inflated("a value", -layout[0], "zstd-messages", literal)
+        layout = layout[1:]
+    parts: list[bytes] = []
+    position = 0
+    for entry in layout:
+        if entry is None:
+            break
+        if isinstance(entry, int):
+            parts.append(literal[position : position + entry])
+            position += entry
+        elif entry in pieces:
+            parts.append(pieces[entry])
+        else:
+            raise BlobMissing(f"segment {entry} of a value is not in the database; restore ckpt_segment from a backup")
+    # A value that is one segment is not copied: it may be large.
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def digests_of(layout: Layout | None) -> Iterable[str]:
+    """The segments whose bytes a value is made of."""
+    for entry in layout or ():
+        if entry is None:
+            return
+        if isinstance(entry, str):
+            yield entry
+
+
+def _long_runs(elements: Sequence[int]) -> Iterable[Sequence[int]]:
+    """The long runs from the first element on, each as where its first element starts and where each one ends."""
+    first = 0
+    for end in _closed_runs(elements, _LONG_RUN_BYTES):
+        last = bisect_left(elements, end)
+        yield elements[first : last + 1]
+        first = last
+
+
+def _run_ends(elements: Sequence[int]) -> list[int]:
+    """The ends of short runs of elements, given where the first one starts and where each one ends; what is left is one more."""
+    if not elements:
+        return []
+    ends = [elements[0]]
+    for size in _SHORT_RUN_BYTES:
+        ends += _closed_runs(elements, size)
+        elements = elements[bisect_left(elements, ends[-1]) :]
+    return [*ends, elements[-1]]
+
+
+def _closed_runs(elements: Sequence[int], size: int) -> list[int]:
+    ends: list[int] = []
+    start = elements[0] if elements else 0
+    for previous, end in pairwise(elements):
+        # What is as large as a run stands alone, so that no run exceeds twice its size.
+        if end - previous >= size and previous > start:
+            ends.append(previous)
+            start = previous
+        if end - start >= size:
+            ends.append(end)
+            start = end
+    return ends
+
+
+def _elements(data: bytes) -> list[int]:
+    """Where the first element of a top-level array or map starts, and where each one ends; nothing for other values."""
+    offset = _EXT_HEADERS.get(data[0], 0)
+    first = data[offset]
+    is_array = first & 0xF0 == 0x90 or first in (0xDC, 0xDD)
+    is_map = first & 0xF0 == 0x80 or first in (0xDE, 0xDF)
+    if not is_array and not is_map:
+        return []
+    unpacker = msgpack.Unpacker(max_buffer_size=len(data))
+    try:
+        unpacker.feed(memoryview(data)[offset:])
+        count = unpacker.read_array_header() if is_array else unpacker.read_map_header()
+        if count > _MOST_ELEMENTS:
+            return []
+        ends = [unpacker.tell()]
+        for _ in range(count):
+            unpacker.skip()
+            if is_map:
+                unpacker.skip()
+            ends.append(unpacker.tell())
+    except (msgpack.UnpackException, ValueError):
+        # A serialiser may call something else `msgpack`, or nest deeper than the reader goes: the value stays whole.
+        return []
+    return [offset + end for end in ends]
