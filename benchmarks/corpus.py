@@ -28,7 +28,7 @@ from benchmarks.workload import sentence, thread
 from ckptstore import SQLAlchemySaver
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
-from ckptstore.langgraph.codec import Placed
+from ckptstore.langgraph.encode import Placed
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
 from ckptstore.values.encode import PackedUnit, pack
 from ckptstore.writes.commit import commit_batch
@@ -211,7 +211,7 @@ def _copy(connection: Connection, units: Sequence[PackedUnit]) -> None:
 
 
 _COUNT_THREADS = """
-INSERT INTO ckpt_thread (thread_id, created_at, updated_at, generation, checkpoints, size)
+INSERT INTO ckpt_thread (thread_id, created_at, updated_at, generation, checkpoint_count, size)
 SELECT thread_id, min(created_at), max(created_at), 1, count(*), sum(size) FROM ckpt_checkpoint GROUP BY thread_id
 """
 

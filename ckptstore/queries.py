@@ -59,7 +59,7 @@ def select_checkpoints(
         KeyNotIndexed: it asks for a key that is not indexed.
     """
     parsed = _decided_by_tags(wanted or {}, tag_keys)
-    query = select(Checkpoint).where(Checkpoint.support.is_(False))
+    query = select(Checkpoint).where(Checkpoint.hidden.is_(False))
     order: Any = Checkpoint
     if parsed.required and len(parsed.required[0].values) == 1 and thread_id is None:
         lead = order = aliased(Tag, name="lead")
@@ -88,7 +88,7 @@ def select_threads(wanted: Mapping[str, Any] | None = None, *, tag_keys: TagKeys
     query = select(Thread).order_by(Thread.updated_at.desc(), Thread.thread_id.desc())
     if not wanted:
         return query
-    visible = Checkpoint.support.is_(False)
+    visible = Checkpoint.hidden.is_(False)
     return query.where(exists().where(Checkpoint.thread_id == Thread.thread_id, visible, has_tags(wanted, tag_keys=tag_keys)))
 
 

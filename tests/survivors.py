@@ -346,18 +346,18 @@ class Rows:
     def of(cls, saver: SQLAlchemySaver) -> Rows:
         tables = Base.metadata.tables
         found = saver.store.runner.read(
-            lambda connection: {name: connection.execute(table.select()).mappings().all() for name, table in tables.items()}
+            lambda db: {name: db.connection.execute(table.select()).mappings().all() for name, table in tables.items()}
         ).result()
         return cls({name: [dict(row) for row in rows] for name, rows in found.items()})
 
     def orphans(self) -> dict[str, set[Any]]:
         """What refers to nothing, or is referred to by nothing, by table."""
         checkpoints = {(row["thread_id"], row["checkpoint_ns"], row["checkpoint_id"]): row for row in self.tables["ckpt_checkpoint"]}
-        visible = {key for key, row in checkpoints.items() if not row["support"]}
+        visible = {key for key, row in checkpoints.items() if not row["hidden"]}
         needed = {up for key in visible for up in self._ancestors(checkpoints, key)}
         linked = {(*key[:2], *version) for key, row in checkpoints.items() for version in row["channel_versions"].items()}
-        layouts = [row for table in ("ckpt_channel", "ckpt_write") for row in self.tables[table] if row["segments"]]
-        named = {(row["thread_id"], part) for row in layouts for part in row["segments"] if isinstance(part, str)}
+        layouts = [row for table in ("ckpt_channel", "ckpt_write") for row in self.tables[table] if row["layout"]]
+        named = {(row["thread_id"], part) for row in layouts for part in row["layout"] if isinstance(part, str)}
         segments = {(row["thread_id"], row["digest"]): row for row in self.tables["ckpt_segment"]}
         lists = [key for key in named if key in segments and segments[key]["encoding"] == "list"]
         named |= {(thread_id, part) for thread_id, digest in lists for part in json.loads(segments[thread_id, digest]["data"])}

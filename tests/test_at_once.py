@@ -157,4 +157,4 @@ async def test_a_checkpoint_that_is_there_is_replaced_beside_new_ones(sqlite: Ca
     assert await saver_commit(saver, [small_checkpoint("t", "c", "new"), small_checkpoint("t", "d", "new")]) == [None, None]
     tables = Rows.of(saver).tables
     assert {(row["checkpoint_id"], row["key"]) for row in tables["ckpt_tag"]} == {("c", "new"), ("d", "new")}
-    assert [row["checkpoints"] for row in tables["ckpt_thread"]] == [2]
+    assert [row["checkpoint_count"] for row in tables["ckpt_thread"]] == [2]

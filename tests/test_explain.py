@@ -16,9 +16,10 @@ from langgraph.checkpoint.base.id import uuid6
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.handle import Db
-from ckptstore.langgraph.codec import Placed
+from ckptstore.langgraph.encode import Placed
+from ckptstore.reads import threads as reads_threads
 from ckptstore.records import CheckpointKey
-from ckptstore.store import paging, threads
+from ckptstore.store import listing
 from ckptstore.values.encode import PackedUnit, pack
 from ckptstore.writes.commit import commit_batch
 from tests.build import config
@@ -246,8 +247,8 @@ def _in_postgresql(plan: list[str]) -> list[str]:
 async def test_no_page_of_a_search_is_read_from_end_to_end(
     filled: SQLAlchemySaver, search: str, statistics: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "_PAGE_SIZE", 4)
-    monkeypatch.setattr(threads, "_PAGE_SIZE", 4)
+    monkeypatch.setattr(listing, "_PAGE_SIZE", 4)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 4)
     if statistics == "with statistics":
         analyze(filled)
     with kept_plans() as plans:

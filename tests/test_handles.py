@@ -279,7 +279,7 @@ async def test_a_saver_without_a_backend_says_so(postgres_url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(postgres_url) as saver:
         with pytest.raises(InvalidConfig, match="blob_url"):
             await saver.blobs.put(PDF)
-        assert (await saver.acollect()).condemned == 0
+        assert (await saver.acollect()).marked == 0
         assert (await saver.averify()).objects == 0
 
 

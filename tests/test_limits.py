@@ -18,7 +18,7 @@ from langgraph.graph import START, StateGraph
 
 from ckptstore import SizeLimits, SQLAlchemySaver
 from ckptstore.errors import CheckpointTooLarge, InvalidPolicy
-from ckptstore.langgraph.codec import serialise
+from ckptstore.langgraph.serialise import serialise
 from ckptstore.values.size_limits import MIB
 from tests.build import checkpoint, config, metadata, put
 from tests.conftest import url_of

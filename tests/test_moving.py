@@ -109,7 +109,7 @@ async def test_collecting_and_verifying_from_the_command_line(filled: str) -> No
     async with SQLAlchemySaver.from_conn_string(filled) as saver:
         await saver.adelete_thread("t0")
     assert "0 blobs would be deleted" in command("blobs", "collect", "--url", filled, "--grace-hours", "0", "--dry-run").stdout
-    assert "1 condemned" in command("blobs", "collect", "--url", filled, "--grace-hours", "0").stdout
+    assert "1 marked" in command("blobs", "collect", "--url", filled, "--grace-hours", "0").stdout
     assert "1 blobs deleted (70000 bytes)" in command("blobs", "collect", "--url", filled, "--grace-hours", "0").stdout
     fine = command("blobs", "verify", "--url", filled, "--deep")
     assert fine.returncode == 0

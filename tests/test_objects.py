@@ -121,16 +121,16 @@ async def check(place: Place, threads: set[str]) -> None:
 async def test_what_nothing_refers_to_goes_in_two_passes(place: Place) -> None:
     async with place.saver() as saver:
         await store(saver, "t")
-        assert (await saver.acollect(grace=NO_GRACE)).condemned == 0
+        assert (await saver.acollect(grace=NO_GRACE)).marked == 0
         await saver.adelete_thread("t")
         first = await saver.acollect(grace=NO_GRACE)
-        assert (first.condemned, first.deleted) == (1, 0)
+        assert (first.marked, first.deleted) == (1, 0)
         assert len(place.objects()) == 1
         second = await saver.acollect(grace=NO_GRACE)
-        assert (second.condemned, second.deleted, second.deleted_bytes) == (0, 1, len(CONTENT))
+        assert (second.marked, second.deleted, second.deleted_bytes) == (0, 1, len(CONTENT))
         assert place.objects() == []
         third = await saver.acollect(grace=NO_GRACE)
-        assert (third.condemned, third.deleted) == (0, 0)
+        assert (third.marked, third.deleted) == (0, 0)
 
 
 async def test_grace_counts_before_the_condemnation_and_after_it(place: Place) -> None:
@@ -138,9 +138,9 @@ async def test_grace_counts_before_the_condemnation_and_after_it(place: Place) -
     async with place.saver() as saver:
         await store(saver, "t")
         await saver.adelete_thread("t")
-        assert (await saver.acollect(grace=hour)).condemned == 0
+        assert (await saver.acollect(grace=hour)).marked == 0
         place.clock.now += hour
-        assert (await saver.acollect(grace=hour)).condemned == 1
+        assert (await saver.acollect(grace=hour)).marked == 1
         assert (await saver.acollect(grace=hour)).deleted == 0
         place.clock.now += hour
         assert (await saver.acollect(grace=hour)).deleted == 1
@@ -151,7 +151,7 @@ async def test_a_dry_run_counts_and_changes_nothing(place: Place) -> None:
         await store(saver, "t")
         await saver.adelete_thread("t")
         for _ in range(2):
-            assert (await saver.acollect(dry_run=True, grace=NO_GRACE)).condemned == 1
+            assert (await saver.acollect(dry_run=True, grace=NO_GRACE)).marked == 1
         await saver.acollect(grace=NO_GRACE)
         for _ in range(2):
             report = await saver.acollect(dry_run=True, grace=NO_GRACE)
@@ -163,7 +163,7 @@ async def test_an_object_that_is_needed_again_comes_back_to_life(place: Place) -
     async with place.saver() as saver, place.saver() as other:
         await store(saver, "t")
         await saver.adelete_thread("t")
-        assert (await saver.acollect(grace=NO_GRACE)).condemned == 1
+        assert (await saver.acollect(grace=NO_GRACE)).marked == 1
         await store(other, "u")
         assert len(place.objects()) == 1
     await check(place, {"u"})
@@ -191,7 +191,7 @@ async def nothing(_saver: SQLAlchemySaver) -> None:
     """Nothing to prepare."""
 
 
-async def leave_condemned(saver: SQLAlchemySaver) -> None:
+async def leave_marked(saver: SQLAlchemySaver) -> None:
     await store(saver, "gone")
     await saver.adelete_thread("gone")
     await saver.acollect(grace=NO_GRACE)
@@ -217,12 +217,12 @@ async def test_a_writer_that_dies_at_any_step_leaves_the_old_state_and_nothing_t
 
 
 async def test_a_collector_that_dies_at_any_step_is_carried_on_by_the_next(place: Place) -> None:
-    total = await steps_of(place, collect_pass, leave_condemned)
+    total = await steps_of(place, collect_pass, leave_marked)
     assert total == 3, "judged, deleted, forgotten"
     for number in range(1, total + 1):
         for when in ("before", "after"):
             async with place.saver() as saver:
-                await leave_condemned(saver)
+                await leave_marked(saver)
                 with stepped(saver) as steps:
                     getattr(steps, when)[number] = die
                     with pytest.raises(Killed):
@@ -253,12 +253,12 @@ async def test_a_collector_at_every_step_of_a_writer(place: Place) -> None:
 
 
 async def test_a_writer_at_every_step_of_a_collector(place: Place) -> None:
-    total = await steps_of(place, collect_pass, leave_condemned)
+    total = await steps_of(place, collect_pass, leave_marked)
     for knows_the_object in (True, False):
         for number in range(1, total + 1):
             for when in ("before", "after"):
                 async with place.saver() as writer, place.saver() as collector:
-                    await leave_condemned(writer if knows_the_object else collector)
+                    await leave_marked(writer if knows_the_object else collector)
                     with stepped(collector) as steps:
                         getattr(steps, when)[number] = lambda writer=writer: store(writer, "t")
                         await collect_pass(collector)
@@ -276,7 +276,7 @@ async def empty(place: Place) -> None:
 
 async def test_a_writer_that_found_an_object_just_before_it_was_deleted_uploads_anew(place: Place) -> None:
     async with place.saver() as writer, place.saver() as collector:
-        await leave_condemned(collector)
+        await leave_marked(collector)
         size = writer.store.objects.backend.size
 
         async def size_then_collect(key: str) -> int | None:
@@ -332,7 +332,7 @@ async def test_an_upload_whose_answer_was_lost_is_collected(place: Place) -> Non
 
 async def test_an_object_that_cannot_be_deleted_is_reported_and_tried_again(place: Place) -> None:
     async with place.saver() as saver:
-        await leave_condemned(saver)
+        await leave_marked(saver)
         objects = saver.store.objects
         failing = objects._backend = FailingBackend(objects.backend)
         failing.fail("delete", BlobUnavailable("access denied", passing=False))
@@ -368,7 +368,7 @@ async def test_a_cancelled_caller_stops_no_upload_and_frees_its_thread(place: Pl
 
 async def test_a_unit_that_has_to_be_uploaded_anew_keeps_its_place(place: Place) -> None:
     async with place.saver() as writer, place.saver() as collector:
-        await leave_condemned(writer)
+        await leave_marked(writer)
         await collect_pass(collector)
         # What the writer knows of the object is out of date: the first put finds out when it commits.
         where = config("t", "00000000-0000-6000-8000-000000000001")

@@ -88,8 +88,8 @@ MEANT = RetentionPolicy(max_age=30 * DAY, keep_last=5, keep_tags=[{"pinned": Tru
     [
         POLICY,
         f"[retention]\n{POLICY}",
-        f"[project]\nname = 'x'\n[tool.ckptstore.maintenance.prune_plan]\n{POLICY}",
-        f"[retention]\nkeep_last = 1\n[tool.ckptstore.maintenance.prune_plan]\n{POLICY}",
+        f"[project]\nname = 'x'\n[tool.ckptstore.retention]\n{POLICY}",
+        f"[retention]\nkeep_last = 1\n[tool.ckptstore.retention]\n{POLICY}",
         f"[tool.other]\nx = 1\n[retention]\n{POLICY}",
     ],
 )
@@ -185,9 +185,9 @@ def views(draw: st.DrawFn) -> ThreadView:
         if draw(st.booleans()):
             told["counters_since_delta_snapshot"] = {"d": [1, 1]}
         place = Place(namespace, f"{number:04}")
-        support = draw(st.integers(0, 5)) == 0
+        hidden = draw(st.integers(0, 5)) == 0
         version = draw(st.sampled_from((4, 4, 3)))
-        nodes[place] = Node(place, parent.checkpoint_id if parent else None, number, version, inherited, json.dumps(told), 1, support)
+        nodes[place] = Node(place, parent.checkpoint_id if parent else None, number, version, inherited, json.dumps(told), 1, hidden)
         roots += [place] if namespace == "" else []
     sends = draw(st.sets(st.sampled_from(sorted(nodes)))) if nodes else set()
     return ThreadView(nodes, stored, sends, NOW)
@@ -237,7 +237,7 @@ def test_after_every_stage_what_is_visible_has_all_that_it_is_read_from(view: Th
     visible = sorted(node.place for node in view.visible)
     kept = data.draw(st.sets(st.sampled_from(visible))) if visible else set()
     stages = stages_to(view, kept, most)
-    nodes, hidden, stored = dict(view.nodes), {node.place for node in view.nodes.values() if node.support}, set(view.stored)
+    nodes, hidden, stored = dict(view.nodes), {node.place for node in view.nodes.values() if node.hidden}, set(view.stored)
     lost_in = {node.place: number for number, stage in enumerate(stages) for node in stage.lost}
     assert len(lost_in) == sum(len(stage.lost) for stage in stages) == len(visible) - len(kept)
     assert stages

@@ -119,7 +119,7 @@ async def test_after_everything_went_the_tables_and_the_backend_are_empty(url: s
             clock.go_to(day)
             await saver.acollect(grace=timedelta(days=1))
             left.append(rows(saver).get("ckpt_object", 0))
-        # Condemned, and a day of grace later gone.
+        # Marked, and a day of grace later gone.
         assert (left[0], left[2], rows(saver)) == (21, 0, {})
         assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
 

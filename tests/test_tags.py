@@ -20,7 +20,7 @@ from ckptstore.reads import checkpoints as reads
 from ckptstore.reads import planner as search
 from ckptstore.reads.planner import Plan
 from ckptstore.records import Posting, Span
-from ckptstore.store import paging
+from ckptstore.store import listing as store_listing
 from ckptstore.tags.encoding import encoded as _encoded
 from ckptstore.tags.encoding import postings, to_json
 from ckptstore.tags.filters import Filter
@@ -307,7 +307,7 @@ LEADS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("lead", "how"), LEADS, ids=lambda value: value if isinstance(value, str) else "-".join(value))
 async def test_every_lead_gives_the_models_answer(url: str, lead: str, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paging, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         rows = await world(saver)
         plans = spy(monkeypatch)
@@ -348,7 +348,7 @@ FILTERS_OF_THE_WORLD: list[dict[str, Any]] = [
 async def test_filters_with_all_that_restricts_a_listing_give_the_models_answer(
     url: str, bound: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
     monkeypatch.setattr(search, "_COUNT_BOUND", bound)
     monkeypatch.setattr(search, "_DEPTH", 2)
     async with SQLAlchemySaver.from_conn_string(url) as saver:
@@ -519,7 +519,7 @@ PAUSED: list[dict[str, Any]] = [{}, {"kind": "chat"}, {"parents": {}}, {"kind": 
 async def test_a_paused_listing_holds_up_nobody_and_goes_on(
     saver: SQLAlchemySaver, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 2)
     monkeypatch.setattr(reads, "_LOOKED_AT", 3)
     for thread_id in ("stays", "deleted", "pruned", "also stays"):
         await chain(saver, thread_id, 4, kind="chat")

@@ -16,7 +16,8 @@ from ckptstore import SQLAlchemySaver, ThreadInfo
 from ckptstore.db.sql.tables import CHECKPOINT
 from ckptstore.errors import InvalidConfig, KeyNotIndexed, SerializationFailed
 from ckptstore.reads import planner as search
-from ckptstore.store import threads
+from ckptstore.reads import threads as reads_threads
+from ckptstore.store import listing as store_listing
 from tests.build import chain, checkpoint, config, metadata, put
 from tests.test_tags import FILTERS, METADATA, model
 from tests.test_writer import told_of_statements
@@ -39,7 +40,7 @@ async def glances(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
 
 async def counted(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
     """The same from the checkpoints themselves."""
-    query = CHECKPOINT.select().where(CHECKPOINT.c.support.is_(False))
+    query = CHECKPOINT.select().where(CHECKPOINT.c.hidden.is_(False))
     rows = saver.store.runner.read(lambda db: db.connection.execute(query).mappings().all()).result()
     found: dict[str, tuple[int, int]] = {}
     for row in rows:
@@ -91,7 +92,8 @@ async def test_two_savers_on_one_database_count_together(lasting_url: str) -> No
 
 
 async def test_the_most_recently_active_come_first_and_pages_give_each_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
     async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
         for n in range(10):
             await put(saver, config(f"t{n}"))
@@ -111,7 +113,8 @@ async def test_the_most_recently_active_come_first_and_pages_give_each_once(url:
 
 
 async def test_a_paused_listing_holds_up_nobody(saver: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 2)
     for n in range(6):
         await put(saver, config(f"t{n}"))
     listing = saver.alist_threads(order_by="thread_id")
@@ -310,7 +313,8 @@ async def test_a_clock_that_goes_back_leaves_the_order_alone(url: str) -> None:
 
 
 async def test_threads_of_one_moment_are_parted_by_their_ids(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     async with SQLAlchemySaver.from_conn_string(url, clock=lambda: moment) as saver:
         for n in range(10):
@@ -336,7 +340,8 @@ def walked(saver: SQLAlchemySaver, limit: int, **how: Any) -> Iterator[ThreadInf
 
 @pytest.mark.parametrize("order_by", ["updated_at", "thread_id"])
 async def test_pages_miss_nobody_while_other_threads_become_active(url: str, order_by: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 2)
     async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
         for n in range(12):
             await put(saver, config(f"t{n:02}"))
@@ -365,7 +370,8 @@ async def test_a_page_goes_on_after_a_thread_that_was_deleted(url: str) -> None:
 @pytest.mark.parametrize("wanted", [None, {"user": "ada"}, {"parents": {}}, {"step": {"$gte": 0}}, {"user": {"$ne": "x"}}], ids=str)
 @pytest.mark.parametrize("limit", [0, 1, 2, 3, 4, 7, 8, 100, None])
 async def test_no_more_than_the_limit_are_given(wanted: Any, limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
     async with SQLAlchemySaver.from_conn_string(":memory:", clock=Clock()) as saver:
         for n in range(7):
             await chain(saver, f"t{n}", 2, user="ada")
@@ -396,7 +402,8 @@ SEARCHES: list[dict[str, Any]] = [
 async def test_a_filter_gives_the_same_threads_in_every_order_by_pages_of_any_size(
     url: str, wanted: dict[str, Any], common: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
     if common:
         monkeypatch.setattr(search, "_COUNT_BOUND", 3)
     async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
@@ -420,7 +427,8 @@ async def test_a_filter_gives_the_same_threads_in_every_order_by_pages_of_any_si
 def test_the_threads_are_the_models(
     url: str, monkeypatch: pytest.MonkeyPatch, written: list[dict[str, Any]], filters: list[dict[str, Any]], bound: int
 ) -> None:
-    monkeypatch.setattr(threads, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
     monkeypatch.setattr(search, "_COUNT_BOUND", bound)
 
     async def run() -> None:

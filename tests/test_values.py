@@ -51,7 +51,7 @@ from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.models import Base, Channel, Segment
 from ckptstore.errors import SerializationFailed
 from ckptstore.handles import handle_to
-from ckptstore.langgraph.codec import serialise, with_references
+from ckptstore.langgraph.serialise import serialise, with_references
 from ckptstore.records import Value
 from ckptstore.values.chunking import cut, joined
 from ckptstore.values.compression import unpacked
@@ -512,8 +512,8 @@ def everything_stored(saver: SQLAlchemySaver, place: Place) -> bytes:
         kept += [item if isinstance(item, bytes) else str(item).encode() for name, item in row.items() if name != "metadata"]
         if row.get("data") is not None:
             kept.append(unpacked(row["digest"], row["size"], row["encoding"], row["data"]))
-        if row.get("segments") and isinstance(row["segments"][0], int) and row["segments"][0] < 0:
-            kept.append(joined(row["value"], [row["segments"][0], -row["segments"][0]], {}))
+        if row.get("layout") and isinstance(row["layout"][0], int) and row["layout"][0] < 0:
+            kept.append(joined(row["value"], [row["layout"][0], -row["layout"][0]], {}))
     for path in place.files():
         data = path.read_bytes()
         kept.append(data)

@@ -54,7 +54,7 @@ def digests(saver: SQLAlchemySaver, where: str = "1 = 1") -> list[tuple[str, str
 async def cut_by_hand(saver: SQLAlchemySaver, layout: list[Any]) -> None:
     """A value of thread `t` with this layout."""
     await put(saver, config("t"), {"value": ["small"]})
-    run(saver, f"UPDATE ckpt_channel SET segments = '{json.dumps(layout)}' WHERE thread_id = 't'")
+    run(saver, f"UPDATE ckpt_channel SET layout = '{json.dumps(layout)}' WHERE thread_id = 't'")
 
 
 class Interposed(Wrapper):
@@ -134,7 +134,7 @@ async def test_numbers_and_references_are_no_segments(url: str, tmp_path: Path) 
 async def test_text_that_looks_like_a_handle_is_no_fault(url: str, tmp_path: Path) -> None:
     async with saver_on(url, tmp_path) as saver:
         await put(saver, config("t"), {"text": f"see ckptblob:{'a' * 64}"})
-        assert any("@" in json.dumps(row[0]) for row in run(saver, "SELECT segments FROM ckpt_channel WHERE segments IS NOT NULL"))
+        assert any("@" in json.dumps(row[0]) for row in run(saver, "SELECT layout FROM ckpt_channel WHERE layout IS NOT NULL"))
         assert (await saver.averify(deep=True)).ok
 
 
@@ -231,19 +231,19 @@ async def test_an_object_on_its_way_out_is_not_missing(url: str, tmp_path: Path)
         assert (await saver.averify()).ok
 
 
-async def test_an_upload_that_never_ended_is_no_fault_when_it_is_condemned(url: str, tmp_path: Path) -> None:
+async def test_an_upload_that_never_ended_is_no_fault_when_it_is_marked(url: str, tmp_path: Path) -> None:
     async with saver_on(url, tmp_path) as saver:
         ref = await saver.blobs.put(LARGE)
         next(path for path in (tmp_path / "blobs").rglob(f"{ref.digest}*")).unlink()
         assert not (await saver.averify()).ok
-        run(saver, "UPDATE ckpt_object SET state = 'condemned'")
+        run(saver, "UPDATE ckpt_object SET state = 'marked'")
         assert (await saver.averify()).ok
 
 
-async def test_a_condemned_object_that_something_refers_to_must_be_there(url: str, tmp_path: Path) -> None:
+async def test_a_marked_object_that_something_refers_to_must_be_there(url: str, tmp_path: Path) -> None:
     async with saver_on(url, tmp_path) as saver:
         await put(saver, config("t"), {"file": LARGE})
-        run(saver, "UPDATE ckpt_object SET state = 'condemned'")
+        run(saver, "UPDATE ckpt_object SET state = 'marked'")
         assert (await saver.averify(deep=True)).ok
         for path in (tmp_path / "blobs").rglob("*"):
             if path.is_file():

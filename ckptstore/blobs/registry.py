@@ -209,12 +209,12 @@ class Objects:
             return False
         return True
 
-    async def vouch(self, key: str, moment: int) -> bool:
+    async def confirm_live(self, key: str, moment: int) -> bool:
         """Make an object live; False where it is being deleted."""
 
         def work(db: Db) -> bool:
             with db.transaction():
-                return bool(db.run(sql.objects.vouch_for_objects, {**db.object_keys([key]), "moment": moment}).all())
+                return bool(db.run(sql.objects.confirm_live, {**db.object_keys([key]), "moment": moment}).all())
 
         return await self.write(work)
 

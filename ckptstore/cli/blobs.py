@@ -64,17 +64,17 @@ def copy(source: str, target: str) -> None:
     default=24.0,
     show_default=True,
     callback=_checked_hours,
-    help="How long an unused blob stays, before and after it is condemned.",
+    help="How long an unused blob stays, before and after it is marked.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
 def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: float, dry_run: bool) -> None:
-    """Delete blobs that nothing refers to: one pass, for cron. The first pass condemns, a later one deletes."""
+    """Delete blobs that nothing refers to: one pass, for cron. The first pass marks, a later one deletes."""
     this = Pass(time.time_ns() // 1000, int(grace_hours * _MICROSECONDS_PER_HOUR), dry_run)
     with opened_store(url, in_schema, blob_url) as store, _clock("collecting"):
         report = drive(store.collect(this))
     would = "would be " if dry_run else ""
     click.echo(f"{report.deleted} blobs {would}deleted ({report.deleted_bytes} bytes)")
-    click.echo(f"{report.condemned} {would}condemned, {report.revived} {would}kept after all")
+    click.echo(f"{report.marked} {would}marked, {report.unmarked} {would}kept after all")
     for key in report.failed:
         click.echo(f"could not be deleted, the next pass tries again: {key}", err=True)
     sys.exit(bool(report.failed))

@@ -59,7 +59,7 @@ class Thread(Base):
     #: Rises with every deletion of values, so that a put in flight notices that what it builds on has gone.
     generation: Mapped[int] = mapped_column(BigInteger)
     #: How many checkpoints a reader can find.
-    checkpoints: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    checkpoint_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     #: The sum of their sizes.
     size: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
@@ -92,7 +92,7 @@ class Checkpoint(Base):
     #: Bytes that this checkpoint added: its body and the serialised values that changed.
     size: Mapped[int] = mapped_column(BigInteger)
     #: Pruned, and kept only because a later checkpoint is rebuilt from it: no read finds it, no tag leads to it.
-    support: Mapped[bool] = mapped_column(Boolean)
+    hidden: Mapped[bool] = mapped_column(Boolean)
 
     __table_args__ = (
         # Partial, by a condition that always holds: only statements that repeat it can use the index. For the newest
@@ -115,10 +115,10 @@ class Channel(Base):
     type: Mapped[str] = mapped_column(Text)
     #: Bytes of the serialised value.
     size: Mapped[int] = mapped_column(BigInteger)
-    #: The bytes of the serialised value that are kept in the row: all of them where `segments` is null.
+    #: The bytes of the serialised value that are kept in the row: all of them where `layout` is null.
     value: Mapped[bytes | None] = mapped_column(LargeBinary)
     #: How to put the value together, see `ckptstore.records.Layout`.
-    segments: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
+    layout: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
 
     __table_args__ = (CLUSTERED,)
 
@@ -159,7 +159,7 @@ class Write(Base):
     type: Mapped[str] = mapped_column(Text)
     size: Mapped[int] = mapped_column(BigInteger)
     value: Mapped[bytes | None] = mapped_column(LargeBinary)
-    segments: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
+    layout: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
 
     __table_args__ = (CLUSTERED,)
 
@@ -175,9 +175,9 @@ class StoredObject(Base):
     #: Bytes of the object's content.
     size: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
-    #: `pending` (registered, perhaps not there yet), `live`, `condemned` (nothing refers to it) or `deleting`.
+    #: `pending` (registered, perhaps not there yet), `live`, `marked` (nothing refers to it) or `deleting`.
     state: Mapped[str] = mapped_column(Text)
-    #: When a writer last vouched for it, or a collector changed its state: what periods of grace count from.
+    #: When a writer last confirmed it, or a collector changed its state: what periods of grace count from.
     changed_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
 
     __table_args__ = (

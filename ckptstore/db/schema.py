@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
 
 #: Every revision, oldest first. Kept here too so that a saver can check its database without loading Alembic.
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 HEAD = REVISIONS[-1]
 
 # Any number will do, as long as every ckptstore uses the same one.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,6 @@ from langchain_core.runnables import RunnableConfig
 
 from ckptstore.db.models import to_microseconds
 from ckptstore.errors import InvalidConfig
-from ckptstore.names import checked
 from ckptstore.reads.planner import Search
 from ckptstore.records import CheckpointKey
 from ckptstore.tags.filters import Filter
@@ -99,3 +99,39 @@ def several(ids: Sequence[str], name: str) -> list[Any]:
     if isinstance(ids, str) or not isinstance(ids, Sequence):
         raise InvalidConfig(f"{name} must be a sequence of ids, got {type(ids).__name__}")
     return list(ids)
+
+
+def checked(text: Any, what: str) -> str:
+    """The name itself.
+
+    Raises:
+        InvalidConfig: it is not text, or holds what databases refuse; the message says `what` it names.
+    """
+    if not isinstance(text, str):
+        raise InvalidConfig(f"the {what} must be text, got {type(text).__name__}")
+    if text.isascii() and text.isprintable():
+        # Nearly all names.
+        return text
+    if "\0" in text:
+        raise InvalidConfig(f"the {what} holds a NUL character, which databases refuse")
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise InvalidConfig(f"the {what} holds half of a surrogate pair, which databases refuse") from exc
+    return text
+
+
+def check_channels(channels: Iterable[str]) -> None:
+    """Check the names of channels.
+
+    Raises:
+        InvalidConfig: as `checked`.
+    """
+    for channel in channels:
+        _check_channel(channel)
+
+
+# Every checkpoint of an application has the same few channels.
+@lru_cache(maxsize=4096)
+def _check_channel(channel: str) -> None:
+    checked(channel, f"channel name {channel!r}")

@@ -30,23 +30,23 @@ from ckptstore.db.open import adopt_engine, open_database
 from ckptstore.db.runner import Runner
 from ckptstore.db.settings import DatabaseSettings, default_blob_url, parse_database_url
 from ckptstore.errors import InvalidConfig
-from ckptstore.langgraph.codec import Encoder, Placed, allow_handles, config_of, decode_checkpoint, decode_history
-from ckptstore.langgraph.config import key_of, limit_of, place_of, search_of, several, thread_id_of
+from ckptstore.langgraph.config import checked, key_of, limit_of, place_of, search_of, several, thread_id_of
+from ckptstore.langgraph.decode import config_of, decode_checkpoint, decode_history
+from ckptstore.langgraph.encode import Encoder, Placed
+from ckptstore.langgraph.serialise import allow_handles
 from ckptstore.maintenance.gc import CollectReport, Pass
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import keep_newest, keep_nothing
 from ckptstore.maintenance.prune_run import Watch, never, unheard
 from ckptstore.maintenance.verify import VerifyReport
-from ckptstore.names import checked
+from ckptstore.reads.threads import OrderOfThreads
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, NewCheckpoint, Posting, PruneReport, ThreadInfo, VacuumReport
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import Outcome, Steps, drive, drive_async
 from ckptstore.store.background import Schedule
 from ckptstore.store.files import BlobStore
-from ckptstore.store.listing import Listing
-from ckptstore.store.paging import Pages
+from ckptstore.store.listing import CheckpointPages, Listing, ThreadPages
 from ckptstore.store.store import Store
-from ckptstore.store.threads import OrderOfThreads, Threads
 from ckptstore.tags.filters import Filter
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.values.size_limits import DEFAULT_LIMITS, Limiter, Place, SizeLimits
@@ -397,7 +397,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         """As `list`: `async for` streams it a page at a time, `await` gives a list."""
         search = search_of(config, before, Filter.parse(filter, self.tag_keys), created_after, created_before)
         limit = limit_of(limit)
-        return Listing(lambda: iter(Pages(self.store, search, limit, self._decoded)))
+        return Listing(lambda: iter(CheckpointPages(self.store, search, limit, self._decoded)))
 
     def list_threads(
         self,
@@ -407,7 +407,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         limit: int | None = None,
         after: ThreadInfo | None = None,
     ) -> Iterator[ThreadInfo]:
-        """Threads at a glance: id, times, number of checkpoints and bytes, without a look at what they hold.
+        """ThreadPages at a glance: id, times, number of checkpoints and bytes, without a look at what they hold.
 
         Args:
             filter: as for `list`: one checkpoint of the thread has to match.
@@ -437,7 +437,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
             raise InvalidConfig(f"threads are ordered by {' or '.join(get_args(OrderOfThreads))}, not by {order_by!r}")
         if after is not None and not isinstance(after, ThreadInfo):
             raise InvalidConfig(f"after must be a ThreadInfo, the last one of a listing, got {type(after).__name__}")
-        return Listing(lambda: iter(Threads(self.store, wanted, order_by, limit, after)))
+        return Listing(lambda: iter(ThreadPages(self.store, wanted, order_by, limit, after)))
 
     def get_delta_channel_history(self, *, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
         """For each channel, its writes on the way to a checkpoint and the stored value that they start from.
@@ -561,8 +561,8 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
     def collect(self, *, dry_run: bool = False, grace: timedelta = timedelta(hours=24)) -> CollectReport:
         """Delete blobs that nothing refers to any more: one pass; run it now and then.
 
-        A pass condemns what nothing refers to and nobody used for a period of grace; a later one deletes what has been
-        condemned for as long, unless something refers to it again. Safe beside writers, in other processes too.
+        A pass marks what nothing refers to and nobody used for a period of grace; a later one deletes what has been
+        marked for as long, unless something refers to it again. Safe beside writers, in other processes too.
 
         Args:
             dry_run: only count what a pass would do.

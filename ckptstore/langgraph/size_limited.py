@@ -9,8 +9,8 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, Checkpoint, CheckpointMetadata
 
-from ckptstore.langgraph.codec import serialise
 from ckptstore.langgraph.saver import SQLAlchemySaver
+from ckptstore.langgraph.serialise import serialise
 from ckptstore.records import Value
 from ckptstore.values.size_limits import MIB, Limiter, Place, SizeLimits
 

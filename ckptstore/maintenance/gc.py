@@ -1,7 +1,7 @@
 """Taking objects away that nothing refers to: in two passes, with a period of grace before each.
 
-One pass condemns what nothing refers to. A later one, under each row's lock and after looking again, marks what is still
-condemned as being deleted; only then does the object go, and last its row. A writer that uses an object again vouches for
+One pass marks what nothing refers to. A later one, under each row's lock and after looking again, marks what is still
+marked as being deleted; only then does the object go, and last its row. A writer that uses an object again confirms
 it in its own transaction, which clears the mark or, where the deletion has begun, tells it to upload anew. So whatever dies
 or happens in between, no reference is left without its object, and what is left over is found from the rows.
 """
@@ -33,9 +33,9 @@ class CollectReport:
     """What one pass of the collector did, or with `dry_run` would have done."""
 
     #: Objects that nothing refers to, marked for a later pass.
-    condemned: int = 0
-    #: Condemned objects that something refers to after all.
-    revived: int = 0
+    marked: int = 0
+    #: Marked objects that something refers to after all.
+    unmarked: int = 0
     #: Objects that have gone.
     deleted: int = 0
     #: Their bytes.
@@ -51,7 +51,7 @@ class Pass:
 
     Args:
         moment: now, in microseconds since 1970, UTC.
-        grace: microseconds that an object stays after anybody vouched for it, and again after it was condemned.
+        grace: microseconds that an object stays after anybody confirmed it, and again after it was marked.
         dry_run: whether to count only.
     """
 
@@ -69,14 +69,14 @@ async def collect(objects: Objects, this: Pass) -> CollectReport:
     """Run one pass. On the objects' loop."""
     started = time.perf_counter()
     collector = _Collector(objects, this)
-    # In this order: what a pass condemns is never deleted by the same pass.
-    report = await collector.delete_doomed(CollectReport(dry_run=this.dry_run))
-    report = await collector.condemn(report)
+    # In this order: what a pass marks is never deleted by the same pass.
+    report = await collector.sweep(CollectReport(dry_run=this.dry_run))
+    report = await collector.mark(report)
     logger.info(
-        "collected: %d objects deleted (%d bytes), %d condemned, %d revived, %d failed",
-        report.deleted, report.deleted_bytes, report.condemned, report.revived, len(report.failed),
-        extra={"event": "collected", "deleted": report.deleted, "bytes": report.deleted_bytes, "condemned": report.condemned,
-               "revived": report.revived, "failed": len(report.failed), "dry_run": this.dry_run,
+        "collected: %d objects deleted (%d bytes), %d marked, %d unmarked, %d failed",
+        report.deleted, report.deleted_bytes, report.marked, report.unmarked, len(report.failed),
+        extra={"event": "collected", "deleted": report.deleted, "bytes": report.deleted_bytes, "marked": report.marked,
+               "unmarked": report.unmarked, "failed": len(report.failed), "dry_run": this.dry_run,
                "seconds": time.perf_counter() - started},
     )  # fmt: skip
     return report
@@ -87,18 +87,18 @@ class _Collector:
         self._objects = objects
         self._this = this
 
-    async def delete_doomed(self, report: CollectReport) -> CollectReport:
+    async def sweep(self, report: CollectReport) -> CollectReport:
         # What an earlier pass was deleting when it died needs no new decision.
-        for state, needs_verdict in (("deleting", False), ("condemned", True)):
+        for state, needs_verdict in (("deleting", False), ("marked", True)):
             before = {"before": self._this.moment + 1} if not needs_verdict else {}
             async for page in self._pages(sql.objects.objects_in_state, before, state):
-                doomed, revived = await self._judge(page) if needs_verdict else (set(page), 0)
-                report = replace(report, revived=report.revived + revived)
-                report = await self._delete({key: size for key, size in page.items() if key in doomed}, report)
+                deletable, unmarked = await self._judge(page) if needs_verdict else (set(page), 0)
+                report = replace(report, unmarked=report.unmarked + unmarked)
+                report = await self._delete({key: size for key, size in page.items() if key in deletable}, report)
         return report
 
     async def _judge(self, page: dict[str, int]) -> tuple[set[str], int]:
-        """Which of some condemned objects are being deleted from here on, and how many are needed after all."""
+        """Which of some marked objects are being deleted from here on, and how many are needed after all."""
         if self._this.dry_run:
             referred_to = await self._objects.read(self._named(sql.objects.referred_to_objects, page))
             return set(page) - referred_to, len(referred_to)
@@ -107,17 +107,17 @@ class _Collector:
             with db.transaction():
                 # A statement of its own: what comes after it sees all that was committed before the locks were had.
                 self._run(db, sql.objects.lock_objects, page)
-                revived = self._run(db, sql.objects.revive_objects, page)
-                return self._run(db, sql.objects.doom_objects, page), len(revived)
+                unmarked = self._run(db, sql.objects.unmark_objects, page)
+                return self._run(db, sql.objects.start_deleting, page), len(unmarked)
 
         return await self._objects.write(work)
 
-    async def _delete(self, doomed: dict[str, int], report: CollectReport) -> CollectReport:
-        gone, failed = doomed, list(report.failed)
+    async def _delete(self, deletable: dict[str, int], report: CollectReport) -> CollectReport:
+        gone, failed = deletable, list(report.failed)
         if not self._this.dry_run:
-            results = await asyncio.gather(*[self._objects.delete(key) for key in doomed])
-            gone = {key: doomed[key] for key, deleted in zip(doomed, results, strict=True) if deleted}
-            failed += [key for key in doomed if key not in gone]
+            results = await asyncio.gather(*[self._objects.delete(key) for key in deletable])
+            gone = {key: deletable[key] for key, deleted in zip(deletable, results, strict=True) if deleted}
+            failed += [key for key in deletable if key not in gone]
             await self._objects.write(self._dropped(gone))
         return replace(
             report, deleted=report.deleted + len(gone), deleted_bytes=report.deleted_bytes + sum(gone.values()), failed=tuple(failed)
@@ -130,10 +130,10 @@ class _Collector:
 
         return work
 
-    async def condemn(self, report: CollectReport) -> CollectReport:
-        async for page in self._pages(sql.objects.condemnable, {}):
-            condemned = set(page) if self._this.dry_run else await self._objects.write(self._named(sql.objects.condemn, page))
-            report = replace(report, condemned=report.condemned + len(condemned))
+    async def mark(self, report: CollectReport) -> CollectReport:
+        async for page in self._pages(sql.objects.unreferenced_objects, {}):
+            marked = set(page) if self._this.dry_run else await self._objects.write(self._named(sql.objects.mark_objects, page))
+            report = replace(report, marked=report.marked + len(marked))
         return report
 
     # --- statements

@@ -78,7 +78,7 @@ class RetentionPolicy:
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
-        """A policy from a TOML file: its keys at the top, or in a table `[retention]` or `[tool.ckptstore.maintenance.prune_plan]`.
+        """A policy from a TOML file: its keys at the top, or in a table `[retention]` or `[tool.ckptstore.retention]`.
 
         Raises:
             InvalidPolicy: it is no TOML, or no policy.

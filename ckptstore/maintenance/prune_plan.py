@@ -49,7 +49,7 @@ class Node:
     #: Bytes that it added.
     size: int
     #: Pruned before, and kept for others only.
-    support: bool = False
+    hidden: bool = False
 
     @property
     def parent(self) -> Place | None:
@@ -100,7 +100,7 @@ class ThreadView:
     @property
     def visible(self) -> Iterator[Node]:
         """The checkpoints that a reader can find."""
-        return (node for node in self.nodes.values() if not node.support)
+        return (node for node in self.nodes.values() if not node.hidden)
 
     @cached_property
     def delta_channels(self) -> Set[tuple[str, str]]:
@@ -163,12 +163,12 @@ def stages_to(view: ThreadView, kept: Set[Place], most: int) -> list[Stage]:
         kept: the checkpoints that stay.
         most: how many checkpoints are lost in a stage.
     """
-    doomed = sorted((node for node in view.visible if node.place not in kept), key=lambda node: (node.place.checkpoint_id, node.place))
-    stages = [Stage() for _ in range(max(1, -(-len(doomed) // most)))]
-    lost_in = {node.place: number // most for number, node in enumerate(doomed)}
-    needed = _needed_in(view, kept, doomed, lost_in)
-    goes_in: dict[Place, float] = {node.place: needed.get(node.place, 0) for node in view.nodes.values() if node.support}
-    for node in doomed:
+    removable = sorted((node for node in view.visible if node.place not in kept), key=lambda node: (node.place.checkpoint_id, node.place))
+    stages = [Stage() for _ in range(max(1, -(-len(removable) // most)))]
+    lost_in = {node.place: number // most for number, node in enumerate(removable)}
+    needed = _needed_in(view, kept, removable, lost_in)
+    goes_in: dict[Place, float] = {node.place: needed.get(node.place, 0) for node in view.nodes.values() if node.hidden}
+    for node in removable:
         lost = lost_in[node.place]
         goes_in[node.place] = max(lost, needed.get(node.place, 0))
         stages[lost].lost.append(node)
@@ -197,10 +197,10 @@ def _spread(goes_in: dict[Place, float], lost_in: Mapping[Place, int], stages: i
         taken[stage] += 1
 
 
-def _needed_in(view: ThreadView, kept: Set[Place], doomed: Sequence[Node], lost_in: Mapping[Place, int]) -> dict[Place, float]:
+def _needed_in(view: ThreadView, kept: Set[Place], removable: Sequence[Node], lost_in: Mapping[Place, int]) -> dict[Place, float]:
     """For each checkpoint that others are read from, the stage in which the last of them is lost."""
     needed: dict[Place, float] = {}
-    for node in (*(view.nodes[place] for place in kept), *reversed(doomed)):
+    for node in (*(view.nodes[place] for place in kept), *reversed(removable)):
         for ancestor in _read_from(view, node):
             # The last come first.
             needed.setdefault(ancestor, lost_in.get(node.place, _NEVER))

@@ -176,8 +176,8 @@ def view_thread(
     """A thread as rules see it."""
     this = {"thread_id": thread_id}
     nodes = [
-        Node(Place(namespace, checkpoint_id), parent, created_at, format_, json.loads(versions), metadata, size, bool(support))
-        for namespace, checkpoint_id, parent, created_at, format_, versions, metadata, size, support in db.run(sql.prune.thread_nodes, this)
+        Node(Place(namespace, checkpoint_id), parent, created_at, format_, json.loads(versions), metadata, size, bool(hidden))
+        for namespace, checkpoint_id, parent, created_at, format_, versions, metadata, size, hidden in db.run(sql.prune.thread_nodes, this)
     ]
     return ThreadView(
         {node.place: node for node in nodes},
@@ -204,7 +204,7 @@ def _remove(
     unnamed = _keys(db, sql.tables.VERSION_KEY, thread_id, stage.values)
     values = _lengths(db, sql.prune.delete_values, unnamed) if stage.values else []
     size = sum(node.size for node in stage.lost)
-    db.run(sql.prune.count_lost, {"thread_id": thread_id, "checkpoints": len(stage.lost), "size": size})
+    db.run(sql.prune.count_lost, {"thread_id": thread_id, "checkpoint_count": len(stage.lost), "size": size})
     return Removed(checkpoints=len(stage.lost), writes=len(writes), values=len(values), bytes=sum(writes) + sum(bodies) + sum(values))
 
 

@@ -84,7 +84,7 @@ async def verify(objects: Objects, *, deep: bool, progress: Callable[[int], None
         - every segment that a layout or a list of segments names is in the database, in the same thread;
         - every segment holds bytes, or refers to an object whose row says that it is there, in a store that has a backend;
         - every list of segments has its digest;
-        - every object that is live, or condemned although a segment refers to it, is in the backend and has its size;
+        - every object that is live, or marked although a segment refers to it, is in the backend and has its size;
         - with `deep`, the bytes of every segment in the database and of every object have their digest.
 
     These are not: that a checkpoint's channels have values, the bytes that are kept in a value's own row, that an object holds
@@ -160,9 +160,9 @@ class _Verifier:
         return await self._objects.read(partial(_segments, self._deep, parameters=parameters))
 
     def _dangles(self, segment: _Segment) -> bool:
-        # Who stores a segment makes its object live in the same transaction: `pending` is not on its way to it. A condemned
-        # object that something refers to is there, and the collector revives it.
-        there = self._objects.has_backend and segment.object_state in ("live", "condemned")
+        # Who stores a segment makes its object live in the same transaction: `pending` is not on its way to it. A marked
+        # object that something refers to is there, and the collector unmarks it.
+        there = self._objects.has_backend and segment.object_state in ("live", "marked")
         return segment.object_key is not None and not there
 
     # --- in the backend
@@ -170,7 +170,7 @@ class _Verifier:
     async def _check_objects(self) -> None:
         async for rows in _pages(partial(self._objects.rows, sql.verify.registered_objects), _PAGE, after=0):
             # One that is pending may not be there yet, one that is being deleted not any more.
-            await asyncio.gather(*[self._check_object(*row[:3]) for row in rows if row[3] in ("live", "condemned")])
+            await asyncio.gather(*[self._check_object(*row[:3]) for row in rows if row[3] in ("live", "marked")])
 
     async def _check_object(self, key: str, digest: str, size: int) -> None:
         self._report.objects += 1

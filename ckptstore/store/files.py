@@ -141,7 +141,7 @@ class _Putting:
         self._limiter.admit_blob(size, "a blob")
         for _ in range(_ATTEMPTS):
             key = await self._objects.place(digest, size, self._moment, upload)
-            if await self._objects.vouch(key, self._moment):
+            if await self._objects.confirm_live(key, self._moment):
                 return digest, size
             await self._objects.forget([key])
         raise BlobUnavailable(f"blob {digest[:12]}... is being deleted again and again; is the collector's grace too short?")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+from ckptstore.reads.planner import Search
+from ckptstore.reads.threads import OrderOfThreads, load_threads
+from ckptstore.records import CheckpointKey, LoadedCheckpoint, ThreadInfo
 from ckptstore.runtime.steps import Steps, drive, drive_async
+from ckptstore.store.store import Store
+from ckptstore.tags.filters import Filter
+from ckptstore.values.decode import Pieces, in_groups
 
 T = TypeVar("T")
 Pages = Callable[[], Iterator[Steps[list[T]]]]
@@ -53,3 +61,86 @@ class Listing(Generic[T]):
         """The same, for code without an event loop."""
         for page in self._pages():
             yield from drive(page)
+
+
+class ThreadPages:
+    """One walk through the threads that have a matching checkpoint.
+
+    Args:
+        store: where they are.
+        wanted: what one of a thread's checkpoints has to match; every thread where it asks for nothing.
+        order_by: the order.
+        limit: at most so many, or None.
+        after: the last thread of an earlier walk: this one goes on after it.
+    """
+
+    def __init__(self, store: Store, wanted: Filter, order_by: OrderOfThreads, limit: int | None, after: ThreadInfo | None) -> None:
+        self._store = store
+        self._wanted = wanted
+        self._order_by = order_by
+        self._left = limit
+        self._after = after
+        self._more = limit != 0
+
+    def __iter__(self) -> Iterator[Steps[list[ThreadInfo]]]:
+        """Operations, each of which gives some more; between them nothing is held."""
+        while self._more:
+            yield self._page()
+
+    def _page(self) -> Steps[list[ThreadInfo]]:
+        size = _PAGE_SIZE if self._left is None else min(self._left, _PAGE_SIZE)
+        work = partial(load_threads, wanted=self._wanted, order_by=self._order_by, after=self._after, size=size)
+        page = yield from self._store.read(work)
+        self._more, self._after = page.more, page.last
+        if self._left is not None:
+            self._left -= len(page.threads)
+            self._more = self._more and self._left > 0
+        return page.threads
+
+
+_PAGE_SIZE = 100
+
+_GROUP_BYTES = 32 * 1024 * 1024
+
+
+class CheckpointPages(Generic[T]):
+    """One walk through the checkpoints that a search finds, newest first.
+
+    Args:
+        store: where they are.
+        search: what restricts them.
+        limit: at most so many, or None.
+        decoded: what becomes of a checkpoint.
+    """
+
+    def __init__(self, store: Store, search: Search, limit: int | None, decoded: Callable[[LoadedCheckpoint], T]) -> None:
+        self._store = store
+        self._search = search
+        self._left = limit
+        self._decoded = decoded
+        self._after: CheckpointKey | None = None
+        self._more = limit != 0
+        #: What was found and not yet given out.
+        self._groups: deque[tuple[Sequence[LoadedCheckpoint], Pieces]] = deque()
+
+    def __iter__(self) -> Iterator[Steps[list[T]]]:
+        """Operations, each of which gives some more; between them nothing is held but what was found."""
+        while self._more or self._groups:
+            yield self._group() if self._groups else self._page()
+
+    def _page(self) -> Steps[list[T]]:
+        size = _PAGE_SIZE if self._left is None else min(self._left, _PAGE_SIZE)
+        page = yield from self._store.page(self._search, self._after, size)
+        self._more, self._after = page.more, page.last
+        if self._left is not None:
+            self._left -= len(page.checkpoints)
+            self._more = self._more and self._left > 0
+        self._groups.extend((group, page.pieces) for group in in_groups(page.checkpoints, page.pieces, _GROUP_BYTES))
+        return (yield from self._group()) if self._groups else []
+
+    def _group(self) -> Steps[list[T]]:
+        checkpoints, pieces = self._groups.popleft()
+        found = yield from self._store.with_objects(checkpoints, pieces)
+        decoded = [self._decoded(loaded) for loaded in found]
+        pieces.let_go()
+        return decoded

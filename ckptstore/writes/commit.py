@@ -186,12 +186,12 @@ def _gone_objects(
     db: Db,
     unit: PackedUnit,
 ) -> tuple[str, ...]:
-    """Vouch for the objects that a unit refers to; what is being deleted comes too late."""
+    """Confirm as live the objects that a unit refers to; what is being deleted comes too late."""
     keys = unit.object_keys
     if not keys:
         return ()
     parameters = {**db.object_keys(keys), "moment": unit.unit.created_at}
-    live = {row[0] for row in db.run(sql.objects.vouch_for_objects, parameters)}
+    live = {row[0] for row in db.run(sql.objects.confirm_live, parameters)}
     return tuple(key for key in keys if key not in live)
 
 

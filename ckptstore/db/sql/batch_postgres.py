@@ -91,7 +91,7 @@ def _add_up_threads(fit: CTE) -> CTE:
         "created_at": func.min(fit.c.moment),
         "updated_at": func.max(fit.c.moment),
         "generation": func.min(fit.c.generation),
-        "checkpoints": func.count().filter(fit.c.is_checkpoint),
+        "checkpoint_count": func.count().filter(fit.c.is_checkpoint),
         "size": cast(func.sum(fit.c.size), BigInteger),
     }
     # In the order of their ids: two processes that lock the same threads never deadlock.

@@ -96,7 +96,7 @@ def _channels(database: str, wanted: CTE) -> Select[Any]:
     return _row(
         KIND_CHANNEL,
         [found.c.thread_id, found.c.checkpoint_ns, cast(null(), Text)],
-        [found.c.channel, found.c.version, cast(null(), Text), cast(found.c.segments, Text)],
+        [found.c.channel, found.c.version, cast(null(), Text), cast(found.c.layout, Text)],
         cast(null(), BigInteger),
         [found.c.type, found.c.value],
     ).select_from(joined)
@@ -119,10 +119,8 @@ def _parent_sends(database: str, wanted: CTE) -> Select[Any]:
 
 def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
     """The segments that the layouts of these values name, each once."""
-    layouts = union_all(*[select(rows.c.thread_id, rows.c.segments).where(rows.c.segments.is_not(null())) for rows in values]).cte(
-        "layouts"
-    )
-    layout = layouts.c.segments if database == "sqlite" else cast(layouts.c.segments, JSON)
+    layouts = union_all(*[select(rows.c.thread_id, rows.c.layout).where(rows.c.layout.is_not(null())) for rows in values]).cte("layouts")
+    layout = layouts.c.layout if database == "sqlite" else cast(layouts.c.layout, JSON)
     directly = _named(database, layouts, layout).cte("directly")
     joined, listed = looked_up(database, directly, SEGMENT, equal(SEGMENT, directly, SEGMENT_KEY))
     listing = with_listing(database, select(listed).select_from(joined), listed).cte("listings")
@@ -148,14 +146,14 @@ def _row_of_write(kind: int, of: FromClause) -> Select[Any]:
     return _row(
         kind,
         [of.c[name] for name in CHECKPOINT_KEY],
-        [of.c.task_id, of.c.channel, of.c.task_path, cast(of.c.segments, Text)],
+        [of.c.task_id, of.c.channel, of.c.task_path, cast(of.c.layout, Text)],
         of.c.idx,
         [of.c.type, of.c.value],
     )
 
 
 def _row(kind: int, key: Sequence[Any], texts: Sequence[Any], number: Any, value: Sequence[Any]) -> Select[Any]:
-    names = (*CHECKPOINT_KEY, "text_1", "text_2", "text_3", "segments", "number", "type", "value")
+    names = (*CHECKPOINT_KEY, "text_1", "text_2", "text_3", "layout", "number", "type", "value")
     columns = [column.label(name) for name, column in zip(names, (*key, *texts, number, *value), strict=True)]
     return select(literal_column(str(kind)).label("kind"), *columns)
 
@@ -207,7 +205,7 @@ def stored_among(database: str) -> Select[Any]:
 def channel_values(database: str) -> Select[Any]:
     """Type, bytes and layout of the channel versions given as keys."""
     given_keys = keys(database, VERSION_KEY)
-    columns = (CHANNEL.c.channel, CHANNEL.c.type, CHANNEL.c.value, cast(CHANNEL.c.segments, Text))
+    columns = (CHANNEL.c.channel, CHANNEL.c.type, CHANNEL.c.value, cast(CHANNEL.c.layout, Text))
     return select(*columns).join(given_keys, and_(*equal(CHANNEL, given_keys, VERSION_KEY)))
 
 
@@ -227,5 +225,5 @@ def channel_writes(database: str) -> Select[Any]:
     """The writes to the channels given, at the checkpoints given: keys are (thread, namespace, checkpoint, channel)."""
     given_keys = keys(database, CHANNEL_WRITES_KEY)
     joined = WRITE.join(given_keys, and_(*equal(WRITE, given_keys, CHANNEL_WRITES_KEY)))
-    value = (WRITE.c.type, WRITE.c.value, cast(WRITE.c.segments, Text))
+    value = (WRITE.c.type, WRITE.c.value, cast(WRITE.c.layout, Text))
     return select(WRITE.c.checkpoint_id, WRITE.c.task_path, WRITE.c.task_id, WRITE.c.idx, WRITE.c.channel, *value).select_from(joined)

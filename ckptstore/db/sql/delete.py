@@ -37,7 +37,7 @@ def lock_thread(database: str) -> Select[Any]:
 def thread_stamp(_database: str) -> Select[Any]:
     """What changes with every checkpoint that comes to a thread or goes, and within a second of every write."""
     c = THREAD.c
-    return select(c.generation, c.checkpoints, cast(c.updated_at, BigInteger)).where(c.thread_id == bindparam("thread_id"))
+    return select(c.generation, c.checkpoint_count, cast(c.updated_at, BigInteger)).where(c.thread_id == bindparam("thread_id"))
 
 
 def recount(_database: str) -> Update:
@@ -48,7 +48,7 @@ def recount(_database: str) -> Update:
     return (
         update(THREAD)
         .where(THREAD.c.thread_id == bindparam("thread_id"))
-        .values(checkpoints=count, size=size, generation=THREAD.c.generation + literal_column("1"))
+        .values(checkpoint_count=count, size=size, generation=THREAD.c.generation + literal_column("1"))
     )
 
 
@@ -88,9 +88,9 @@ def show_copied(_database: str) -> Update:
     """Let readers find what was hidden in a thread and can be found in the one that was copied to it."""
     source = CHECKPOINT.alias("source")
     same = equal(source, CHECKPOINT, ("checkpoint_ns", "checkpoint_id"))
-    found = exists().where(source.c.thread_id == bindparam("thread_id"), source.c.support.is_(false()), *same)
-    hidden = [CHECKPOINT.c.thread_id == bindparam("target", type_=Text()), CHECKPOINT.c.support.is_(true())]
-    return update(CHECKPOINT).where(*hidden, found).values(support=false())
+    found = exists().where(source.c.thread_id == bindparam("thread_id"), source.c.hidden.is_(false()), *same)
+    hidden = [CHECKPOINT.c.thread_id == bindparam("target", type_=Text()), CHECKPOINT.c.hidden.is_(true())]
+    return update(CHECKPOINT).where(*hidden, found).values(hidden=false())
 
 
 def checkpoints_with_postings(database: str) -> Select[Any]:

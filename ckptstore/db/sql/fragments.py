@@ -95,8 +95,8 @@ def _added_up(insert: Any, threads: Table, key: Sequence[str]) -> Any:
     later = new.updated_at > threads.c.updated_at + literal_column(str(_TOUCH_MICROSECONDS), BigInteger)
     moment = case((later, new.updated_at), else_=threads.c.updated_at)
     # On SQLite there is no row to lock, so one that stays as it is need not be written.
-    where = or_(later, new.checkpoints != literal_column("0")) if isinstance(insert, sqlite.Insert) else None
-    sums = {name: threads.c[name] + new[name] for name in ("checkpoints", "size")}
+    where = or_(later, new.checkpoint_count != literal_column("0")) if isinstance(insert, sqlite.Insert) else None
+    sums = {name: threads.c[name] + new[name] for name in ("checkpoint_count", "size")}
     return insert.on_conflict_do_update(index_elements=list(key), set_={"updated_at": moment, **sums}, where=where)
 
 
@@ -166,4 +166,4 @@ def with_listing(database: str, segments: Select[Any], of: FromClause = SEGMENT)
 
 def visible() -> ColumnElement[bool]:
     """Not pruned: a checkpoint that is only kept for others is found by no reader."""
-    return CHECKPOINT.c.support.is_(false())
+    return CHECKPOINT.c.hidden.is_(false())

@@ -1,4 +1,4 @@
-"""The registry of objects: what a writer vouches for, and what a collector takes away."""
+"""The registry of objects: what a writer confirms, and what a collector takes away."""
 
 from __future__ import annotations
 
@@ -46,19 +46,17 @@ def _set(state: str) -> Update:
 def objects_with_digest(_database: str) -> Select[Any]:
     """Key and size of the objects with some content that a writer may use again, the youngest first."""
     wanted = OBJECT.c.digest == bindparam("digest")
-    # A pending one may never arrive; a condemned one comes back to life when a writer vouches for it.
-    return (
-        select(OBJECT.c.key, OBJECT.c.size).where(wanted, _in_state("live", "condemned")).order_by(OBJECT.c.created_at.desc(), OBJECT.c.key)
-    )
+    # A pending one may never arrive; a marked one comes back to life when a writer confirms it.
+    return select(OBJECT.c.key, OBJECT.c.size).where(wanted, _in_state("live", "marked")).order_by(OBJECT.c.created_at.desc(), OBJECT.c.key)
 
 
-def vouch_for_objects(database: str) -> Update:
+def confirm_live(database: str) -> Update:
     """Make the given objects live, but for those that are being deleted; returns the keys of those that are live now."""
     return _set("live").where(_given(database), ~_in_state("deleting")).returning(OBJECT.c.key)
 
 
-def condemnable(_database: str) -> Select[Any]:
-    """Keys after `after` of objects that nothing refers to and that nobody vouched for since `before`."""
+def unreferenced_objects(_database: str) -> Select[Any]:
+    """Keys after `after` of objects that nothing refers to and that nobody confirmed since `before`."""
     return (
         select(OBJECT.c.key, OBJECT.c.size)
         .where(_in_state("pending", "live"), OBJECT.c.changed_at < _BEFORE, ~_referred_to())
@@ -68,10 +66,10 @@ def condemnable(_database: str) -> Select[Any]:
     )
 
 
-def condemn(database: str) -> Update:
-    """Condemn those of the given objects that nobody vouched for in the meantime; returns their keys."""
+def mark_objects(database: str) -> Update:
+    """Mark those of the given objects that nobody confirmed in the meantime; returns their keys."""
     still = [_in_state("pending", "live"), OBJECT.c.changed_at < _BEFORE, ~_referred_to()]
-    return _set("condemned").where(_given(database), *still).returning(OBJECT.c.key)
+    return _set("marked").where(_given(database), *still).returning(OBJECT.c.key)
 
 
 def objects_in_state(_database: str, state: str) -> Select[Any]:
@@ -89,14 +87,14 @@ def lock_objects(database: str) -> Select[Any]:
     return select(OBJECT.c.key).where(_given(database)).order_by(OBJECT.c.key).with_for_update()
 
 
-def revive_objects(database: str) -> Update:
-    """Those of the given condemned objects that something refers to after all are live; returns their keys."""
-    return _set("live").where(_given(database), _in_state("condemned"), _referred_to()).returning(OBJECT.c.key)
+def unmark_objects(database: str) -> Update:
+    """Those of the given marked objects that something refers to after all are live; returns their keys."""
+    return _set("live").where(_given(database), _in_state("marked"), _referred_to()).returning(OBJECT.c.key)
 
 
-def doom_objects(database: str) -> Update:
-    """Those of the given condemned objects that nothing refers to are being deleted from here on; returns their keys."""
-    return _set("deleting").where(_given(database), _in_state("condemned"), ~_referred_to()).returning(OBJECT.c.key)
+def start_deleting(database: str) -> Update:
+    """Those of the given marked objects that nothing refers to are being deleted from here on; returns their keys."""
+    return _set("deleting").where(_given(database), _in_state("marked"), ~_referred_to()).returning(OBJECT.c.key)
 
 
 def drop_objects(database: str) -> Delete:

@@ -57,7 +57,7 @@ def thread_nodes(_database: str) -> Select[Any]:
             cast(c.channel_versions, Text),
             cast(c.metadata, Text),
             c.size,
-            c.support,
+            c.hidden,
         )
         .where(c.thread_id == bindparam("thread_id"))
         .order_by(c.checkpoint_ns, c.checkpoint_id)
@@ -72,7 +72,7 @@ def checkpoints_with_sends(_database: str) -> Select[Any]:
 
 def hide_checkpoints(database: str) -> Update:
     """Mark the given checkpoints as kept for others only."""
-    return update(CHECKPOINT).where(named_rows(database, CHECKPOINT, CHECKPOINT_KEY)).values(support=true())
+    return update(CHECKPOINT).where(named_rows(database, CHECKPOINT, CHECKPOINT_KEY)).values(hidden=true())
 
 
 def delete_checkpoints(database: str) -> ReturningDelete[Any]:
@@ -96,7 +96,7 @@ def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
 
 def count_lost(_database: str) -> Update:
     """Say that something of the thread has gone, and take it off its counters."""
-    counters = {name: THREAD.c[name] - bindparam(name, type_=BigInteger) for name in ("checkpoints", "size")}
+    counters = {name: THREAD.c[name] - bindparam(name, type_=BigInteger) for name in ("checkpoint_count", "size")}
     raised = THREAD.c.generation + literal_column("1")
     return update(THREAD).where(THREAD.c.thread_id == bindparam("thread_id")).values(generation=raised, **counters)
 
@@ -106,9 +106,9 @@ def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
     linked = [
         select(entries.c.value)
         .select_from(table.join(entries, literal_column("true" if database == "postgresql" else "1")))
-        .where(table.c.thread_id == bindparam("thread_id"), table.c.segments.is_not(null()))
+        .where(table.c.thread_id == bindparam("thread_id"), table.c.layout.is_not(null()))
         for table in (CHANNEL, WRITE)
-        for entries in [entries_of(database, table.c.segments)]
+        for entries in [entries_of(database, table.c.layout)]
     ]
     directly = union_all(*linked).cte("directly")
     this_thread = SEGMENT.c.thread_id == bindparam("thread_id")
@@ -158,7 +158,7 @@ def idle_threads(_database: str) -> Select[Any]:
     after = [bindparam("after_updated_at", type_=BigInteger), bindparam("after_thread_id", type_=Text())]
     moment = cast(c.updated_at, BigInteger)
     return (
-        select(c.thread_id, c.checkpoints, moment, c.thread_id)
+        select(c.thread_id, c.checkpoint_count, moment, c.thread_id)
         .where(c.updated_at < _MOMENT, tuple_(c.updated_at, c.thread_id) > tuple_(*after))
         .order_by(c.updated_at, c.thread_id)
         .limit(_PAGE_SIZE)
@@ -168,9 +168,9 @@ def idle_threads(_database: str) -> Select[Any]:
 def long_threads(_database: str) -> Select[Any]:
     """Threads with more checkpoints than `longest`, in the order of their ids."""
     c = THREAD.c
-    longer = c.checkpoints > bindparam("longest", type_=BigInteger)
+    longer = c.checkpoint_count > bindparam("longest", type_=BigInteger)
     after = c.thread_id > bindparam("after_thread_id", type_=Text())
-    return select(c.thread_id, c.checkpoints, c.thread_id).where(longer, after).order_by(c.thread_id).limit(_PAGE_SIZE)
+    return select(c.thread_id, c.checkpoint_count, c.thread_id).where(longer, after).order_by(c.thread_id).limit(_PAGE_SIZE)
 
 
 def threads_with_stray_writes(database: str) -> Select[Any]:
@@ -187,4 +187,4 @@ def threads_with_stray_writes(database: str) -> Select[Any]:
 
 
 def _checkpoints_of(thread_id: ColumnElement[str]) -> ScalarSelect[int]:
-    return select(THREAD.c.checkpoints).where(THREAD.c.thread_id == thread_id).scalar_subquery()
+    return select(THREAD.c.checkpoint_count).where(THREAD.c.thread_id == thread_id).scalar_subquery()

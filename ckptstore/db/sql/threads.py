@@ -21,7 +21,7 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
             with `after` from the parameters `after_updated_at` and `after_thread_id` on; every other lead gathers threads first.
     """
     c = THREAD.c
-    columns = (c.thread_id, cast(c.created_at, BigInteger), cast(c.updated_at, BigInteger), c.checkpoints, c.size)
+    columns = (c.thread_id, cast(c.created_at, BigInteger), cast(c.updated_at, BigInteger), c.checkpoint_count, c.size)
     query = select(*columns)
     if shape.lead != "checkpoints":
         found = gathered(database, shape.lead)

@@ -76,14 +76,14 @@ def lacking_segments(database: str) -> Select[Any]:
 
 
 def _named(database: str, table: Any) -> Select[Any]:
-    entries = entries_of(database, table.c.segments)
+    entries = entries_of(database, table.c.layout)
     digest = entries.c.value
     first = func.substr(digest, literal_column("1"), literal_column("1"))
     return (
         select(table.c.thread_id, digest.label("digest"))
         .select_from(table.join(entries, literal_column("true" if database == "postgresql" else "1")))
         .where(table.c.thread_id > bindparam("after", type_=Text()), table.c.thread_id <= bindparam("last", type_=Text()))
-        .where(table.c.segments.is_not(null()), func.length(digest) >= literal_column(str(_SHORTEST_DIGEST)))
+        .where(table.c.layout.is_not(null()), func.length(digest) >= literal_column(str(_SHORTEST_DIGEST)))
         # A reference may name nothing: anybody may write a text that looks like a handle.
         .where(first != literal_column("'@'"))
     )
@@ -106,8 +106,8 @@ def registered_among(database: str) -> Select[Any]:
 
 
 def needed_among(database: str) -> Select[Any]:
-    """Of the given keys, those of objects that must be there: live, or condemned although something refers to them."""
+    """Of the given keys, those of objects that must be there: live, or marked although something refers to them."""
     given_keys = keys(database, OBJECT_KEY)
     referred_to = exists().where(SEGMENT.c.object_key == OBJECT.c.key)
-    needed = or_(_in_state("live"), and_(_in_state("condemned"), referred_to))
+    needed = or_(_in_state("live"), and_(_in_state("marked"), referred_to))
     return select(OBJECT.c.key).where(OBJECT.c.key.in_(select(given_keys.c.key)), needed)

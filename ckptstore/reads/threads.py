@@ -1,11 +1,9 @@
-"""Threads at a glance, page by page."""
+"""Listing threads: a page at a time, from their rows and, where tags can't decide, from metadata."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from ckptstore.db import sql
@@ -13,13 +11,12 @@ from ckptstore.db.handle import Db
 from ckptstore.db.models import to_microseconds
 from ckptstore.reads.planner import plan_of_threads
 from ckptstore.records import ThreadInfo
-from ckptstore.runtime.steps import Steps
-from ckptstore.store.store import Store
 from ckptstore.tags.filters import Filter
+
+_METADATA_PAGE_SIZE = 100
 
 OrderOfThreads = Literal["updated_at", "thread_id"]
 
-_PAGE_SIZE = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,41 +28,6 @@ class PageOfThreads(NamedTuple):
     last: ThreadInfo | None
     #: Whether there may be more after it.
     more: bool
-
-
-class Threads:
-    """One walk through the threads that have a matching checkpoint.
-
-    Args:
-        store: where they are.
-        wanted: what one of a thread's checkpoints has to match; every thread where it asks for nothing.
-        order_by: the order.
-        limit: at most so many, or None.
-        after: the last thread of an earlier walk: this one goes on after it.
-    """
-
-    def __init__(self, store: Store, wanted: Filter, order_by: OrderOfThreads, limit: int | None, after: ThreadInfo | None) -> None:
-        self._store = store
-        self._wanted = wanted
-        self._order_by = order_by
-        self._left = limit
-        self._after = after
-        self._more = limit != 0
-
-    def __iter__(self) -> Iterator[Steps[list[ThreadInfo]]]:
-        """Operations, each of which gives some more; between them nothing is held."""
-        while self._more:
-            yield self._page()
-
-    def _page(self) -> Steps[list[ThreadInfo]]:
-        size = _PAGE_SIZE if self._left is None else min(self._left, _PAGE_SIZE)
-        work = partial(load_threads, wanted=self._wanted, order_by=self._order_by, after=self._after, size=size)
-        page = yield from self._store.read(work)
-        self._more, self._after = page.more, page.last
-        if self._left is not None:
-            self._left -= len(page.threads)
-            self._more = self._more and self._left > 0
-        return page.threads
 
 
 def load_threads(
@@ -82,7 +44,7 @@ def load_threads(
     if any(not condition.values for condition in wanted.required):
         return PageOfThreads([], after, more=False)
     how = plan_of_threads(db, wanted)
-    parameters: dict[str, Any] = {**how.parameters, "page_size": size if how.exact else _PAGE_SIZE}
+    parameters: dict[str, Any] = {**how.parameters, "page_size": size if how.exact else _METADATA_PAGE_SIZE}
     shape = how.shape
     if after is not None:
         shape = shape._replace(given=shape.given | {"after"})

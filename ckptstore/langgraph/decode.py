@@ -1,0 +1,81 @@
+"""Stored checkpoints, writes and histories to what LangGraph asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from ckptstore.db.sql.tables import TASKS_CHANNEL
+from ckptstore.langgraph.encode import _SCALARS
+from ckptstore.langgraph.serialise import decode
+from ckptstore.records import (
+    ChannelHistory,
+    CheckpointKey,
+    LoadedCheckpoint,
+    LoadedWrite,
+    Value,
+)
+
+_FIRST_FORMAT_WITH_OWN_SENDS = 4
+
+
+def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_version: Callable[[None, None], Any]) -> CheckpointTuple:
+    """The tuple that LangGraph asked for. A channel that was never set is absent."""
+    body: dict[str, Any] = decode(serde, loaded.body, "(the checkpoint itself)")
+    scalars: dict[str, Any] = body.pop(_SCALARS, {})
+    versions: ChannelVersions = dict(loaded.channel_versions) | {channel: version for channel, (version, _) in scalars.items()}
+    versions |= body.pop("channel_versions", {})
+    for channel in body.pop("unversioned", ()):
+        del versions[channel]
+    values = {
+        channel: scalars[channel][1] if channel in scalars else decode(serde, loaded.values[channel], channel)
+        for channel in loaded.channel_versions
+        if channel in scalars or channel in loaded.values
+    }
+    # Where revision 0001 kept channels without a version.
+    values |= {channel: decode(serde, Value(*value), channel) for channel, value in body.pop("channel_values", {}).items()}
+    if loaded.format < _FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
+        values[TASKS_CHANNEL] = [decode(serde, write.value, TASKS_CHANNEL) for write in loaded.parent_sends]
+        versions[TASKS_CHANNEL] = max(versions.values()) if versions else next_version(None, None)
+    checkpoint = {"v": loaded.format, "id": loaded.key.checkpoint_id, **body, "channel_versions": versions, "channel_values": values}
+    thread_id, checkpoint_ns, _ = loaded.key
+    parent = loaded.parent_checkpoint_id
+    return CheckpointTuple(
+        config=config_of(loaded.key),
+        checkpoint=cast(Checkpoint, checkpoint),
+        metadata=json.loads(loaded.metadata),
+        parent_config=config_of(CheckpointKey(thread_id, checkpoint_ns, parent)) if parent else None,
+        pending_writes=[decode_write(serde, write) for write in loaded.writes],
+    )
+
+
+def config_of(key: CheckpointKey) -> RunnableConfig:
+    """The config that names a checkpoint."""
+    thread_id, checkpoint_ns, checkpoint_id = key
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}}
+
+
+def decode_write(serde: SerializerProtocol, write: LoadedWrite) -> tuple[str, str, Any]:
+    """A pending write as LangGraph wants it."""
+    return write.task_id, write.channel, decode(serde, write.value, write.channel)
+
+
+def decode_history(serde: SerializerProtocol, history: ChannelHistory, channel: str) -> DeltaChannelHistory:
+    """What a channel was given; without `seed` where no ancestor stored a value."""
+    writes = [decode_write(serde, write) for write in history.writes]
+    if history.body is not None:
+        body: dict[str, Any] = decode(serde, history.body, "(the checkpoint itself)")
+        return {"writes": writes, "seed": body[_SCALARS][channel][1]}
+    if history.seed is None:
+        return {"writes": writes}
+    return {"writes": writes, "seed": decode(serde, history.seed, channel)}

@@ -1,0 +1,108 @@
+"""Values through the saver's serialiser, with the large binary leaves and the blobs that they hold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from ckptstore.errors import SerializationFailed
+from ckptstore.handles import BlobRef, digests_in, may_hold_digests
+from ckptstore.records import (
+    SerialisedValue,
+    Value,
+)
+from ckptstore.values.binary_leaves import cuts_round, leaves_of
+from ckptstore.values.chunking import BLOB_BYTES
+
+logger = logging.getLogger(__name__)
+
+_HANDLE_TYPE = (BlobRef.__module__, BlobRef.__name__)
+
+# What LangGraph's own serialiser calls its formats.
+_PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
+
+# Only ever writes, and keeps nothing of what it writes: threads may share it.
+_PLAIN = JsonPlusSerializer(pickle_fallback=True)
+
+
+def allow_handles(saver: BaseCheckpointSaver[Any]) -> SerializerProtocol:
+    """A saver's serialiser, letting `BlobRef` through where LangGraph only lets known types through."""
+    return BaseCheckpointSaver.with_allowlist(saver, [_HANDLE_TYPE]).serde
+
+
+def _is_no_warning_of_handles(record: logging.LogRecord) -> bool:
+    return not (isinstance(record.args, tuple) and record.args[:2] == _HANDLE_TYPE)
+
+
+def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
+    """Serialise the value of one channel, and find its large binary leaves; not yet the blobs that it refers to.
+
+    Raises:
+        SerializationFailed: the serialiser refuses it; the message names the channel, never the value.
+    """
+    try:
+        type_, data = serde.dumps_typed(value)
+    except Exception as exc:
+        raise SerializationFailed(
+            f"channel {channel!r} holds a {type(value).__name__} that {type(serde).__name__} can't serialise "
+            f"({type(exc).__name__}); keep it out of the state, or pass a serde that knows it"
+        ) from exc
+    data = bytes(data)
+    if len(data) < BLOB_BYTES:
+        return Value(type_, data)
+    return Value(type_, data, cuts_round(leaves_of(value, type_, data), data))
+
+
+def with_references(serialised: Value, value: Any) -> Value:
+    """A value's bytes with the blobs that it refers to."""
+    if serialised.type in _PLAIN_TYPES and not may_hold_digests(serialised.data):
+        # Nearly all values.
+        return serialised
+    found = _references(serialised.type, serialised.data, serialised.cuts, value)
+    return serialised._replace(references=found) if found else serialised
+
+
+def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> Sequence[str]:
+    """The blobs whose handles a value holds: not those in large binary leaves, which are files, and not text of the state."""
+    if type_ not in _PLAIN_TYPES:
+        data, leaves = _plain_bytes(data, value), ()
+    if not leaves:
+        return digests_in(data)
+    outside = zip([0, *leaves[1::2]], [*leaves[::2], len(data)], strict=True)
+    return list(dict.fromkeys(digest for start, end in outside for digest in digests_in(data[start:end])))
+
+
+def _plain_bytes(data: bytes, value: Any) -> bytes:
+    """A value in bytes in which handles can be found: in encrypted ones they can't."""
+    try:
+        return _PLAIN.dumps_typed(value)[1]
+    except Exception:
+        # The value's own methods run here and may raise anything, but the caller's serialiser took the value: the write goes on,
+        # and that serialiser's bytes are all there is to look in.
+        logger.debug("no plain form to look for handles in", extra={"event": "handles_unsearched", "type": type(value).__name__})
+        return data
+
+
+def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> Any:
+    """The value that `serialise` was given.
+
+    Raises:
+        SerializationFailed: the serialiser can't read it back; the message names the channel and its type tag.
+        BlobMissing: a part of it is not there.
+        BlobCorrupt: a part of it is not what was stored.
+    """
+    data = value.data
+    try:
+        return serde.loads_typed((value.type, data))
+    except Exception as exc:
+        raise SerializationFailed(
+            f"channel {channel!r} was stored as {value.type!r}, which {type(serde).__name__} can't read "
+            f"({type(exc).__name__}); open the store with the serde (and key) that wrote it"
+        ) from exc

@@ -1,0 +1,5 @@
+"""The database schema's revisions, and what a host application's Alembic needs to leave ckptstore's tables alone."""
+
+from ckptstore.db.schema import HEAD, REVISIONS, leave_out_ckptstore
+
+__all__ = ["HEAD", "REVISIONS", "leave_out_ckptstore"]
