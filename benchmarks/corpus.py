@@ -28,9 +28,9 @@ from benchmarks.workload import sentence, thread
 from ckptstore import SQLAlchemySaver
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
-from ckptstore.langgraph.encode import Placed
+from ckptstore.langgraph.encode import NewCheckpointKey
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
-from ckptstore.values.encode import PackedUnit, pack
+from ckptstore.values.encode import EncodedWrite, encode_write
 from ckptstore.writes.commit import commit_batch
 from ckptstore.writes.rows import rows_of, without_numbers
 
@@ -181,7 +181,7 @@ async def _fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
     entries = corpus.entries(saver)
     under_way: asyncio.Future[None] | None = None
     while batch := list(islice(entries, min(_BATCH, corpus.threads))):
-        units = [pack(unit, lambda _: set()) for entry in batch for unit in _units(saver, entry)]
+        units = [encode_write(unit, lambda _: set()) for entry in batch for unit in _units(saver, entry)]
         if under_way is not None:
             await under_way
         under_way = asyncio.wrap_future(saver.store.runner.write(partial(_store, units)))
@@ -194,14 +194,14 @@ async def _fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
     return sample
 
 
-def _store(units: Sequence[PackedUnit], db: Db) -> None:
+def _store(units: Sequence[EncodedWrite], db: Db) -> None:
     if db.on_sqlite:
         assert not any(commit_batch(db, units))
     else:
         _copy(db.connection, units)
 
 
-def _copy(connection: Connection, units: Sequence[PackedUnit]) -> None:
+def _copy(connection: Connection, units: Sequence[EncodedWrite]) -> None:
     """PostgreSQL's own way for many rows; a million checkpoints would take half an hour in batches."""
     rows = without_numbers(rows_of(dict(enumerate(units))))
     driver: Any = connection.connection.driver_connection
@@ -224,7 +224,7 @@ def _units(saver: SQLAlchemySaver, entry: Entry) -> list[NewCheckpoint | NewWrit
     place = entry.config["configurable"]
     key = CheckpointKey(place["thread_id"], place["checkpoint_ns"], entry.checkpoint["id"])
     parent, metadata = place.get("checkpoint_id"), cast(CheckpointMetadata, entry.metadata)
-    placed = Placed(key, parent, entry.created_at)
+    placed = NewCheckpointKey(key, parent, entry.created_at)
     units: list[NewCheckpoint | NewWrites] = [
         saver.encoder.checkpoint(entry.config, placed, entry.checkpoint, metadata, set(entry.new_versions))
     ]

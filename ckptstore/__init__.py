@@ -30,7 +30,7 @@ __all__ = [
 async def prune_old_checkpoints(saver: SQLAlchemySaver, days: float = 30) -> int:
     """Delete everything older than `days` days, of all threads. Returns how many checkpoints went.
 
-    Objects that nothing refers to any more go with the runs that come after the collector's period of grace.
+    ObjectRegistry that nothing refers to any more go with the runs that come after the collector's period of grace.
     """
     report = await saver.aprune_older_than(timedelta(days=days))
     await saver.acollect()

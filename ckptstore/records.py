@@ -255,7 +255,7 @@ class PruneReport:
     segments: int = 0
     #: Bytes of the rows' payloads, as they were stored.
     bytes: int = 0
-    #: Objects in blob storage that nothing refers to any more: the collector takes them after its period of grace.
+    #: ObjectRegistry in blob storage that nothing refers to any more: the collector takes them after its period of grace.
     objects: int = 0
     object_bytes: int = 0
     #: Whether it was ended early: what it did is done, and the next run does the rest.

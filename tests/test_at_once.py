@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Posting, Value
-from ckptstore.values.encode import PackedUnit
+from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes import commit as writes
-from ckptstore.writes.commit import Missing, commit_batch
+from ckptstore.writes.commit import MissingParts, commit_batch
 from tests.build import chain, checkpoint, config, metadata, put
 from tests.survivors import Rows
 from tests.test_writer import fault, passing_fault, told_of_statements
@@ -39,12 +39,12 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Callable[[str], SQLAlchemySave
         await saver.aclose()
 
 
-def recorded(saver: SQLAlchemySaver) -> list[Sequence[PackedUnit]]:
+def recorded(saver: SQLAlchemySaver) -> list[Sequence[EncodedWrite]]:
     """The batches that a saver commits from here on."""
     writer = saver.store._writer
-    commit, batches = writer._commit_batch, list[Sequence[PackedUnit]]()
+    commit, batches = writer._commit_batch, list[Sequence[EncodedWrite]]()
 
-    def noted(connection: Any, batch: Sequence[PackedUnit]) -> Sequence[Any]:
+    def noted(connection: Any, batch: Sequence[EncodedWrite]) -> Sequence[Any]:
         batches.append(batch)
         return commit(connection, batch)
 
@@ -88,7 +88,7 @@ async def test_both_ways_store_the_same_rows(sqlite: Callable[[str], SQLAlchemyS
     assert all(one[table] for table in one if table not in ("ckpt_object", "ckpt_setting"))
 
 
-async def saver_commit(saver: SQLAlchemySaver, batch: Sequence[PackedUnit]) -> list[Missing | None]:
+async def saver_commit(saver: SQLAlchemySaver, batch: Sequence[EncodedWrite]) -> list[MissingParts | None]:
     """Commit a batch beside the saver's queue."""
     await asyncio.to_thread(saver.setup)
     return saver.store.runner.write(partial(commit_batch, batch=batch)).result()
@@ -133,18 +133,18 @@ async def test_more_rows_than_go_in_at_once_go_in(sqlite: Callable[[str], SQLAlc
     assert found.pending_writes == [("task", *write) for write in many]
 
 
-def small_checkpoint(thread_id: str, name: str, posting: str = "p") -> PackedUnit:
+def small_checkpoint(thread_id: str, name: str, posting: str = "p") -> EncodedWrite:
     postings = frozenset({Posting(posting, "s")})
     unit = NewCheckpoint(CheckpointKey(thread_id, "", name), None, 0, 4, Value("null", b""), "{}", f'{{"{posting}": ""}}', [], [], postings)
-    return PackedUnit(unit, (), (), (), 0)
+    return EncodedWrite(unit, (), (), (), 0)
 
 
 async def test_what_misses_something_stays_out_with_all_of_it_and_the_others_go_in(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
     saver = sqlite("s")
     key = CheckpointKey("lacking", "", "c")
-    lacking = PackedUnit(NewWrites(key, "task", "", 0, [NewWrite(0, "x", Value("null", b""))], False), [(None, None)], (), ("gone",), 0)
+    lacking = EncodedWrite(NewWrites(key, "task", "", 0, [NewWrite(0, "x", Value("null", b""))], False), [(None, None)], (), ("gone",), 0)
     answers = await saver_commit(saver, [small_checkpoint("one", "c"), lacking, small_checkpoint("two", "c")])
-    assert answers == [None, Missing(segments=("gone",)), None]
+    assert answers == [None, MissingParts(segments=("gone",)), None]
     tables = Rows.of(saver).tables
     assert {row["thread_id"] for row in tables["ckpt_checkpoint"]} == {"one", "two"}
     assert {row["thread_id"] for row in tables["ckpt_thread"]} == {"one", "two"}

@@ -16,11 +16,11 @@ from langgraph.checkpoint.base.id import uuid6
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.handle import Db
-from ckptstore.langgraph.encode import Placed
+from ckptstore.langgraph.encode import NewCheckpointKey
 from ckptstore.reads import threads as reads_threads
 from ckptstore.records import CheckpointKey
 from ckptstore.store import listing
-from ckptstore.values.encode import PackedUnit, pack
+from ckptstore.values.encode import EncodedWrite, encode_write
 from ckptstore.writes.commit import commit_batch
 from tests.build import config
 from tests.conftest import url_of
@@ -84,7 +84,7 @@ THREAD_SEARCHES: dict[str, dict[str, Any]] = {
 ORDERED = ("ckpt_checkpoint_newest", "ckpt_thread_by_activity", "ckpt_thread_pkey")
 
 
-def units(saver: SQLAlchemySaver) -> Iterator[PackedUnit]:
+def units(saver: SQLAlchemySaver) -> Iterator[EncodedWrite]:
     for step in range(STEPS):
         for n in range(THREADS):
             made = empty_checkpoint()
@@ -102,9 +102,9 @@ def units(saver: SQLAlchemySaver) -> Iterator[PackedUnit]:
             metadata |= {"score": n, "deep": {"inner": n % 60}, "labels": ["a", f"b{n % 60}"], **({"rare": "yes"} if n % 100 == 4 else {})}
             moment = int((NOW + timedelta(minutes=step)).timestamp() * 1e6)
             key = CheckpointKey(f"thread-{n}", "", made["id"])
-            unit = saver.encoder.checkpoint(config(f"thread-{n}"), Placed(key, None, moment), made, metadata, {"n"})  # type: ignore[arg-type]
-            yield pack(unit, lambda _digests: set())
-            yield pack(saver.encoder.writes(key, [("n", step)], "task", "", moment), lambda _digests: set())
+            unit = saver.encoder.checkpoint(config(f"thread-{n}"), NewCheckpointKey(key, None, moment), made, metadata, {"n"})  # type: ignore[arg-type]
+            yield encode_write(unit, lambda _digests: set())
+            yield encode_write(saver.encoder.writes(key, [("n", step)], "task", "", moment), lambda _digests: set())
 
 
 @pytest.fixture(scope="module", params=["sqlite", "asyncpg"])

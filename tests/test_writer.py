@@ -24,9 +24,9 @@ from ckptstore.db.runner import Runner, Work
 from ckptstore.db.settings import parse_database_url
 from ckptstore.errors import BlobUnavailable, DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
-from ckptstore.values.encode import PackedUnit, pack
+from ckptstore.values.encode import EncodedWrite, encode_write
 from ckptstore.writes.entry import Making, Unit
-from ckptstore.writes.queue import Writer
+from ckptstore.writes.queue import WriteQueue
 from tests.build import chain, checkpoint, config, metadata, put
 
 
@@ -67,16 +67,16 @@ class Shelf:
             self.finish_one()
 
 
-def packed(unit: Any) -> PackedUnit:
+def packed(unit: Any) -> EncodedWrite:
     """A unit of a thread that has no segments yet."""
-    return pack(unit, lambda _digests: set())
+    return encode_write(unit, lambda _digests: set())
 
 
-def writes(thread_id: str, name: str, data: bytes = b"") -> PackedUnit:
+def writes(thread_id: str, name: str, data: bytes = b"") -> EncodedWrite:
     return packed(NewWrites(CheckpointKey(thread_id, "", "c"), name, "", 0, [NewWrite(0, "x", Value("bytes", data))], False))
 
 
-def new_checkpoint(thread_id: str, name: str) -> PackedUnit:
+def new_checkpoint(thread_id: str, name: str) -> EncodedWrite:
     return packed(NewCheckpoint(CheckpointKey(thread_id, "", name), None, 0, 4, Value("null", b""), "{}", "{}", [], [], frozenset()))
 
 
@@ -85,9 +85,9 @@ def shelf() -> Shelf:
     return Shelf()
 
 
-def writer_on(shelf: Shelf, max_pending: int = 100) -> Writer:
+def writer_on(shelf: Shelf, max_pending: int = 100) -> WriteQueue:
     database: Runner = shelf  # type: ignore[assignment]
-    return Writer(database, shelf.commit, max_pending)
+    return WriteQueue(database, shelf.commit, max_pending)
 
 
 def test_what_waits_while_a_batch_is_under_way_goes_in_together(shelf: Shelf) -> None:
@@ -98,7 +98,7 @@ def test_what_waits_while_a_batch_is_under_way_goes_in_together(shelf: Shelf) ->
     assert [future.result(0) for future in futures] == [None] * 5
 
 
-def waiting_writer_on(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, seconds: float) -> Writer:
+def waiting_writer_on(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, seconds: float) -> WriteQueue:
     """A writer whose batches wait so long for company."""
     monkeypatch.setattr("ckptstore.writes.linger._PATIENCE", 1e9)
     monkeypatch.setattr("ckptstore.writes.linger._LONGEST_WAIT", seconds)
@@ -285,7 +285,7 @@ def test_closing_ends_when_the_last_promise_is_broken(shelf: Shelf) -> None:
 
 def test_the_queue_is_bounded_by_bytes_too(shelf: Shelf) -> None:
     database: Runner = shelf  # type: ignore[assignment]
-    writer = Writer(database, shelf.commit, max_pending=100, max_held=10_000_000)
+    writer = WriteQueue(database, shelf.commit, max_pending=100, max_held=10_000_000)
     made: list[str] = []
 
     def make(name: str, _why_again: None) -> Making:
@@ -374,7 +374,7 @@ def test_closing_waits_for_what_was_accepted_and_refuses_the_rest(shelf: Shelf) 
 def test_a_unit_that_meets_a_closed_database_fails_aloud() -> None:
     database = open_database(parse_database_url(":memory:"), DatabaseSettings())
     database.close()
-    future = Writer(database, Shelf().commit, 10).reserve("t").submit(writes("t", "x"))
+    future = WriteQueue(database, Shelf().commit, 10).reserve("t").submit(writes("t", "x"))
     with pytest.raises(StoreClosed):
         future.result(0)
 

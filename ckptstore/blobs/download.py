@@ -1,4 +1,4 @@
-"""Downloads of what objects hold: from the caches or from the backend, whole and checked."""
+"""Downloader of what objects hold: from the caches or from the backend, whole and checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from ckptstore.blobs.registry import Objects
+from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.records import LoadedSegment
 from ckptstore.values.cache import FolderCache, MemoryCache
@@ -16,7 +16,7 @@ from ckptstore.values.compression import unpacked
 logger = logging.getLogger(__name__)
 
 
-class Downloads:
+class Downloader:
     """What objects hold, read.
 
     Args:
@@ -25,7 +25,7 @@ class Downloads:
         folder: a second, larger one, or None.
     """
 
-    def __init__(self, objects: Objects, memory: MemoryCache, folder: FolderCache | None) -> None:
+    def __init__(self, objects: ObjectRegistry, memory: MemoryCache, folder: FolderCache | None) -> None:
         self._objects = objects
         self._memory = memory
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Objects in the blob backend: registered before they are uploaded, shared by content.
+"""ObjectRegistry in the blob backend: registered before they are uploaded, shared by content.
 
 Everything here runs on one event loop of its own, which belongs to no caller.
 """
@@ -28,7 +28,7 @@ from ckptstore.runtime.loop_thread import LoopThread
 from ckptstore.values.chunking import BLOB_BYTES, Cut
 from ckptstore.values.compression import packed
 from ckptstore.values.digests import digest_of, new_object_key, reference_to
-from ckptstore.values.encode import Among, KnownSegments, PackedUnit, Unit, assemble, cuts_of, in_rows, part_segments, values_of
+from ckptstore.values.encode import Among, EncodedWrite, KnownSegments, Unit, assemble, cuts_of, in_rows, part_segments, values_of
 
 T = TypeVar("T")
 Upload = Callable[[BlobBackend, str], Awaitable[None]]
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 _KNOWN_OBJECTS = 20_000
 
 
-class Objects:
+class ObjectRegistry:
     """What a store keeps outside its database.
 
     Args:
@@ -98,7 +98,7 @@ class Objects:
 
     # --- in
 
-    def pack(self, unit: Unit, among: Among, cuts: Sequence[Cut] | None = None) -> Future[PackedUnit]:
+    def pack(self, unit: Unit, among: Among, cuts: Sequence[Cut] | None = None) -> Future[EncodedWrite]:
         """Pack a unit with large parts: those that are new are uploaded.
 
         Args:
@@ -111,17 +111,17 @@ class Objects:
         """
         return self._loop.run(self._pack(unit, cuts, among))
 
-    def serialise_and_pack(self, encode: Callable[[], Unit], among: Among) -> Future[PackedUnit]:
+    def serialise_and_pack(self, encode: Callable[[], Unit], among: Among) -> Future[EncodedWrite]:
         """Pack a unit that takes long to make: it is made on another thread, so that the caller's loop goes on.
 
         The future fails as that of `pack`, or with what `encode` raises.
         """
         return self._loop.run(self._serialise_and_pack(encode, among))
 
-    async def _serialise_and_pack(self, encode: Callable[[], Unit], among: Among) -> PackedUnit:
+    async def _serialise_and_pack(self, encode: Callable[[], Unit], among: Among) -> EncodedWrite:
         return await self._pack(await asyncio.to_thread(encode), None, among)
 
-    async def _pack(self, unit: Unit, cuts: Sequence[Cut] | None, among: Among) -> PackedUnit:
+    async def _pack(self, unit: Unit, cuts: Sequence[Cut] | None, among: Among) -> EncodedWrite:
         if cuts is None:
             cuts = await asyncio.to_thread(cuts_of, unit)
         known, pieces, lists = part_segments(cuts, among)
@@ -138,7 +138,7 @@ class Objects:
     async def _upload_segment(self, digest: str, part: memoryview, whole_digest: str, moment: int) -> NewSegment:
         encoding, data = await asyncio.to_thread(packed, part)
         object_digest = whole_digest if encoding == "raw" else await asyncio.to_thread(digest_of, data)
-        key = await self.place(object_digest, len(data), moment, lambda backend, key: backend.put(key, data))
+        key = await self.ensure_uploaded(object_digest, len(data), moment, lambda backend, key: backend.put(key, data))
         return NewSegment(digest, len(part), encoding, None, key)
 
     async def _refer(self, name: str, digest: str) -> list[NewSegment]:
@@ -150,7 +150,7 @@ class Objects:
             return []
         return [NewSegment(name, size, "raw", None, key)]
 
-    async def place(self, digest: str, size: int, moment: int, upload: Upload) -> str:
+    async def ensure_uploaded(self, digest: str, size: int, moment: int, upload: Upload) -> str:
         """The key of an object with some content: one that is there, or a new one. Callers with the same content share an upload."""
         task = self._under_way.get(digest)
         if task is None:
@@ -188,7 +188,7 @@ class Objects:
         return key
 
     def give_up(self, keys: Sequence[str]) -> None:
-        """Objects turned out to be going: what is packed from here on is uploaded anew."""
+        """ObjectRegistry turned out to be going: what is packed from here on is uploaded anew."""
         if keys:
             self._loop.run(self.forget(keys))
 

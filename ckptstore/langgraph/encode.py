@@ -43,7 +43,7 @@ _to_json = json.JSONEncoder(separators=(",", ":")).encode
 logging.getLogger("langgraph.checkpoint.serde.jsonplus").addFilter(_is_no_warning_of_handles)
 
 
-class Placed(NamedTuple):
+class NewCheckpointKey(NamedTuple):
     """Where a checkpoint belongs, and when it came."""
 
     key: CheckpointKey
@@ -67,7 +67,12 @@ class Encoder:
         self._limiter = limiter
 
     def checkpoint(
-        self, config: RunnableConfig, place: Placed, checkpoint: Checkpoint, metadata: CheckpointMetadata, stored_now: Collection[str]
+        self,
+        config: RunnableConfig,
+        place: NewCheckpointKey,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        stored_now: Collection[str],
     ) -> NewCheckpoint:
         """A checkpoint as a record: the channels in `stored_now` with their values, the others by their versions.
 

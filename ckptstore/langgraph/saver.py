@@ -32,7 +32,7 @@ from ckptstore.db.settings import DatabaseSettings, default_blob_url, parse_data
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.config import checked, key_of, limit_of, place_of, search_of, several, thread_id_of
 from ckptstore.langgraph.decode import config_of, decode_checkpoint, decode_history
-from ckptstore.langgraph.encode import Encoder, Placed
+from ckptstore.langgraph.encode import Encoder, NewCheckpointKey
 from ckptstore.langgraph.serialise import allow_handles
 from ckptstore.maintenance.gc import CollectReport, Pass
 from ckptstore.maintenance.policy import RetentionPolicy
@@ -296,7 +296,7 @@ class SQLAlchemySaver(BaseCheckpointSaver[str]):
         def encode(not_stored: Sequence[str]) -> NewCheckpoint:
             # The caller says that these are unchanged, but no earlier checkpoint stored them.
             stored_now.update(not_stored)
-            return self.encoder.checkpoint(config, Placed(key, parent_id, created_at), checkpoint, metadata, stored_now)
+            return self.encoder.checkpoint(config, NewCheckpointKey(key, parent_id, created_at), checkpoint, metadata, stored_now)
 
         yield from self.store.write(thread_id, encode, self._limiter.last_size(Place(thread_id, checkpoint_ns), new_versions.keys()))
         return config_of(key)

@@ -13,7 +13,7 @@ from ckptstore.maintenance.prune_plan import Place
 from ckptstore.records import CheckpointKey, Posting, Removed
 from ckptstore.tags.encoding import postings
 from ckptstore.tags.keys import TagKeys
-from ckptstore.writes.commit import delete_tags, insert_tags, rows_of_tags
+from ckptstore.writes.commit import delete_tags, insert_tags, stored_tag_rows
 from ckptstore.writes.rows import new_generation, tag_rows
 
 # Everything that a thread owns but for its tags, whose index leads with the tag.
@@ -30,7 +30,7 @@ def delete_thread(
         if not _lock(db, thread_id):
             return Removed()
         found = [(CheckpointKey(thread_id, *row[:2]), row[2]) for row in db.run(sql.delete.metadata_of_thread, this)]
-        delete_tags(db, rows_of_tags(found))
+        delete_tags(db, stored_tag_rows(found))
         gone = {table: db.run(sql.delete.delete_thread_rows, this, table).rowcount for table in (*_OWNED, sql.tables.THREAD)}
     return Removed(
         threads=1, checkpoints=len(found), writes=gone[sql.tables.WRITE], values=gone[sql.tables.CHANNEL], segments=gone[sql.tables.SEGMENT]

@@ -12,7 +12,7 @@ from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.maintenance.prune_plan import Node, Place, Rule, Stage, ThreadView, stages_to
 from ckptstore.records import CheckpointKey, Removed
-from ckptstore.writes.commit import delete_tags, rows_of_tags
+from ckptstore.writes.commit import delete_tags, stored_tag_rows
 
 # A writer on SQLite waits for so many: some milliseconds.
 _CHECKPOINTS_PER_STAGE = 50
@@ -164,7 +164,7 @@ def _decide(
     view = view_thread(db, thread_id, task.stamp.updated_at)
     stages = stages_to(view, task.request.rule(view), _CHECKPOINTS_PER_STAGE)
     # Here, beside the writers, rather than with the thread locked.
-    tags = [rows_of_tags((CheckpointKey(thread_id, *node.place), node.metadata) for node in stage.lost) for stage in stages]
+    tags = [stored_tag_rows((CheckpointKey(thread_id, *node.place), node.metadata) for node in stage.lost) for stage in stages]
     return task._replace(removals=[*map(Removal, stages, tags)])
 
 

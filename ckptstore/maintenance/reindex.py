@@ -12,7 +12,7 @@ from ckptstore.errors import TagKeysChanged
 from ckptstore.records import CheckpointKey
 from ckptstore.tags.encoding import postings
 from ckptstore.tags.keys import EVERYTHING, TagKeys
-from ckptstore.writes.commit import delete_tags, insert_tags, rows_of_tags
+from ckptstore.writes.commit import delete_tags, insert_tags, stored_tag_rows
 from ckptstore.writes.rows import tag_rows
 
 _SETTING = "tag_keys"
@@ -87,7 +87,7 @@ def rebuild_tags(
     with db.transaction():
         db.run(sql.delete.lock_thread, {"thread_id": thread_id})
         found = [(CheckpointKey(thread_id, *row[:2]), row[2]) for row in db.run(sql.delete.metadata_of_thread, {"thread_id": thread_id})]
-        delete_tags(db, rows_of_tags(found))
+        delete_tags(db, stored_tag_rows(found))
         rows = [row for key, metadata in found for row in tag_rows(key, postings(json.loads(metadata), tag_keys))]
         insert_tags(db, rows)
     return len(rows)

@@ -13,7 +13,7 @@ from ckptstore.db.settings import is_memory
 from ckptstore.errors import InvalidConfig
 from ckptstore.records import VacuumReport
 from ckptstore.runtime.steps import Steps
-from ckptstore.writes.queue import Writer
+from ckptstore.writes.queue import WriteQueue
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ _PAGES_AT_ONCE = 500
 _INCREMENTAL = 2
 
 
-def vacuum(runner: Runner, writer: Writer, *, full: bool) -> Steps[VacuumReport]:
+def vacuum(runner: Runner, writer: WriteQueue, *, full: bool) -> Steps[VacuumReport]:
     """Give free pages back; on PostgreSQL, let the server clear ckptstore's tables, so that their space is used again.
 
     Args:
@@ -46,7 +46,7 @@ def vacuum(runner: Runner, writer: Writer, *, full: bool) -> Steps[VacuumReport]
     return report
 
 
-def _vacuum_sqlite(writer: Writer, full: bool) -> Steps[VacuumReport]:
+def _vacuum_sqlite(writer: WriteQueue, full: bool) -> Steps[VacuumReport]:
     before = yield writer.run(_file_bytes)
     if full:
         yield writer.run(_rewrite)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Select
 
 from ckptstore.blobs.backends.protocol import BlobEntry
-from ckptstore.blobs.registry import Objects
+from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.errors import BlobCorrupt, BlobMissing
@@ -40,7 +40,7 @@ _LAST = "\U0010ffff"
 class VerifyReport:
     """What was found; `ok` where nothing is wrong."""
 
-    #: Objects that should be there, and their bytes.
+    #: ObjectRegistry that should be there, and their bytes.
     objects: int = 0
     object_bytes: int = 0
     #: Segments, in the database or in objects.
@@ -77,7 +77,7 @@ class _Segment(NamedTuple):
     lacking: Sequence[str] = ()
 
 
-async def verify(objects: Objects, *, deep: bool, progress: Callable[[int], None] | None = None) -> VerifyReport:
+async def verify(objects: ObjectRegistry, *, deep: bool, progress: Callable[[int], None] | None = None) -> VerifyReport:
     """Check that the values of channels and writes can be put together. On the objects' loop.
 
     These are checked:
@@ -116,7 +116,7 @@ async def verify(objects: Objects, *, deep: bool, progress: Callable[[int], None
 
 
 class _Verifier:
-    def __init__(self, objects: Objects, deep: bool, progress: Callable[[int], None]) -> None:
+    def __init__(self, objects: ObjectRegistry, deep: bool, progress: Callable[[int], None]) -> None:
         self._objects = objects
         self._deep = deep
         self._progress = progress

@@ -26,13 +26,13 @@ async def settled(future: Future[T]) -> T:
     """Wait for a future without ever cancelling it, or leaving its exception unread when this waiter goes away."""
     loop = asyncio.get_running_loop()
     waiter: Waiter = loop.create_future()
-    future.add_done_callback(partial(_bell_of(loop).tell, waiter))
+    future.add_done_callback(partial(_waker_of(loop).tell, waiter))
     await waiter
     return future.result()
 
 
 @contextmanager
-def rung_together() -> Iterator[None]:
+def coalesced_wakeups() -> Iterator[None]:
     """What this thread tells within wakes each loop once, at the end."""
     if _held_back.bells is not None:
         # Within another one, whose end it is.
@@ -47,7 +47,7 @@ def rung_together() -> Iterator[None]:
             bell.ring(loop)
 
 
-class _Bell:
+class _LoopWaker:
     """Wakes one event loop, and knows for whom."""
 
     def __init__(self) -> None:
@@ -85,16 +85,16 @@ class _Bell:
 class _HeldBack(threading.local):
     """The bells that a thread is to ring at the end of what it tells together; None while it rings at once."""
 
-    bells: list[tuple[_Bell, Loop]] | None = None
+    bells: list[tuple[_LoopWaker, Loop]] | None = None
 
 
 _held_back = _HeldBack()
-_bells: WeakKeyDictionary[Loop, _Bell] = WeakKeyDictionary()
+_bells: WeakKeyDictionary[Loop, _LoopWaker] = WeakKeyDictionary()
 
 
-def _bell_of(loop: Loop) -> _Bell:
+def _waker_of(loop: Loop) -> _LoopWaker:
     # Only a loop's own thread asks for its bell.
     bell = _bells.get(loop)
     if bell is None:
-        bell = _bells[loop] = _Bell()
+        bell = _bells[loop] = _LoopWaker()
     return bell

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from ckptstore.blobs.download import Downloads
-from ckptstore.blobs.registry import Objects, Upload
+from ckptstore.blobs.download import Downloader
+from ckptstore.blobs.registry import ObjectRegistry, Upload
 from ckptstore.db.models import to_microseconds
 from ckptstore.errors import BlobCorrupt, BlobUnavailable, InvalidConfig
 from ckptstore.handles import BlobRef, digest_of_handle, handle_to
@@ -112,7 +112,7 @@ class BlobStore:
 class _Putting:
     """One blob on its way in."""
 
-    def __init__(self, objects: Objects, moment: int, limiter: Limiter) -> None:
+    def __init__(self, objects: ObjectRegistry, moment: int, limiter: Limiter) -> None:
         self._objects = objects
         self._moment = moment
         self._limiter = limiter
@@ -140,19 +140,19 @@ class _Putting:
     async def _place(self, digest: str, size: int, upload: Upload) -> tuple[str, int]:
         self._limiter.admit_blob(size, "a blob")
         for _ in range(_ATTEMPTS):
-            key = await self._objects.place(digest, size, self._moment, upload)
+            key = await self._objects.ensure_uploaded(digest, size, self._moment, upload)
             if await self._objects.confirm_live(key, self._moment):
                 return digest, size
             await self._objects.forget([key])
         raise BlobUnavailable(f"blob {digest[:12]}... is being deleted again and again; is the collector's grace too short?")
 
 
-async def _get(objects: Objects, downloads: Downloads, digest: str) -> bytes:
+async def _get(objects: ObjectRegistry, downloads: Downloader, digest: str) -> bytes:
     key, size = await objects.find(digest)
     return await downloads.fetch_one(LoadedSegment(compact(digest), key, size, "raw", None))
 
 
-async def _open(objects: Objects, digest: str) -> IO[bytes]:
+async def _open(objects: ObjectRegistry, digest: str) -> IO[bytes]:
     key, size = await objects.find(digest)
     # It outlives this function: closing it, or forgetting it, deletes it.
     file = tempfile.NamedTemporaryFile(prefix="ckptstore-")  # noqa: SIM115

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ckptstore.blobs.backends.open import open_backend
-from ckptstore.blobs.download import Downloads
-from ckptstore.blobs.registry import Objects
+from ckptstore.blobs.download import Downloader
+from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.runner import Runner, Work
 from ckptstore.db.settings import DatabaseSettings
@@ -40,7 +40,7 @@ from ckptstore.values.decode import Loaded, Pieces
 from ckptstore.values.encode import KnownSegments
 from ckptstore.writes.attempt import Encode, HandingOver
 from ckptstore.writes.commit import commit_batch
-from ckptstore.writes.queue import Writer
+from ckptstore.writes.queue import WriteQueue
 
 T = TypeVar("T")
 
@@ -72,9 +72,9 @@ class Store:
         self.runner = runner
         self._known = KnownSegments()
         self._cache = MemoryCache(blob_settings.cache_bytes)
-        self.objects = Objects(runner, None if blobs is None else partial(open_backend, blobs, blob_settings), self._known)
-        self.downloads = Downloads(self.objects, self._cache, _folder_cache(blob_settings))
-        self._writer = Writer(runner, commit_batch, settings.max_pending)
+        self.objects = ObjectRegistry(runner, None if blobs is None else partial(open_backend, blobs, blob_settings), self._known)
+        self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
+        self._writer = WriteQueue(runner, commit_batch, settings.max_pending)
         agree = partial(require_same_keys, tag_keys=tag_keys) if tag_keys else None
         self._readiness = Readiness(runner, upgrade=upgrade, then=agree)
         self._tag_keys = tag_keys or EVERYTHING
@@ -194,7 +194,7 @@ class Store:
         result: T = yield self.runner.read(work)
         return result
 
-    def ready_objects(self) -> Steps[Objects]:
+    def ready_objects(self) -> Steps[ObjectRegistry]:
         """The objects of a store whose schema is there, and that has a backend.
 
         Raises:

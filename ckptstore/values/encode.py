@@ -24,7 +24,7 @@ _KNOWN_SEGMENTS = 50_000
 LONG_BYTES = 1024 * 1024
 
 
-class PackedUnit(NamedTuple):
+class EncodedWrite(NamedTuple):
     """A unit that is ready for a transaction."""
 
     unit: Unit
@@ -48,12 +48,12 @@ class PackedUnit(NamedTuple):
         return self.unit.is_checkpoint
 
     @property
-    def ends_turn(self) -> bool:
+    def blocks_thread(self) -> bool:
         """Whether what follows it in its thread waits: a later checkpoint may build on it, and it may itself miss something."""
         return self.is_checkpoint or bool(self.known or self.object_keys)
 
     @property
-    def needs_care(self) -> bool:
+    def touches_objects(self) -> bool:
         """Whether it may meet an object, or a row that refers to one."""
         return any(segment.object_key is not None or segment.size >= BLOB_BYTES for segment in self.segments)
 
@@ -70,7 +70,7 @@ def values_of(unit: Unit) -> list[Value]:
     return [write.value for write in unit.writes]
 
 
-def takes_long(unit: Unit) -> bool:
+def is_large(unit: Unit) -> bool:
     """Whether to cut a unit takes so long that the caller should not be kept: another thread does it."""
     return any(len(value.data) >= LONG_BYTES for value in values_of(unit))
 
@@ -119,14 +119,14 @@ def in_rows(pieces: Mapping[str, memoryview], lists: Mapping[str, bytes]) -> lis
     return segments
 
 
-def assemble(unit: Unit, cuts: Sequence[Cut], segments: Sequence[NewSegment], known: Sequence[str]) -> PackedUnit:
+def assemble(unit: Unit, cuts: Sequence[Cut], segments: Sequence[NewSegment], known: Sequence[str]) -> EncodedWrite:
     """A unit put together from its parts."""
     forms = [(one.literal or None, _as_json(one.layout)) for one in cuts]
     size = sum(len(literal or b"") for literal, _ in forms) + sum(len(segment.data or b"") for segment in segments)
-    return PackedUnit(unit, forms, segments, known, size)
+    return EncodedWrite(unit, forms, segments, known, size)
 
 
-def pack_small(unit: Unit) -> PackedUnit | None:
+def encode_small(unit: Unit) -> EncodedWrite | None:
     """Pack a unit whose values are so small that they stay as they are; None for others."""
     values = values_of(unit)
     size = 0
@@ -134,10 +134,10 @@ def pack_small(unit: Unit) -> PackedUnit | None:
         if len(value.data) >= SMALL_BYTES or value.references:
             return None
         size += len(value.data)
-    return PackedUnit(unit, [(value.data or None, None) for value in values], (), (), size)
+    return EncodedWrite(unit, [(value.data or None, None) for value in values], (), (), size)
 
 
-def pack(unit: Unit, among: Among, cuts: Sequence[Cut] | None = None) -> PackedUnit:
+def encode_write(unit: Unit, among: Among, cuts: Sequence[Cut] | None = None) -> EncodedWrite:
     """Pack a unit that has nothing to do with objects.
 
     Args:
@@ -171,7 +171,7 @@ class KnownSegments:
         with self._lock:
             return {digest for digest in digests if (thread_id, digest) in self._known}
 
-    def add(self, packed_unit: PackedUnit) -> None:
+    def add(self, packed_unit: EncodedWrite) -> None:
         """A unit was stored: its thread has all of its segments."""
         if not packed_unit.known and not packed_unit.segments:
             return

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 
-from ckptstore.blobs.registry import Objects
+from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.errors import DatabaseUnavailable
-from ckptstore.values.encode import LONG_BYTES, KnownSegments, PackedUnit, Unit, cuts_of, needs_objects, pack, pack_small, takes_long
-from ckptstore.writes.commit import Missing
+from ckptstore.values.encode import (
+    LONG_BYTES,
+    EncodedWrite,
+    KnownSegments,
+    Unit,
+    cuts_of,
+    encode_small,
+    encode_write,
+    is_large,
+    needs_objects,
+)
+from ckptstore.writes.commit import MissingParts
 from ckptstore.writes.entry import Making
 
 # What a unit builds on is deleted under it: once is a race, so often is a fault.
@@ -29,17 +39,17 @@ class HandingOver:
         objects: where large parts go.
     """
 
-    def __init__(self, thread_id: str, encode: Encode, expected_bytes: int, known: KnownSegments, objects: Objects) -> None:
+    def __init__(self, thread_id: str, encode: Encode, expected_bytes: int, known: KnownSegments, objects: ObjectRegistry) -> None:
         self._thread_id = thread_id
         self._encode = encode
         self._expected_bytes = expected_bytes
         self._known = known
         self._objects = objects
         self._unit: Unit | None = None
-        self._packed: PackedUnit | Future[PackedUnit]
+        self._packed: EncodedWrite | Future[EncodedWrite]
         self._attempts = 0
 
-    def make(self, missing: Missing | None) -> Making:
+    def make(self, missing: MissingParts | None) -> Making:
         """Serialise and pack; what was missing is sent this time, and not relied upon."""
         self._attempts += 1
         if missing is not None:
@@ -53,7 +63,7 @@ class HandingOver:
         if self._unit is None or (missing is not None and missing.channels):
             self._serialise(missing.channels if missing is not None else ())
         assert self._unit is not None
-        self._packed = pack_small(self._unit) or self._pack(self._unit)
+        self._packed = encode_small(self._unit) or self._pack(self._unit)
         return Making(self._unit.size, self._packed)
 
     def _serialise(self, not_stored: Sequence[str] = ()) -> Unit:
@@ -63,11 +73,11 @@ class HandingOver:
     def _among(self, digests: Iterable[str]) -> set[str]:
         return self._known.among(self._thread_id, digests)
 
-    def _pack(self, unit: Unit) -> PackedUnit | Future[PackedUnit]:
-        if takes_long(unit):
+    def _pack(self, unit: Unit) -> EncodedWrite | Future[EncodedWrite]:
+        if is_large(unit):
             return self._objects.pack(unit, self._among)
         cuts = cuts_of(unit)
-        return self._objects.pack(unit, self._among, cuts) if needs_objects(unit, cuts) else pack(unit, self._among, cuts)
+        return self._objects.pack(unit, self._among, cuts) if needs_objects(unit, cuts) else encode_write(unit, self._among, cuts)
 
     def stored(self) -> None:
         """It is durable: the thread has all of its segments."""

@@ -12,7 +12,7 @@ from ckptstore.db.handle import Db
 from ckptstore.db.sql.tables import Row
 from ckptstore.records import CheckpointKey, NewCheckpoint
 from ckptstore.tags.encoding import postings
-from ckptstore.values.encode import PackedUnit
+from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.rows import Units, checkpoints_of, keys_of_rows, needs_of, rows_of, tag_rows, thread_rows, unit_rows, without_numbers
 
 # The most and the multiples of rows that go in at once: each number is a statement of its own, and after each statement threads take turns.
@@ -24,7 +24,7 @@ _CAREFULLY = {**sql.batch_parts.BATCH_ROWS, "segments": (sql.tables.SEGMENT, "re
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingParts:
     """A unit was not stored, since something that it builds on is not there."""
 
     #: Channels that it carries over, and that no earlier checkpoint stored.
@@ -34,15 +34,15 @@ class Missing:
     #: Keys of objects that are being deleted, or that are gone.
     objects: tuple[str, ...] = ()
 
-    def __or__(self, other: Missing) -> Missing:
+    def __or__(self, other: MissingParts) -> MissingParts:
         """What both miss."""
-        return Missing(self.channels + other.channels, self.segments + other.segments, self.objects + other.objects)
+        return MissingParts(self.channels + other.channels, self.segments + other.segments, self.objects + other.objects)
 
 
 def commit_batch(
     db: Db,
-    batch: Sequence[PackedUnit],
-) -> list[Missing | None]:
+    batch: Sequence[EncodedWrite],
+) -> list[MissingParts | None]:
     """Make a batch durable: all of it, but for the units that turn out to miss something.
 
     Returns:
@@ -65,8 +65,8 @@ def _without(units: Units, numbers: Iterable[int]) -> Units:
 def _commit_at_once(
     db: Db,
     units: Units,
-) -> dict[int, Missing]:
-    if not any(unit.needs_care for unit in units.values()):
+) -> dict[int, MissingParts]:
+    if not any(unit.touches_objects for unit in units.values()):
         sizes = {put.key: put.size for _, put in checkpoints_of(units).values()}
         rows = sql.batch_sqlite.batch_rows({**without_numbers(rows_of(units)), "threads": thread_rows(units, sizes)}, _COUNT_BY)
         if len(rows) <= _MOST_ROWS_AT_ONCE and _insert_batch(db, rows):
@@ -97,7 +97,7 @@ def _insert_batch(
 def _commit_in_one_statement(
     db: Db,
     units: Units,
-) -> dict[int, Missing]:
+) -> dict[int, MissingParts]:
     together = _fit_for_one_statement(units)
     went_in: set[int] = set()
     if together:
@@ -106,7 +106,7 @@ def _commit_in_one_statement(
         for name, some in rows.items():
             parameters |= sql.batch_postgres.batch_parameters(name, some)
         went_in = {row[0] for row in db.run(sql.batch_postgres.commit_batch, parameters, frozenset(rows))}
-    missing: dict[int, Missing] = {}
+    missing: dict[int, MissingParts] = {}
     for number, unit in _without(units, went_in).items():
         with db.transaction():
             # This locks the thread, before anything of it is looked at.
@@ -125,10 +125,10 @@ def _fit_for_one_statement(units: Units) -> Units:
     """The units that have nothing to do with objects and write no row that another one writes; what follows others waits with them."""
     waiting: set[str] = set()
     written: set[Row] = set()
-    fit: dict[int, PackedUnit] = {}
+    fit: dict[int, EncodedWrite] = {}
     for number, unit in units.items():
         rows = keys_of_rows(unit)
-        if unit.needs_care or unit.key.thread_id in waiting or not written.isdisjoint(rows):
+        if unit.touches_objects or unit.key.thread_id in waiting or not written.isdisjoint(rows):
             waiting.add(unit.key.thread_id)
         else:
             written.update(rows)
@@ -142,7 +142,7 @@ def _fit_for_one_statement(units: Units) -> Units:
 def _store(
     db: Db,
     units: Units,
-) -> dict[int, Missing]:
+) -> dict[int, MissingParts]:
     """Store units within a transaction; a checkpoint replaces one of the same id, its tags too."""
     missing = _missing(db, units)
     units = _without(units, missing)
@@ -163,28 +163,28 @@ def _store(
 def _missing(
     db: Db,
     units: Units,
-) -> dict[int, Missing]:
-    missing: dict[int, Missing] = {}
+) -> dict[int, MissingParts]:
+    missing: dict[int, MissingParts] = {}
 
-    def note(number: int, found: Missing) -> None:
-        missing[number] = missing.get(number, Missing()) | found
+    def note(number: int, found: MissingParts) -> None:
+        missing[number] = missing.get(number, MissingParts()) | found
 
     for need, rows in needs_of(units).items():
         if rows:
             key = sql.batch_parts.BATCH_NEEDS[need][1]
             parameters = db.key_parameters((*key, "unit"), [(*row[:-1], str(row[-1])) for row in rows])
             for number, *found in db.run(sql.batch_parts.missing_needs, parameters, need):
-                note(number, Missing(channels=(found[2],)) if need == "carried" else Missing(segments=(found[1],)))
+                note(number, MissingParts(channels=(found[2],)) if need == "carried" else MissingParts(segments=(found[1],)))
     for number, unit in units.items():
         gone = _gone_objects(db, unit)
         if gone:
-            note(number, Missing(objects=gone))
+            note(number, MissingParts(objects=gone))
     return missing
 
 
 def _gone_objects(
     db: Db,
-    unit: PackedUnit,
+    unit: EncodedWrite,
 ) -> tuple[str, ...]:
     """Confirm as live the objects that a unit refers to; what is being deleted comes too late."""
     keys = unit.object_keys
@@ -212,12 +212,12 @@ def _insert_checkpoints(
     keys = [put.key for put in checkpoints]
     parameters = db.key_parameters(sql.tables.CHECKPOINT_KEY, keys)
     replaced = [(CheckpointKey(*row[:3]), row[3]) for row in db.run(sql.batch_parts.metadata_of, parameters)]
-    delete_tags(db, rows_of_tags(replaced))
+    delete_tags(db, stored_tag_rows(replaced))
     db.insert(sql.tables.CHECKPOINT, "replace", rows)
     return {key for key, _ in replaced}
 
 
-def rows_of_tags(of: Iterable[tuple[CheckpointKey, str]]) -> list[Row]:
+def stored_tag_rows(of: Iterable[tuple[CheckpointKey, str]]) -> list[Row]:
     """The rows that checkpoints may have in the tag index, given each one's metadata as JSON: the index leads with the tag."""
     return [row for key, metadata in of for row in tag_rows(key, postings(json.loads(metadata)))]
 

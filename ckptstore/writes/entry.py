@@ -14,7 +14,7 @@ class Payload(Protocol):
     """What a batch is made of."""
 
     @property
-    def ends_turn(self) -> bool:
+    def blocks_thread(self) -> bool:
         """Whether what follows it in its thread has to wait for the next batch: it may turn out to miss something."""
         ...
 

@@ -25,7 +25,7 @@ class Wanted(NamedTuple):
     parted: bool
 
 
-class Company:
+class GroupCommitPolicy:
     """Remembers who was in the last batches, and how long the last one took."""
 
     def __init__(self) -> None:

@@ -23,9 +23,9 @@ from ckptstore.db.handle import Db
 from ckptstore.db.runner import Runner, Work
 from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.runtime.fork import in_child
-from ckptstore.runtime.wakeups import rung_together
+from ckptstore.runtime.wakeups import coalesced_wakeups
 from ckptstore.writes.entry import Make, Payload, Unit
-from ckptstore.writes.linger import Company, Wanted
+from ckptstore.writes.linger import GroupCommitPolicy, Wanted
 
 #: Returns for each unit None, or why it was not stored: it is then made again, told so, in its place in the queue.
 CommitBatch = Callable[[Db, Sequence[Any]], Sequence[Any]]
@@ -35,7 +35,7 @@ _LARGEST_BATCH = 500
 _LARGEST_BATCH_BYTES = 16 * 1024 * 1024
 
 
-class Writer:
+class WriteQueue:
     """Takes units from any thread and any loop, and commits them through one database."""
 
     def __init__(self, runner: Runner, commit_batch: CommitBatch, max_pending: int, max_held: int = 256 * 1024 * 1024) -> None:
@@ -51,7 +51,7 @@ class Writer:
         self.lock = threading.Lock()
         self._idle = threading.Condition(self.lock)
         self._joined = threading.Condition(self.lock)
-        self._company = Company()
+        self._company = GroupCommitPolicy()
         #: The batch under way as long as others can join it, and how many it waits for.
         self._forming: list[Unit] | None = None
         self._wanted = Wanted(0, parted=False)
@@ -200,7 +200,7 @@ class Writer:
         blocked: set[str] = set()
         for unit in batch:
             batch_bytes += unit.payload.size if unit.payload is not None else 0
-            if unit.payload is not None and unit.payload.ends_turn:
+            if unit.payload is not None and unit.payload.blocks_thread:
                 blocked.update(unit.threads)
         for unit in self._queue:
             size = unit.payload.size if unit.payload is not None else 0
@@ -214,7 +214,7 @@ class Writer:
             batch_bytes += size
             if unit.alone:
                 break
-            if unit.payload is not None and unit.payload.ends_turn:
+            if unit.payload is not None and unit.payload.blocks_thread:
                 blocked.update(unit.threads)
         if any(unit.payload is not None for unit in batch):
             self.wrote_at = time.monotonic()
@@ -284,7 +284,7 @@ class Writer:
             self._queue = [unit for unit, _ in again] + self._queue
         # The next batch starts before anyone is told: the database need not wait for the callers' loops.
         self._next()
-        with rung_together():
+        with coalesced_wakeups():
             for unit, result in answers:
                 if exc is not None:
                     unit.future.set_exception(exc)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from ckptstore.db.sql.tables import Row
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites, Posting
 from ckptstore.runtime.random_ids import random_bits
-from ckptstore.values.encode import PackedUnit
+from ckptstore.values.encode import EncodedWrite
 
 #: Units by their place in the batch.
-Units = Mapping[int, PackedUnit]
+Units = Mapping[int, EncodedWrite]
 
 _GENERATION_BITS = 62
 
@@ -51,7 +51,7 @@ def without_numbers(parts: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
     return {name: [row[:-1] for row in rows] for name, rows in parts.items()}
 
 
-def checkpoints_of(units: Units) -> dict[int, tuple[PackedUnit, NewCheckpoint]]:
+def checkpoints_of(units: Units) -> dict[int, tuple[EncodedWrite, NewCheckpoint]]:
     """Those of the units that are checkpoints."""
     return {number: (unit, unit.unit) for number, unit in units.items() if isinstance(unit.unit, NewCheckpoint)}
 
@@ -97,7 +97,7 @@ def _checkpoint_row(put: NewCheckpoint) -> Row:
     return (*put.key, put.parent_checkpoint_id, put.created_at, put.format, *body, put.channel_versions, put.metadata, put.size, False)
 
 
-def _channel_rows(unit: PackedUnit, put: NewCheckpoint) -> list[Row]:
+def _channel_rows(unit: EncodedWrite, put: NewCheckpoint) -> list[Row]:
     return [
         (put.key.thread_id, put.key.checkpoint_ns, channel, version, value.type, len(value.data), *form)
         for (channel, version, value), form in zip(put.values, unit.forms, strict=True)
@@ -109,7 +109,7 @@ def tag_rows(key: CheckpointKey, of: Iterable[Posting]) -> list[Row]:
     return [(*posting, key.checkpoint_id, key.thread_id, key.checkpoint_ns) for posting in of]
 
 
-def _segment_rows(unit: PackedUnit) -> list[Row]:
+def _segment_rows(unit: EncodedWrite) -> list[Row]:
     return [(unit.key.thread_id, *segment) for segment in unit.segments]
 
 
@@ -129,13 +129,13 @@ def _write_rows(units: Units) -> dict[str, list[Row]]:
     return {"keep": list(kept.values()), "replace": list(replaced.values())}
 
 
-def keys_of_rows(packed: PackedUnit) -> list[Row]:
+def keys_of_rows(packed: EncodedWrite) -> list[Row]:
     """The keys of the checkpoint, or of the writes, that a unit stores."""
     unit = packed.unit
     return [(*unit.key, unit.task_id, write.idx) for write in unit.writes] if isinstance(unit, NewWrites) else [unit.key]
 
 
-def _rows_of_writes(packed: PackedUnit, unit: NewWrites, number: int) -> Iterable[tuple[Row, Row]]:
+def _rows_of_writes(packed: EncodedWrite, unit: NewWrites, number: int) -> Iterable[tuple[Row, Row]]:
     for write, form in zip(unit.writes, packed.forms, strict=True):
         key = (*unit.key, unit.task_id, write.idx)
         value = (write.value.type, len(write.value.data), *form)

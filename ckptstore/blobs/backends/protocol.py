@@ -16,7 +16,7 @@ class BlobEntry(NamedTuple):
 
 
 class BlobBackend(Protocol):
-    """Objects by key, written once and never changed. Keys are `ab/abcdef...`: relative, with `/` between parts.
+    """ObjectRegistry by key, written once and never changed. Keys are `ab/abcdef...`: relative, with `/` between parts.
 
     Every method is called on one event loop, many at a time, and raises `BlobUnavailable` where the backend fails: `passing`
     says whether a retry makes sense. A key that could name another place (absolute, empty or `..` parts) is refused with one
