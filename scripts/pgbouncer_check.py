@@ -26,7 +26,7 @@ from langgraph.checkpoint.conformance import checkpointer_test, validate
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.build import chain, config
+from tests.support.build import chain, config
 
 SETTINGS = DatabaseSettings(prepared_statements=False)
 

@@ -21,7 +21,7 @@ from ckptstore.db.settings import DatabaseSettings, parse_database_url
 DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
 
 # So that what they assert is told with its values, as in a test.
-pytest.register_assert_rewrite("tests.survivors")
+pytest.register_assert_rewrite("tests.support.survivors")
 
 
 @pytest.fixture(scope="session")

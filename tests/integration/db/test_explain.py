@@ -1,0 +1,286 @@
+"""No documented search reads a whole table: what the planners do, with statistics and without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+from unittest import mock
+
+import pytest
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.base.id import uuid6
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.db.handle import Db
+from ckptstore.langgraph.encode import NewCheckpointKey
+from ckptstore.reads import threads as reads_threads
+from ckptstore.records import CheckpointKey
+from ckptstore.store import listing
+from ckptstore.values.encode import EncodedWrite, encode_write
+from ckptstore.writes.commit import commit_batch
+from tests.conftest import url_of
+from tests.support.build import config
+
+THREADS = 300
+STEPS = 10
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+SEARCHES: dict[str, dict[str, Any]] = {
+    "one tag": {"filter": {"user": "u7"}},
+    "two common tags": {"filter": {"kind": "even", "source": "loop"}},
+    "a rare and a common tag": {"filter": {"rare": "yes", "kind": "even"}},
+    "several values": {"filter": {"user": {"$in": ["u1", "u2", "u3"]}}},
+    "many values": {"filter": {"user": {"$in": [f"u{n}" for n in range(12)]}, "kind": "even"}},
+    "containment": {"filter": {"deep": {"inner": 3}}},
+    "all of a list": {"filter": {"labels": ["a", "b3"]}},
+    "equal": {"filter": {"user": {"$eq": "u7"}}},
+    "not equal": {"filter": {"user": {"$ne": "u7"}}},
+    "greater": {"filter": {"score": {"$gt": 290}}},
+    "at least": {"filter": {"score": {"$gte": 290}}},
+    "less": {"filter": {"score": {"$lt": 5}}},
+    "at most": {"filter": {"score": {"$lte": 5}}},
+    "a range and a tag": {"filter": {"step": {"$gte": 3, "$lt": 7}, "user": "u7"}},
+    "there": {"filter": {"rare": {"$exists": True}}},
+    "there, deeply": {"filter": {"deep": {"$exists": True}, "user": "u7"}},
+    "not there": {"filter": {"rare": {"$exists": False}}},
+    "before": {"filter": {"kind": "even"}, "before": config("t", "f")},
+    "created before": {"created_before": NOW + timedelta(minutes=2)},
+    "created after": {"created_after": NOW + timedelta(minutes=STEPS - 1)},
+    "a tag, created before": {"filter": {"user": "u7"}, "created_before": NOW + timedelta(minutes=2)},
+    "a thread": {"config": config("thread-7")},
+    "a thread and a tag": {"config": config("thread-7"), "filter": {"kind": "odd"}},
+    "everything": {},
+    "several of a list": {"filter": {"labels": [{"$in": ["b3", "b4"]}], "kind": "odd"}},
+    "deeply in a range": {"filter": {"deep": {"inner": {"$gte": 59}}, "kind": "odd"}},
+    "not equal to a list": {"filter": {"labels": {"$ne": ["b3"]}}},
+    "an empty dict": {"filter": {"parents": {}}},
+    "a thread and a common range": {"config": config("thread-7"), "filter": {"step": {"$gte": 3}}},
+    "a namespace": {"config": {"configurable": {"checkpoint_ns": ""}}, "filter": {"user": "u7"}},
+    "a window and two tags": {
+        "filter": {"kind": "even", "source": "loop"},
+        "created_after": NOW + timedelta(minutes=3),
+        "created_before": NOW + timedelta(minutes=4),
+    },
+    "a thread and a window": {"config": config("thread-7"), "created_after": NOW + timedelta(minutes=3)},
+    "before, in a thread": {"config": config("thread-7"), "before": config("t", "f")},
+}
+THREAD_SEARCHES: dict[str, dict[str, Any]] = {
+    "all": {},
+    "by id": {"order_by": "thread_id"},
+    "of a user": {"filter": {"user": "u7"}},
+    "of a common tag": {"filter": {"kind": "even", "source": "loop"}},
+    "of a range": {"filter": {"score": {"$gt": 290}}},
+    "of what only metadata decides": {"filter": {"rare": {"$exists": False}}},
+    "of a rare tag, by id": {"filter": {"rare": "yes"}, "order_by": "thread_id"},
+    "of several values": {"filter": {"user": {"$in": [f"u{n}" for n in range(12)]}, "kind": {"$ne": "odd"}}},
+    "of a key that is there": {"filter": {"deep": {"$exists": True}, "rare": {"$exists": True}}},
+    "of what is not equal, by id": {"filter": {"kind": {"$ne": "odd"}}, "order_by": "thread_id"},
+}
+# Walks in the order of the listing, which end with the page.
+ORDERED = ("ckpt_checkpoint_newest", "ckpt_thread_by_activity", "ckpt_thread_pkey")
+
+
+def units(saver: SQLAlchemySaver) -> Iterator[EncodedWrite]:
+    for step in range(STEPS):
+        for n in range(THREADS):
+            made = empty_checkpoint()
+            version = f"{step + 1:08}.x"
+            # Long enough to be kept in segments.
+            value = Random(n).randbytes(40_000) if step == n % 30 else step
+            made.update(v=4, id=str(uuid6()), channel_values={"n": value}, channel_versions={"n": version})  # type: ignore[typeddict-item]
+            metadata: dict[str, Any] = {
+                "source": "loop",
+                "step": step,
+                "parents": {},
+                "kind": "odd" if n % 2 else "even",
+                "user": f"u{n % 50}",
+            }
+            metadata |= {"score": n, "deep": {"inner": n % 60}, "labels": ["a", f"b{n % 60}"], **({"rare": "yes"} if n % 100 == 4 else {})}
+            moment = int((NOW + timedelta(minutes=step)).timestamp() * 1e6)
+            key = CheckpointKey(f"thread-{n}", "", made["id"])
+            unit = saver.encoder.checkpoint(config(f"thread-{n}"), NewCheckpointKey(key, None, moment), made, metadata, {"n"})  # type: ignore[arg-type]
+            yield encode_write(unit, lambda _digests: set())
+            yield encode_write(saver.encoder.writes(key, [("n", step)], "task", "", moment), lambda _digests: set())
+
+
+@pytest.fixture(scope="module", params=["sqlite", "asyncpg"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLAlchemySaver]:
+    with SQLAlchemySaver.from_conn_string(url_of(request.param, request, tmp_path_factory.mktemp("explain"))) as saver:
+        saver.setup()
+        everything = list(units(saver))
+        for start in range(0, len(everything), 500):
+            part = everything[start : start + 500]
+            saver.store.runner.write(lambda db, part=part: commit_batch(db, part)).result()  # type: ignore[misc]
+        yield saver
+
+
+@contextmanager
+def explained() -> Iterator[list[str]]:
+    """The plans of all statements that are run."""
+    plans: list[str] = []
+    run = Db.run
+
+    def explain(db: Db, build: Any, parameters: Any = None, *args: Any) -> Any:
+        statement = db.statements.get(build, *args)
+        how = "EXPLAIN QUERY PLAN" if db.on_sqlite else "EXPLAIN"
+        plans.extend(str(row[-1]) for row in db.execute(f"{how} {statement.text}", statement.arguments(parameters or {})))
+        return run(db, build, parameters, *args)
+
+    with mock.patch.object(Db, "run", explain):
+        yield plans
+
+
+def whole_tables(plans: list[str]) -> list[str]:
+    """What is read from end to end; a walk in the order of an index ends with the page."""
+    walks = [line for line in plans if re.search(r"SCAN ckpt_|Seq Scan on ckpt_", line) and not any(name in line for name in ORDERED)]
+    # SQLite's way to say that it walks along the primary key.
+    return [line for line in walks if line != "SCAN ckpt_thread" or any("ORDER BY" in other for other in plans)]
+
+
+def analyze(saver: SQLAlchemySaver) -> None:
+    saver.store.runner.write(lambda db: db.execute("ANALYZE")).result()
+
+
+@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
+@pytest.mark.parametrize("search", SEARCHES)
+async def test_a_search_of_checkpoints_reads_no_whole_table(filled: SQLAlchemySaver, search: str, statistics: str) -> None:
+    if statistics == "with statistics":
+        analyze(filled)
+    with explained() as plans:
+        found = await filled.alist(**{"config": None, "limit": 10, **SEARCHES[search]})
+    assert found
+    assert plans
+    assert whole_tables(plans) == []
+
+
+@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
+@pytest.mark.parametrize("search", THREAD_SEARCHES)
+async def test_a_search_of_threads_reads_no_whole_table(filled: SQLAlchemySaver, search: str, statistics: str) -> None:
+    if statistics == "with statistics":
+        analyze(filled)
+    with explained() as plans:
+        found = await filled.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search]})
+    assert found
+    assert plans
+    assert whole_tables(plans) == []
+
+
+# --- the plans that the saver's own connections keep, page after page ------------------------------------------------------
+
+# What has to be known of a row before an index is of use.
+FIRST_COLUMNS = {
+    "ckpt_checkpoint_pkey": "thread_id",
+    "ckpt_checkpoint_by_time": "created_at",
+    "ckpt_tag_pkey": "key",
+    "ckpt_channel_pkey": "thread_id",
+    "ckpt_write_pkey": "thread_id",
+}
+
+
+@contextmanager
+def kept_plans() -> Iterator[list[tuple[str, list[str]]]]:
+    """All statements that are run, with the plan that serves whatever their parameters are."""
+    plans: list[tuple[str, list[str]]] = []
+    run = Db.run
+
+    def explain(db: Db, build: Any, parameters: Any = None, *args: Any) -> Any:
+        statement = db.statements.get(build, *args)
+        if db.on_sqlite:
+            rows = db.execute(f"EXPLAIN QUERY PLAN {statement.text}", statement.arguments(parameters or {})).all()
+        else:
+            rows = generic_plan(db, statement.text)
+        plans.append((statement.text, [str(row[-1]) for row in rows]))
+        return run(db, build, parameters, *args)
+
+    with mock.patch.object(Db, "run", explain):
+        yield plans
+
+
+def generic_plan(db: Db, statement: str) -> Any:
+    """What PostgreSQL does with a prepared statement before it looks at parameters."""
+    arguments = max(map(int, re.findall(r"\$(\d+)", statement)), default=0)
+    nulls = f"({', '.join(['NULL'] * arguments)})" if arguments else ""
+    db.execute(f"PREPARE explained AS {statement}")
+    try:
+        return db.execute(f"EXPLAIN EXECUTE explained{nulls}").all()
+    finally:
+        db.execute("DEALLOCATE explained")
+
+
+def full_reads(statement: str, plan: list[str]) -> list[str]:
+    """The lines of a plan that read a table, or an index, from end to end."""
+    return _in_postgresql(plan) if any("(cost=" in line for line in plan) else _in_sqlite(statement, plan)
+
+
+def _in_sqlite(statement: str, plan: list[str]) -> list[str]:
+    aliases = {alias or table for table, alias in re.findall(r"\b(ckpt_\w+)(?: AS (\w+))?", statement)}
+    sorts = any("ORDER BY" in line for line in plan)
+    found = []
+    for line in plan:
+        scanned = re.match(r"SCAN (\w+)", line)
+        in_order = any(index in line for index in ORDERED) or line == "SCAN ckpt_thread"
+        if "ANY(" in line or (scanned and scanned[1] in aliases and (sorts or not in_order)):
+            found.append(line)
+    return found
+
+
+def _in_postgresql(plan: list[str]) -> list[str]:
+    found = []
+    for number, line in enumerate(plan):
+        index = re.search(r"Index (?:Only )?Scan (?:Backward )?(?:using|on) (\w+)", line)
+        if "Seq Scan on ckpt_" in line:
+            found.append(line)
+        elif index and index[1] in ORDERED:
+            found += [] if any("Limit" in above for above in plan[:number]) else [line]
+        elif index and index[1] in FIRST_COLUMNS:
+            condition = next((below for below in plan[number + 1 : number + 3] if "Index Cond:" in below), "")
+            found += [] if re.search(rf"\b{FIRST_COLUMNS[index[1]]}\b", condition) else [f"{line} {condition}"]
+    return found
+
+
+@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
+@pytest.mark.parametrize("search", [*SEARCHES, *(f"threads: {search}" for search in THREAD_SEARCHES)])
+async def test_no_page_of_a_search_is_read_from_end_to_end(
+    filled: SQLAlchemySaver, search: str, statistics: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "_PAGE_SIZE", 4)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 4)
+    if statistics == "with statistics":
+        analyze(filled)
+    with kept_plans() as plans:
+        if search.startswith("threads: "):
+            found: list[Any] = await filled.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search.removeprefix("threads: ")]})
+        else:
+            found = await filled.alist(**{"config": None, "limit": 10, **SEARCHES[search]})
+    assert found
+    assert [(line, statement) for statement, plan in plans for line in full_reads(statement, plan)] == []
+
+
+def test_a_full_read_is_noticed(filled: SQLAlchemySaver) -> None:
+    postgresql = not filled.store.runner.statements.on_sqlite
+
+    def look(db: Db) -> list[list[str]]:
+        whole = ["SELECT * FROM ckpt_tag AS has_0 WHERE value = 'x'", "SELECT * FROM ckpt_checkpoint WHERE checkpoint_ns = 'x'"]
+        explained = [generic_plan(db, each) if postgresql else db.execute(f"EXPLAIN QUERY PLAN {each}").all() for each in whole]
+        return [full_reads(each, [str(row[-1]) for row in plan]) for each, plan in zip(whole, explained, strict=True)]
+
+    assert all(filled.store.runner.read(look).result())
+
+
+@pytest.mark.parametrize("table", ["ckpt_checkpoint", "ckpt_tag", "ckpt_channel", "ckpt_write", "ckpt_segment", "ckpt_thread"])
+def test_there_is_something_to_be_read_in_every_table(filled: SQLAlchemySaver, table: str) -> None:
+    assert filled.store.runner.read(lambda db: db.execute(f"SELECT count(*) FROM {table}").scalar_one()).result() >= 100
+
+
+@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
+async def test_no_page_reads_all_segments(filled: SQLAlchemySaver, statistics: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FIRST_COLUMNS, "ckpt_segment_pkey", "thread_id")
+    if statistics == "with statistics":
+        analyze(filled)
+    with kept_plans() as plans:
+        assert await filled.alist(None, filter={"user": "u7"}, limit=10)
+    assert [line for statement, plan in plans for line in full_reads(statement, plan)] == []

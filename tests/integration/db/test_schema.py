@@ -1,0 +1,280 @@
+"""Migrations: they equal the models, go both ways, and a database that does not fit is refused with words that help."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from alembic.script import ScriptDirectory
+from click.testing import CliRunner
+from sqlalchemy import MetaData, inspect
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.cli import main
+from ckptstore.db import schema
+from ckptstore.db.handle import Db
+from ckptstore.db.models import Base
+from ckptstore.db.open import open_database
+from ckptstore.db.settings import DatabaseSettings, parse_database_url
+from ckptstore.errors import SchemaOutOfDate, SchemaTooNew
+from tests.support.build import chain, config, put
+
+CHECKOUT = Path(__file__).parents[3]
+
+
+@pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without a schema."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "bare.sqlite")
+        return
+    server = request.getfixturevalue("postgres_url")
+    name = f"bare_{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    yield server.replace("postgresql:", f"postgresql+{request.param}:").replace("/postgres?", f"/{name}?")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "CKPTSTORE_DATABASE_URL": url}
+    command = [sys.executable, "-m", "alembic", *arguments]
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+
+
+def table_names(url: str) -> set[str]:
+    database = open_database(parse_database_url(url), DatabaseSettings())
+    try:
+        return set(database.write(lambda db: inspect(db.connection).get_table_names()).result())
+    finally:
+        database.close()
+
+
+def test_the_command_line_of_alembic_upgrades_checks_and_goes_back(bare_url: str) -> None:
+    for arguments in (["upgrade", "head"], ["check"], ["downgrade", "base"], ["upgrade", "head"], ["check"]):
+        done = alembic(bare_url, *arguments)
+        assert done.returncode == 0, done.stderr
+        if arguments == ["downgrade", "base"]:
+            assert table_names(bare_url) == {"ckpt_alembic_version"}
+    assert "No new upgrade operations detected" in done.stdout
+    assert table_names(bare_url) == {*Base.metadata.tables, "ckpt_alembic_version"}
+
+
+def test_alembic_takes_the_url_as_an_argument_and_says_when_it_has_none(tmp_path: Path) -> None:
+    done = alembic("", "-x", f"url={tmp_path / 'x.sqlite'}", "upgrade", "head")
+    assert done.returncode == 0, done.stderr
+    done = alembic("", "upgrade", "head")
+    assert done.returncode != 0
+    assert "set CKPTSTORE_DATABASE_URL" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_offline_sql_for_postgres_builds_the_same_schema(postgres_url: str) -> None:
+    sql = alembic("postgresql://nowhere/db", "-x", "schema=offline", "upgrade", "head", "--sql").stdout
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql)  # type: ignore[arg-type]
+        names = {row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'offline'")}
+        connection.execute("DROP SCHEMA offline CASCADE")
+    assert names == {*Base.metadata.tables, "ckpt_alembic_version"}
+
+
+def test_the_revisions_in_the_code_are_those_of_the_folder() -> None:
+    script = ScriptDirectory(str(schema.migrations_folder()))
+    assert tuple(reversed([revision.revision for revision in script.walk_revisions()])) == schema.REVISIONS
+
+
+def test_the_command_line_upgrades_says_the_revision_and_goes_back(bare_url: str) -> None:
+    runner = CliRunner()
+    assert runner.invoke(main, ["revision", "--url", bare_url]).exit_code == 1
+    assert runner.invoke(main, ["upgrade", "--url", bare_url]).exit_code == 0
+    done = runner.invoke(main, ["revision"], env={"CKPTSTORE_DATABASE_URL": bare_url})
+    assert (done.exit_code, done.output) == (0, f"database: {schema.HEAD}, this release: {schema.HEAD}\n")
+    assert runner.invoke(main, ["downgrade", "--url", bare_url, "9999"]).output.startswith("Error: unknown revision '9999'")
+    assert runner.invoke(main, ["downgrade", "--url", bare_url, "base"]).exit_code == 0
+    assert table_names(bare_url) == {"ckpt_alembic_version"}
+
+
+async def test_a_server_database_is_upgraded_only_when_asked(bare_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+        if "postgresql" in bare_url:
+            for _ in range(2):
+                with pytest.raises(
+                    SchemaOutOfDate, match=f"has no schema, this release needs revision {schema.HEAD}; run: ckptstore upgrade"
+                ):
+                    await saver.aget_tuple(config("t"))
+            await saver.setup()
+        await put(saver, config("t"))
+        await saver.setup()
+        assert await saver.aget_tuple(config("t")) is not None
+
+
+def set_revision(url: str, revision: str) -> None:
+    database = open_database(parse_database_url(url), DatabaseSettings())
+    database.write(lambda db: db.connection.exec_driver_sql(f"UPDATE ckpt_alembic_version SET version_num = '{revision}'")).result()
+    database.close()
+
+
+async def test_a_schema_of_another_release_is_refused_by_name(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+        await saver.setup()
+    set_revision(bare_url, "9999")
+    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+        for attempt in (saver.setup(), saver.aget_tuple(config("t"))):
+            with pytest.raises(SchemaTooNew, match=f"has revision 9999, this release knows none past {schema.HEAD}; run: pip install"):
+                await attempt
+    set_revision(bare_url, schema.HEAD)
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0099"))
+    monkeypatch.setattr(schema, "HEAD", "0099")
+    if "postgresql" in bare_url:
+        async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+            with pytest.raises(SchemaOutOfDate, match=r"has revision \d+, this release needs revision 0099; run: ckptstore upgrade"):
+                await saver.aget_tuple(config("t"))
+
+
+def test_processes_that_set_up_at_once_all_succeed(bare_url: str) -> None:
+    code = (
+        "import sys, asyncio\n"
+        "from ckptstore import SQLAlchemySaver\n"
+        "async def main():\n"
+        "    async with SQLAlchemySaver.from_conn_string(sys.argv[1]) as saver:\n"
+        "        sys.stdin.readline()\n"
+        "        await saver.setup()\n"
+        "asyncio.run(main())\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, bare_url], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    errors = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, errors
+
+
+async def test_a_schema_for_each_tenant(postgres_url: str) -> None:
+    names = [f'tenant "{n}"' for n in range(2)]
+    for driver in ("asyncpg", "psycopg"):
+        url = postgres_url.replace("postgresql:", f"postgresql+{driver}:")
+        for name in names:
+            async with SQLAlchemySaver.from_conn_string(url, schema=name) as saver:
+                await saver.setup()
+                await chain(saver, f"{driver} in {name}", 3)
+                await saver.acopy_thread(f"{driver} in {name}", "copy")
+                await saver.aprune(["copy"])
+                assert len(await saver.alist(None, filter={"step": 1})) == 1 if driver == "asyncpg" else 2
+                await saver.adelete_thread("copy")
+    for name in names:
+        async with SQLAlchemySaver.from_conn_string(postgres_url, schema=name) as saver:
+            threads = {c.config["configurable"]["thread_id"] for c in await saver.alist(None)}
+            assert threads == {f"{driver} in {name}" for driver in ("asyncpg", "psycopg")}
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for name in names:
+            quoted = name.replace('"', '""')
+            connection.execute(f'DROP SCHEMA "{quoted}" CASCADE')  # type: ignore[arg-type]
+
+
+def test_a_hosts_autogenerate_can_leave_our_tables_out() -> None:
+    theirs = MetaData()
+    assert not schema.leave_out_ckptstore(None, "ckpt_tag", "table", True, None)
+    assert not schema.leave_out_ckptstore(None, "ckpt_alembic_version", "table", True, None)
+    assert schema.leave_out_ckptstore(theirs, "orders", "table", True, None)
+    assert schema.leave_out_ckptstore(theirs, "ckpt_like_index", "index", True, None)
+
+
+def test_setting_up_in_plain_code_is_done_when_it_returns(bare_url: str) -> None:
+    with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+        saver.setup()
+        assert saver.get_tuple(config("t")) is None
+
+
+def test_setting_up_twice_on_one_loop_is_harmless(bare_url: str) -> None:
+    async def run() -> None:
+        async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+            await asyncio.gather(saver_setup(saver), saver_setup(saver))
+            await put(saver, config("t"))
+
+    async def saver_setup(saver: SQLAlchemySaver) -> None:
+        await saver.setup()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_running_needs_no_right_to_change_the_schema(postgres_url: str, driver: str) -> None:
+    tables = ", ".join(Base.metadata.tables)
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        owner.execute("DROP ROLE IF EXISTS worker")
+        owner.execute("CREATE ROLE worker LOGIN")
+        owner.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO worker")  # type: ignore[arg-type]
+        owner.execute("GRANT SELECT ON ckpt_alembic_version TO worker")
+        url = postgres_url.replace("postgresql://postgres", f"postgresql+{driver}://worker")
+        async with SQLAlchemySaver.from_conn_string(url) as saver:
+            configs = await chain(saver, "worker", 3, run_id="r")
+            await saver.aput_writes(configs[-1], [("x", 1)], "task")
+            await saver.acopy_thread("worker", "worker copy")
+            await saver.aprune(["worker copy"])
+            await saver.adelete_for_runs(["r"])
+            await saver.adelete_thread("worker")
+            assert await saver.alist(config("worker")) == []
+        owner.execute("DROP OWNED BY worker")
+        owner.execute("DROP ROLE worker")
+
+
+OLD_CHECKPOINT = (
+    "INSERT INTO ckpt_checkpoint (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, created_at, format, type, body,"
+    " channel_versions, metadata, size, support) VALUES ('t', '', '1ef', NULL, 1, 4, 'msgpack', {body}, '{{\"n\": \"0001\"}}',"
+    ' \'{{"step": 3, "user": {{"name": "ann"}}}}\', 1, {no})'
+)
+OLD_CHANNEL = (
+    "INSERT INTO ckpt_channel (thread_id, checkpoint_ns, channel, version, type, size, value, segments)"
+    " VALUES ('t', '', 'n', '0001', 'msgpack', 1, {seven}, NULL)"
+)
+
+
+async def test_what_revision_0001_stored_reads_and_is_found_after_the_upgrade(bare_url: str) -> None:
+    assert alembic(bare_url, "upgrade", "0001").returncode == 0
+    on_sqlite = "postgresql" not in bare_url
+    body, seven = (f"X'{data}'" if on_sqlite else f"decode('{data}', 'hex')" for data in ("80", "07"))
+    database = open_database(parse_database_url(bare_url), DatabaseSettings())
+
+    def fill(db: Db) -> None:
+        db.connection.exec_driver_sql("INSERT INTO ckpt_thread (thread_id, created_at, updated_at, generation) VALUES ('t', 1, 1, 0)")
+        db.connection.exec_driver_sql(OLD_CHECKPOINT.format(body=body, no="0" if on_sqlite else "false"))
+        db.connection.exec_driver_sql(OLD_CHANNEL.format(seven=seven))
+        db.connection.exec_driver_sql(
+            "INSERT INTO ckpt_tag (key, value, checkpoint_id, thread_id, checkpoint_ns) VALUES ('step', 'old encoding', '1ef', 't', '')"
+        )
+
+    database.write(fill).result()
+    database.close()
+    assert alembic(bare_url, "upgrade", "head").returncode == 0
+    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+        for wanted in ({"step": 3}, {"user": {"name": "ann"}}):
+            (found,) = await saver.alist(None, filter=wanted)
+            assert found.checkpoint["channel_values"] == {"n": 7}
+        await put(saver, config("t"), {"text": "long " * 1_000})
+        await saver.adelete_thread("t")
+        count = "SELECT count(*) FROM ckpt_tag"
+        assert saver.store.runner.read(lambda db: db.connection.exec_driver_sql(count).scalar()).result() == 0
+
+
+async def test_going_back_never_loses_values(bare_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+        await saver.setup()
+        await put(saver, config("t"), {"text": "long " * 1_000})
+    done = CliRunner().invoke(main, ["downgrade", "--url", bare_url, "0001"])
+    assert done.exit_code == 1
+    assert "segments" in done.output
+    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+        assert await saver.aget_tuple(config("t")) is not None
+        await saver.adelete_thread("t")
+    assert CliRunner().invoke(main, ["downgrade", "--url", bare_url, "0001"]).exit_code == 0

@@ -1,0 +1,216 @@
+"""Deletions leave nothing behind and change nothing that stays, also beside readers and writers."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
+from sqlalchemy import func, select
+
+from ckptstore import SQLAlchemySaver, prune_old_checkpoints
+from ckptstore.db.handle import Db
+from ckptstore.db.models import Base
+from ckptstore.maintenance import delete as deletions
+from tests.support.build import chain, checkpoint, config, metadata, put
+
+
+def rows(saver: SQLAlchemySaver) -> dict[str, int]:
+    def count(db: Db) -> dict[str, int]:
+        return {
+            name: db.connection.execute(select(func.count()).select_from(table)).scalar() for name, table in Base.metadata.tables.items()
+        }
+
+    found = saver.store.runner.read(count).result()
+    return {name: number for name, number in found.items() if number}
+
+
+async def test_nothing_is_left_after_everything_was_deleted(saver: SQLAlchemySaver) -> None:
+    for n in range(3):
+        configs = await chain(saver, f"t{n}", 4, run_id=f"r{n}")
+        await saver.aput_writes(configs[-1], [("x", 1)], "task")
+        await put(saver, config(f"t{n}", checkpoint_ns="sub"), {"a": 1}, run_id=f"r{n}")
+    await saver.aput_writes(config("t9", "never"), [("x", 1)], "task")
+    await saver.adelete_thread("t0")
+    await saver.adelete_for_runs(["r1"])
+    await saver.aprune(["t2"], strategy="delete")
+    assert set(rows(saver)) == {"ckpt_thread", "ckpt_write"}
+    assert await prune_old_checkpoints(saver, days=0) == 0
+    assert rows(saver) == {}
+
+
+async def test_pruning_to_the_newest_keeps_the_values_that_it_shares_with_older_ones(saver: SQLAlchemySaver) -> None:
+    first = checkpoint({"shared": [1, 2], "n": 0}, {"shared": "1", "n": "1"})
+    where = await saver.aput(config("t"), first, metadata(0), {"shared": "1", "n": "1"})
+    for step in range(1, 4):
+        made = checkpoint({"shared": [1, 2], "n": step}, {"shared": "1", "n": str(step + 1)})
+        where = await saver.aput(where, made, metadata(step), {"n": str(step + 1)})
+    before = await saver.aget_tuple(where)
+    await saver.aprune(["t"])
+    assert await saver.aget_tuple(where) == before
+    assert rows(saver)["ckpt_checkpoint"] == 1
+    assert rows(saver)["ckpt_channel"] == 1
+
+
+# What a channel was before it was rebuilt from writes is its first snapshot: as a number it has no row of its own.
+@pytest.mark.parametrize("stored", [_DeltaSnapshot([3]), ["plain"], 3, None], ids=str)
+async def test_the_ancestors_of_a_delta_channel_stay_back_to_its_snapshot(saver: SQLAlchemySaver, stored: Any) -> None:
+    where = await put(saver, config("t"), {"d": 0}, step=0)
+    for step in range(1, 8):
+        value = {"d": stored} if step == 3 else {}
+        counted = {} if step == 3 else {"counters_since_delta_snapshot": {"d": [1, 1]}}
+        made = checkpoint(value, {"d": f"{step + 1:010}"})
+        where = await saver.aput(where, made, metadata(step, **counted), made["channel_versions"])
+        await saver.aput_writes(where, [("d", step)], f"task-{step}")
+    before = await saver.aget_delta_channel_history(config=where, channels=["d"])
+    assert before["d"]["seed"] == stored
+    await saver.aprune(["t"])
+    assert await saver.aget_delta_channel_history(config=where, channels=["d"]) == before
+    assert [c.metadata["step"] for c in await saver.alist(config("t"))] == [7]
+    assert rows(saver)["ckpt_checkpoint"] == 5
+    assert await saver.alist(None, filter={"step": 5}) == []
+    assert await saver.aget_tuple(where) is not None
+    await saver.aprune(["t"])
+    assert await saver.aget_delta_channel_history(config=where, channels=["d"]) == before
+    assert rows(saver)["ckpt_checkpoint"] == 5
+    await saver.aprune(["t"], strategy="delete")
+    assert rows(saver) == {}
+
+
+async def test_the_parent_of_an_old_format_stays_for_its_sends(saver: SQLAlchemySaver) -> None:
+    parent = await put(saver, config("t"))
+    await saver.aput_writes(parent, [(TASKS, "send")], "task")
+    where = await saver.aput(parent, checkpoint({"x": 1}, {"x": "1"}, v=1), metadata(1), {"x": "1"})
+    before = await saver.aget_tuple(where)
+    await saver.aprune(["t"])
+    assert await saver.aget_tuple(where) == before
+    assert before is not None
+    assert before.checkpoint["channel_values"][TASKS] == ["send"]
+
+
+async def test_a_copy_is_whole_and_independent(saver: SQLAlchemySaver) -> None:
+    configs = await chain(saver, "t", 4, kind="x")
+    await saver.aput_writes(configs[-1], [("a", 1)], "task")
+    await put(saver, config("t", checkpoint_ns="sub"), {"s": [1]})
+    await saver.acopy_thread("t", "copy")
+    await saver.adelete_thread("t")
+    copied = await saver.alist(config("copy"))
+    assert [c.checkpoint["channel_values"]["n"] for c in copied] == [3, 2, 1, 0]
+    assert copied[0].pending_writes == [("task", "a", 1)]
+    assert copied[0].parent_config == copied[1].config
+    sub = await saver.aget_tuple(config("copy", checkpoint_ns="sub"))
+    assert sub is not None
+    assert sub.checkpoint["channel_values"] == {"s": [1]}
+    assert len(await saver.alist(None, filter={"kind": "x"})) == 4
+    await saver.acopy_thread("nothing", "nowhere")
+    assert await saver.alist(config("nowhere")) == []
+
+
+async def test_a_read_beside_a_deletion_is_whole_or_nothing(saver: SQLAlchemySaver) -> None:
+    values = {f"c{n}": "x" * 100 for n in range(20)}
+    seen: set[int | None] = set()
+
+    async def read() -> None:
+        while not gone.done():
+            found = await saver.aget_tuple(config("t"))
+            seen.add(len(found.checkpoint["channel_values"]) if found else None)
+
+    async def delete() -> None:
+        for _ in range(20):
+            await put(saver, config("t"), values)
+            await saver.adelete_thread("t")
+
+    gone = asyncio.ensure_future(delete())
+    await asyncio.gather(gone, read(), read())
+    assert seen <= {20, None}
+
+
+async def test_pruning_beside_writers_breaks_nobody(saver: SQLAlchemySaver) -> None:
+    async def write(thread_id: str) -> None:
+        await chain(saver, thread_id, 20)
+
+    async def prune() -> None:
+        for _ in range(20):
+            await saver.aprune([f"t{n}" for n in range(5)])
+
+    await asyncio.gather(prune(), *[write(f"t{n}") for n in range(5)])
+    for n in range(5):
+        found = await saver.aget_tuple(config(f"t{n}"))
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"n": 19}
+
+
+async def test_a_put_after_a_deletion_by_somebody_else_stores_what_it_carries_over(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver, SQLAlchemySaver.from_conn_string(lasting_url) as other:
+        first = checkpoint({"big": [1, 2, 3], "n": 0}, {"big": "1", "n": "1"})
+        where = await saver.aput(config("t"), first, metadata(), {"big": "1", "n": "1"})
+        await other.adelete_thread("t")
+        made = checkpoint({"big": [1, 2, 3], "n": 1}, {"big": "1", "n": "2"})
+        where = await saver.aput(where, made, metadata(1), {"n": "2"})
+        found = await other.aget_tuple(where)
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"big": [1, 2, 3], "n": 1}
+
+
+async def test_time_based_pruning_keeps_what_is_young(saver: SQLAlchemySaver) -> None:
+    await chain(saver, "t", 3)
+    assert await prune_old_checkpoints(saver, days=30) == 0
+    assert (await saver.aprune_older_than(timedelta(hours=1))).checkpoints == 0
+    assert await prune_old_checkpoints(saver, days=0) == 3
+    assert rows(saver) == {}
+
+
+async def test_a_copy_of_a_thread_that_begins_meanwhile_is_whole_or_nothing(lasting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        await put(saver, config("warm"))
+        real = deletions.insert_tags
+
+        def put_first(*_: Any) -> Any:
+            raise AssertionError("a copy of nothing tags nothing")
+
+        monkeypatch.setattr(deletions, "insert_tags", put_first)
+        await saver.acopy_thread("source", "target")
+        monkeypatch.setattr(deletions, "insert_tags", real)
+        await put(saver, config("source"), {"x": "value"})
+        assert await saver.aget_tuple(config("target")) is None
+        await saver.acopy_thread("source", "target")
+        found = await saver.aget_tuple(config("target"))
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"x": "value"}
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize(
+    "last",
+    ["UPDATE ckpt_thread SET generation = generation + 1 WHERE thread_id = 'race'", "DELETE FROM ckpt_thread WHERE thread_id = 'race'"],
+    ids=["pruned", "deleted"],
+)
+async def test_a_put_that_waits_for_a_deletion_notices_what_went(postgres_url: str, driver: str, last: str) -> None:
+    url = postgres_url.replace("postgresql:", f"postgresql+{driver}:")
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        await saver.adelete_thread("race")
+        first = checkpoint({"kept": [1, 2, 3], "n": 0}, {"kept": "1", "n": "1"})
+        where = await saver.aput(config("race"), first, metadata(), {"kept": "1", "n": "1"})
+        with psycopg.connect(postgres_url) as deleting, psycopg.connect(postgres_url, autocommit=True) as looking:
+            deleting.execute("SELECT 1 FROM ckpt_thread WHERE thread_id = 'race' FOR UPDATE")
+            deleting.execute("DELETE FROM ckpt_channel WHERE thread_id = 'race'")
+            deleting.execute("DELETE FROM ckpt_checkpoint WHERE thread_id = 'race'")
+            deleting.execute(last)
+            made = checkpoint({"kept": [1, 2, 3], "n": 1}, {"kept": "1", "n": "2"})
+            # The put's snapshot is from before the deletion: it still sees the value that it carries over.
+            pending = asyncio.ensure_future(saver.aput(where, made, metadata(1), {"n": "2"}))
+            for _ in range(10_000):
+                await asyncio.sleep(0)
+                if looking.execute(waiting).fetchone() != (0,):
+                    break
+            assert not pending.done()
+            deleting.commit()
+        found = await saver.aget_tuple(await pending)
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"kept": [1, 2, 3], "n": 1}
+        assert [thread.checkpoints for thread in await saver.alist_threads() if thread.thread_id == "race"] == [1]
+        await saver.adelete_thread("race")

@@ -1,0 +1,230 @@
+"""Runs of pruning that are stopped, cancelled, killed or raced at any point: they lose nothing that stays, nor what comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+
+from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
+from ckptstore.maintenance.prune_plan import Place
+from tests.integration.writes.test_queue import told_of_statements
+from tests.support.build import chain, checkpoint, config, metadata, put
+from tests.support.survivors import Days, Rows, assert_untouched, read_all
+
+NEWEST_TWO = RetentionPolicy(keep_last=2)
+
+
+class Killed(BaseException):
+    """The process died here: nothing of it runs any more."""
+
+
+def hook(calls: dict[int, Callable[[], Any]]) -> Callable[[], bool]:
+    """Does something before a transaction of a run, by its number; None stops the run there."""
+    count = iter(range(1_000_000))
+
+    def should_stop() -> bool:
+        act = calls.get(next(count), lambda: False)
+        return act() is None
+
+    return should_stop
+
+
+def stop() -> None:
+    return None
+
+
+async def long_thread(saver: SQLAlchemySaver, length: int) -> dict[Place, Any]:
+    """A thread that takes several transactions, and a short one."""
+    await chain(saver, "long", length)
+    await chain(saver, "short", 4)
+    return await read_all(saver, "long")
+
+
+async def test_a_run_that_is_stopped_anywhere_leaves_what_reads_as_before(url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        readings = await long_thread(saver, 330)
+        total, seen = PruneReport(), set()
+        for transactions in (0, 1, 1, 2):
+            # The first look is before the search, the next ones are before transactions.
+            report = await saver.aprune_by(NEWEST_TWO, should_stop=hook({transactions + 1 if transactions else 0: stop}))
+            assert report.stopped
+            total_lost = total.checkpoints + report.checkpoints
+            total = PruneReport(checkpoints=total_lost, values=total.values + report.values, bytes=total.bytes + report.bytes)
+            now = await read_all(saver, "long")
+            seen.add(len(now))
+            assert_untouched(readings, now, set(sorted(readings)[-len(now) :]))
+            assert 334 - total_lost == sum(thread.checkpoints for thread in await saver.alist_threads())
+            assert (await saver.averify()).ok
+        assert len(seen) == 4
+        last = await saver.aprune_by(NEWEST_TWO)
+        assert (last.stopped, total.checkpoints + last.checkpoints) == (False, 330)
+        assert Rows.of(saver).orphans() == {}
+        assert len(await saver.alist(None)) == 4
+
+
+async def test_a_run_that_is_cancelled_goes_on_later(url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        readings = await long_thread(saver, 130)
+        running = asyncio.ensure_future(saver.aprune_by(NEWEST_TWO, progress=lambda _: running.cancel() and None))
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        # What was handed over is done before this.
+        await put(saver, config("other"))
+        left = await read_all(saver, "long")
+        assert 2 < len(left) < 130
+        assert_untouched(readings, left, set(left))
+        await saver.aprune_by(NEWEST_TWO)
+        assert_untouched(readings, await read_all(saver, "long"), set(sorted(readings)[-2:]))
+        assert Rows.of(saver).orphans() == {}
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM ckpt_checkpoint", "UPDATE ckpt_thread", "DELETE FROM ckpt_segment", "COMMIT"])
+@pytest.mark.parametrize("number", [0, 1])
+async def test_a_process_that_dies_midway_leaves_a_whole_thread(lasting_url: str, statement: str, number: int) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        readings = await long_thread(saver, 130)
+        hits: list[str] = []
+
+        def die(moment: str, text: str) -> None:
+            hits.extend([text] * (moment == "before" and statement in text))
+            if len(hits) > number:
+                raise Killed
+
+        died = False
+        with told_of_statements(saver, die):
+            try:
+                await saver.aprune_by(NEWEST_TWO)
+            except Killed:
+                died = True
+        assert hits
+        assert died == (len(hits) > number)
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as again:
+        left = await read_all(again, "long")
+        assert len(left) >= 2
+        assert_untouched(readings, left, set(sorted(readings)[-len(left) :]))
+        await again.aprune_by(NEWEST_TWO)
+        assert_untouched(readings, await read_all(again, "long"), set(sorted(readings)[-2:]))
+        assert Rows.of(again).orphans() == {}
+
+
+def put_now(saver: SQLAlchemySaver, where: RunnableConfig, values: dict[str, Any], carried: dict[str, Any], **kept: str) -> RunnableConfig:
+    new = dict.fromkeys(values, "0000000900.x")
+    made = checkpoint({**values, **carried}, {**new, **kept})
+    return saver.put(where, made, metadata(900), new)
+
+
+@pytest.mark.parametrize("transaction", [1, 3])
+@pytest.mark.parametrize("act", ["put", "put_writes", "fork", "stray"])
+async def test_what_comes_between_decision_and_deed_is_not_lost(url: str, transaction: int, act: str) -> None:
+    clock = Days()
+    async with SQLAlchemySaver.from_conn_string(url, clock=clock) as saver:
+        made = await chain(saver, "t", 230)
+        made_by: list[RunnableConfig] = []
+        readings = await read_all(saver, "t")
+
+        def between() -> bool:
+            if act == "put":
+                made_by.append(put_now(saver, made[-1], {"m": "new"}, {"n": 229}, n=f"{230:010}.{'0' * 12}"))
+            elif act == "fork":
+                # From a checkpoint that is doomed, or gone by now: what it carries over comes along.
+                made_by.append(put_now(saver, made[5], {"m": "new"}, {"n": 5}, n=f"{6:010}.{'0' * 12}"))
+            else:
+                where = made[-1] if act == "put_writes" else config("t", "ffff", "")
+                saver.put_writes(where, [("m", "new")], "task")
+            return False
+
+        report = await saver.aprune_by(RetentionPolicy(keep_last=2), should_stop=hook({transaction: between}))
+        assert not report.stopped
+        left = await read_all(saver, "t")
+        kept = sorted(readings)[-2:]
+        if act in ("put", "fork"):
+            found = await saver.aget_tuple(made_by[0])
+            assert found is not None
+            assert found.checkpoint["channel_values"] == {"m": "new", "n": 229 if act == "put" else 5}
+            assert_untouched(readings, {place: left[place] for place in kept[1:]}, set(kept[1:]))
+            await saver.aprune_by(RetentionPolicy(keep_last=2))
+            assert [each.metadata["step"] for each in await saver.alist(config("t"))] == [900, 229]
+            assert await saver.aget_tuple(made_by[0]) == found
+        else:
+            where = made[-1] if act == "put_writes" else put_as(saver, "ffff")
+            pending = await saver.aget_tuple(where)
+            assert pending is not None
+            assert pending.pending_writes == [("task", "m", "new")]
+        assert Rows.of(saver).orphans() == {}
+        assert (await saver.averify()).ok
+
+
+def put_as(saver: SQLAlchemySaver, checkpoint_id: str) -> RunnableConfig:
+    made = checkpoint({"n": 1}, {"n": "0000000999.x"}, id=checkpoint_id)
+    return saver.put(config("t"), made, metadata(), {"n": "0000000999.x"})
+
+
+async def test_a_kept_checkpoint_that_is_put_again_keeps_the_value_that_it_carries_over(saver: SQLAlchemySaver) -> None:
+    saver.clock = Days()
+    made = await chain(saver, "t", 3)
+    newest = made[-1]["configurable"]["checkpoint_id"]
+    looks = iter(range(100))
+
+    def between() -> bool:
+        # After the decision: the same checkpoint now carries over a value that only doomed ones had.
+        if next(looks) == 1:
+            version = f"{1:010}.{'0' * 12}"
+            saver.put(made[1], checkpoint({"n": 0}, {"n": version}, id=newest), metadata(2), {})
+        return False
+
+    await saver.aprune_by(RetentionPolicy(keep_last=1), should_stop=between)
+    found = await saver.aget_tuple(made[-1])
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"n": 0}
+
+
+async def test_a_young_checkpoint_in_the_place_of_a_doomed_one_stays(saver: SQLAlchemySaver) -> None:
+    clock = saver.clock = Days()
+    made = await chain(saver, "t", 2)
+    clock.now += timedelta(seconds=0.6)
+    looks = iter(range(100))
+
+    def between() -> bool:
+        if next(looks) == 1:
+            clock.now += timedelta(seconds=0.3)
+            again = checkpoint({"n": 7}, {"n": "7"}, id=made[0]["configurable"]["checkpoint_id"])
+            saver.put(config("t"), again, metadata(7), {"n": "7"})
+        return False
+
+    await saver.aprune_by(RetentionPolicy(max_age=timedelta(seconds=0.1)), should_stop=between)
+    found = await saver.aget_tuple(made[0])
+    assert found is not None, "it was stored after the moment that ages count from"
+    assert found.checkpoint["channel_values"] == {"n": 7}
+
+
+async def test_a_long_thread_goes_in_small_transactions_with_writers_in_between(saver: SQLAlchemySaver) -> None:
+    await asyncio.gather(*[put(saver, config("long"), {"n": number}, number) for number in range(1_000)])
+    counts: list[int] = []
+
+    def look() -> bool:
+        counts.append(sum(row["thread_id"] == "long" for row in Rows.of(saver).tables["ckpt_checkpoint"]))
+        put_now(saver, config(f"between {len(counts)}"), {"n": 1}, {})
+        return False
+
+    report = await saver.aprune_by(RetentionPolicy(keep_last=1), should_stop=look)
+    steps = [before - after for before, after in zip(counts, [*counts[1:], 1], strict=True)]
+    assert (report.checkpoints, sum(steps)) == (999, 999)
+    assert max(steps) <= 150
+    assert len(await saver.alist(None)) == 1 + len(counts)
+
+
+async def test_two_runs_at_once_share_the_work(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as one, SQLAlchemySaver.from_conn_string(lasting_url) as other:
+        readings = await long_thread(one, 330)
+        await asyncio.gather(*[chain(one, f"t{number}", 5) for number in range(20)])
+        reports = await asyncio.gather(one.aprune_by(NEWEST_TWO), other.aprune_by(NEWEST_TWO))
+        assert sum(report.checkpoints for report in reports) == 328 + 2 + 20 * 3
+        assert [report.stopped for report in reports] == [False, False]
+        assert_untouched(readings, await read_all(other, "long"), set(sorted(readings)[-2:]))
+        assert {thread.checkpoints for thread in await other.alist_threads()} == {2}
+        assert Rows.of(one).orphans() == {}

@@ -1,0 +1,466 @@
+"""Threads at a glance: true after everything that changes a thread, in order, page by page, by the tags of their checkpoints."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
+
+from ckptstore import SQLAlchemySaver, ThreadInfo
+from ckptstore.db.sql.tables import CHECKPOINT
+from ckptstore.errors import InvalidConfig, KeyNotIndexed, SerializationFailed
+from ckptstore.reads import planner as search
+from ckptstore.reads import threads as reads_threads
+from ckptstore.store import listing as store_listing
+from tests.integration.tags.test_filters import FILTERS, METADATA, model
+from tests.integration.writes.test_queue import told_of_statements
+from tests.support.build import chain, checkpoint, config, metadata, put
+
+
+class Clock:
+    """Moves by a second with each look at it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=2)
+        return self.now
+
+
+async def glances(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
+    return {thread.thread_id: (thread.checkpoints, thread.size) for thread in await saver.alist_threads()}
+
+
+async def counted(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
+    """The same from the checkpoints themselves."""
+    query = CHECKPOINT.select().where(CHECKPOINT.c.hidden.is_(False))
+    rows = saver.store.runner.read(lambda db: db.connection.execute(query).mappings().all()).result()
+    found: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        number, size = found.get(row["thread_id"], (0, 0))
+        found[row["thread_id"]] = (number + 1, size + row["size"])
+    return found
+
+
+async def test_a_thread_counts_its_checkpoints_through_everything_that_changes_them(saver: SQLAlchemySaver) -> None:
+    for n in range(4):
+        await chain(saver, f"t{n}", 3 + n, run_id=f"run-{n}")
+    assert await glances(saver) == await counted(saver)
+    assert {number for number, _ in (await glances(saver)).values()} == {3, 4, 5, 6}
+    await saver.adelete_thread("t0")
+    await saver.aprune(["t1"])
+    await saver.acopy_thread("t2", "copy")
+    await saver.acopy_thread("t2", "t3")
+    assert await glances(saver) == await counted(saver)
+    await saver.adelete_for_runs(["run-2"])
+    assert await glances(saver) == await counted(saver)
+    await saver.aprune(["t3"], strategy="delete")
+    assert await glances(saver) == await counted(saver) == {"t1": (1, (await counted(saver))["t1"][1])}
+
+
+async def test_a_checkpoint_that_is_put_again_counts_once_with_its_new_size(saver: SQLAlchemySaver) -> None:
+    made = checkpoint({"a": "short"})
+    for value in ("short", "long" * 50, "short"):
+        made["channel_values"] = {"a": value}
+        made["channel_versions"] = {"a": f"{value}.1"}
+        await saver.aput(config("t"), made, metadata(), made["channel_versions"])
+        assert await glances(saver) == await counted(saver)
+    both = [saver.aput(config("t"), made, metadata(step=n), made["channel_versions"]) for n in range(10)]
+    await asyncio.gather(*both)
+    assert await glances(saver) == await counted(saver)
+    assert (await glances(saver))["t"][0] == 1
+
+
+async def test_many_tasks_on_one_thread_and_on_many_are_counted(saver: SQLAlchemySaver) -> None:
+    await asyncio.gather(*(put(saver, config(f"t{n % 3}"), {"n": n}) for n in range(60)))
+    assert await glances(saver) == await counted(saver)
+    assert [number for number, _ in (await glances(saver)).values()] == [20, 20, 20]
+
+
+async def test_two_savers_on_one_database_count_together(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as one, SQLAlchemySaver.from_conn_string(lasting_url) as other:
+        await asyncio.gather(*(put(saver, config("t"), {"n": n}) for n in range(20) for saver in (one, other)))
+        assert (await glances(one))["t"][0] == 40
+        assert await glances(one) == await counted(other)
+
+
+async def test_the_most_recently_active_come_first_and_pages_give_each_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
+    async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
+        for n in range(10):
+            await put(saver, config(f"t{n}"))
+        await put(saver, config("t4"))
+        order = ["t4", "t9", "t8", "t7", "t6", "t5", "t3", "t2", "t1", "t0"]
+        listed = await saver.alist_threads()
+        assert [thread.thread_id for thread in listed] == order
+        assert all(thread.created_at <= thread.updated_at for thread in listed)
+        assert [thread.thread_id for thread in saver.list_threads(order_by="thread_id")] == sorted(order)
+        first = await saver.alist_threads(limit=4)
+        await put(saver, config("t9"))
+        rest = await saver.alist_threads(after=first[-1])
+        assert [thread.thread_id for thread in [*first, *rest]] == order
+        by_id = await saver.alist_threads(order_by="thread_id", limit=4)
+        assert [thread.thread_id for thread in await saver.alist_threads(order_by="thread_id", after=by_id[-1], limit=1)] == ["t4"]
+        assert await saver.alist_threads(limit=0) == []
+
+
+async def test_a_paused_listing_holds_up_nobody(saver: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 2)
+    for n in range(6):
+        await put(saver, config(f"t{n}"))
+    listing = saver.alist_threads(order_by="thread_id")
+    first = await anext(listing)
+    await put(saver, config("t0"))
+    await saver.adelete_thread("t5")
+    assert [first.thread_id, *[thread.thread_id async for thread in listing]] == ["t0", "t1", "t2", "t3", "t4"]
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(FILTERS)
+def test_a_thread_is_found_by_any_of_its_checkpoints(url: str, wanted: dict[str, Any]) -> None:
+    async def run() -> None:
+        async with SQLAlchemySaver.from_conn_string(url) as saver:
+            for n, value in enumerate([None, 1, 1.5, "a", "'", {"a": 1}, [1, "a"], {}, []]):
+                await chain(saver, f"t{n}", 2, **{key: value for key in wanted if n % 2 or key != "a"})
+            expected = {
+                c.config["configurable"]["thread_id"]
+                for c in await saver.alist(None)
+                if all(model(c.metadata.get(key, ...), value) for key, value in wanted.items())
+            }
+            assert {thread.thread_id for thread in await saver.alist_threads(filter=wanted)} == expected
+            for thread in await saver.alist_threads():
+                await saver.adelete_thread(thread.thread_id)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("wrong", [{"order_by": "size"}, {"after": "t1"}, {"limit": -1}, {"limit": True}], ids=str)
+async def test_arguments_without_a_meaning_are_refused(saver: SQLAlchemySaver, wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(InvalidConfig, match="ordered by" if name == "order_by" else name):
+        saver.alist_threads(**wrong)
+
+
+async def test_a_key_that_is_not_indexed_is_said(saver: SQLAlchemySaver) -> None:
+    saver.tag_keys = type(saver.tag_keys)(exclude=("user",))
+    with pytest.raises(KeyNotIndexed, match="'user'"):
+        saver.alist_threads(filter={"user": "ada"})
+
+
+# --- counts, through what happens to a thread ---------------------------------------------------------------------------
+
+
+async def assert_counts(saver: SQLAlchemySaver) -> None:
+    """What each thread says of itself is what a reader of its checkpoints finds."""
+    listed = await glances(saver)
+    assert {thread_id: of for thread_id, of in listed.items() if of[0]} == await counted(saver)
+    for thread_id, (number, _) in listed.items():
+        assert len(await saver.alist({"configurable": {"thread_id": thread_id}})) == number
+
+
+async def delta_chain(saver: SQLAlchemySaver, thread_id: str) -> list[Any]:
+    """A thread whose newest checkpoint is rebuilt from its ancestors, back to the fourth."""
+    where, configs = config(thread_id), []
+    for step in range(8):
+        value = {"d": _DeltaSnapshot([step])} if step == 3 else {}
+        counters = {} if step == 3 else {"counters_since_delta_snapshot": {"d": [1, 1]}}
+        made = checkpoint(value, {"d": f"{step + 1:010}"})
+        where = await saver.aput(where, made, metadata(step, **counters), made["channel_versions"])
+        await saver.aput_writes(where, [("d", step)], f"task-{step}")
+        configs.append(where)
+    return configs
+
+
+async def test_checkpoints_that_are_only_kept_for_others_are_not_counted(saver: SQLAlchemySaver) -> None:
+    await delta_chain(saver, "t")
+    await saver.aprune(["t"])
+    assert (await glances(saver))["t"][0] == 1
+    await assert_counts(saver)
+    await put(saver, config("t"), {"n": 1})
+    await saver.aprune(["t"])
+    await assert_counts(saver)
+    await saver.acopy_thread("t", "copy")
+    await assert_counts(saver)
+
+
+async def test_a_hidden_checkpoint_that_is_put_again_counts_again(saver: SQLAlchemySaver) -> None:
+    configs = await delta_chain(saver, "t")
+    await saver.aprune(["t"])
+    made = checkpoint({"n": "again"}, id=configs[5]["configurable"]["checkpoint_id"])
+    await saver.aput(configs[4], made, metadata(5), made["channel_versions"])
+    assert (await glances(saver))["t"][0] == 2
+    await assert_counts(saver)
+    assert len(await saver.alist(None, filter={"step": 5})) == 1
+
+
+async def test_namespaces_count_together(saver: SQLAlchemySaver) -> None:
+    for namespace in ("", "sub", "sub|deeper"):
+        for n in range(3):
+            await put(saver, config("t", checkpoint_ns=namespace), {"n": n})
+    await assert_counts(saver)
+    await saver.aprune(["t"])
+    assert (await glances(saver))["t"][0] == 3
+    await assert_counts(saver)
+
+
+async def test_writes_alone_make_a_thread_without_checkpoints(saver: SQLAlchemySaver) -> None:
+    await saver.aput_writes(config("t", "never"), [("x", 1)], "task")
+    assert await glances(saver) == {"t": (0, 0)}
+    assert await saver.alist_threads(filter={"nothing": {"$exists": False}}) == []
+    assert await saver.alist_threads(filter={"nothing": {"$ne": 1}}) == []
+    await put(saver, config("t"), {"x": 1})
+    await assert_counts(saver)
+
+
+async def test_a_copy_onto_a_thread_with_the_same_checkpoints_counts_each_once(saver: SQLAlchemySaver) -> None:
+    configs = await chain(saver, "t", 4)
+    await saver.acopy_thread("t", "copy")
+    await chain(saver, "copy", 2)
+    await put(saver, configs[-1], {"n": "more"})
+    for _ in range(2):
+        await saver.acopy_thread("t", "copy")
+        await assert_counts(saver)
+    assert (await glances(saver))["copy"][0] == 7
+    await saver.acopy_thread("t", "t")
+    await assert_counts(saver)
+
+
+async def test_pruning_by_age_counts_what_stays(url: str) -> None:
+    clock = Clock()
+    async with SQLAlchemySaver.from_conn_string(url, clock=clock) as saver:
+        await chain(saver, "old", 3)
+        await chain(saver, "both", 3)
+        moment = clock.now
+        await chain(saver, "both", 2)
+        await delta_chain(saver, "young")
+        await saver.aprune_older_than(clock() - moment)
+        await assert_counts(saver)
+        assert {thread_id: number for thread_id, (number, _) in (await glances(saver)).items()} == {"both": 2, "young": 8}
+
+
+async def test_counts_stay_true_while_threads_are_written_pruned_copied_and_deleted_at_once(saver: SQLAlchemySaver) -> None:
+    async def again(made: Any) -> None:
+        for n in range(10):
+            await saver.aput(config("t1"), made, metadata(n), made["channel_versions"])
+
+    async def disturb() -> None:
+        for _ in range(6):
+            await saver.aprune(["t0", "t1"])
+            await saver.acopy_thread("t0", "t1")
+            await saver.adelete_thread("t2")
+            await saver.adelete_for_runs(["gone"])
+
+    made = checkpoint({"a": "x" * 100})
+    writers = [chain(saver, f"t{n % 3}", 10, run_id="gone" if n % 2 else "stays") for n in range(6)]
+    await asyncio.gather(disturb(), again(made), again(made), *writers)
+    await assert_counts(saver)
+
+
+async def test_a_thread_that_was_deleted_counts_from_nothing_again(saver: SQLAlchemySaver) -> None:
+    for _ in range(3):
+        await chain(saver, "t", 3)
+        await saver.adelete_thread("t")
+        assert await saver.alist_threads() == []
+    await chain(saver, "t", 2)
+    assert (await glances(saver))["t"][0] == 2
+    await assert_counts(saver)
+
+
+async def test_a_put_that_is_refused_is_not_counted(saver: SQLAlchemySaver) -> None:
+    with pytest.raises(SerializationFailed):
+        await put(saver, config("t"), {"a": 1}, when=object())
+    assert await saver.alist_threads() == []
+    await put(saver, config("t"), {"a": 1})
+    await assert_counts(saver)
+
+
+# --- times --------------------------------------------------------------------------------------------------------------
+
+
+async def test_activity_is_noted_once_a_second_and_the_beginning_once(url: str) -> None:
+    clock = Clock()
+    moments = [clock.now + timedelta(seconds=after) for after in (0, 0.25, 1, 1.5, 90)]
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        noted = []
+        for moment in moments:
+            saver.clock = lambda moment=moment: moment  # type: ignore[misc]
+            await put(saver, config("t"))
+            (thread,) = await saver.alist_threads()
+            assert thread.created_at == moments[0]
+            noted.append(thread.updated_at)
+    assert noted == [moments[0], moments[0], moments[0], moments[3], moments[4]]
+    assert all(moment.tzinfo is not None for moment in noted)
+
+
+async def test_a_clock_that_goes_back_leaves_the_order_alone(url: str) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    async with SQLAlchemySaver.from_conn_string(url, clock=lambda: now) as saver:
+        await put(saver, config("t"))
+        now -= timedelta(hours=1)
+        await put(saver, config("t"))
+        (thread,) = await saver.alist_threads()
+        assert thread.updated_at == datetime(2026, 1, 1, tzinfo=UTC)
+        assert thread.checkpoints == 2
+
+
+async def test_threads_of_one_moment_are_parted_by_their_ids(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    async with SQLAlchemySaver.from_conn_string(url, clock=lambda: moment) as saver:
+        for n in range(10):
+            await put(saver, config(f"t{n}"))
+        assert ids(await saver.alist_threads()) == [f"t{n}" for n in range(9, -1, -1)]
+        assert ids(walked(saver, 2)) == [f"t{n}" for n in range(9, -1, -1)]
+
+
+# --- pages --------------------------------------------------------------------------------------------------------------
+
+
+def ids(listed: Any) -> list[str]:
+    return [thread.thread_id for thread in listed]
+
+
+def walked(saver: SQLAlchemySaver, limit: int, **how: Any) -> Iterator[ThreadInfo]:
+    """Every thread, by pages of so many that are asked for one after the other."""
+    after = None
+    while page := list(saver.list_threads(limit=limit, after=after, **how)):
+        yield from page
+        after = page[-1]
+
+
+@pytest.mark.parametrize("order_by", ["updated_at", "thread_id"])
+async def test_pages_miss_nobody_while_other_threads_become_active(url: str, order_by: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 2)
+    async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
+        for n in range(12):
+            await put(saver, config(f"t{n:02}"))
+        untouched = {f"t{n:02}" for n in range(12) if n % 3}
+        listed: list[str] = []
+        active = iter([f"t{n:02}" for n in range(12) if n % 3 == 0])
+        for thread in walked(saver, 3, order_by=order_by):
+            listed.append(thread.thread_id)
+            for thread_id in [next(active, "new")]:
+                await put(saver, config(thread_id))
+    assert untouched <= set(listed)
+    assert len([thread_id for thread_id in listed if thread_id in untouched]) == len(untouched)
+
+
+async def test_a_page_goes_on_after_a_thread_that_was_deleted(url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
+        for n in range(6):
+            await put(saver, config(f"t{n}"))
+        for order_by, rest in (("updated_at", ["t2", "t1", "t0"]), ("thread_id", ["t4", "t5"])):
+            (last,) = [thread for thread in await saver.alist_threads() if thread.thread_id == "t3"]
+            await saver.adelete_thread("t3")
+            assert ids(await saver.alist_threads(order_by=order_by, after=last)) == rest  # type: ignore[arg-type]
+            await put(saver, config("t3"))
+
+
+@pytest.mark.parametrize("wanted", [None, {"user": "ada"}, {"parents": {}}, {"step": {"$gte": 0}}, {"user": {"$ne": "x"}}], ids=str)
+@pytest.mark.parametrize("limit", [0, 1, 2, 3, 4, 7, 8, 100, None])
+async def test_no_more_than_the_limit_are_given(wanted: Any, limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
+    async with SQLAlchemySaver.from_conn_string(":memory:", clock=Clock()) as saver:
+        for n in range(7):
+            await chain(saver, f"t{n}", 2, user="ada")
+        expected = ["t6", "t5", "t4", "t3", "t2", "t1", "t0"][:limit]
+        assert ids(await saver.alist_threads(filter=wanted, limit=limit)) == expected
+        assert ids(saver.list_threads(filter=wanted, limit=limit)) == expected
+
+
+SEARCHES: list[dict[str, Any]] = [
+    {"parents": {}},
+    {"parents": {}, "user": "ada"},
+    {"user": {"$ne": "ada"}},
+    {"user": {"$in": ["ada", "grace", "nobody"]}},
+    {"user": {"$in": []}},
+    {"user": {"$exists": False}},
+    {"step": {"$gte": 2, "$lt": 4}},
+    {"step": {"$gt": 1}, "user": "ada"},
+    {"labels": [{"$in": ["a", "b"]}]},
+    {"labels": ["a", "b"]},
+    {"labels": []},
+    {"user": {"$ne": ["ada"]}},
+    {"user": "grace", "step": 0},
+]
+
+
+@pytest.mark.parametrize("common", [False, True], ids=["rare", "common"])
+@pytest.mark.parametrize("wanted", SEARCHES, ids=str)
+async def test_a_filter_gives_the_same_threads_in_every_order_by_pages_of_any_size(
+    url: str, wanted: dict[str, Any], common: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
+    if common:
+        monkeypatch.setattr(search, "_COUNT_BOUND", 3)
+    async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
+        for n in range(10):
+            more = [{"user": "ada", "labels": ["a", "b"]}, {"user": "grace", "labels": ["b"]}, {"labels": []}, {}][n % 4]
+            await chain(saver, f"t{n}", 1 + n % 5, **more)
+        matching = {
+            c.config["configurable"]["thread_id"]
+            for c in await saver.alist(None)
+            if all(model(c.metadata.get(key, ...), value) for key, value in wanted.items())
+        }
+        by_activity = [f"t{n}" for n in range(9, -1, -1) if f"t{n}" in matching]
+        for how, expected in (({}, by_activity), ({"order_by": "thread_id"}, by_activity[::-1])):
+            assert ids(await saver.alist_threads(filter=wanted, **how)) == expected  # type: ignore[arg-type]
+            for limit in (1, 2, 5):
+                assert ids(walked(saver, limit, filter=wanted, **how)) == expected
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(METADATA, min_size=4, max_size=14), st.lists(FILTERS, min_size=1, max_size=10), st.sampled_from([2, 1000]))
+def test_the_threads_are_the_models(
+    url: str, monkeypatch: pytest.MonkeyPatch, written: list[dict[str, Any]], filters: list[dict[str, Any]], bound: int
+) -> None:
+    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
+    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
+    monkeypatch.setattr(search, "_COUNT_BOUND", bound)
+
+    async def run() -> None:
+        async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
+            for listed in await saver.alist_threads():
+                await saver.adelete_thread(listed.thread_id)
+            for n, found in enumerate(written):
+                await put(saver, config(f"t{n % 7}"), **{f"m{key}": value for key, value in found.items()})
+            everything = await saver.alist(None)
+            order = ids(await saver.alist_threads())
+            for wanted in filters:
+                prefixed = {f"m{key}": value for key, value in wanted.items()}
+                matching = {
+                    c.config["configurable"]["thread_id"]
+                    for c in everything
+                    if all(model(c.metadata.get(key, ...), value) for key, value in prefixed.items())
+                }
+                expected = [thread_id for thread_id in order if thread_id in matching]
+                assert ids(await saver.alist_threads(filter=prefixed)) == expected
+                assert ids(walked(saver, 2, filter=prefixed)) == expected
+                assert ids(await saver.alist_threads(filter=prefixed, order_by="thread_id", limit=2)) == sorted(expected)[:2]
+
+    asyncio.run(run())
+
+
+async def test_a_listing_of_threads_reads_no_payload(saver: SQLAlchemySaver) -> None:
+    for n in range(3):
+        await chain(saver, f"t{n}", 3, user="ada")
+    with told_of_statements(saver, lambda when, statement: read.append(statement)):
+        read: list[str] = []
+        assert len(await saver.alist_threads(filter={"user": "ada"})) == 3
+        assert len(await saver.alist_threads()) == 3
+        assert len(await saver.alist_threads(filter={"parents": {}})) == 3
+    assert read
+    assert not [text for text in read if "ckpt_channel" in text or "ckpt_segment" in text or "body" in text]

@@ -1,0 +1,160 @@
+"""A batch as one statement on SQLite: it stores what the careful way stores, or nothing at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Posting, Value
+from ckptstore.values.encode import EncodedWrite
+from ckptstore.writes import commit as writes
+from ckptstore.writes.commit import MissingParts, commit_batch
+from tests.integration.writes.test_queue import fault, passing_fault, told_of_statements
+from tests.support.build import chain, checkpoint, config, metadata, put
+from tests.support.survivors import Rows
+
+#: What JSON, SQL or a careless join of texts would trip over.
+ODD = "a'b\"c\\d\n\x1f; -- 😀\u2028$[0]"
+LONG = [f"message {number}: " + "word " * 40 for number in range(300)]
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[Callable[[str], SQLAlchemySaver]]:
+    """Opens savers on files of their own."""
+    savers: list[SQLAlchemySaver] = []
+
+    def opened(name: str) -> SQLAlchemySaver:
+        savers.append(SQLAlchemySaver.from_conn_string(tmp_path / f"{name}.sqlite"))
+        return savers[-1]
+
+    yield opened
+    for saver in savers:
+        await saver.aclose()
+
+
+def recorded(saver: SQLAlchemySaver) -> list[Sequence[EncodedWrite]]:
+    """The batches that a saver commits from here on."""
+    writer = saver.store._writer
+    commit, batches = writer._commit_batch, list[Sequence[EncodedWrite]]()
+
+    def noted(connection: Any, batch: Sequence[EncodedWrite]) -> Sequence[Any]:
+        batches.append(batch)
+        return commit(connection, batch)
+
+    writer._commit_batch = noted
+    return batches
+
+
+async def work(saver: SQLAlchemySaver) -> None:
+    """Some of everything: values of every size, what is carried over, known segments, odd texts, writes of both kinds, a replacement."""
+    await chain(saver, "chain", 5, tags=["a", "b"], nested={"deep": {"er": True}})
+    where = await put(saver, config(ODD, checkpoint_ns=ODD), {ODD: ODD, "long": LONG, "bytes": b"\0" * 2_000}, **{ODD: ODD, "none": None})
+    await saver.aput_writes(where, [("x", LONG), (ODD, None), ("bytes", bytes(range(256)) * 20)], ODD, task_path=ODD)
+    await saver.aput_writes(where, [("x", "again, and left alone")], ODD)
+    for error in ("first", "last"):
+        await saver.aput_writes(where, [("__error__", error)], "failing")
+    carried = checkpoint({ODD: ODD, "long": [*LONG, "one more"]}, {ODD: f"{1:010}.{'0' * 12}", "long": f"{2:010}.{'0' * 12}"})
+    for step in (7, 8):
+        await saver.aput(where, carried, metadata(step), {"long": f"{2:010}.{'0' * 12}"})
+
+
+async def test_both_ways_store_the_same_rows(sqlite: Callable[[str], SQLAlchemySaver], monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once, carefully = sqlite("at once"), sqlite("carefully")
+    await asyncio.to_thread(at_once.setup)
+    batches = recorded(at_once)
+    ways: list[bool] = []
+    insert = writes._insert_batch
+    monkeypatch.setattr(writes, "_insert_batch", lambda *args: ways.append(insert(*args)) or ways[-1])
+    await work(at_once)
+    # All but the checkpoint that was put again.
+    assert ways == [True] * (len(batches) - 1) + [False]
+    monkeypatch.setattr(writes, "_MOST_ROWS_AT_ONCE", 0)
+    await asyncio.to_thread(carefully.setup)
+    for batch in batches:
+        await saver_commit(carefully, batch)
+    assert len(ways) == len(batches)
+    one, other = Rows.of(at_once).tables, Rows.of(carefully).tables
+    for row in [*one["ckpt_thread"], *other["ckpt_thread"]]:
+        # A random number.
+        row.pop("generation")
+    assert one == other
+    assert all(one[table] for table in one if table not in ("ckpt_object", "ckpt_setting"))
+
+
+async def saver_commit(saver: SQLAlchemySaver, batch: Sequence[EncodedWrite]) -> list[MissingParts | None]:
+    """Commit a batch beside the saver's queue."""
+    await asyncio.to_thread(saver.setup)
+    return saver.store.runner.write(partial(commit_batch, batch=batch)).result()
+
+
+async def test_a_batch_is_one_statement(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
+    saver = sqlite("s")
+    await chain(saver, "t", 2)
+    seen: list[str] = []
+    with told_of_statements(saver, lambda when, statement: seen.append(statement.split(" (")[0]) if when == "before" else None):
+        where = await put(saver, config("t"), {"a": LONG})
+        await saver.aput_writes(where, [("a", 1)], "task")
+    assert [statement for statement in seen if not statement.startswith("PRAGMA")] == ["INSERT INTO ckpt_batch"] * 2
+
+
+async def test_a_view_that_was_made_in_part_is_completed(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
+    saver = sqlite("s")
+    with fault(saver, "before", "TRIGGER IF NOT EXISTS ckpt_batch_tags", passing_fault(saver)) as hits:
+        await chain(saver, "t", 2)
+    assert len(hits) == 1
+    assert len(await saver.alist(None, filter={"step": 1})) == 1
+
+
+async def test_a_database_in_memory_of_the_callers_own_takes_batches_and_replacements() -> None:
+    engine = create_async_engine("sqlite+aiosqlite://")
+    async with SQLAlchemySaver(engine) as saver:
+        where = (await chain(saver, "t", 3))[-1]
+        again = checkpoint({"n": "again"}, id=where["configurable"]["checkpoint_id"])
+        await saver.aput(where, again, metadata(9), again["channel_versions"])
+        assert [found.metadata["step"] for found in await saver.alist(config("t"))] == [9, 1, 0]
+        assert len(await saver.alist(None, filter={"step": 2})) == 0
+    await engine.dispose()
+
+
+async def test_more_rows_than_go_in_at_once_go_in(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
+    saver = sqlite("s")
+    where = await put(saver, config("t"))
+    many = [(f"channel {number}", number) for number in range(1_500)]
+    await saver.aput_writes(where, many, "task")
+    found = await saver.aget_tuple(where)
+    assert found is not None
+    assert found.pending_writes == [("task", *write) for write in many]
+
+
+def small_checkpoint(thread_id: str, name: str, posting: str = "p") -> EncodedWrite:
+    postings = frozenset({Posting(posting, "s")})
+    unit = NewCheckpoint(CheckpointKey(thread_id, "", name), None, 0, 4, Value("null", b""), "{}", f'{{"{posting}": ""}}', [], [], postings)
+    return EncodedWrite(unit, (), (), (), 0)
+
+
+async def test_what_misses_something_stays_out_with_all_of_it_and_the_others_go_in(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
+    saver = sqlite("s")
+    key = CheckpointKey("lacking", "", "c")
+    lacking = EncodedWrite(NewWrites(key, "task", "", 0, [NewWrite(0, "x", Value("null", b""))], False), [(None, None)], (), ("gone",), 0)
+    answers = await saver_commit(saver, [small_checkpoint("one", "c"), lacking, small_checkpoint("two", "c")])
+    assert answers == [None, MissingParts(segments=("gone",)), None]
+    tables = Rows.of(saver).tables
+    assert {row["thread_id"] for row in tables["ckpt_checkpoint"]} == {"one", "two"}
+    assert {row["thread_id"] for row in tables["ckpt_thread"]} == {"one", "two"}
+    assert tables["ckpt_write"] == []
+
+
+async def test_a_checkpoint_that_is_there_is_replaced_beside_new_ones(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
+    saver = sqlite("s")
+    await saver_commit(saver, [small_checkpoint("t", "c", "old")])
+    assert await saver_commit(saver, [small_checkpoint("t", "c", "new"), small_checkpoint("t", "d", "new")]) == [None, None]
+    tables = Rows.of(saver).tables
+    assert {(row["checkpoint_id"], row["key"]) for row in tables["ckpt_tag"]} == {("c", "new"), ("d", "new")}
+    assert [row["checkpoint_count"] for row in tables["ckpt_thread"]] == [2]

@@ -1,0 +1,168 @@
+"""Whatever is pruned, deleted or copied: the checkpoints that stay read as before, go on as before, and nothing else stays."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from langgraph.types import Command
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.maintenance.prune_plan import Place
+from tests.langgraph.test_graphs_delta import talk
+from tests.support.build import config
+from tests.support.lives import CASES, Script, remembering, text
+from tests.support.survivors import (
+    WAYS,
+    Days,
+    Known,
+    Reading,
+    Rows,
+    Twinned,
+    World,
+    assert_untouched,
+    in_thread,
+    read_all,
+    resumable,
+    resumed,
+)
+
+every_case = pytest.mark.parametrize("case", CASES)
+# Much like others: the random histories have them too.
+ONLY_RANDOM = ("older than the second run", "older than all", "delete", "the last run")
+# What goes is decided in Python: on a server these show that its statements take away the same.
+ON_SERVER = ("keep_latest", "policy: the third run, and the last three")
+LIVED = [(way, "sqlite") for way in WAYS if way not in ONLY_RANDOM] + [(way, "asyncpg") for way in ON_SERVER]
+# A driver of each: what they are sent is the same.
+on_both = pytest.mark.parametrize("lasting_url", ["sqlite", "asyncpg"], indirect=True)
+
+
+class Thread(NamedTuple):
+    """A thread that was made, and all that was read of it."""
+
+    readings: dict[Place, Reading]
+    known: list[Known]
+    world: World
+    #: Its like, which nobody prunes.
+    twin: SQLAlchemySaver
+    clock: Days
+
+
+async def made(stack: AsyncExitStack, case: str, url: str, blobs: Path) -> Thread:
+    clock = Days()
+    twin = await stack.enter_async_context(SQLAlchemySaver.from_conn_string(":memory:", clock=clock))
+    async with Twinned.from_conn_string(url, clock=clock, blob_url=blobs) as saver:
+        saver.twin = twin
+        world = World(saver)
+        graph = CASES[case].build(world).compile(checkpointer=saver)
+        await CASES[case].live(Script(saver, clock, world, graph))
+        clock.go_to(3)
+        readings = await read_all(saver, "t", CASES[case].build(world).compile(checkpointer=saver))
+    known = [Known.of(reading.found) for reading in readings.values()]
+    assert {each.run for each in known} == {0, 1, 2}
+    return Thread(readings, known, world, twin, clock)
+
+
+async def assert_goes_on(thread: Thread, case: str, saver: SQLAlchemySaver, left: set[Place], thread_id: str = "t") -> None:
+    """From every checkpoint at which something is due a thread goes on as its twin does."""
+    for place, newest in resumable(thread.readings, left):
+        thread.world.saver = saver
+        graph = CASES[case].build(thread.world).compile(checkpointer=saver)
+        ours = await resumed(graph, thread_id, place, thread.world.runs, newest=newest)
+        thread.world.saver = thread.twin
+        graph = CASES[case].build(thread.world).compile(checkpointer=thread.twin)
+        assert ours == await resumed(graph, "t", place, thread.world.runs, newest=newest)
+
+
+def reopened(thread: Thread, url: str, blobs: Path) -> SQLAlchemySaver:
+    """A saver with nothing in its caches: what it reads is there."""
+    return SQLAlchemySaver.from_conn_string(url, clock=thread.clock, blob_url=blobs)
+
+
+async def assert_left(thread: Thread, case: str, saver: SQLAlchemySaver, left: set[Place], thread_id: str = "t") -> None:
+    """Exactly these are left, each reads as before, and nothing lies about."""
+    assert Rows.of(saver).orphans() == {}
+    graph = CASES[case].build(thread.world).compile(checkpointer=saver)
+    assert_untouched(in_thread(thread.readings, "t", thread_id), await read_all(saver, thread_id, graph), left)
+
+
+async def collect(thread: Thread, saver: SQLAlchemySaver) -> None:
+    """Let the collector take what nothing refers to: afterwards there are just the objects that are referred to."""
+    for day in (4, 5, 6):
+        thread.clock.go_to(day)
+        await saver.acollect(grace=timedelta(0))
+    rows = Rows.of(saver)
+    assert rows.referred_objects() == {row["key"] for row in rows.tables["ckpt_object"]}
+    report = await saver.averify(deep=True)
+    assert report.ok
+    assert report.strays == []
+
+
+@every_case
+@pytest.mark.parametrize(("way", "lasting_url"), LIVED, indirect=["lasting_url"])
+async def test_survivors_are_untouched(lasting_url: str, tmp_path: Path, case: str, way: str) -> None:
+    async with AsyncExitStack() as stack:
+        thread = await made(stack, case, lasting_url, tmp_path / "blobs")
+        left = WAYS[way].leaves(thread.known)
+        assert left != set(thread.readings)
+        async with reopened(thread, lasting_url, tmp_path / "blobs") as saver:
+            await WAYS[way].prune(saver, "t")
+            await collect(thread, saver)
+        async with reopened(thread, lasting_url, tmp_path / "blobs") as saver:
+            await assert_left(thread, case, saver, left)
+            await assert_goes_on(thread, case, saver, left)
+
+
+@on_both
+@every_case
+async def test_a_copy_reads_as_its_source_and_outlives_it(lasting_url: str, tmp_path: Path, case: str) -> None:
+    async with AsyncExitStack() as stack:
+        thread = await made(stack, case, lasting_url, tmp_path / "blobs")
+        everything, way = set(thread.readings), WAYS["older than the third run"]
+        left = way.leaves(thread.known)
+        async with reopened(thread, lasting_url, tmp_path / "blobs") as saver:
+            await saver.acopy_thread("t", "copy")
+            await assert_left(thread, case, saver, everything, "copy")
+            await saver.aprune(["copy"])
+            await assert_left(thread, case, saver, everything)
+            # A copy of what was pruned has what its checkpoints are read from.
+            await way.prune(saver, "t")
+            await saver.acopy_thread("t", "copy of the rest")
+            await saver.adelete_thread("copy")
+            await saver.adelete_thread("t")
+            await collect(thread, saver)
+        async with reopened(thread, lasting_url, tmp_path / "blobs") as saver:
+            await assert_left(thread, case, saver, left, "copy of the rest")
+            await assert_goes_on(thread, case, saver, left, "copy of the rest")
+
+
+@on_both
+async def test_a_memory_that_a_young_state_goes_on_from_outlives_an_age(lasting_url: str) -> None:
+    clock = Days()
+    async with SQLAlchemySaver.from_conn_string(lasting_url, clock=clock) as saver:
+        graph = remembering().compile(checkpointer=saver)
+        for day in (0, 5):
+            clock.go_to(day)
+            await graph.ainvoke({"last": f"day {day}"}, config("t", run_id=f"{day}.0"), interrupt_before=["memory"] if day else None)
+            if not day:
+                answers = {asked.id: "x" for asked in (await graph.aget_state(config("t"))).interrupts}
+                await graph.ainvoke(Command(resume=answers), config("t", run_id=f"{day}.1"))
+        before = await graph.aget_state(config("t"), subgraphs=True)
+        await saver.aprune_older_than(timedelta(days=2))
+        assert await graph.aget_state(config("t"), subgraphs=True) == before
+
+
+@on_both
+async def test_a_copy_onto_a_pruned_copy_shows_what_the_source_has(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        graph = talk(1000).compile(checkpointer=saver)
+        for turn in range(2):
+            await graph.ainvoke({"said": [text(turn)]}, config("t"))
+        readings = await read_all(saver, "t", graph)
+        await saver.acopy_thread("t", "copy")
+        await saver.aprune(["copy"])
+        await saver.acopy_thread("t", "copy")
+        assert_untouched(in_thread(readings, "t", "copy"), await read_all(saver, "copy", graph), set(readings))

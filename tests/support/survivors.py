@@ -1,0 +1,385 @@
+"""What a prune, a deletion and a copy must leave as it was: real threads, all that a reader sees of them, and the ways to prune."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count, islice
+from typing import Any, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.types import Command, StateSnapshot
+
+from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
+from ckptstore.db.models import Base
+from ckptstore.maintenance.prune_plan import Place
+from tests.langgraph.test_graphs import seen
+
+START_OF_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+
+#: The channels that are rebuilt from writes, in every graph and every history of these tests.
+DELTA_CHANNELS = ("said", "facts", "d")
+
+
+@dataclass
+class Days:
+    """A clock that only moves when told."""
+
+    now: datetime = START_OF_TIME
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go_to(self, day: float) -> None:
+        self.now = START_OF_TIME + timedelta(days=day)
+
+
+class Twinned(SQLAlchemySaver):
+    """Does with a second saver all that is done with it: what is never pruned shows what there would be without."""
+
+    twin: SQLAlchemySaver
+
+    async def aput(self, config: RunnableConfig, *parts: Any) -> RunnableConfig:
+        await self.twin.aput(config, *parts)
+        return await super().aput(config, *parts)
+
+    # LangGraph looks for `task_path` in the signature.
+    async def aput_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
+        await self.twin.aput_writes(config, writes, task_id, task_path)
+        await super().aput_writes(config, writes, task_id, task_path)
+
+
+@dataclass
+class World:
+    """What nodes look at besides their state."""
+
+    saver: SQLAlchemySaver
+    broken: bool = False
+    #: How often each node ran.
+    runs: Counter[str] = field(default_factory=Counter)
+
+    async def fall(self, channel: str) -> None:
+        """If the world is broken raise, once another node's write to a channel is pending."""
+        self.runs["fallible"] += 1
+        while self.broken:
+            listed = await self.saver.alist({"configurable": {"thread_id": "t"}}, limit=3)
+            if any(channel in (name for _, name, _ in found.pending_writes or ()) for found in listed):
+                raise ValueError("broken")
+            await asyncio.sleep(0)
+
+
+# --- what a reader sees ------------------------------------------------------------------------------------------------
+
+
+class Reading(NamedTuple):
+    """All that can be read of one checkpoint."""
+
+    found: CheckpointTuple
+    histories: Mapping[str, Any]
+    state: StateSnapshot | None = None
+    #: With the states of its subgraphs.
+    deep: StateSnapshot | None = None
+
+
+def place_of(where: RunnableConfig) -> Place:
+    """The checkpoint that a config names."""
+    named = where["configurable"]
+    return Place(named["checkpoint_ns"], named["checkpoint_id"])
+
+
+def rebuilt(found: CheckpointTuple) -> list[str]:
+    """The channels that LangGraph asks the history for: those that were written, and are not stored here."""
+    kept = found.checkpoint
+    return [name for name in DELTA_CHANNELS if name in kept["channel_versions"] and name not in kept["channel_values"]]
+
+
+async def read_all(saver: SQLAlchemySaver, thread_id: str, graph: Any = None) -> dict[Place, Reading]:
+    """All that can be read of a thread, over all namespaces."""
+    readings = {}
+    for found in await saver.alist({"configurable": {"thread_id": thread_id}}):
+        assert await saver.aget_tuple(found.config) == found
+        histories = await saver.aget_delta_channel_history(config=found.config, channels=rebuilt(found))
+        states = [await graph.aget_state(found.config, subgraphs=deep) for deep in (False, True)] if graph else []
+        readings[place_of(found.config)] = Reading(found, histories, *states)
+    return readings
+
+
+def assert_untouched(before: Mapping[Place, Reading], after: Mapping[Place, Reading], left: Set[Place]) -> None:
+    """Exactly those are left, and each reads as before."""
+    assert set(after) == left
+    for place in left:
+        was, now = before[place], after[place]
+        hidden = set() if was.deep is None else not_left(was.deep, left)
+        assert now.found == was.found
+        assert now.histories == was.histories
+        assert now.state == was.state
+        assert without(now.deep, hidden) == without(was.deep, hidden)
+
+
+def not_left(snapshot: StateSnapshot, left: Set[Place]) -> set[str]:
+    """The tasks whose subgraph shows a state that is not left: one that belongs to another checkpoint than the task."""
+    gone: set[str] = set()
+    for task in snapshot.tasks:
+        if isinstance(task.state, StateSnapshot):
+            shown = task.state.config["configurable"]
+            # Of a subgraph that has not begun there is no checkpoint, and nothing to lose.
+            if "checkpoint_id" in shown and place_of(task.state.config) not in left:
+                gone.add(task.id)
+            gone |= not_left(task.state, left)
+    return gone
+
+
+def without(snapshot: RunnableConfig | StateSnapshot | None, tasks: Set[str]) -> RunnableConfig | StateSnapshot | None:
+    """A state without those of some tasks' subgraphs."""
+    if not isinstance(snapshot, StateSnapshot):
+        return snapshot
+    kept = (task._replace(state=None if task.id in tasks else without(task.state, tasks)) for task in snapshot.tasks)
+    # The config of a subgraph that has not begun also names the saver.
+    named = {name: value for name, value in snapshot.config["configurable"].items() if not name.startswith("__")}
+    return snapshot._replace(config={"configurable": named}, tasks=tuple(kept))
+
+
+def in_thread(value: Any, source: str, target: str) -> Any:
+    """Anything that was read, as if of another thread."""
+    if isinstance(value, dict):
+        return {key: in_thread(part, source, target) for key, part in value.items()}
+    if isinstance(value, list):
+        return [in_thread(part, source, target) for part in value]
+    if isinstance(value, tuple):
+        parts = [in_thread(part, source, target) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return target if value == source else value
+
+
+# --- going on ----------------------------------------------------------------------------------------------------------
+
+
+def resumable(readings: Mapping[Place, Reading], left: Set[Place]) -> list[tuple[Place, bool]]:
+    """The root's checkpoints to go on from, in an order in which it can be compared, and whether each is the thread's newest.
+
+    Those at which something is due, and that read nothing that is not left: a subgraph's state that belongs to another
+    checkpoint, a memory.
+    """
+    states = {place: readings[place] for place in left if place.checkpoint_ns == ""}
+    due = sorted(place for place, read in states.items() if read.state.next and _is_whole(place, readings, left))  # type: ignore[union-attr]
+    newest = max(place for place in readings if place.checkpoint_ns == "")
+    if newest in due:
+        return [(newest, True), *((place, False) for place in due if place != newest)]
+    # LangGraph tells by the newest checkpoint whether another is gone back to: the first one here isn't newest, nor then the rest.
+    return [(place, False) for place in due if place != due[0] or place != max(states)]
+
+
+def _is_whole(place: Place, readings: Mapping[Place, Reading], left: Set[Place]) -> bool:
+    memories = {namespace for namespace, _ in readings if namespace and ":" not in namespace.rpartition("|")[2]}
+    earlier = (
+        max((each for each in readings if each.checkpoint_ns == name and each.checkpoint_id < place.checkpoint_id), default=None)
+        for name in memories
+    )
+    deep = readings[place].deep
+    return deep is not None and not not_left(deep, left) and all(each is None or each in left for each in earlier)
+
+
+async def resumed(graph: Any, thread_id: str, place: Place, runs: Counter[str], *, newest: bool) -> Any:
+    """Go on from a checkpoint, with an answer to each of its questions: the state it ends in, and which nodes ran."""
+    where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": place.checkpoint_id}}
+    waiting = await graph.aget_state(where)
+    if newest:
+        del where["configurable"]["checkpoint_id"]
+    runs.clear()
+    answers = {asked.id: f"answer to {asked.value}" for asked in waiting.interrupts}
+    await graph.ainvoke(Command(resume=answers) if answers else None, where)
+    ended = await graph.aget_state({"configurable": {"thread_id": thread_id}}, subgraphs=True)
+    return seen(ended), dict(runs)
+
+
+# --- ways to prune -----------------------------------------------------------------------------------------------------
+
+
+class Known(NamedTuple):
+    """What decides over a checkpoint, as a test knows it."""
+
+    place: Place
+    #: The root's checkpoint that it ran under; its own place in the root's namespace.
+    root: Place
+    run: int
+    #: When it was made.
+    day: float
+
+    @classmethod
+    def of(cls, found: CheckpointTuple) -> Known:
+        """Of a checkpoint that a `Script` made: a run is a day."""
+        place, run = place_of(found.config), int(found.metadata["run_id"].partition(".")[0])
+        root = Place("", found.metadata["parents"][""]) if place.checkpoint_ns else place
+        return cls(place, root, run, run)
+
+
+class Way(NamedTuple):
+    """How to prune, and which checkpoints it must leave."""
+
+    prune: Callable[[SQLAlchemySaver, str], Awaitable[Any]]
+    leaves: Callable[[Iterable[Known]], set[Place]]
+    #: Of all threads, not only the given one.
+    everywhere: bool = False
+
+
+def ids_of(run: int) -> Iterator[str]:
+    """Of one run after the other: LangGraph takes input with the last checkpoint's id for a resumption."""
+    return (f"{run}.{number}" for number in count())
+
+
+def newest_of_each(known: Iterable[Known]) -> set[Place]:
+    return {Place(*found) for found in {each.place.checkpoint_ns: each.place.checkpoint_id for each in sorted(known)}.items()}
+
+
+def is_memory(place: Place) -> bool:
+    """Whether it is of a subgraph that keeps a state from one run to the next."""
+    return place.checkpoint_ns != "" and ":" not in place.checkpoint_ns
+
+
+def with_family(seeds: Callable[[list[Known]], Iterable[Known]]) -> Callable[[Iterable[Known]], set[Place]]:
+    """The seeds stay, all that ran under the same roots, and the newest of each memory as long as anything does."""
+
+    def leaves(given: Iterable[Known]) -> set[Place]:
+        known = list(given)
+        chosen = list(seeds(known))
+        roots = {each.root for each in chosen}
+        family = {each.place for each in known if each.root in roots}
+        return family | newest_of_each(each for each in known if is_memory(each.place)) if chosen else set()
+
+    return leaves
+
+
+def made_since(day: float) -> Callable[[list[Known]], list[Known]]:
+    return lambda known: [each for each in known if each.day >= day]
+
+
+def last_of_each(number: int) -> Callable[[list[Known]], list[Known]]:
+    def seeds(known: list[Known]) -> list[Known]:
+        namespaces: defaultdict[str, list[Known]] = defaultdict(list)
+        for each in sorted(known):
+            # A task's subgraph is of use beneath its root only.
+            if ":" not in each.place.checkpoint_ns or each.root == each.place:
+                namespaces[each.place.checkpoint_ns].append(each)
+        return [each for found in namespaces.values() for each in found[-number:]]
+
+    return seeds
+
+
+def not_of(*runs: int) -> Callable[[Iterable[Known]], set[Place]]:
+    return lambda known: {each.place for each in known if each.run not in runs}
+
+
+def age_since(saver: SQLAlchemySaver, day: float) -> timedelta:
+    """How long ago a day is; before it, what is older than now."""
+    assert isinstance(saver.clock, Days)
+    saver.clock.now += timedelta(seconds=1)
+    return max(timedelta(0), saver.clock.now - (START_OF_TIME + timedelta(days=day)))
+
+
+def older_than(day: float) -> Way:
+    async def prune(saver: SQLAlchemySaver, _thread_id: str) -> None:
+        await saver.aprune_older_than(age_since(saver, day))
+
+    return Way(prune, with_family(made_since(day)), everywhere=True)
+
+
+def by_policy(seeds: Callable[[list[Known]], Iterable[Known]], *, since: float | None = None, idle: bool = False, **policy: Any) -> Way:
+    """By a policy whose age reaches back to a day; `idle` threads go whole whatever their age."""
+
+    async def prune(saver: SQLAlchemySaver, _thread_id: str) -> None:
+        age = None if since is None else age_since(saver, since)
+        if idle:
+            assert isinstance(saver.clock, Days)
+            saver.clock.now += timedelta(seconds=2)
+        # A dry run tells what a run will do, and does none of it; a second run finds nothing to do.
+        wanted = RetentionPolicy(max_age=age, thread_ttl=timedelta(0) if idle else None, **policy)
+        tried, done = await saver.aprune_by(wanted, dry_run=True), await saver.aprune_by(wanted)
+        assert tried == done
+        assert await saver.aprune_by(wanted) == PruneReport()
+
+    return Way(prune, with_family(seeds), everywhere=True)
+
+
+def of_runs(*runs: int) -> Way:
+    ids = [name for run in runs for name in islice(ids_of(run), 50)]
+    return Way(lambda saver, _thread_id: saver.adelete_for_runs(ids), not_of(*runs), everywhere=True)
+
+
+#: Every way there is to prune.
+WAYS: Mapping[str, Way] = {
+    "keep_latest": Way(lambda saver, thread_id: saver.aprune([thread_id], strategy="keep_latest"), newest_of_each),
+    "delete": Way(lambda saver, thread_id: saver.aprune([thread_id], strategy="delete"), lambda _known: set()),
+    "older than the second run": older_than(1),
+    "older than the third run": older_than(2),
+    "older than all": older_than(1000),
+    "the second run": of_runs(1),
+    "the last run": of_runs(2),
+    "two runs": of_runs(0, 2),
+    "policy: the last two": by_policy(last_of_each(2), keep_last=2),
+    "policy: the third run, and the last three": by_policy(
+        lambda known: [*made_since(2)(known), *last_of_each(3)(known)], since=2, keep_last=3
+    ),
+    "policy: the first run is exempt": by_policy(
+        lambda known: [each for each in known if each.run == 0 or each.run >= 2], since=2, keep_tags={"run_id": {"$lt": "1"}}
+    ),
+    "policy: idle": by_policy(
+        lambda known: [each for each in known if each.run == 1], idle=True, keep_tags={"run_id": {"$gte": "1", "$lt": "2"}}
+    ),
+}
+
+
+# --- what is left behind -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Rows:
+    """Every row of every table, and what they say of each other."""
+
+    tables: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, saver: SQLAlchemySaver) -> Rows:
+        tables = Base.metadata.tables
+        found = saver.store.runner.read(
+            lambda db: {name: db.connection.execute(table.select()).mappings().all() for name, table in tables.items()}
+        ).result()
+        return cls({name: [dict(row) for row in rows] for name, rows in found.items()})
+
+    def orphans(self) -> dict[str, set[Any]]:
+        """What refers to nothing, or is referred to by nothing, by table."""
+        checkpoints = {(row["thread_id"], row["checkpoint_ns"], row["checkpoint_id"]): row for row in self.tables["ckpt_checkpoint"]}
+        visible = {key for key, row in checkpoints.items() if not row["hidden"]}
+        needed = {up for key in visible for up in self._ancestors(checkpoints, key)}
+        linked = {(*key[:2], *version) for key, row in checkpoints.items() for version in row["channel_versions"].items()}
+        layouts = [row for table in ("ckpt_channel", "ckpt_write") for row in self.tables[table] if row["layout"]]
+        named = {(row["thread_id"], part) for row in layouts for part in row["layout"] if isinstance(part, str)}
+        segments = {(row["thread_id"], row["digest"]): row for row in self.tables["ckpt_segment"]}
+        lists = [key for key in named if key in segments and segments[key]["encoding"] == "list"]
+        named |= {(thread_id, part) for thread_id, digest in lists for part in json.loads(segments[thread_id, digest]["data"])}
+        threads = {key[0] for key in checkpoints} | {row["thread_id"] for row in self.tables["ckpt_write"]}
+        left = {
+            "ckpt_checkpoint": set(checkpoints) - visible - needed,
+            "ckpt_channel": self._keys("ckpt_channel", "thread_id", "checkpoint_ns", "channel", "version") - linked,
+            "ckpt_write": self._keys("ckpt_write", "thread_id", "checkpoint_ns", "checkpoint_id") - set(checkpoints),
+            "ckpt_tag": self._keys("ckpt_tag", "thread_id", "checkpoint_ns", "checkpoint_id") - visible,
+            "ckpt_segment": set(segments) - named,
+            "ckpt_segment, lacking": named - set(segments),
+            "ckpt_thread": {key[0] for key in self._keys("ckpt_thread", "thread_id")} ^ threads,
+        }
+        return {table: keys for table, keys in left.items() if keys}
+
+    def referred_objects(self) -> set[str]:
+        return {row["object_key"] for row in self.tables["ckpt_segment"] if row["object_key"]}
+
+    def _keys(self, table: str, *names: str) -> set[tuple[Any, ...]]:
+        return {tuple(row[name] for name in names) for row in self.tables[table]}
+
+    @staticmethod
+    def _ancestors(checkpoints: Mapping[Any, Any], key: Any) -> Iterable[Any]:
+        while (parent := checkpoints[key]["parent_checkpoint_id"]) is not None and (key := (*key[:2], parent)) in checkpoints:
+            yield key
