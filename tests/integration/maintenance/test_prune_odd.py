@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.db.models import to_microseconds
-from ckptstore.langgraph.saver import utc_now
+from ckptstore.langgraph.base import utc_now
 from ckptstore.maintenance import prune_run as pruner
 from ckptstore.maintenance.gc import CollectReport, Pass
 from ckptstore.maintenance.prune_plan import Node, Place, ThreadView, stages_to

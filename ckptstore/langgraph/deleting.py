@@ -1,0 +1,69 @@
+"""Deleting, pruning and copying of threads, as LangGraph's interface names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ckptstore.errors import InvalidConfig
+from ckptstore.langgraph.base import SaverBase
+from ckptstore.langgraph.config import several, thread_id_of
+from ckptstore.maintenance.prune_plan import keep_newest, keep_nothing
+from ckptstore.records import Posting, PruneReport
+from ckptstore.runtime.steps import Steps, drive, drive_async
+from ckptstore.tags.filters import Filter
+
+_PRUNE_RULES = {"keep_latest": keep_newest, "delete": keep_nothing}
+
+
+class Deleting(SaverBase):
+    """The part of the saver that deletes and copies threads."""
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete all that a thread has."""
+        drive(self.store.delete_thread(thread_id_of(thread_id)))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """As `delete_thread`."""
+        await drive_async(self.store.delete_thread(thread_id_of(thread_id)))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints of these runs, but for those that a remaining one is read from."""
+        drive(self._delete_for_runs(run_ids))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """As `delete_for_runs`."""
+        await drive_async(self._delete_for_runs(run_ids))
+
+    def _delete_for_runs(self, run_ids: Sequence[str]) -> Steps[PruneReport]:
+        runs = [str(run_id) for run_id in several(run_ids, "run_ids")]
+        (wanted,) = Filter.parse({"run_id": {"$in": runs}}, self.tag_keys).required
+        return (yield from self.store.delete_with_postings([Posting(wanted.key, value) for value in wanted.values]))
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy all that a thread has to another id; values are shared or copied inside the database."""
+        drive(self.store.copy_thread(thread_id_of(source_thread_id), thread_id_of(target_thread_id)))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """As `copy_thread`."""
+        await drive_async(self.store.copy_thread(thread_id_of(source_thread_id), thread_id_of(target_thread_id)))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Keep only the newest checkpoint of each namespace (`keep_latest`), or nothing (`delete`).
+
+        With `keep_latest`, ancestors stay that the newest one is read from: a DeltaChannel's back to its last snapshot.
+
+        Raises:
+            InvalidConfig: the strategy is unknown, or `thread_ids` is a single string.
+        """
+        drive(self._prune(thread_ids, strategy))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """As `prune`."""
+        await drive_async(self._prune(thread_ids, strategy))
+
+    def _prune(self, thread_ids: Sequence[str], strategy: str) -> Steps[PruneReport]:
+        rule = _PRUNE_RULES.get(strategy)
+        if rule is None:
+            raise InvalidConfig(f"unknown prune strategy {strategy!r}; known are {', '.join(_PRUNE_RULES)}")
+        ids = [thread_id_of(thread_id) for thread_id in several(thread_ids, "thread_ids")]
+        return (yield from self.store.prune(ids, rule))

@@ -1,0 +1,155 @@
+"""Reading: `get_tuple`, `list`, `list_threads` and `get_delta_channel_history`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, get_args
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
+
+from ckptstore.errors import InvalidConfig
+from ckptstore.langgraph.base import SaverBase
+from ckptstore.langgraph.config import limit_of, place_of, search_of
+from ckptstore.langgraph.decode import decode_checkpoint, decode_history
+from ckptstore.reads.threads import OrderOfThreads
+from ckptstore.records import CheckpointKey, LoadedCheckpoint, ThreadInfo
+from ckptstore.runtime.steps import Steps, drive, drive_async
+from ckptstore.store.listing import CheckpointPages, Listing, ThreadPages
+from ckptstore.tags.filters import Filter
+
+
+class Reading(SaverBase):
+    """The part of the saver that reads."""
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that a config names, or the newest of its namespace; None if there is none.
+
+        Raises:
+            InvalidConfig: the config names no thread.
+            SerializationFailed: the serialiser can't read what was stored.
+            BlobMissing: a large value is not where `blob_url` points.
+            BlobCorrupt: bytes are not those that were stored.
+            BlobUnavailable: the blob backend failed.
+            DatabaseUnavailable: the database can't be reached.
+        """
+        return drive(self._get_tuple(config))
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """As `get_tuple`."""
+        return await drive_async(self._get_tuple(config))
+
+    def _get_tuple(self, config: RunnableConfig) -> Steps[CheckpointTuple | None]:
+        thread_id, checkpoint_ns, checkpoint_id = place_of(config)
+        if checkpoint_id is None:
+            loaded = yield from self.store.newest(thread_id, checkpoint_ns)
+        else:
+            loaded = yield from self.store.exact(CheckpointKey(thread_id, checkpoint_ns, checkpoint_id))
+        return None if loaded is None else self._decoded(loaded)
+
+    def _decoded(self, loaded: LoadedCheckpoint) -> CheckpointTuple:
+        return decode_checkpoint(self.serde, loaded, self.get_next_version)
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Checkpoints, newest first: of one thread, or of all where the config is None, empty or without a thread.
+
+        Args:
+            config: a thread, and optionally a namespace (else all of them) and a checkpoint id.
+            filter: metadata that must match, see `ckptstore.tags.filters`; several keys are an AND.
+            before: only checkpoints with smaller ids than this config's.
+            limit: at most so many.
+            created_after: only checkpoints created from this moment on, by the saver's clock; a naive `datetime` counts as UTC.
+            created_before: only checkpoints created before this moment.
+
+        Raises:
+            InvalidFilter: the filter has no meaning; the message names the key.
+            KeyNotIndexed: the filter asks for a key that `tag_keys` keeps out of the index.
+            InvalidConfig: the config, `before` or `limit` has the wrong type.
+            DatabaseUnavailable: the database can't be reached.
+        """
+        wanted = self.alist(config, filter=filter, before=before, limit=limit, created_after=created_after, created_before=created_before)
+        return iter(wanted)
+
+    def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+    ) -> Listing[CheckpointTuple]:
+        """As `list`: `async for` streams it a page at a time, `await` gives a list."""
+        search = search_of(config, before, Filter.parse(filter, self.tag_keys), created_after, created_before)
+        limit = limit_of(limit)
+        return Listing(lambda: iter(CheckpointPages(self.store, search, limit, self._decoded)))
+
+    def list_threads(
+        self,
+        *,
+        filter: dict[str, Any] | None = None,
+        order_by: OrderOfThreads = "updated_at",
+        limit: int | None = None,
+        after: ThreadInfo | None = None,
+    ) -> Iterator[ThreadInfo]:
+        """ThreadPages at a glance: id, times, number of checkpoints and bytes, without a look at what they hold.
+
+        Args:
+            filter: as for `list`: one checkpoint of the thread has to match.
+            order_by: `updated_at`, the most recently active first, or `thread_id`.
+            limit: at most so many.
+            after: the last thread of the page before, in the same order.
+
+        Raises:
+            InvalidFilter: the filter has no meaning; the message names the key.
+            KeyNotIndexed: the filter asks for a key that `tag_keys` keeps out of the index.
+            InvalidConfig: another argument has no meaning.
+            DatabaseUnavailable: the database can't be reached.
+        """
+        return iter(self.alist_threads(filter=filter, order_by=order_by, limit=limit, after=after))
+
+    def alist_threads(
+        self,
+        *,
+        filter: dict[str, Any] | None = None,
+        order_by: OrderOfThreads = "updated_at",
+        limit: int | None = None,
+        after: ThreadInfo | None = None,
+    ) -> Listing[ThreadInfo]:
+        """As `list_threads`: `async for` streams them a page at a time, `await` gives a list."""
+        wanted, limit = Filter.parse(filter, self.tag_keys), limit_of(limit)
+        if order_by not in get_args(OrderOfThreads):
+            raise InvalidConfig(f"threads are ordered by {' or '.join(get_args(OrderOfThreads))}, not by {order_by!r}")
+        if after is not None and not isinstance(after, ThreadInfo):
+            raise InvalidConfig(f"after must be a ThreadInfo, the last one of a listing, got {type(after).__name__}")
+        return Listing(lambda: iter(ThreadPages(self.store, wanted, order_by, limit, after)))
+
+    def get_delta_channel_history(self, *, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
+        """For each channel, its writes on the way to a checkpoint and the stored value that they start from.
+
+        Raises:
+            InvalidConfig: the config names no thread.
+            DatabaseUnavailable: the database can't be reached.
+        """
+        return drive(self._delta_history(config, channels))
+
+    async def aget_delta_channel_history(self, *, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
+        """As `get_delta_channel_history`."""
+        return await drive_async(self._delta_history(config, channels))
+
+    def _delta_history(self, config: RunnableConfig, channels: Sequence[str]) -> Steps[Mapping[str, DeltaChannelHistory]]:
+        if not channels:
+            return {}
+        histories = yield from self.store.history(*place_of(config), channels)
+        return {channel: decode_history(self.serde, history, channel) for channel, history in histories.items()}
