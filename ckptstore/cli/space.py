@@ -73,7 +73,7 @@ def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | Non
                 report = drive(store.prune_by(policy, now, Watch(progress, interrupted.is_set), dry_run=dry_run))
                 if not dry_run and not report.stopped:
                     drive(store.collect(Pass(now, _GRACE // _MICROSECOND, dry_run=False)))
-                    drive(store.give_back())
+                    drive(store.vacuum_sqlite())
     _print(report, as_json)
     sys.exit(_INTERRUPTED if report.stopped else 0)
 

@@ -35,7 +35,7 @@ def thread_id_of(thread_id: Any) -> str:
     return str(thread_id)
 
 
-def place_of(config: RunnableConfig) -> tuple[str, str, str | None]:
+def ids_of(config: RunnableConfig) -> tuple[str, str, str | None]:
     """Thread, namespace and (if given) checkpoint of a config."""
     configurable = configurable_of(config)
     if configurable.get("thread_id") is None:
@@ -50,7 +50,7 @@ def place_of(config: RunnableConfig) -> tuple[str, str, str | None]:
 
 def key_of(config: RunnableConfig) -> CheckpointKey:
     """The checkpoint that a config names."""
-    thread_id, checkpoint_ns, checkpoint_id = place_of(config)
+    thread_id, checkpoint_ns, checkpoint_id = ids_of(config)
     if checkpoint_id is None:
         raise InvalidConfig("the config has no checkpoint_id: writes belong to a checkpoint")
     return CheckpointKey(thread_id, checkpoint_ns, checkpoint_id)
@@ -94,7 +94,7 @@ def limit_of(limit: int | None) -> int | None:
     return limit
 
 
-def several(ids: Sequence[str], name: str) -> list[Any]:
+def id_list(ids: Sequence[str], name: str) -> list[Any]:
     """Several ids; a single text would be taken for its letters."""
     if isinstance(ids, str) or not isinstance(ids, Sequence):
         raise InvalidConfig(f"{name} must be a sequence of ids, got {type(ids).__name__}")

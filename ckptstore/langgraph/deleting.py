@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.langgraph.config import several, thread_id_of
+from ckptstore.langgraph.config import id_list, thread_id_of
 from ckptstore.maintenance.prune_plan import keep_newest, keep_nothing
 from ckptstore.records import Posting, PruneReport
 from ckptstore.runtime.steps import Steps, drive, drive_async
@@ -35,7 +35,7 @@ class Deleting(SaverBase):
         await drive_async(self._delete_for_runs(run_ids))
 
     def _delete_for_runs(self, run_ids: Sequence[str]) -> Steps[PruneReport]:
-        runs = [str(run_id) for run_id in several(run_ids, "run_ids")]
+        runs = [str(run_id) for run_id in id_list(run_ids, "run_ids")]
         (wanted,) = Filter.parse({"run_id": {"$in": runs}}, self.tag_keys).required
         return (yield from self.store.delete_with_postings([Posting(wanted.key, value) for value in wanted.values]))
 
@@ -65,5 +65,5 @@ class Deleting(SaverBase):
         rule = _PRUNE_RULES.get(strategy)
         if rule is None:
             raise InvalidConfig(f"unknown prune strategy {strategy!r}; known are {', '.join(_PRUNE_RULES)}")
-        ids = [thread_id_of(thread_id) for thread_id in several(thread_ids, "thread_ids")]
+        ids = [thread_id_of(thread_id) for thread_id in id_list(thread_ids, "thread_ids")]
         return (yield from self.store.prune(ids, rule))

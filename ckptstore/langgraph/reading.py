@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.langgraph.config import limit_of, place_of, search_of
+from ckptstore.langgraph.config import ids_of, limit_of, search_of
 from ckptstore.langgraph.decode import decode_checkpoint, decode_history
 from ckptstore.reads.threads import OrderOfThreads
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, ThreadInfo
@@ -41,7 +41,7 @@ class Reading(SaverBase):
         return await drive_async(self._get_tuple(config))
 
     def _get_tuple(self, config: RunnableConfig) -> Steps[CheckpointTuple | None]:
-        thread_id, checkpoint_ns, checkpoint_id = place_of(config)
+        thread_id, checkpoint_ns, checkpoint_id = ids_of(config)
         if checkpoint_id is None:
             loaded = yield from self.store.newest(thread_id, checkpoint_ns)
         else:
@@ -151,5 +151,5 @@ class Reading(SaverBase):
     def _delta_history(self, config: RunnableConfig, channels: Sequence[str]) -> Steps[Mapping[str, DeltaChannelHistory]]:
         if not channels:
             return {}
-        histories = yield from self.store.history(*place_of(config), channels)
+        histories = yield from self.store.history(*ids_of(config), channels)
         return {channel: decode_history(self.serde, history, channel) for channel, history in histories.items()}

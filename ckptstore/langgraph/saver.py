@@ -23,7 +23,7 @@ from ckptstore.db.runner import Runner
 from ckptstore.db.settings import DatabaseSettings, default_blob_url, parse_database_url
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import utc_now
-from ckptstore.langgraph.config import checked, key_of, place_of
+from ckptstore.langgraph.config import checked, ids_of, key_of
 from ckptstore.langgraph.decode import config_of
 from ckptstore.langgraph.deleting import Deleting
 from ckptstore.langgraph.encode import Encoder, NewCheckpointKey
@@ -34,7 +34,7 @@ from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.records import CheckpointKey, NewCheckpoint
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import Outcome, Steps, drive, drive_async
-from ckptstore.store.background import Schedule
+from ckptstore.store.background import BackgroundRetention
 from ckptstore.store.files import BlobStore
 from ckptstore.store.store import Store
 from ckptstore.tags.keys import EVERYTHING, TagKeys
@@ -121,7 +121,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         self.clock = clock
         self.tag_keys = tag_keys
         self._limit(limits, "max_checkpoint_bytes of SizeLimits")
-        self._schedule: Schedule | None = None
+        self._retention: BackgroundRetention | None = None
 
     def _limit(self, limits: SizeLimits, way_out: str) -> None:
         self.limits = limits
@@ -132,8 +132,8 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         if isinstance(policy, Mapping):
             policy = RetentionPolicy.from_dict(policy)
         if policy is not None:
-            self._schedule = Schedule(self.store, policy, interval, self._now)
-            self._schedule.start()
+            self._retention = BackgroundRetention(self.store, policy, interval, self._now)
+            self._retention.start()
 
     def with_limits(self, limits: SizeLimits, *, way_out: str = "max_checkpoint_bytes of SizeLimits") -> Self:
         """The same saver with other limits, on the same connections: close one of the two.
@@ -212,8 +212,8 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
 
     def close(self) -> None:
         """Write what was accepted and close all connections. Blocks; a second call does nothing."""
-        if self._schedule is not None:
-            self._schedule.close()
+        if self._retention is not None:
+            self._retention.close()
         self.store.close()
 
     async def aclose(self) -> None:
@@ -267,7 +267,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     def _put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> Steps[RunnableConfig]:
-        thread_id, checkpoint_ns, parent_id = place_of(config)
+        thread_id, checkpoint_ns, parent_id = ids_of(config)
         key = CheckpointKey(thread_id, checkpoint_ns, checked(checkpoint.get("id"), "checkpoint id"))
         created_at = self._now()
         stored_now = set(new_versions)

@@ -48,7 +48,7 @@ class Running(Protocol):
     @property
     def idle_seconds(self) -> float: ...
     def read(self, work: Work[T]) -> Steps[T]: ...
-    def beside(self, work: Work[T], *threads: str) -> Steps[T]: ...
+    def run_concurrently(self, work: Work[T], *threads: str) -> Steps[T]: ...
 
 
 def unheard(_report: PruneReport) -> None:
@@ -134,7 +134,7 @@ class Pruner:
             some = _first(left, self._pace().checkpoints_deleted)
             work = partial(try_out, tasks=some) if run.dry_run else CarryOut(some)
             started = time.perf_counter()
-            outcome = yield from self._store.beside(work, *[task.request.thread_id for task in some])
+            outcome = yield from self._store.run_concurrently(work, *[task.request.thread_id for task in some])
             run.add(outcome)
             if self._pace() is _BESIDE_OTHERS:
                 # Others get as much of the database as this does.

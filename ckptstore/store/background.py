@@ -46,7 +46,7 @@ class Turn(NamedTuple):
     ask_again: int = 0
 
 
-def take_turn(
+def acquire_lease(
     db: Db,
     holder: str,
     now: int,
@@ -63,7 +63,7 @@ def take_turn(
         return Turn(True)
 
 
-def end_turn(
+def release_lease(
     db: Db,
     holder: str,
     ran_at: int | None,
@@ -92,7 +92,7 @@ def _note(
     db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": json.dumps(value)}, "replace")
 
 
-class Schedule:
+class BackgroundRetention:
     """Runs a policy again and again: it prunes, collects objects, and gives free pages back.
 
     Args:
@@ -159,16 +159,16 @@ class Schedule:
             report = self._drive(self._store.prune_by(self._policy, began, Watch(unheard, self._should_stop), dry_run=False))
             if not report.stopped:
                 self._drive(self._store.collect(Pass(self._now(), _GRACE_OF_OBJECTS, dry_run=False)))
-                self._drive(self._store.give_back())
+                self._drive(self._store.vacuum_sqlite())
                 ended = began
             return Turn(True, max(0, began + self._interval - self._now())), report
         finally:
-            drive(self._store.alone(partial(end_turn, holder=self._holder, ran_at=ended)))
+            drive(self._store.run_in_queue(partial(release_lease, holder=self._holder, ran_at=ended)))
 
     def _take_turn(self, now: int) -> Turn:
         self._renew_at = now + _LEASE // 2
-        work = partial(take_turn, holder=self._holder, now=now, interval=self._interval)
-        return drive(self._store.alone(work))
+        work = partial(acquire_lease, holder=self._holder, now=now, interval=self._interval)
+        return drive(self._store.run_in_queue(work))
 
     def _should_stop(self) -> bool:
         self._keep_turn()

@@ -13,7 +13,7 @@ from ckptstore.runtime.fork import in_child
 from ckptstore.runtime.steps import Steps
 
 
-class Readiness:
+class SchemaGate:
     """Whether the schema is right: found out at the first use.
 
     Args:
@@ -54,7 +54,7 @@ class Readiness:
             checked = self._checked
         yield checked
 
-    def schema_only(self) -> Future[None]:
+    def check_schema(self) -> Future[None]:
         """See that the schema is right, whatever else would have to hold."""
         return self._runner.write(self._check)
 

@@ -33,7 +33,7 @@ from ckptstore.reads.delta_history import load_history
 from ckptstore.reads.planner import Search
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, PruneReport, Removed, VacuumReport
 from ckptstore.runtime.steps import Steps
-from ckptstore.store.schema_gate import Readiness
+from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.values.cache import FolderCache, MemoryCache
 from ckptstore.values.decode import Loaded, Pieces
@@ -76,7 +76,7 @@ class Store:
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
         self._writer = WriteQueue(runner, commit_batch, settings.max_pending)
         agree = partial(require_same_keys, tag_keys=tag_keys) if tag_keys else None
-        self._readiness = Readiness(runner, upgrade=upgrade, then=agree)
+        self._schema_gate = SchemaGate(runner, upgrade=upgrade, then=agree)
         self._tag_keys = tag_keys or EVERYTHING
         self._pruner = Pruner(self)
         self._closed = False
@@ -85,13 +85,13 @@ class Store:
 
     def set_up(self) -> Future[None]:
         """Bring the schema to head."""
-        return self._readiness.set_up()
+        return self._schema_gate.set_up()
 
     def _ready(self) -> Steps[None]:
         """Wait until the schema is known to be right."""
         if self._closed:
             raise StoreClosed
-        yield from self._readiness.wait()
+        yield from self._schema_gate.wait()
 
     # --- writing
 
@@ -113,15 +113,15 @@ class Store:
         """For how long nobody has put anything here."""
         return time.monotonic() - self._writer.wrote_at
 
-    def beside(self, work: Work[T], *threads: str) -> Steps[T]:
+    def run_concurrently(self, work: Work[T], *threads: str) -> Steps[T]:
         """Run work that writes to these threads, and that locks each of them, beside other writes where the database can."""
         if self.runner.statements.on_sqlite:
-            return (yield from self.alone(work, *threads))
+            return (yield from self.run_in_queue(work, *threads))
         yield from self._ready()
         result: T = yield self.runner.write(work)
         return result
 
-    def alone(self, work: Work[T], *threads: str) -> Steps[T]:
+    def run_in_queue(self, work: Work[T], *threads: str) -> Steps[T]:
         """Run work that writes to these threads, in its place in the queue; it opens its own transaction."""
         yield from self._ready()
         result: T = yield self._writer.run(work, *threads)
@@ -209,7 +209,7 @@ class Store:
     def delete_thread(self, thread_id: str) -> Steps[Removed]:
         """Delete a thread whole."""
         started = time.perf_counter()
-        removed = yield from self.alone(lambda db: deletions.delete_thread(db, thread_id), thread_id)
+        removed = yield from self.run_in_queue(lambda db: deletions.delete_thread(db, thread_id), thread_id)
         seconds = time.perf_counter() - started
         told = {"event": "thread_deleted", "thread_id": thread_id, "checkpoints": removed.checkpoints, "writes": removed.writes}
         told |= {"values": removed.values, "segments": removed.segments, "seconds": seconds}
@@ -231,7 +231,7 @@ class Store:
 
     def copy_thread(self, source: str, target: str) -> Steps[int]:
         """Copy a thread to another id."""
-        copied = yield from self.alone(lambda db: deletions.copy_thread(db, source, target, self._tag_keys), source, target)
+        copied = yield from self.run_in_queue(lambda db: deletions.copy_thread(db, source, target, self._tag_keys), source, target)
         logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
         return copied
 
@@ -244,7 +244,7 @@ class Store:
             progress: told the number of threads that are done, a page at a time.
         """
         # Not `_ready`: that the tags were made with other keys is why they are made anew.
-        yield self._readiness.schema_only()
+        yield self._schema_gate.check_schema()
         started = time.perf_counter()
         yield self._writer.run(partial(begin_rebuilding))
         made, threads, after = 0, 0, ""
@@ -283,7 +283,7 @@ class Store:
         yield from self._ready()
         return (yield from vacuum(self.runner, self._writer, full=full))
 
-    def give_back(self) -> Steps[VacuumReport | None]:
+    def vacuum_sqlite(self) -> Steps[VacuumReport | None]:
         """The same where it is the file's owner who does it; a server does it by itself."""
         if not self.runner.statements.on_sqlite:
             return None

@@ -121,8 +121,8 @@ async def test_an_error_that_is_not_ours_does_not_end_the_schedule(tmp_path: Pat
             saver = SQLAlchemySaver.from_conn_string(
                 tmp_path / "c.sqlite", clock=clock, retention=RetentionPolicy(keep_last=1), retention_interval=timedelta(milliseconds=20)
             )
-            assert saver._schedule is not None
-            thread = saver._schedule._thread
+            assert saver._retention is not None
+            thread = saver._retention._thread
             while thread.is_alive() and not pruned.came.is_set():
                 pruned.came.wait(0.01)
             came = pruned.came.is_set()

@@ -20,7 +20,7 @@ import pytest
 from ckptstore import DatabaseSettings, RetentionPolicy, SQLAlchemySaver
 from ckptstore.db.models import to_microseconds
 from ckptstore.errors import DatabaseUnavailable, InvalidPolicy
-from ckptstore.store.background import Schedule
+from ckptstore.store.background import BackgroundRetention
 from tests.integration.writes.test_queue import fault, passing_fault, told_of_statements
 from tests.support.build import chain, config
 from tests.support.survivors import START_OF_TIME, Days, Rows
@@ -59,9 +59,9 @@ def told_of(name: str) -> Iterator[Told]:
         logger.setLevel(before)
 
 
-def schedule_of(saver: SQLAlchemySaver, clock: Callable[[], Any], interval: timedelta = HOUR) -> Schedule:
+def retention_of(saver: SQLAlchemySaver, clock: Callable[[], Any], interval: timedelta = HOUR) -> BackgroundRetention:
     """One that never runs by itself: a test asks it to."""
-    schedule = Schedule(saver.store, NEWEST, interval, lambda: to_microseconds(clock()))
+    schedule = BackgroundRetention(saver.store, NEWEST, interval, lambda: to_microseconds(clock()))
     schedule._holder = f"holder {next(_numbers)}"
     return schedule
 
@@ -88,7 +88,7 @@ async def test_a_saver_prunes_by_itself_as_soon_as_it_is_opened(lasting_url: str
         async with SQLAlchemySaver.from_conn_string(lasting_url, retention=NEWEST) as saver:
             # Another had its run within the interval: what comes in waits for the next.
             await chain(saver, "u", 3)
-            turn, report = schedule_of(saver, saver.clock).run_if_due()
+            turn, report = retention_of(saver, saver.clock).run_if_due()
             assert (turn.mine, report) == (False, None)
             assert 0 < turn.ask_again <= HOUR / timedelta(microseconds=1)
         assert pruned.records == []
@@ -97,7 +97,7 @@ async def test_a_saver_prunes_by_itself_as_soon_as_it_is_opened(lasting_url: str
 async def test_one_of_two_savers_runs_in_an_interval(lasting_url: str) -> None:
     clock = Days()
     async with SQLAlchemySaver.from_conn_string(lasting_url) as one, SQLAlchemySaver.from_conn_string(lasting_url) as other:
-        mine, theirs = schedule_of(one, clock), schedule_of(other, clock)
+        mine, theirs = retention_of(one, clock), retention_of(other, clock)
         ran = []
         for minute in range(0, 181, 15):
             clock.go_to(minute / 24 / 60)
@@ -117,8 +117,8 @@ async def test_the_lease_of_a_process_that_died_expires(lasting_url: str) -> Non
     clock = Days()
     async with SQLAlchemySaver.from_conn_string(lasting_url) as dead, SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         await chain(dead, "t", 3)
-        assert schedule_of(dead, clock)._take_turn(at(0)).mine
-        mine = schedule_of(saver, clock)
+        assert retention_of(dead, clock)._take_turn(at(0)).mine
+        mine = retention_of(saver, clock)
         for minutes, runs in ((0, False), (4.99, False), (5.01, True)):
             clock.go_to(minutes / 24 / 60)
             turn, report = mine.run_if_due()
@@ -132,7 +132,7 @@ async def test_a_run_renews_its_lease_and_ends_when_it_has_lost_it(lasting_url: 
     async with SQLAlchemySaver.from_conn_string(lasting_url) as slow, SQLAlchemySaver.from_conn_string(lasting_url) as other:
         await chain(slow, "t", 350)
         clock = Days()
-        mine, theirs = schedule_of(slow, clock), schedule_of(other, clock)
+        mine, theirs = retention_of(slow, clock), retention_of(other, clock)
         looks = iter(range(1_000))
         ask = mine._should_stop
         taken: list[bool] = []
@@ -167,9 +167,9 @@ async def test_a_run_that_fails_gives_its_turn_back(lasting_url: str, statement:
     ):
         await chain(saver, "t", 3)
         with fault(saver, "before", statement, passing_fault(saver), times=10_000), pytest.raises(DatabaseUnavailable):
-            schedule_of(saver, clock).run_if_due()
+            retention_of(saver, clock).run_if_due()
         assert noted(saver) == {}
-        turn, report = schedule_of(other, clock).run_if_due()
+        turn, report = retention_of(other, clock).run_if_due()
         assert turn.mine
         assert report is not None
         assert report.checkpoints == 2
@@ -204,8 +204,8 @@ async def test_closing_ends_a_run_after_the_transaction_that_is_under_way(lastin
     with told_of("pruned") as pruned, told_of_statements(saver, hold):
         saver._prune_by_itself(NEWEST, HOUR)
         assert await asyncio.to_thread(reached.wait, WAIT_SECONDS)
-        assert saver._schedule is not None
-        saver._schedule._stop.set()
+        assert saver._retention is not None
+        saver._retention._stop.set()
         closing.set()
         await saver.aclose()
         await saver.aclose()
@@ -225,8 +225,8 @@ async def test_a_child_of_a_fork_prunes_by_itself_too(lasting_url: str) -> None:
     def child() -> None:
         with told_of("pruned") as pruned:
             came = pruned.came.wait(WAIT_SECONDS)
-            assert saver._schedule is not None
-            saver._schedule.close()
+            assert saver._retention is not None
+            saver._retention.close()
             os._exit(0 if came else 3)
 
     process = multiprocessing.get_context("fork").Process(target=child)
