@@ -13,7 +13,7 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from ckptstore.db.settings import parse_database_url
+from ckptstore.db.url import parse_database_url
 
 _PREFIX = "ckptstore_bench_"
 

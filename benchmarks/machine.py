@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from ckptstore.db.settings import parse_database_url
+from ckptstore.db.url import parse_database_url
 
 _PACKAGES = (
     "ckptstore", "langgraph", "langgraph-checkpoint", "langgraph-checkpoint-sqlite", "langgraph-checkpoint-postgres", "langchain-core",

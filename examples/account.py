@@ -10,7 +10,7 @@ from sqlalchemy import URL, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from ckptstore.db.models import Base, Channel, Checkpoint, Segment, StoredObject, Tag, Thread, Write
-from ckptstore.db.settings import parse_database_url, split_server_settings
+from ckptstore.db.url import parse_database_url, split_server_settings
 
 # Checkpoints first: their count is the number of steps.
 MODELS: tuple[type[Base], ...] = (Checkpoint, Write, Channel, Segment, Tag, Thread, StoredObject)

@@ -21,7 +21,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, StateSnapshot
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.db.settings import is_memory, parse_database_url
+from ckptstore.db.url import is_memory, parse_database_url
 from ckptstore.errors import CkptStoreError
 
 AGENTS = 10

@@ -16,7 +16,8 @@ from sqlalchemy import text
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.models import Base
 from ckptstore.db.postgres import postgres_engine
-from ckptstore.db.settings import DatabaseSettings, parse_database_url
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.url import parse_database_url
 
 DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
 

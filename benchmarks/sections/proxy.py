@@ -19,7 +19,7 @@ from benchmarks.link import address_of, slow_link, through
 from benchmarks.report import Table
 from benchmarks.sections.latency import milliseconds
 from benchmarks.sections.steps import CONCURRENCY, steps_per_second
-from ckptstore.db.settings import parse_database_url
+from ckptstore.db.url import parse_database_url
 
 DELAY_SECONDS = 0.001
 

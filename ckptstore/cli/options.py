@@ -12,14 +12,8 @@ from sqlalchemy import URL
 
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.open import open_database
-from ckptstore.db.settings import (
-    BLOB_URL_VARIABLE,
-    DATABASE_URL_VARIABLE,
-    DatabaseSettings,
-    default_blob_url,
-    is_memory,
-    parse_database_url,
-)
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.url import BLOB_URL_VARIABLE, DATABASE_URL_VARIABLE, default_blob_url, is_memory, parse_database_url
 from ckptstore.errors import CkptStoreError
 from ckptstore.store.store import Store
 from ckptstore.tags.keys import TagKeys

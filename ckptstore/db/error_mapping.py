@@ -8,7 +8,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ckptstore.db.settings import why_unwritable
+from ckptstore.db.url import why_unwritable
 from ckptstore.errors import CkptStoreError, DatabaseUnavailable, SchemaOutOfDate, StatementRefused
 
 # Source: PostgreSQL's appendix A. Connection failures, serialization, deadlock, shutdown, too many connections.

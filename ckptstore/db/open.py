@@ -7,8 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ckptstore.db.postgres import AsyncRunner, ping_when_idle, postgres_engine
 from ckptstore.db.runner import Runner
-from ckptstore.db.settings import DatabaseSettings, is_memory
+from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sqlite import SqliteRunner
+from ckptstore.db.url import is_memory
 
 
 def open_database(url: URL, settings: DatabaseSettings, schema: str | None = None) -> Runner:

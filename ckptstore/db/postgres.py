@@ -18,8 +18,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from ckptstore.db.handle import Db
 from ckptstore.db.retries import Retries
 from ckptstore.db.runner import Work
-from ckptstore.db.settings import DatabaseSettings, split_server_settings
+from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.statement import Statements
+from ckptstore.db.url import split_server_settings
 from ckptstore.errors import InvalidUrl
 from ckptstore.runtime.fork import abandon, in_child
 from ckptstore.runtime.loop_thread import LoopThread

@@ -13,7 +13,8 @@ from sqlalchemy import URL, inspect
 from ckptstore.db.handle import Db
 from ckptstore.db.models import TABLE_PREFIX, VERSION_TABLE, Base
 from ckptstore.db.open import open_database
-from ckptstore.db.settings import DATABASE_URL_VARIABLE, DatabaseSettings, parse_database_url
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.url import DATABASE_URL_VARIABLE, parse_database_url
 from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
 
 if TYPE_CHECKING:

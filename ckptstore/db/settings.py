@@ -1,34 +1,10 @@
-"""Settings, validated: where the database is and how to talk to it."""
+"""Settings of the database connection, validated."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
-
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
-from ckptstore.errors import InvalidUrl, MissingDriver
-
-DATABASE_URL_VARIABLE = "CKPTSTORE_DATABASE_URL"
-BLOB_URL_VARIABLE = "CKPTSTORE_BLOB_URL"
-
-_SCHEMES = (
-    "a file path, :memory:, sqlite://, sqlite+aiosqlite://, postgresql://, postgres://, postgresql+asyncpg:// or postgresql+psycopg://"
-)
-
-# asyncpg and libpq spell the same settings differently; people copy libpq's.
-_LIBPQ_TO_ASYNCPG = {"sslmode": "ssl", "connect_timeout": "timeout"}
-_ASYNCPG_SERVER_SETTINGS = ("application_name", "options")
-_ASYNCPG_QUERY = {
-    "host", "port", "user", "database", "passfile", "ssl", "timeout", "command_timeout", "service", "servicefile",
-    "statement_cache_size", "max_cached_statement_lifetime", "prepared_statement_cache_size", "prepared_statement_name_func",
-    "direct_tls", "target_session_attrs", "krbsrvname", "gsslib",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,107 +48,3 @@ class DatabaseSettings:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
         if self.synchronous not in ("FULL", "NORMAL", "EXTRA"):
             raise ValueError(f"synchronous must be FULL, NORMAL or EXTRA, got {self.synchronous!r}")
-
-
-def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
-    """What a user wrote as the URL of the driver that will be used.
-
-    Args:
-        conn_string: a file path, `:memory:`, or a URL of one of the known schemes.
-
-    Returns:
-        A URL whose drivername is `sqlite+aiosqlite`, `postgresql+asyncpg` or `postgresql+psycopg`.
-
-    Raises:
-        InvalidUrl: the scheme is unknown, or the URL can't be read.
-        MissingDriver: no driver for this database is installed.
-    """
-    text = os.fspath(conn_string)
-    if not isinstance(text, str) or not text.strip():
-        raise InvalidUrl(f"the connection string is empty; give {_SCHEMES}")
-    if "\0" in text:
-        raise InvalidUrl("the connection string holds a NUL character")
-    if text == ":memory:":
-        return URL.create("sqlite+aiosqlite")
-    if "://" not in text:
-        return URL.create("sqlite+aiosqlite", database=text)
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError) as exc:
-        # The text is not repeated: it may hold a password, and could not be parsed to mask it.
-        raise InvalidUrl(f"the connection string can't be read as a URL; give {_SCHEMES}") from exc
-    return _with_driver(url)
-
-
-def _with_driver(url: URL) -> URL:
-    match url.drivername:
-        case "sqlite" | "sqlite+aiosqlite" | "sqlite+pysqlite":
-            return URL.create("sqlite+aiosqlite", database=None if is_memory(url) else url.database)
-        case "postgresql" | "postgres":
-            return _with_driver(url.set(drivername=f"postgresql+{_best_postgres_driver()}"))
-        case "postgresql+asyncpg":
-            _require("asyncpg")
-            return _for_asyncpg(url)
-        case "postgresql+psycopg":
-            _require("psycopg")
-            return url
-        case other:
-            raise InvalidUrl(f"unknown URL scheme {other!r}; give {_SCHEMES}")
-
-
-def _best_postgres_driver() -> str:
-    if importlib.util.find_spec("asyncpg"):
-        return "asyncpg"
-    _require("psycopg")
-    return "psycopg"
-
-
-def _require(module: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        raise MissingDriver(f"PostgreSQL needs the driver {module}: pip install 'ckptstore[postgres]'")
-
-
-def _for_asyncpg(url: URL) -> URL:
-    query = {_LIBPQ_TO_ASYNCPG.get(name, name): value for name, value in url.query.items()}
-    unknown = sorted(set(query) - _ASYNCPG_QUERY - set(_ASYNCPG_SERVER_SETTINGS))
-    if unknown:
-        raise InvalidUrl(f"asyncpg knows no URL parameter {unknown[0]!r}; remove it, or use postgresql+psycopg://, which takes libpq's")
-    return url.set(query=query)
-
-
-def split_server_settings(url: URL) -> tuple[URL, dict[str, Any]]:
-    """The URL without what asyncpg takes as keyword arguments, and those arguments."""
-    if url.drivername != "postgresql+asyncpg":
-        return url, {}
-    settings = {name: str(url.query[name]) for name in _ASYNCPG_SERVER_SETTINGS if name in url.query}
-    connect_args: dict[str, Any] = {"server_settings": settings} if settings else {}
-    if "timeout" in url.query:
-        connect_args["timeout"] = float(str(url.query["timeout"]))
-    return url.difference_update_query([*_ASYNCPG_SERVER_SETTINGS, "timeout"]), connect_args
-
-
-def is_memory(url: URL) -> bool:
-    """Whether the URL is a SQLite database that lives in memory only."""
-    if url.get_backend_name() != "sqlite":
-        return False
-    return url.database in (None, "", ":memory:") or "mode=memory" in str(url.database) or url.query.get("mode") == "memory"
-
-
-def default_blob_url(url: URL) -> str | None:
-    """Where large values go when nobody says: beside a SQLite file; else they stay in the database."""
-    if url.get_backend_name() != "sqlite" or is_memory(url):
-        return None
-    return f"{url.database}.blobs"
-
-
-def why_unwritable(url: URL) -> str | None:
-    """Why SQLite can't write this file, in words, or None where nothing speaks against it."""
-    if is_memory(url) or url.get_backend_name() != "sqlite":
-        return None
-    path = Path(str(url.database))
-    if path.is_dir():
-        return f"{path} is a folder"
-    if not path.parent.is_dir():
-        return f"the folder {path.parent} does not exist"
-    target = path if path.exists() else path.parent
-    return None if os.access(target, os.W_OK) else f"{target} is not writable"

@@ -15,8 +15,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from ckptstore.db.handle import Db
 from ckptstore.db.retries import Retries
 from ckptstore.db.runner import Work
-from ckptstore.db.settings import DatabaseSettings, is_memory
+from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.statement import Statements
+from ckptstore.db.url import is_memory
 from ckptstore.db.wal_checkpointer import MOST_PAGES, WriteAheadLog
 from ckptstore.errors import StoreClosed
 from ckptstore.runtime.fork import abandon, around_fork

@@ -20,7 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.open import adopt_engine, open_database
 from ckptstore.db.runner import Runner
-from ckptstore.db.settings import DatabaseSettings, default_blob_url, parse_database_url
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.url import default_blob_url, parse_database_url
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import utc_now
 from ckptstore.langgraph.config import checked, ids_of, key_of

@@ -9,7 +9,7 @@ from functools import partial
 from ckptstore.db.handle import Db
 from ckptstore.db.models import Base
 from ckptstore.db.runner import Runner
-from ckptstore.db.settings import is_memory
+from ckptstore.db.url import is_memory
 from ckptstore.errors import InvalidConfig
 from ckptstore.records import VacuumReport
 from ckptstore.runtime.steps import Steps

@@ -22,7 +22,8 @@ from ckptstore.db import schema
 from ckptstore.db.handle import Db
 from ckptstore.db.models import Base
 from ckptstore.db.open import open_database
-from ckptstore.db.settings import DatabaseSettings, parse_database_url
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.url import parse_database_url
 from ckptstore.errors import SchemaOutOfDate, SchemaTooNew
 from tests.support.build import chain, config, put
 

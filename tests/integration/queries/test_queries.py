@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from ckptstore import SQLAlchemySaver, TagKeys
 from ckptstore.db.models import Checkpoint
-from ckptstore.db.settings import parse_database_url
+from ckptstore.db.url import parse_database_url
 from ckptstore.errors import InvalidFilter, KeyNotIndexed
 from ckptstore.queries import has_tags, select_checkpoints, select_threads
 from tests.support.build import chain

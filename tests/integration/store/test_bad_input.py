@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
-from ckptstore.db.settings import parse_database_url
+from ckptstore.db.url import parse_database_url
 from ckptstore.errors import (
     CkptStoreError,
     DatabaseUnavailable,

@@ -21,7 +21,7 @@ from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.handle import Db
 from ckptstore.db.open import open_database
 from ckptstore.db.runner import Runner, Work
-from ckptstore.db.settings import parse_database_url
+from ckptstore.db.url import parse_database_url
 from ckptstore.errors import BlobUnavailable, DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
 from ckptstore.values.encode import EncodedWrite, encode_write
