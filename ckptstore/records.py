@@ -220,7 +220,7 @@ class ChannelHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
+class DeletedRows:
     """What a deletion took away, in rows and in stored bytes of the database."""
 
     #: Threads that went whole.
@@ -235,9 +235,9 @@ class Removed:
     #: The object of each segment that had one.
     object_keys: tuple[str, ...] = ()
 
-    def __add__(self, other: Removed) -> Removed:
+    def __add__(self, other: DeletedRows) -> DeletedRows:
         """The sum, field by field."""
-        return Removed(*[getattr(self, each.name) + getattr(other, each.name) for each in fields(self)])
+        return DeletedRows(*[getattr(self, each.name) + getattr(other, each.name) for each in fields(self)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from ckptstore.blobs.copy import CopyReport, copy_blobs
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.cli.options import of_store, opened_store, words_for_errors
 from ckptstore.db import schema
-from ckptstore.maintenance.gc import Pass
+from ckptstore.maintenance.gc import GcPass
 from ckptstore.maintenance.verify import VerifyReport
 from ckptstore.maintenance.verify import verify as verify_all
 from ckptstore.runtime.loop_thread import LoopThread
@@ -69,7 +69,7 @@ def copy(source: str, target: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
 def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: float, dry_run: bool) -> None:
     """Delete blobs that nothing refers to: one pass, for cron. The first pass marks, a later one deletes."""
-    this = Pass(time.time_ns() // 1000, int(grace_hours * _MICROSECONDS_PER_HOUR), dry_run)
+    this = GcPass(time.time_ns() // 1000, int(grace_hours * _MICROSECONDS_PER_HOUR), dry_run)
     with opened_store(url, in_schema, blob_url) as store, _clock("collecting"):
         report = drive(store.collect(this))
     would = "would be " if dry_run else ""
@@ -89,11 +89,13 @@ def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) ->
         report = _verify(store, deep)
         has_backend = store.objects.has_backend
     problems: dict[str, Sequence[object]] = {
-        "missing": report.missing,
+        "missing": report.missing_objects,
         "corrupt": report.corrupt,
-        "refers to a blob that is not registered as there" if has_backend else "in a blob, and no --blob-url was given": report.dangling,
-        "segment not in the database": report.lacking,
-        "stray": report.strays,
+        "refers to a blob that is not registered as there"
+        if has_backend
+        else "in a blob, and no --blob-url was given": report.broken_references,
+        "segment not in the database": report.missing_segments,
+        "stray": report.unregistered_objects,
     }
     for name, found in problems.items():
         for item in found:

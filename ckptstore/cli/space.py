@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from ckptstore.cli.options import of_database, of_store, opened_store, words_for_errors
 from ckptstore.errors import InvalidPolicy
-from ckptstore.maintenance.gc import Pass
+from ckptstore.maintenance.gc import GcPass
 from ckptstore.maintenance.policy import RetentionPolicy, parse_age
-from ckptstore.maintenance.prune_run import Watch
+from ckptstore.maintenance.prune_run import PruneCallbacks
 from ckptstore.records import PruneReport
 from ckptstore.runtime.steps import drive
 
@@ -70,9 +70,9 @@ def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | Non
                 bar.update(report.checkpoints - bar.n)
 
             with words_for_errors():
-                report = drive(store.prune_by(policy, now, Watch(progress, interrupted.is_set), dry_run=dry_run))
+                report = drive(store.prune_by(policy, now, PruneCallbacks(progress, interrupted.is_set), dry_run=dry_run))
                 if not dry_run and not report.stopped:
-                    drive(store.collect(Pass(now, _GRACE // _MICROSECOND, dry_run=False)))
+                    drive(store.collect(GcPass(now, _GRACE // _MICROSECOND, dry_run=False)))
                     drive(store.vacuum_sqlite())
     _print(report, as_json)
     sys.exit(_INTERRUPTED if report.stopped else 0)

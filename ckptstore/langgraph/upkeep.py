@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.maintenance.gc import CollectReport, Pass
+from ckptstore.maintenance.gc import CollectReport, GcPass
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_run import Watch, never, unheard
+from ckptstore.maintenance.prune_run import PruneCallbacks, ignore_progress, never_stop
 from ckptstore.maintenance.verify import VerifyReport
 from ckptstore.records import PruneReport, VacuumReport
 from ckptstore.runtime.steps import Steps, drive, drive_async
@@ -34,8 +34,8 @@ class Upkeep(SaverBase):
         policy: RetentionPolicy,
         *,
         dry_run: bool = False,
-        progress: Callable[[PruneReport], None] = unheard,
-        should_stop: Callable[[], bool] = never,
+        progress: Callable[[PruneReport], None] = ignore_progress,
+        should_stop: Callable[[], bool] = never_stop,
     ) -> PruneReport:
         """Delete what a policy does not keep, in all threads, in small transactions: writers go on.
 
@@ -51,18 +51,18 @@ class Upkeep(SaverBase):
         Raises:
             DatabaseUnavailable: the database can't be reached; what was done is done.
         """
-        return drive(self.store.prune_by(policy, self._now(), Watch(progress, should_stop), dry_run=dry_run))
+        return drive(self.store.prune_by(policy, self._now(), PruneCallbacks(progress, should_stop), dry_run=dry_run))
 
     async def aprune_by(
         self,
         policy: RetentionPolicy,
         *,
         dry_run: bool = False,
-        progress: Callable[[PruneReport], None] = unheard,
-        should_stop: Callable[[], bool] = never,
+        progress: Callable[[PruneReport], None] = ignore_progress,
+        should_stop: Callable[[], bool] = never_stop,
     ) -> PruneReport:
         """As `prune_by`."""
-        return await drive_async(self.store.prune_by(policy, self._now(), Watch(progress, should_stop), dry_run=dry_run))
+        return await drive_async(self.store.prune_by(policy, self._now(), PruneCallbacks(progress, should_stop), dry_run=dry_run))
 
     # --- blobs
 
@@ -89,7 +89,7 @@ class Upkeep(SaverBase):
     def _collect(self, dry_run: bool, grace: timedelta) -> Steps[CollectReport]:
         if grace < timedelta(0):
             raise InvalidConfig(f"grace must not be negative, got {grace}")
-        return self.store.collect(Pass(self._now(), grace // timedelta(microseconds=1), dry_run))
+        return self.store.collect(GcPass(self._now(), grace // timedelta(microseconds=1), dry_run))
 
     def verify(self, *, deep: bool = False) -> VerifyReport:
         """Check that all segments and objects are there, and name what the backend holds beside them.

@@ -9,8 +9,8 @@ from sqlalchemy import Table
 
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
-from ckptstore.maintenance.prune_plan import Place
-from ckptstore.records import CheckpointKey, Posting, Removed
+from ckptstore.maintenance.prune_plan import CheckpointRef
+from ckptstore.records import CheckpointKey, DeletedRows, Posting
 from ckptstore.tags.encoding import postings
 from ckptstore.tags.keys import TagKeys
 from ckptstore.writes.commit import delete_tags, insert_tags, stored_tag_rows
@@ -23,16 +23,16 @@ _OWNED: tuple[Table, ...] = (sql.tables.WRITE, sql.tables.CHANNEL, sql.tables.SE
 def delete_thread(
     db: Db,
     thread_id: str,
-) -> Removed:
+) -> DeletedRows:
     """Delete all that a thread has, its own row last."""
     this = {"thread_id": thread_id}
     with db.transaction():
         if not _lock(db, thread_id):
-            return Removed()
+            return DeletedRows()
         found = [(CheckpointKey(thread_id, *row[:2]), row[2]) for row in db.run(sql.delete.metadata_of_thread, this)]
         delete_tags(db, stored_tag_rows(found))
         gone = {table: db.run(sql.delete.delete_thread_rows, this, table).rowcount for table in (*_OWNED, sql.tables.THREAD)}
-    return Removed(
+    return DeletedRows(
         threads=1, checkpoints=len(found), writes=gone[sql.tables.WRITE], values=gone[sql.tables.CHANNEL], segments=gone[sql.tables.SEGMENT]
     )
 
@@ -70,13 +70,13 @@ def copy_thread(
     return len(found)
 
 
-def places_with_postings(
+def checkpoints_with_postings(
     db: Db,
     wanted: Sequence[Posting],
-) -> dict[str, set[Place]]:
+) -> dict[str, set[CheckpointRef]]:
     """The checkpoints that have one of the postings, by thread."""
     parameters = db.key_parameters(("key", "value"), wanted)
-    found: dict[str, set[Place]] = {}
+    found: dict[str, set[CheckpointRef]] = {}
     for thread_id, namespace, checkpoint_id in db.run(sql.delete.checkpoints_with_postings, parameters):
-        found.setdefault(thread_id, set()).add(Place(namespace, checkpoint_id))
+        found.setdefault(thread_id, set()).add(CheckpointRef(namespace, checkpoint_id))
     return found

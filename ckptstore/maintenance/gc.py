@@ -24,7 +24,7 @@ from ckptstore.db.handle import Db
 logger = logging.getLogger(__name__)
 
 _PAGE = 500
-# ObjectRegistry below a key sort before it; every key sorts after nothing.
+# Objects below a key sort before it; every key sorts after nothing.
 _FIRST = ""
 
 
@@ -32,11 +32,11 @@ _FIRST = ""
 class CollectReport:
     """What one pass of the collector did, or with `dry_run` would have done."""
 
-    #: ObjectRegistry that nothing refers to, marked for a later pass.
+    #: Objects that nothing refers to, marked for a later pass.
     marked: int = 0
     #: Marked objects that something refers to after all.
     unmarked: int = 0
-    #: ObjectRegistry that have gone.
+    #: Objects that have gone.
     deleted: int = 0
     #: Their bytes.
     deleted_bytes: int = 0
@@ -46,7 +46,7 @@ class CollectReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class GcPass:
     """One pass: when it is, and what counts as long ago.
 
     Args:
@@ -65,7 +65,7 @@ class Pass:
         return {"moment": self.moment, "before": self.moment - self.grace, "page_size": _PAGE}
 
 
-async def collect(objects: ObjectRegistry, this: Pass) -> CollectReport:
+async def collect(objects: ObjectRegistry, this: GcPass) -> CollectReport:
     """Run one pass. On the objects' loop."""
     started = time.perf_counter()
     collector = _Collector(objects, this)
@@ -83,7 +83,7 @@ async def collect(objects: ObjectRegistry, this: Pass) -> CollectReport:
 
 
 class _Collector:
-    def __init__(self, objects: ObjectRegistry, this: Pass) -> None:
+    def __init__(self, objects: ObjectRegistry, this: GcPass) -> None:
         self._objects = objects
         self._this = this
 

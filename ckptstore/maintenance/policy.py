@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ckptstore.errors import InvalidFilter, InvalidPolicy
-from ckptstore.maintenance.prune_plan import Place, Rule, ThreadView, newest_of
+from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, ThreadView, newest_of
 from ckptstore.tags.filters import Filter
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -118,21 +118,21 @@ class RetentionPolicy:
         old = self.moment("max_age", now)
         idle = self.moment("thread_ttl", now)
 
-        def kept(view: ThreadView) -> set[Place]:
-            seeds = {node.place for node in view.visible if exempt and _is_exempt(node.metadata, exempt)}
+        def kept(view: ThreadView) -> set[CheckpointRef]:
+            seeds = {node.ref for node in view.visible if exempt and _is_exempt(node.metadata, exempt)}
             if idle is None or _last_activity(view) >= idle:
                 seeds |= self._kept_by_age_and_number(view, old)
-            roots = {view.nodes[place].root for place in seeds}
-            kept = seeds | {node.place for node in view.visible if node.root in roots}
+            roots = {view.nodes[ref].root for ref in seeds}
+            kept = seeds | {node.ref for node in view.visible if node.root in roots}
             # The root graph goes on with what they last knew, however long ago that was.
             return kept | newest_of((node for node in view.visible if node.of_memory), 1) if kept else kept
 
         return kept
 
-    def _kept_by_age_and_number(self, view: ThreadView, old: int | None) -> set[Place]:
+    def _kept_by_age_and_number(self, view: ThreadView, old: int | None) -> set[CheckpointRef]:
         if old is None and self.keep_last is None:
-            return {node.place for node in view.visible}
-        young = set() if old is None else {node.place for node in view.visible if node.created_at >= old}
+            return {node.ref for node in view.visible}
+        young = set() if old is None else {node.ref for node in view.visible if node.created_at >= old}
         if self.keep_last is None:
             return young
         # Those of a single task's subgraph are of use beneath their root only.

@@ -20,7 +20,7 @@ from ckptstore.db.runner import Work
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import Rule
 from ckptstore.maintenance.prune_thread import CarryOut, Request, Task, decide, try_out
-from ckptstore.records import PruneReport, Removed
+from ckptstore.records import DeletedRows, PruneReport
 from ckptstore.runtime.steps import Steps
 
 T = TypeVar("T")
@@ -51,22 +51,22 @@ class Running(Protocol):
     def run_concurrently(self, work: Work[T], *threads: str) -> Steps[T]: ...
 
 
-def unheard(_report: PruneReport) -> None:
+def ignore_progress(_report: PruneReport) -> None:
     """Nobody looks on."""
 
 
-def never() -> bool:
+def never_stop() -> bool:
     """Nobody ends it early."""
     return False
 
 
-class Watch(NamedTuple):
+class PruneCallbacks(NamedTuple):
     """What a caller sees of a run, and how it ends one early."""
 
     #: Told what went so far, after each transaction.
-    progress: Callable[[PruneReport], None] = unheard
+    progress: Callable[[PruneReport], None] = ignore_progress
     #: Asked before each transaction, and before each page of threads is looked for.
-    should_stop: Callable[[], bool] = never
+    should_stop: Callable[[], bool] = never_stop
 
 
 class Pruner:
@@ -85,14 +85,14 @@ class Pruner:
 
     def threads(self, wanted: Iterable[tuple[str, Rule]]) -> Steps[PruneReport]:
         """Delete what a rule does not keep of a thread, for each of some threads."""
-        run = _Run(Watch(), dry_run=False, policy=None)
+        run = _Run(PruneCallbacks(), dry_run=False, policy=None)
         requests = deque(Request(thread_id, rule) for thread_id, rule in wanted)
         while requests:
             tasks = yield from self._decide(_taken(requests, self._pace().threads_decided))
             yield from self._carry_out(tasks, run)
         return (yield from self._ended(run))
 
-    def by_policy(self, policy: RetentionPolicy, now: int, watch: Watch, *, dry_run: bool) -> Steps[PruneReport]:
+    def by_policy(self, policy: RetentionPolicy, now: int, watch: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]:
         """Delete what a policy does not keep, in all threads, and writes past its age whose checkpoint never came.
 
         Args:
@@ -222,11 +222,11 @@ def _streams(policy: RetentionPolicy, now: int) -> list[_Stream]:
 class _Run:
     """What one run has done so far."""
 
-    def __init__(self, watch: Watch, *, dry_run: bool, policy: RetentionPolicy | None) -> None:
+    def __init__(self, watch: PruneCallbacks, *, dry_run: bool, policy: RetentionPolicy | None) -> None:
         self._watch = watch
         self._policy = policy
         self._started = time.perf_counter()
-        self._removed = Removed()
+        self._removed = DeletedRows()
         self._threads = 0
         #: Whether the caller wants no more of it.
         self.ended = False

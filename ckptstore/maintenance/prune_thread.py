@@ -10,8 +10,8 @@ from sqlalchemy import ClauseElement
 
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
-from ckptstore.maintenance.prune_plan import Node, Place, Rule, Stage, ThreadView, stages_to
-from ckptstore.records import CheckpointKey, Removed
+from ckptstore.maintenance.prune_plan import CheckpointRef, Node, Rule, Stage, ThreadView, plan_stages
+from ckptstore.records import CheckpointKey, DeletedRows
 from ckptstore.writes.commit import delete_tags, stored_tag_rows
 
 # A writer on SQLite waits for so many: some milliseconds.
@@ -51,7 +51,7 @@ class Task(NamedTuple):
     stamp: Stamp
     removals: Sequence[Removal]
     #: What went with the stage before, or in a trial with all of them.
-    removed: Removed = Removed()
+    removed: DeletedRows = DeletedRows()
     #: Whether anything went so far.
     took_something: bool = False
 
@@ -63,12 +63,12 @@ class Task(NamedTuple):
     @property
     def takes_something(self) -> bool:
         """Whether anything goes, apart from what has no checkpoint or value."""
-        return any(stage.lost or stage.gone or stage.values for stage, _ in self.removals)
+        return any(stage.removed or stage.deleted or stage.values for stage, _ in self.removals)
 
     @property
     def size(self) -> int:
         """How many checkpoints go next."""
-        return len(self.removals[0].stage.gone)
+        return len(self.removals[0].stage.deleted)
 
 
 def decide(
@@ -118,7 +118,7 @@ def try_out(
     tried: list[Task] = []
     with db.rolled_back():
         for task in sorted(tasks, key=lambda task: task.request.thread_id):
-            removed, left = Removed(), task
+            removed, left = DeletedRows(), task
             while not left.done:
                 left = _carry_out_next(db, left, _lock(db, task.request.thread_id))
                 removed += left.removed
@@ -132,15 +132,15 @@ def _carry_out_next(
     stamp: Stamp | None,
 ) -> Task:
     if stamp is None:
-        return task._replace(removals=(), removed=Removed())
+        return task._replace(removals=(), removed=DeletedRows())
     if stamp != task.stamp:
         task = _decide(db, task._replace(stamp=stamp))
     removal, rest = task.removals[0], task.removals[1:]
     removed = _remove(db, task.request.thread_id, removal)
     if not rest:
         removed += _sweep(db, task.request, stamp)
-    after = Stamp(stamp.generation + 1, stamp.checkpoints - len(removal.stage.lost), stamp.updated_at)
-    return task._replace(stamp=after, removals=rest, removed=removed, took_something=task.took_something or removed != Removed())
+    after = Stamp(stamp.generation + 1, stamp.checkpoints - len(removal.stage.removed), stamp.updated_at)
+    return task._replace(stamp=after, removals=rest, removed=removed, took_something=task.took_something or removed != DeletedRows())
 
 
 def _stamp(db: Db, build: Callable[[str], ClauseElement], thread_id: str) -> Stamp | None:
@@ -162,9 +162,9 @@ def _decide(
 ) -> Task:
     thread_id = task.request.thread_id
     view = view_thread(db, thread_id, task.stamp.updated_at)
-    stages = stages_to(view, task.request.rule(view), _CHECKPOINTS_PER_STAGE)
+    stages = plan_stages(view, task.request.rule(view), _CHECKPOINTS_PER_STAGE)
     # Here, beside the writers, rather than with the thread locked.
-    tags = [stored_tag_rows((CheckpointKey(thread_id, *node.place), node.metadata) for node in stage.lost) for stage in stages]
+    tags = [stored_tag_rows((CheckpointKey(thread_id, *node.ref), node.metadata) for node in stage.removed) for stage in stages]
     return task._replace(removals=[*map(Removal, stages, tags)])
 
 
@@ -176,13 +176,13 @@ def view_thread(
     """A thread as rules see it."""
     this = {"thread_id": thread_id}
     nodes = [
-        Node(Place(namespace, checkpoint_id), parent, created_at, format_, json.loads(versions), metadata, size, bool(hidden))
+        Node(CheckpointRef(namespace, checkpoint_id), parent, created_at, format_, json.loads(versions), metadata, size, bool(hidden))
         for namespace, checkpoint_id, parent, created_at, format_, versions, metadata, size, hidden in db.run(sql.prune.thread_nodes, this)
     ]
     return ThreadView(
-        {node.place: node for node in nodes},
+        {node.ref: node for node in nodes},
         {(row[0], row[1], row[2]) for row in db.run(sql.checkpoints.stored_versions, this)},
-        {Place(row[0], row[1]) for row in db.run(sql.prune.checkpoints_with_sends, this)},
+        {CheckpointRef(row[0], row[1]) for row in db.run(sql.prune.checkpoints_with_sends, this)},
         active_at,
     )
 
@@ -191,28 +191,30 @@ def _remove(
     db: Db,
     thread_id: str,
     removal: Removal,
-) -> Removed:
+) -> DeletedRows:
     """Take away what a stage names."""
     stage = removal.stage
     delete_tags(db, removal.tags)
     hidden = _keys(db, sql.tables.CHECKPOINT_KEY, thread_id, stage.hidden)
     if stage.hidden:
         db.run(sql.prune.hide_checkpoints, hidden)
-    gone = _keys(db, sql.tables.CHECKPOINT_KEY, thread_id, stage.gone)
-    writes = _lengths(db, sql.prune.delete_writes, gone) if stage.gone else []
-    bodies = _lengths(db, sql.prune.delete_checkpoints, gone) if stage.gone else []
+    gone = _keys(db, sql.tables.CHECKPOINT_KEY, thread_id, stage.deleted)
+    writes = _lengths(db, sql.prune.delete_writes, gone) if stage.deleted else []
+    bodies = _lengths(db, sql.prune.delete_checkpoints, gone) if stage.deleted else []
     unnamed = _keys(db, sql.tables.VERSION_KEY, thread_id, stage.values)
     values = _lengths(db, sql.prune.delete_values, unnamed) if stage.values else []
-    size = sum(node.size for node in stage.lost)
-    db.run(sql.prune.count_lost, {"thread_id": thread_id, "checkpoint_count": len(stage.lost), "size": size})
-    return Removed(checkpoints=len(stage.lost), writes=len(writes), values=len(values), bytes=sum(writes) + sum(bodies) + sum(values))
+    size = sum(node.size for node in stage.removed)
+    db.run(sql.prune.count_lost, {"thread_id": thread_id, "checkpoint_count": len(stage.removed), "size": size})
+    return DeletedRows(
+        checkpoints=len(stage.removed), writes=len(writes), values=len(values), bytes=sum(writes) + sum(bodies) + sum(values)
+    )
 
 
 def _sweep(
     db: Db,
     request: Request,
     stamp: Stamp,
-) -> Removed:
+) -> DeletedRows:
     """What is left over when all else has gone: writes without a checkpoint, segments without a value, a thread without either."""
     this = {"thread_id": request.thread_id}
     stray: list[int] = []
@@ -223,7 +225,7 @@ def _sweep(
     # Also where nothing was deleted: a checkpoint or a write that was replaced leaves segments behind.
     segments = db.run(sql.prune.delete_unlinked_segments, this).all()
     threads = db.run(sql.delete.delete_empty_thread, this).rowcount
-    return Removed(
+    return DeletedRows(
         threads=threads,
         writes=len(stray),
         segments=len(segments),

@@ -8,7 +8,7 @@ import logging
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -40,27 +40,27 @@ _LAST = "\U0010ffff"
 class VerifyReport:
     """What was found; `ok` where nothing is wrong."""
 
-    #: ObjectRegistry that should be there, and their bytes.
+    #: Objects that should be there, and their bytes.
     objects: int = 0
     object_bytes: int = 0
     #: Segments, in the database or in objects.
     segments: int = 0
     #: Keys of objects that are not in the backend.
-    missing: list[str] = field(default_factory=list)
+    missing_objects: list[str] = field(default_factory=list)
     #: Keys of objects whose size (or with `deep` whose digest) is wrong, and digests of such segments.
     corrupt: list[str] = field(default_factory=list)
     #: (thread, digest) of segments that refer to an object which is not registered, still `pending` or already `deleting`; all
     #: that refer to any where the store has no backend.
-    dangling: list[tuple[str, str]] = field(default_factory=list)
+    broken_references: list[tuple[str, str]] = field(default_factory=list)
     #: (thread, digest) of segments that a value is made of and that are not in the database.
-    lacking: list[tuple[str, str]] = field(default_factory=list)
+    missing_segments: list[tuple[str, str]] = field(default_factory=list)
     #: Keys in the backend that no row knows. They do no harm; ckptstore never deletes what it does not know.
-    strays: list[str] = field(default_factory=list)
+    unregistered_objects: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether nothing that was checked is missing or wrong. Strays don't count."""
-        return not (self.missing or self.corrupt or self.dangling or self.lacking)
+        return not (self.missing_objects or self.corrupt or self.broken_references or self.missing_segments)
 
 
 class _Segment(NamedTuple):
@@ -103,16 +103,26 @@ async def verify(objects: ObjectRegistry, *, deep: bool, progress: Callable[[int
     started = time.perf_counter()
     verifier = _Verifier(objects, deep, progress or (lambda _count: None))
     report = await verifier.run()
+    _log(report, time.perf_counter() - started)
+    return report
+
+
+def _log(report: VerifyReport, seconds: float) -> None:
+    counts = {each.name: _count(getattr(report, each.name)) for each in fields(report)}
     logger.log(
         logging.INFO if report.ok else logging.ERROR,
-        "verified %d objects and %d segments: %d missing, %d corrupt, %d dangling, %d lacking, %d strays",
-        report.objects, report.segments, len(report.missing), len(report.corrupt), len(report.dangling), len(report.lacking),
-        len(report.strays),
-        extra={"event": "verified", "objects": report.objects, "segments": report.segments, "missing": len(report.missing),
-               "corrupt": len(report.corrupt), "dangling": len(report.dangling), "lacking": len(report.lacking),
-               "strays": len(report.strays), "seconds": time.perf_counter() - started},
-    )  # fmt: skip
-    return report
+        "verified %d objects and %d segments: %d objects missing, %d segments missing, %d corrupt, %d broken references, "
+        "%d unregistered objects in %.3f s",
+        report.objects,
+        report.segments,
+        *[counts[name] for name in ("missing_objects", "missing_segments", "corrupt", "broken_references", "unregistered_objects")],
+        seconds,
+        extra={"event": "verified", "seconds": seconds, **counts},
+    )
+
+
+def _count(found: int | list[Any]) -> int:
+    return found if isinstance(found, int) else len(found)
 
 
 class _Verifier:
@@ -131,7 +141,7 @@ class _Verifier:
         if self._objects.has_backend:
             await self._check_objects()
             await self._find_strays()
-        self._report.lacking = sorted(self._lacking)
+        self._report.missing_segments = sorted(self._lacking)
         return self._report
 
     # --- in the database
@@ -151,7 +161,7 @@ class _Verifier:
     async def _check_segments(self) -> None:
         async for segments in _pages(self._read_segments, _PAGE, after_thread=0, after_digest=1):
             self._report.segments += len(segments)
-            self._report.dangling += [segment[:2] for segment in segments if self._dangles(segment)]
+            self._report.broken_references += [segment[:2] for segment in segments if self._dangles(segment)]
             self._report.corrupt += await asyncio.to_thread(_altered, segments)
             self._lacking |= {(segment.thread_id, digest) for segment in segments for digest in segment.lacking}
             self._progress(len(segments))
@@ -178,7 +188,7 @@ class _Verifier:
         try:
             found = None if await self._is_right(key, digest, size) else self._report.corrupt
         except BlobMissing:
-            found = self._report.missing
+            found = self._report.missing_objects
         # The row was read before the object: a collector may have taken both away in between.
         if found is not None and await self._among(sql.verify.needed_among, [key]):
             found.append(key)
@@ -202,7 +212,9 @@ class _Verifier:
             keys = [entry.key for entry in page]
             known = await self._among(sql.verify.registered_among, keys)
             # One that a collector took in between has gone, row and all.
-            self._report.strays += [key for key in keys if key not in known and await self._objects.backend.size(key) is not None]
+            self._report.unregistered_objects += [
+                key for key in keys if key not in known and await self._objects.backend.size(key) is not None
+            ]
 
     async def _among(self, build: Callable[[str], Select[Any]], keys: Sequence[str]) -> set[str]:
         rows = await self._objects.read(lambda db: db.run(build, db.object_keys(keys)).all())

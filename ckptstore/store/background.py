@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, TypeVar
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.errors import InvalidPolicy, StoreClosed
-from ckptstore.maintenance.gc import Pass
+from ckptstore.maintenance.gc import GcPass
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_run import Watch, unheard
+from ckptstore.maintenance.prune_run import PruneCallbacks, ignore_progress
 from ckptstore.records import PruneReport
 from ckptstore.runtime.fork import in_child
 from ckptstore.runtime.steps import Steps, drive
@@ -156,9 +156,11 @@ class BackgroundRetention:
         self._mine = True
         ended: int | None = None
         try:
-            report = self._drive(self._store.prune_by(self._policy, began, Watch(unheard, self._should_stop), dry_run=False))
+            report = self._drive(
+                self._store.prune_by(self._policy, began, PruneCallbacks(ignore_progress, self._should_stop), dry_run=False)
+            )
             if not report.stopped:
-                self._drive(self._store.collect(Pass(self._now(), _GRACE_OF_OBJECTS, dry_run=False)))
+                self._drive(self._store.collect(GcPass(self._now(), _GRACE_OF_OBJECTS, dry_run=False)))
                 self._drive(self._store.vacuum_sqlite())
                 ended = began
             return Turn(True, max(0, began + self._interval - self._now())), report

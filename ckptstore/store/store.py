@@ -21,17 +21,17 @@ from ckptstore.db.runner import Runner, Work
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import BlobMissing, InvalidConfig, StoreClosed
 from ckptstore.maintenance import delete as deletions
-from ckptstore.maintenance.gc import CollectReport, Pass, collect
+from ckptstore.maintenance.gc import CollectReport, GcPass, collect
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import Rule, keep_all_but
-from ckptstore.maintenance.prune_run import Pruner, Watch
+from ckptstore.maintenance.prune_run import PruneCallbacks, Pruner
 from ckptstore.maintenance.reindex import begin_rebuilding, next_threads, rebuild_tags, remember_keys, require_same_keys
 from ckptstore.maintenance.vacuum import vacuum
 from ckptstore.maintenance.verify import VerifyReport, verify
 from ckptstore.reads import checkpoints as reads
 from ckptstore.reads.delta_history import load_history
 from ckptstore.reads.planner import Search
-from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, PruneReport, Removed, VacuumReport
+from ckptstore.records import ChannelHistory, CheckpointKey, DeletedRows, LoadedCheckpoint, Posting, PruneReport, VacuumReport
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
@@ -206,7 +206,7 @@ class Store:
 
     # --- deleting and copying
 
-    def delete_thread(self, thread_id: str) -> Steps[Removed]:
+    def delete_thread(self, thread_id: str) -> Steps[DeletedRows]:
         """Delete a thread whole."""
         started = time.perf_counter()
         removed = yield from self.run_in_queue(lambda db: deletions.delete_thread(db, thread_id), thread_id)
@@ -220,13 +220,13 @@ class Store:
         """Delete what a rule does not keep of some threads."""
         return self._pruner.threads((thread_id, rule) for thread_id in dict.fromkeys(thread_ids))
 
-    def prune_by(self, policy: RetentionPolicy, now: int, watch: Watch, *, dry_run: bool) -> Steps[PruneReport]:
+    def prune_by(self, policy: RetentionPolicy, now: int, watch: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]:
         """Delete what a policy does not keep, in all threads."""
         return self._pruner.by_policy(policy, now, watch, dry_run=dry_run)
 
     def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:
         """Delete the checkpoints that have one of the postings."""
-        found = yield from self.read(lambda db: deletions.places_with_postings(db, wanted))
+        found = yield from self.read(lambda db: deletions.checkpoints_with_postings(db, wanted))
         return (yield from self._pruner.threads((thread_id, keep_all_but(places)) for thread_id, places in found.items()))
 
     def copy_thread(self, source: str, target: str) -> Steps[int]:
@@ -262,7 +262,7 @@ class Store:
 
     # --- looking after objects
 
-    def collect(self, this: Pass) -> Steps[CollectReport]:
+    def collect(self, this: GcPass) -> Steps[CollectReport]:
         """Run one pass of the collector; without a backend there is nothing to collect."""
         yield from self._ready()
         if not self.objects.has_backend:

@@ -11,7 +11,7 @@ import pytest
 from langgraph.types import Command
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.maintenance.prune_plan import Place
+from ckptstore.maintenance.prune_plan import CheckpointRef
 from tests.langgraph.test_graphs_delta import talk
 from tests.support.build import config
 from tests.support.lives import CASES, Script, remembering, text
@@ -43,7 +43,7 @@ on_both = pytest.mark.parametrize("lasting_url", ["sqlite", "asyncpg"], indirect
 class Thread(NamedTuple):
     """A thread that was made, and all that was read of it."""
 
-    readings: dict[Place, Reading]
+    readings: dict[CheckpointRef, Reading]
     known: list[Known]
     world: World
     #: Its like, which nobody prunes.
@@ -66,7 +66,7 @@ async def made(stack: AsyncExitStack, case: str, url: str, blobs: Path) -> Threa
     return Thread(readings, known, world, twin, clock)
 
 
-async def assert_goes_on(thread: Thread, case: str, saver: SQLAlchemySaver, left: set[Place], thread_id: str = "t") -> None:
+async def assert_goes_on(thread: Thread, case: str, saver: SQLAlchemySaver, left: set[CheckpointRef], thread_id: str = "t") -> None:
     """From every checkpoint at which something is due a thread goes on as its twin does."""
     for place, newest in resumable(thread.readings, left):
         thread.world.saver = saver
@@ -82,7 +82,7 @@ def reopened(thread: Thread, url: str, blobs: Path) -> SQLAlchemySaver:
     return SQLAlchemySaver.from_conn_string(url, clock=thread.clock, blob_url=blobs)
 
 
-async def assert_left(thread: Thread, case: str, saver: SQLAlchemySaver, left: set[Place], thread_id: str = "t") -> None:
+async def assert_left(thread: Thread, case: str, saver: SQLAlchemySaver, left: set[CheckpointRef], thread_id: str = "t") -> None:
     """Exactly these are left, each reads as before, and nothing lies about."""
     assert Rows.of(saver).orphans() == {}
     graph = CASES[case].build(thread.world).compile(checkpointer=saver)
@@ -98,7 +98,7 @@ async def collect(thread: Thread, saver: SQLAlchemySaver) -> None:
     assert rows.referred_objects() == {row["key"] for row in rows.tables["ckpt_object"]}
     report = await saver.averify(deep=True)
     assert report.ok
-    assert report.strays == []
+    assert report.unregistered_objects == []
 
 
 @every_case

@@ -17,7 +17,7 @@ from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 from langgraph.types import Command
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.maintenance.prune_plan import Place
+from ckptstore.maintenance.prune_plan import CheckpointRef
 from tests.support.build import checkpoint, config, metadata
 from tests.support.lives import speaking_within, text
 from tests.support.survivors import WAYS, Days, Known, Reading, Rows, Twinned, assert_untouched, ids_of, in_thread, place_of, read_all
@@ -35,9 +35,9 @@ class Pair:
     graph: Any = None
     run: int = 0
     run_ids: Iterator[str] = field(default_factory=lambda: ids_of(0))
-    left: dict[str, set[Place]] = field(default_factory=dict)
+    left: dict[str, set[CheckpointRef]] = field(default_factory=dict)
     #: What the source of each copy read as when it was copied.
-    copied: dict[str, dict[Place, Reading]] = field(default_factory=dict)
+    copied: dict[str, dict[CheckpointRef, Reading]] = field(default_factory=dict)
 
     def next_run(self) -> None:
         self.run += 1
@@ -65,7 +65,7 @@ class Pair:
         assert not any(orphans.values()), orphans
         assert (await self.saver.averify()).ok
 
-    async def read_twin(self, thread_id: str) -> dict[Place, Reading]:
+    async def read_twin(self, thread_id: str) -> dict[CheckpointRef, Reading]:
         return await read_all(self.saver.twin, thread_id, self.graph and self.graph.copy({"checkpointer": self.saver.twin}))
 
     async def copy(self, source: str) -> None:
@@ -147,19 +147,19 @@ class ByHand:
         self.pair = pair
         self.count = 0
         self.versions: Counter[str] = Counter()
-        self.made: dict[Place, State] = {}
+        self.made: dict[CheckpointRef, State] = {}
 
     def next(self) -> int:
         self.count += 1
         return self.count
 
-    def pick(self, number: int, namespace: str | None = None) -> Place | None:
+    def pick(self, number: int, namespace: str | None = None) -> CheckpointRef | None:
         """The newest but so many that are left."""
         left = sorted((place for place in self.pair.left["t"] if namespace in (None, place.checkpoint_ns)), reverse=True)
         return left[number % len(left)] if left else None
 
     @staticmethod
-    def at(place: Place) -> RunnableConfig:
+    def at(place: CheckpointRef) -> RunnableConfig:
         return config("t", place.checkpoint_id, place.checkpoint_ns)
 
     async def do(self, step: Put | Write | Do) -> None:
@@ -175,7 +175,7 @@ class ByHand:
         else:
             await pair.prune(step.way, sorted(pair.left)[step.thread % len(pair.left)])
 
-    async def write(self, place: Place | None, channel: str, size: int, task: str | None = None) -> None:
+    async def write(self, place: CheckpointRef | None, channel: str, size: int, task: str | None = None) -> None:
         if place is not None:
             await self.pair.saver.aput_writes(self.at(place), [(channel, text(self.next(), size))], task or f"task {self.next()}", "")
 

@@ -17,7 +17,7 @@ from langgraph.types import Command, StateSnapshot
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from ckptstore.db.models import Base
-from ckptstore.maintenance.prune_plan import Place
+from ckptstore.maintenance.prune_plan import CheckpointRef
 from tests.langgraph.test_graphs import seen
 
 START_OF_TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -86,10 +86,10 @@ class Reading(NamedTuple):
     deep: StateSnapshot | None = None
 
 
-def place_of(where: RunnableConfig) -> Place:
+def place_of(where: RunnableConfig) -> CheckpointRef:
     """The checkpoint that a config names."""
     named = where["configurable"]
-    return Place(named["checkpoint_ns"], named["checkpoint_id"])
+    return CheckpointRef(named["checkpoint_ns"], named["checkpoint_id"])
 
 
 def rebuilt(found: CheckpointTuple) -> list[str]:
@@ -98,7 +98,7 @@ def rebuilt(found: CheckpointTuple) -> list[str]:
     return [name for name in DELTA_CHANNELS if name in kept["channel_versions"] and name not in kept["channel_values"]]
 
 
-async def read_all(saver: SQLAlchemySaver, thread_id: str, graph: Any = None) -> dict[Place, Reading]:
+async def read_all(saver: SQLAlchemySaver, thread_id: str, graph: Any = None) -> dict[CheckpointRef, Reading]:
     """All that can be read of a thread, over all namespaces."""
     readings = {}
     for found in await saver.alist({"configurable": {"thread_id": thread_id}}):
@@ -109,7 +109,7 @@ async def read_all(saver: SQLAlchemySaver, thread_id: str, graph: Any = None) ->
     return readings
 
 
-def assert_untouched(before: Mapping[Place, Reading], after: Mapping[Place, Reading], left: Set[Place]) -> None:
+def assert_untouched(before: Mapping[CheckpointRef, Reading], after: Mapping[CheckpointRef, Reading], left: Set[CheckpointRef]) -> None:
     """Exactly those are left, and each reads as before."""
     assert set(after) == left
     for place in left:
@@ -121,7 +121,7 @@ def assert_untouched(before: Mapping[Place, Reading], after: Mapping[Place, Read
         assert without(now.deep, hidden) == without(was.deep, hidden)
 
 
-def not_left(snapshot: StateSnapshot, left: Set[Place]) -> set[str]:
+def not_left(snapshot: StateSnapshot, left: Set[CheckpointRef]) -> set[str]:
     """The tasks whose subgraph shows a state that is not left: one that belongs to another checkpoint than the task."""
     gone: set[str] = set()
     for task in snapshot.tasks:
@@ -159,7 +159,7 @@ def in_thread(value: Any, source: str, target: str) -> Any:
 # --- going on ----------------------------------------------------------------------------------------------------------
 
 
-def resumable(readings: Mapping[Place, Reading], left: Set[Place]) -> list[tuple[Place, bool]]:
+def resumable(readings: Mapping[CheckpointRef, Reading], left: Set[CheckpointRef]) -> list[tuple[CheckpointRef, bool]]:
     """The root's checkpoints to go on from, in an order in which it can be compared, and whether each is the thread's newest.
 
     Those at which something is due, and that read nothing that is not left: a subgraph's state that belongs to another
@@ -174,7 +174,7 @@ def resumable(readings: Mapping[Place, Reading], left: Set[Place]) -> list[tuple
     return [(place, False) for place in due if place != due[0] or place != max(states)]
 
 
-def _is_whole(place: Place, readings: Mapping[Place, Reading], left: Set[Place]) -> bool:
+def _is_whole(place: CheckpointRef, readings: Mapping[CheckpointRef, Reading], left: Set[CheckpointRef]) -> bool:
     memories = {namespace for namespace, _ in readings if namespace and ":" not in namespace.rpartition("|")[2]}
     earlier = (
         max((each for each in readings if each.checkpoint_ns == name and each.checkpoint_id < place.checkpoint_id), default=None)
@@ -184,7 +184,7 @@ def _is_whole(place: Place, readings: Mapping[Place, Reading], left: Set[Place])
     return deep is not None and not not_left(deep, left) and all(each is None or each in left for each in earlier)
 
 
-async def resumed(graph: Any, thread_id: str, place: Place, runs: Counter[str], *, newest: bool) -> Any:
+async def resumed(graph: Any, thread_id: str, place: CheckpointRef, runs: Counter[str], *, newest: bool) -> Any:
     """Go on from a checkpoint, with an answer to each of its questions: the state it ends in, and which nodes ran."""
     where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": place.checkpoint_id}}
     waiting = await graph.aget_state(where)
@@ -203,9 +203,9 @@ async def resumed(graph: Any, thread_id: str, place: Place, runs: Counter[str], 
 class Known(NamedTuple):
     """What decides over a checkpoint, as a test knows it."""
 
-    place: Place
+    place: CheckpointRef
     #: The root's checkpoint that it ran under; its own place in the root's namespace.
-    root: Place
+    root: CheckpointRef
     run: int
     #: When it was made.
     day: float
@@ -214,7 +214,7 @@ class Known(NamedTuple):
     def of(cls, found: CheckpointTuple) -> Known:
         """Of a checkpoint that a `Script` made: a run is a day."""
         place, run = place_of(found.config), int(found.metadata["run_id"].partition(".")[0])
-        root = Place("", found.metadata["parents"][""]) if place.checkpoint_ns else place
+        root = CheckpointRef("", found.metadata["parents"][""]) if place.checkpoint_ns else place
         return cls(place, root, run, run)
 
 
@@ -222,7 +222,7 @@ class Way(NamedTuple):
     """How to prune, and which checkpoints it must leave."""
 
     prune: Callable[[SQLAlchemySaver, str], Awaitable[Any]]
-    leaves: Callable[[Iterable[Known]], set[Place]]
+    leaves: Callable[[Iterable[Known]], set[CheckpointRef]]
     #: Of all threads, not only the given one.
     everywhere: bool = False
 
@@ -232,19 +232,19 @@ def ids_of(run: int) -> Iterator[str]:
     return (f"{run}.{number}" for number in count())
 
 
-def newest_of_each(known: Iterable[Known]) -> set[Place]:
-    return {Place(*found) for found in {each.place.checkpoint_ns: each.place.checkpoint_id for each in sorted(known)}.items()}
+def newest_of_each(known: Iterable[Known]) -> set[CheckpointRef]:
+    return {CheckpointRef(*found) for found in {each.place.checkpoint_ns: each.place.checkpoint_id for each in sorted(known)}.items()}
 
 
-def is_memory(place: Place) -> bool:
+def is_memory(place: CheckpointRef) -> bool:
     """Whether it is of a subgraph that keeps a state from one run to the next."""
     return place.checkpoint_ns != "" and ":" not in place.checkpoint_ns
 
 
-def with_family(seeds: Callable[[list[Known]], Iterable[Known]]) -> Callable[[Iterable[Known]], set[Place]]:
+def with_family(seeds: Callable[[list[Known]], Iterable[Known]]) -> Callable[[Iterable[Known]], set[CheckpointRef]]:
     """The seeds stay, all that ran under the same roots, and the newest of each memory as long as anything does."""
 
-    def leaves(given: Iterable[Known]) -> set[Place]:
+    def leaves(given: Iterable[Known]) -> set[CheckpointRef]:
         known = list(given)
         chosen = list(seeds(known))
         roots = {each.root for each in chosen}
@@ -270,7 +270,7 @@ def last_of_each(number: int) -> Callable[[list[Known]], list[Known]]:
     return seeds
 
 
-def not_of(*runs: int) -> Callable[[Iterable[Known]], set[Place]]:
+def not_of(*runs: int) -> Callable[[Iterable[Known]], set[CheckpointRef]]:
     return lambda known: {each.place for each in known if each.run not in runs}
 
 

@@ -114,7 +114,7 @@ async def check(place: Place, threads: set[str]) -> None:
             await saver.acollect(grace=NO_GRACE)
         report = await saver.averify(deep=True)
         assert report.ok
-        assert report.strays == []
+        assert report.unregistered_objects == []
         assert report.objects == len(place.objects()) == min(1, len(threads))
 
 

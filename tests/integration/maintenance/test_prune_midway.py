@@ -11,7 +11,7 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
-from ckptstore.maintenance.prune_plan import Place
+from ckptstore.maintenance.prune_plan import CheckpointRef
 from tests.integration.writes.test_queue import told_of_statements
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.survivors import Days, Rows, assert_untouched, read_all
@@ -38,7 +38,7 @@ def stop() -> None:
     return None
 
 
-async def long_thread(saver: SQLAlchemySaver, length: int) -> dict[Place, Any]:
+async def long_thread(saver: SQLAlchemySaver, length: int) -> dict[CheckpointRef, Any]:
     """A thread that takes several transactions, and a short one."""
     await chain(saver, "long", length)
     await chain(saver, "short", 4)

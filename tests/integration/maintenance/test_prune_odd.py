@@ -16,8 +16,8 @@ from ckptstore.cli import main
 from ckptstore.db.models import to_microseconds
 from ckptstore.langgraph.base import utc_now
 from ckptstore.maintenance import prune_run as pruner
-from ckptstore.maintenance.gc import CollectReport, Pass
-from ckptstore.maintenance.prune_plan import Node, Place, ThreadView, stages_to
+from ckptstore.maintenance.gc import CollectReport, GcPass
+from ckptstore.maintenance.prune_plan import CheckpointRef, Node, ThreadView, plan_stages
 from ckptstore.runtime.steps import Steps
 from tests.integration.store.test_background import schedule_of, told_of
 from tests.integration.writes.test_queue import passing_fault, told_of_statements
@@ -29,22 +29,22 @@ from tests.support.survivors import Days, Rows
 
 def node(namespace: str, checkpoint_id: str, root: str | None = None, parent: str | None = None, **more: Any) -> Node:
     told = json.dumps({"parents": {} if root is None else {"": root}, **more})
-    return Node(Place(namespace, checkpoint_id), parent, 0, 4, {"d": checkpoint_id}, told, 1)
+    return Node(CheckpointRef(namespace, checkpoint_id), parent, 0, 4, {"d": checkpoint_id}, told, 1)
 
 
 def test_the_newest_of_a_memory_stays_the_newest_where_an_older_root_ran_last() -> None:
     # The root graph went back to its first checkpoint, and the memory that ran under it is newer than the second's.
     nodes = [node("", "1"), node("", "2"), node("memory", "3", "2"), node("memory", "4", "1")]
-    stages = stages_to(ThreadView({each.place: each for each in nodes}, set(), set(), 0), set(), 1)
-    lost = [each.place.checkpoint_id for stage in stages for each in stage.lost if each.place.checkpoint_ns]
+    stages = plan_stages(ThreadView({each.ref: each for each in nodes}, set(), set(), 0), set(), 1)
+    lost = [each.ref.checkpoint_id for stage in stages for each in stage.removed if each.ref.checkpoint_ns]
     assert lost == ["3", "4"]
 
 
 def test_no_stage_takes_a_whole_history_at_once() -> None:
     counted = {"counters_since_delta_snapshot": {"d": [1, 1]}}
     nodes = [node("", f"{n:04}", parent=f"{n - 1:04}" if n else None, **counted) for n in range(1_000)]
-    stages = stages_to(ThreadView({each.place: each for each in nodes}, set(), set(), 0), set(), 100)
-    assert max(len(stage.gone) for stage in stages) <= 150
+    stages = plan_stages(ThreadView({each.ref: each for each in nodes}, set(), set(), 0), set(), 100)
+    assert max(len(stage.deleted) for stage in stages) <= 150
 
 
 # --- runs
@@ -169,7 +169,7 @@ async def test_nobody_else_runs_while_objects_are_collected(lasting_url: str) ->
         mine, theirs = schedule_of(one, clock), schedule_of(other, clock)
         collect, turns = one.store.collect, []
 
-        def slow(this: Pass) -> Steps[CollectReport]:
+        def slow(this: GcPass) -> Steps[CollectReport]:
             # Minutes go by, with many objects in a remote backend.
             for _ in range(4):
                 clock.now += timedelta(minutes=2)

@@ -18,7 +18,7 @@ from ckptstore import RetentionPolicy, SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.cli import space as commands
 from ckptstore.errors import InvalidConfig
-from ckptstore.maintenance.prune_run import Watch
+from ckptstore.maintenance.prune_run import PruneCallbacks
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
 from tests.conftest import url_of
@@ -211,7 +211,7 @@ def test_a_signal_ends_a_run_after_the_transaction_that_is_under_way(
             saver.put(config("t"), made, metadata(step), made["channel_versions"])
     prune_by = Store.prune_by
 
-    def signalled(store: Store, policy: RetentionPolicy, now: int, watch: Watch, *, dry_run: bool) -> Steps[Any]:
+    def signalled(store: Store, policy: RetentionPolicy, now: int, watch: PruneCallbacks, *, dry_run: bool) -> Steps[Any]:
         looks = iter(range(1_000))
 
         def should_stop() -> bool:

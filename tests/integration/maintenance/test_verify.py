@@ -101,8 +101,8 @@ async def test_every_segment_that_was_lost_is_reported(url: str, tmp_path: Path,
         report = await saver.averify(deep=deep)
         assert not report.ok
         # What only a lost list named can't be known any more.
-        assert set(report.lacking) >= named - in_lists
-        assert set(report.lacking) <= named
+        assert set(report.missing_segments) >= named - in_lists
+        assert set(report.missing_segments) <= named
 
 
 async def test_what_only_a_list_names_is_reported(url: str, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ async def test_what_only_a_list_names_is_reported(url: str, tmp_path: Path) -> N
         listing = json.loads(run(saver, "SELECT data FROM ckpt_segment WHERE encoding = 'list'")[0][0])
         run(saver, f"DELETE FROM ckpt_segment WHERE digest = '{listing[1]}'")
         report = await saver.averify()
-        assert (report.ok, report.lacking) == (False, [("t", listing[1])])
+        assert (report.ok, report.missing_segments) == (False, [("t", listing[1])])
 
 
 async def test_the_segment_of_another_thread_is_no_help(url: str, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ async def test_the_segment_of_another_thread_is_no_help(url: str, tmp_path: Path
             await put(saver, config(thread), {"messages": MESSAGES[:20]})
         victim = digests(saver, "thread_id = 't'")[0]
         run(saver, f"DELETE FROM ckpt_segment WHERE thread_id = 't' AND digest = '{victim[1]}'")
-        assert (await saver.averify()).lacking == [victim]
+        assert (await saver.averify()).missing_segments == [victim]
 
 
 async def test_numbers_and_references_are_no_segments(url: str, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ async def test_numbers_and_references_are_no_segments(url: str, tmp_path: Path) 
         await cut_by_hand(saver, [-(10**15), 5, None, "@" + "r" * 27])
         assert (await saver.averify(deep=True)).ok
         await cut_by_hand(saver, [5, "d" * 27, "+" + "l" * 27, "d" * 27, None, "@" + "r" * 27])
-        assert (await saver.averify()).lacking == [("t", "+" + "l" * 27), ("t", "d" * 27)]
+        assert (await saver.averify()).missing_segments == [("t", "+" + "l" * 27), ("t", "d" * 27)]
 
 
 async def test_text_that_looks_like_a_handle_is_no_fault(url: str, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ async def test_threads_are_all_looked_at(url: str, tmp_path: Path, monkeypatch: 
         assert report.ok
         assert sum(counts) == 4 + segments + 5
         run(saver, "DELETE FROM ckpt_segment WHERE object_key IS NULL")
-        assert (await saver.averify()).lacking == lost
+        assert (await saver.averify()).missing_segments == lost
 
 
 async def test_a_list_that_was_altered_is_reported_and_stops_nothing(url: str, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ async def test_an_object_that_nobody_vouches_for_is_no_home(url: str, tmp_path: 
         await put(saver, config("t"), {"file": LARGE})
         run(saver, "DELETE FROM ckpt_object" if state is None else f"UPDATE ckpt_object SET state = '{state}'")
         report = await saver.averify()
-        assert (report.ok, report.dangling) == (False, digests(saver, "object_key IS NOT NULL"))
+        assert (report.ok, report.broken_references) == (False, digests(saver, "object_key IS NOT NULL"))
 
 
 async def test_without_a_backend_what_is_in_objects_is_not_there(postgres_url: str, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ async def test_without_a_backend_what_is_in_objects_is_not_there(postgres_url: s
     async with SQLAlchemySaver.from_conn_string(postgres_url) as saver:
         report = await saver.averify()
         assert not report.ok
-        assert set(report.dangling) >= set(digests(saver, "thread_id = 'without-backend' AND object_key IS NOT NULL"))
+        assert set(report.broken_references) >= set(digests(saver, "thread_id = 'without-backend' AND object_key IS NOT NULL"))
         await saver.adelete_thread("without-backend")
 
 
@@ -248,7 +248,7 @@ async def test_a_marked_object_that_something_refers_to_must_be_there(url: str, 
         for path in (tmp_path / "blobs").rglob("*"):
             if path.is_file():
                 path.unlink()
-        assert len((await saver.averify()).missing) == 1
+        assert len((await saver.averify()).missing_objects) == 1
 
 
 async def test_beside_writers_and_prunes_nothing_is_reported(url: str, tmp_path: Path) -> None:
@@ -272,7 +272,9 @@ async def test_beside_writers_and_prunes_nothing_is_reported(url: str, tmp_path:
             reports.append(report)
         stop.set()
         assert await churning > 0
-        assert [(report.lacking, report.dangling, report.missing, report.corrupt) for report in reports] == [([], [], [], [])] * 15
+        assert [(report.missing_segments, report.broken_references, report.missing_objects, report.corrupt) for report in reports] == [
+            ([], [], [], [])
+        ] * 15
 
 
 def _interpose(saver: SQLAlchemySaver, operation: str, work: Callable[[], Awaitable[Any]]) -> None:

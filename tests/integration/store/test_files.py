@@ -239,7 +239,7 @@ async def test_a_harmed_blob_is_never_given_out(url: str, tmp_path: Path, harm: 
                 await call()
         report = await saver.averify(deep=True)
         assert not report.ok
-        assert len(report.missing if harm == "gone" else report.corrupt) == 2
+        assert len(report.missing_objects if harm == "gone" else report.corrupt) == 2
         shallow = await saver.averify()
         assert shallow.ok is (harm == "altered"), "the size alone tells of all but an alteration"
 
@@ -253,13 +253,13 @@ async def test_strays_and_dangling_segments_are_reported(url: str, tmp_path: Pat
         stray.write_bytes(b"nobody knows me")
         report = await saver.averify()
         assert report.ok
-        assert report.strays == [str(stray.relative_to(tmp_path / "blobs"))]
+        assert report.unregistered_objects == [str(stray.relative_to(tmp_path / "blobs"))]
 
         def forget_objects(db: Db) -> None:
             db.connection.exec_driver_sql("DELETE FROM ckpt_object")
 
         saver.store.runner.write(forget_objects).result()
-        assert len((await saver.averify()).dangling) == 1
+        assert len((await saver.averify()).broken_references) == 1
 
 
 async def test_blobs_under_another_url_are_missing_and_the_url_is_named(url: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ckptstore import RetentionPolicy
 from ckptstore.errors import InvalidPolicy
-from ckptstore.maintenance.prune_plan import Node, Place, Stage, ThreadView, stages_to
+from ckptstore.maintenance.prune_plan import CheckpointRef, Node, Stage, ThreadView, plan_stages
 
 NOW = 1_000_000_000_000_000
 DAY = timedelta(days=1)
@@ -155,10 +155,10 @@ def test_one_filter_is_a_list_of_one() -> None:
 )
 def test_exempt_are_just_those_that_match(keep_tags: Any, kept: list[int]) -> None:
     told: list[dict[str, Any]] = [{"step": 0}, {"step": 1}, {"step": 2, "pinned": True}, {"step": 3, "pinned": False}, {"step": 4}]
-    nodes = [Node(Place("", str(n)), None, 0, 4, {}, json.dumps(each), 1) for n, each in enumerate(told)]
-    view = ThreadView({node.place: node for node in nodes}, set(), set(), NOW)
+    nodes = [Node(CheckpointRef("", str(n)), None, 0, 4, {}, json.dumps(each), 1) for n, each in enumerate(told)]
+    view = ThreadView({node.ref: node for node in nodes}, set(), set(), NOW)
     policy = RetentionPolicy(keep_last=1, keep_tags=keep_tags)
-    assert policy.rule(NOW)(view) == {Place("", str(n)) for n in [*kept, 4]}
+    assert policy.rule(NOW)(view) == {CheckpointRef("", str(n)) for n in [*kept, 4]}
 
 
 # --- stages ------------------------------------------------------------------------------------------------------------
@@ -169,9 +169,9 @@ NAMESPACES = ("", "memory", "inner:1")
 @st.composite
 def views(draw: st.DrawFn) -> ThreadView:
     """Any thread: forks, hidden ancestors, values that are not stored, channels rebuilt from writes, old formats."""
-    nodes: dict[Place, Node] = {}
+    nodes: dict[CheckpointRef, Node] = {}
     stored: set[tuple[str, str, str]] = set()
-    roots: list[Place] = []
+    roots: list[CheckpointRef] = []
     for number in range(draw(st.integers(0, 14))):
         namespace = draw(st.sampled_from(NAMESPACES)) if roots else ""
         before = [place for place in nodes if place.checkpoint_ns == namespace]
@@ -184,7 +184,7 @@ def views(draw: st.DrawFn) -> ThreadView:
         told: dict[str, Any] = {"parents": {} if namespace == "" else {"": roots[-1].checkpoint_id}}
         if draw(st.booleans()):
             told["counters_since_delta_snapshot"] = {"d": [1, 1]}
-        place = Place(namespace, f"{number:04}")
+        place = CheckpointRef(namespace, f"{number:04}")
         hidden = draw(st.integers(0, 5)) == 0
         version = draw(st.sampled_from((4, 4, 3)))
         nodes[place] = Node(place, parent.checkpoint_id if parent else None, number, version, inherited, json.dumps(told), 1, hidden)
@@ -193,40 +193,40 @@ def views(draw: st.DrawFn) -> ThreadView:
     return ThreadView(nodes, stored, sends, NOW)
 
 
-def read_from(view: ThreadView, node: Node) -> set[Place]:
+def read_from(view: ThreadView, node: Node) -> set[CheckpointRef]:
     """What a checkpoint is read from, said another way: channel by channel, from the checkpoint up."""
-    found: set[Place] = set()
+    found: set[CheckpointRef] = set()
     if node.format < 4 and node.parent in view.with_sends and node.parent in view.nodes:
         found.add(node.parent)
     for channel in node.channel_versions:
-        namespace = node.place.checkpoint_ns
-        counted = any(each.place.checkpoint_ns == namespace and channel in each.counted_channels for each in view.nodes.values())
+        namespace = node.ref.checkpoint_ns
+        counted = any(each.ref.checkpoint_ns == namespace and channel in each.counted_channels for each in view.nodes.values())
         here: Node | None = node if counted else None
         while here is not None and (namespace, channel, here.channel_versions.get(channel)) not in view.stored:
             here = view.nodes.get(here.parent) if here.parent else None
-            found |= {here.place} if here else set()
+            found |= {here.ref} if here else set()
     return found
 
 
 def names(node: Node) -> set[tuple[str, str, str]]:
-    return {(node.place.checkpoint_ns, channel, version) for channel, version in node.channel_versions.items()}
+    return {(node.ref.checkpoint_ns, channel, version) for channel, version in node.channel_versions.items()}
 
 
-def check_whole(was: ThreadView, nodes: dict[Place, Node], hidden: set[Place], stored: set[Any]) -> None:
+def check_whole(was: ThreadView, nodes: dict[CheckpointRef, Node], hidden: set[CheckpointRef], stored: set[Any]) -> None:
     for node in nodes.values():
         assert names(node) & was.stored <= stored, "a value goes that a remaining checkpoint names"
-        if node.place not in hidden:
+        if node.ref not in hidden:
             assert read_from(was, node) <= nodes.keys(), "a checkpoint goes that a visible one is read from"
 
 
-def apply(stage: Stage, nodes: dict[Place, Node], hidden: set[Place], stored: set[Any]) -> None:
+def apply(stage: Stage, nodes: dict[CheckpointRef, Node], hidden: set[CheckpointRef], stored: set[Any]) -> None:
     visible = nodes.keys() - hidden
-    assert {node.place for node in stage.lost} <= visible, "what is lost could be found"
-    assert set(stage.hidden) <= {node.place for node in stage.lost}
+    assert {node.ref for node in stage.removed} <= visible, "what is lost could be found"
+    assert set(stage.hidden) <= {node.ref for node in stage.removed}
     hidden |= set(stage.hidden)
-    for place in stage.gone:
+    for place in stage.deleted:
         del nodes[place]
-    assert {node.place for node in stage.lost} <= hidden | (visible - nodes.keys())
+    assert {node.ref for node in stage.removed} <= hidden | (visible - nodes.keys())
     assert set(stage.values) <= stored
     stored -= set(stage.values)
 
@@ -234,15 +234,15 @@ def apply(stage: Stage, nodes: dict[Place, Node], hidden: set[Place], stored: se
 @settings(max_examples=300, deadline=None)
 @given(views(), st.data(), st.integers(1, 4))
 def test_after_every_stage_what_is_visible_has_all_that_it_is_read_from(view: ThreadView, data: st.DataObject, most: int) -> None:
-    visible = sorted(node.place for node in view.visible)
+    visible = sorted(node.ref for node in view.visible)
     kept = data.draw(st.sets(st.sampled_from(visible))) if visible else set()
-    stages = stages_to(view, kept, most)
-    nodes, hidden, stored = dict(view.nodes), {node.place for node in view.nodes.values() if node.hidden}, set(view.stored)
-    lost_in = {node.place: number for number, stage in enumerate(stages) for node in stage.lost}
-    assert len(lost_in) == sum(len(stage.lost) for stage in stages) == len(visible) - len(kept)
+    stages = plan_stages(view, kept, most)
+    nodes, hidden, stored = dict(view.nodes), {node.ref for node in view.nodes.values() if node.hidden}, set(view.stored)
+    lost_in = {node.ref: number for number, stage in enumerate(stages) for node in stage.removed}
+    assert len(lost_in) == sum(len(stage.removed) for stage in stages) == len(visible) - len(kept)
     assert stages
     for stage in stages:
-        assert len(stage.lost) <= most
+        assert len(stage.removed) <= most
         apply(stage, nodes, hidden, stored)
         check_whole(view, nodes, hidden & nodes.keys(), stored)
     needed = set().union(*(read_from(view, view.nodes[place]) for place in kept)) if kept else set()
