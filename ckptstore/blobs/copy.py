@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.errors import BlobCorrupt, CkptStoreError
+from ckptstore.runtime.temporary_files import temporary_path
 from ckptstore.values.digests import hash_file
 
 logger = logging.getLogger(__name__)
@@ -89,8 +88,7 @@ async def _copy_all(
 
 
 async def _copy(entry: BlobEntry, source: BlobBackend, target: BlobBackend) -> None:
-    with tempfile.NamedTemporaryFile(prefix="ckptstore-") as file:
-        path = Path(file.name)
+    with temporary_path() as path:
         await source.get_file(entry.key, path)
         digest, size = await asyncio.to_thread(hash_file, path)
         found = _DIGEST_IN_KEY.fullmatch(entry.key)

@@ -23,7 +23,7 @@ from ckptstore.db.statement import Statements
 from ckptstore.db.url import split_server_settings
 from ckptstore.errors import InvalidUrl
 from ckptstore.runtime.fork import abandon, in_child
-from ckptstore.runtime.loop_thread import LoopThread
+from ckptstore.runtime.loop_thread import LoopThread, selector_loop
 
 T = TypeVar("T")
 
@@ -124,7 +124,7 @@ class AsyncRunner:
         self._engine = self._make_engine()
         self.statements = Statements(self._engine.dialect, self._schema)
         self._faults = Retries(self.url, self._settings)
-        self._loop = LoopThread("ckptstore-loop")
+        self._loop = LoopThread("ckptstore-loop", selector_loop)
         # A database in memory is one connection: work takes turns, or transactions would mix.
         self._turn: AbstractAsyncContextManager[Any] = nullcontext() if self._owned else asyncio.Lock()
         # Not the only one that there is.

@@ -16,6 +16,7 @@ from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import DATABASE_URL_VARIABLE, parse_database_url
 from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
+from ckptstore.runtime.fork import in_child
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -33,11 +34,11 @@ _alembic_lock = threading.Lock()
 
 
 def _forget_lock() -> None:
-    global _alembic_lock  # noqa: PLW0603  # a child of fork must not wait for a thread of its parent's
+    global _alembic_lock  # noqa: PLW0603  # a child of fork must not wait for a worker thread of its parent's
     _alembic_lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget_lock)
+in_child(_forget_lock)
 
 
 def migrations_folder() -> Path:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Select
@@ -20,6 +18,7 @@ from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.errors import BlobCorrupt, BlobMissing
+from ckptstore.runtime.temporary_files import temporary_path
 from ckptstore.values.compression import unpacked
 from ckptstore.values.digests import hash_file
 
@@ -203,9 +202,9 @@ class _Verifier:
     async def _digest_of(self, key: str) -> str:
         # By way of a file, since an object may be larger than the memory.
         async with self._files:
-            with tempfile.NamedTemporaryFile(prefix="ckptstore-") as file:
-                await self._objects.backend.get_file(key, Path(file.name))
-                return (await asyncio.to_thread(hash_file, Path(file.name)))[0]
+            with temporary_path() as path:
+                await self._objects.backend.get_file(key, path)
+                return (await asyncio.to_thread(hash_file, path))[0]
 
     async def _find_strays(self) -> None:
         async for page in _pages_of(self._objects.backend.entries()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -13,15 +13,26 @@ from ckptstore.errors import StoreClosed
 T = TypeVar("T")
 
 
+def selector_loop() -> asyncio.AbstractEventLoop:
+    """A new event loop that can watch sockets. The default one of Windows, the ProactorEventLoop, can't, so psycopg refuses it."""
+    loop = asyncio.new_event_loop()
+    if type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader:
+        return loop
+    loop.close()
+    return asyncio.SelectorEventLoop()
+
+
 class LoopThread:
     """Runs coroutines; its thread starts with the first one.
 
     Args:
         name: the thread's name, for people who look at a process.
+        new_loop: makes the loop; by default the platform's kind.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
         self._name = name
+        self._new_loop = new_loop
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -38,7 +49,7 @@ class LoopThread:
                 coroutine.close()
                 raise StoreClosed(self._refusal)
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+                self._loop = self._new_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True)
                 self._thread.start()
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from ckptstore.errors import BlobCorrupt, BlobUnavailable, InvalidConfig
 from ckptstore.handles import BlobRef, digest_of_handle, handle_to
 from ckptstore.records import LoadedSegment
 from ckptstore.runtime.steps import Outcome, Steps
+from ckptstore.runtime.temporary_files import DeletedOnClose, new_temporary_file, temporary_path
 from ckptstore.store.store import Store
 from ckptstore.values.digests import compact, digest_of, hash_file
 from ckptstore.values.size_limits import Limiter
@@ -133,9 +133,9 @@ class _Putting:
         return placed
 
     async def stream(self, file: IO[bytes]) -> tuple[str, int]:
-        with tempfile.NamedTemporaryFile(prefix="ckptstore-") as spool:
+        with temporary_path() as spool:
             await asyncio.to_thread(_copy, file, spool)
-            return await self.file(Path(spool.name))
+            return await self.file(spool)
 
     async def _place(self, digest: str, size: int, upload: Upload) -> tuple[str, int]:
         self._limiter.admit_blob(size, "a blob")
@@ -154,20 +154,19 @@ async def _get(objects: ObjectRegistry, downloads: Downloader, digest: str) -> b
 
 async def _open(objects: ObjectRegistry, digest: str) -> IO[bytes]:
     key, size = await objects.find(digest)
-    # It outlives this function: closing it, or forgetting it, deletes it.
-    file = tempfile.NamedTemporaryFile(prefix="ckptstore-")  # noqa: SIM115
+    path = new_temporary_file()
     try:
-        await objects.copy_to(key, Path(file.name))
-        actual, actual_size = await asyncio.to_thread(hash_file, Path(file.name))
+        await objects.copy_to(key, path)
+        actual, actual_size = await asyncio.to_thread(hash_file, path)
         if actual != digest:
             raise BlobCorrupt(
                 f"object {key} at {objects.backend.url} was truncated or altered: {actual_size} bytes hash to {actual[:12]}, "
                 f"expected {size} bytes and {digest[:12]}"
             )
+        return DeletedOnClose(path)
     except BaseException:
-        file.close()
+        path.unlink(missing_ok=True)
         raise
-    return file
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -175,9 +174,9 @@ def _stamp(path: Path) -> tuple[int, int]:
     return stat.st_mtime_ns, stat.st_size
 
 
-def _copy(source: IO[bytes], target: IO[bytes]) -> None:
-    while chunk := source.read(_CHUNK_BYTES):
-        if not isinstance(chunk, bytes):
-            raise InvalidConfig(f"the file gives {type(chunk).__name__}; open it for reading bytes (mode 'rb')")
-        target.write(chunk)
-    target.flush()
+def _copy(source: IO[bytes], target: Path) -> None:
+    with target.open("wb") as file:
+        while chunk := source.read(_CHUNK_BYTES):
+            if not isinstance(chunk, bytes):
+                raise InvalidConfig(f"the file gives {type(chunk).__name__}; open it for reading bytes (mode 'rb')")
+            file.write(chunk)

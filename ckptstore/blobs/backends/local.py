@@ -188,7 +188,11 @@ def _copy(source: FileIO, target: FileIO, tally: Tally) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    directory: int | None = getattr(os, "O_DIRECTORY", None)
+    if directory is None:
+        # Windows can't open a folder for this; NTFS journals the entry that a rename makes.
+        return
+    descriptor = os.open(folder, os.O_RDONLY | directory)
     try:
         os.fsync(descriptor)
     except OSError as exc:

@@ -23,6 +23,8 @@ _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)://(?P<rest>.*)", re.DOT
 # A password is looked for where one may stand: before the path, which may hold both characters.
 _PASSWORD = re.compile(r"[^@/?#]*:[^@/?#]*@")
 _ALMOST_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)(?P<gap>:/?(?![:/])|//+)")
+# A folder on Windows in a URL: file:///C:/blobs.
+_DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
 # Words that people call folders, and no place for blobs: `data//x` is a folder with a slash too many.
 _NO_PLACES = {"data", "dir"}
 
@@ -57,10 +59,16 @@ def _open_bare(text: str, settings: BlobSettings) -> BlobBackend:
     if scheme in ("file", "local"):
         if not rest:
             raise InvalidUrl(f"the URL {text} names no folder; give file:///path/to/folder")
-        return LocalBackend(unquote(rest.removeprefix("localhost") if rest.startswith("localhost/") else rest))
+        return LocalBackend(_folder_of(rest, on_windows=os.name == "nt"))
     if scheme in ("s3", "s3a"):
         return _open_s3(scheme, rest, settings)
     return _open_fsspec(scheme, rest, settings)
+
+
+def _folder_of(rest: str, *, on_windows: bool) -> str:
+    """The folder that a `file://` URL names, given what follows `file://`."""
+    folder = unquote(rest.removeprefix("localhost") if rest.startswith("localhost/") else rest)
+    return folder[1:] if on_windows and _DRIVE.match(folder) else folder
 
 
 def _refuse_almost_url(text: str) -> None:

@@ -150,7 +150,7 @@ def test_no_temporary_folder_is_said_without_a_traceback(filled: str, tmp_path: 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
     arguments = {
         "copy": ["blobs", "copy", "--from", f"{filled}.blobs", "--to", str(tmp_path / "target")],
         "verify": ["blobs", "verify", "--deep", "--url", filled],
