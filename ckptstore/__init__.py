@@ -5,6 +5,7 @@ from datetime import timedelta
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.handles import BlobRef
+from ckptstore.langgraph.options import SaverOptions
 from ckptstore.langgraph.saver import SQLAlchemySaver
 from ckptstore.langgraph.size_limited import SizeLimitedCheckpointer
 from ckptstore.maintenance.policy import RetentionPolicy
@@ -19,6 +20,7 @@ __all__ = [
     "PruneReport",
     "RetentionPolicy",
     "SQLAlchemySaver",
+    "SaverOptions",
     "SizeLimitedCheckpointer",
     "SizeLimits",
     "TagKeys",

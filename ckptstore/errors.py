@@ -14,6 +14,10 @@ class InvalidUrl(CkptStoreError, ValueError):
     """A connection string or blob URL that ckptstore can't use. Correct it."""
 
 
+class InvalidEngine(CkptStoreError, TypeError):
+    """A saver was given something else than an asynchronous engine or a connection string. The message names what to write."""
+
+
 class MissingDriver(CkptStoreError, ImportError):
     """The driver of this database or blob URL is not installed. The message holds the command that installs it."""
 

@@ -5,29 +5,25 @@ from __future__ import annotations
 import asyncio
 import copy
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ckptstore.blobs.settings import BlobSettings
-from ckptstore.db.open import adopt_engine, open_database
-from ckptstore.db.runner import Runner
 from ckptstore.db.settings import DatabaseSettings
-from ckptstore.db.url import default_blob_url, parse_database_url
-from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import utc_now
 from ckptstore.langgraph.config import checked, ids_of, key_of
+from ckptstore.langgraph.database import OwnDatabase, open_runner, parse_conn_string
 from ckptstore.langgraph.decode import config_of
 from ckptstore.langgraph.deleting import Deleting
 from ckptstore.langgraph.encode import Encoder, NewCheckpointKey
+from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.serialise import allow_handles
 from ckptstore.langgraph.upkeep import Upkeep
@@ -38,7 +34,7 @@ from ckptstore.runtime.steps import Outcome, Steps, drive, drive_async
 from ckptstore.store.background import BackgroundRetention
 from ckptstore.store.files import BlobStore
 from ckptstore.store.store import Store
-from ckptstore.tags.keys import EVERYTHING, TagKeys
+from ckptstore.tags.keys import EVERYTHING
 from ckptstore.values.size_limits import DEFAULT_LIMITS, Limiter, Place, SizeLimits
 
 
@@ -56,23 +52,13 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     through `configurable` under a name that looks like a credential is left out of it.
 
     Args:
-        engine: an engine that the caller owns. A SQLite file is opened anew by its URL; a server gets a pool of our own
-            with the engine's settings, because connections belong to the loop that opened them.
-        blob_url: where values of 64 KiB and more go: a folder, `file://`, `s3://bucket/prefix`, `memory://`, or any URL that
-            fsspec knows. By default a folder beside the SQLite file; for PostgreSQL and memory, the database itself.
-        blob_options: handed to the file system as they are, beside what the URL says.
-        blob_settings: parallelism, retries and caches of the blobs.
-        schema: the PostgreSQL schema that holds the tables.
-        serde: the serialiser of values; LangGraph's own by default.
-        settings: pool, durability and retry bounds.
-        clock: gives the time of each write, an aware `datetime`.
-        tag_keys: which keys of metadata can be searched by: all of them by default.
-        limits: how large a checkpoint, a task's writes and a blob may be: 10 MiB for the first two by default.
-        retention: what stays, when old checkpoints are to go by themselves: a policy, or the dict of one. They go on a thread of
-            this process, in one of all the processes on a database at a time. Failures are logged, and tried again.
-        retention_interval: from one such run to the next, over all processes.
+        engine: an asynchronous engine that the caller owns. A SQLite file is opened anew by its URL; a server gets a pool of the
+            saver's own with the engine's settings, because connections belong to the event loop that opened them.
+        **options: see `SaverOptions`.
 
     Raises:
+        InvalidEngine: `engine` is not an `AsyncEngine`; the message names what to write instead.
+        InvalidConfig: `schema` was given for SQLite.
         InvalidPolicy: `retention` is no policy, or `retention_interval` is not positive.
         InvalidUrl: `blob_url` can't be used.
         MissingDriver: the package for its scheme is not installed.
@@ -81,60 +67,38 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     #: Files that a graph keeps by handle.
     blobs: BlobStore
 
-    def __init__(
-        self,
-        engine: AsyncEngine,
-        *,
-        blob_url: str | os.PathLike[str] | None = None,
-        blob_options: Mapping[str, Any] | None = None,
-        blob_settings: BlobSettings | None = None,
-        schema: str | None = None,
-        serde: SerializerProtocol | None = None,
-        settings: DatabaseSettings | None = None,
-        clock: Callable[[], datetime] = utc_now,
-        tag_keys: TagKeys = EVERYTHING,
-        limits: SizeLimits = DEFAULT_LIMITS,
-        retention: RetentionPolicy | Mapping[str, Any] | None = None,
-        retention_interval: timedelta = timedelta(days=1),
-    ) -> None:
-        settings = settings or DatabaseSettings()
-        runner = adopt_engine(engine, settings, schema)
-        blobs = _with_options(blob_settings, blob_options)
-        self._begin(runner, settings, blob_url, blobs, serde, clock, tag_keys, limits)
-        self._prune_by_itself(retention, retention_interval)
-
-    def _begin(
-        self,
-        runner: Runner,
-        settings: DatabaseSettings,
-        blob_url: str | os.PathLike[str] | None,
-        blob_settings: BlobSettings,
-        serde: SerializerProtocol | None,
-        clock: Callable[[], datetime],
-        tag_keys: TagKeys,
-        limits: SizeLimits,
-    ) -> None:
-        blobs = default_blob_url(runner.url) if blob_url is None else os.fspath(blob_url)
-        on_sqlite = runner.statements.on_sqlite
-        super().__init__(serde=serde)
+    def __init__(self, engine: AsyncEngine | OwnDatabase, **options: Unpack[SaverOptions]) -> None:
+        check_names(options)
+        settings = options.get("settings") or DatabaseSettings()
+        runner = open_runner(engine, settings, options.get("schema"))
+        super().__init__(serde=options.get("serde"))
         self.serde = allow_handles(self)
-        self.store = Store(runner, settings, blobs=blobs, blob_settings=blob_settings, upgrade=on_sqlite, tag_keys=tag_keys)
-        self.clock = clock
-        self.tag_keys = tag_keys
-        self._limit(limits, "max_checkpoint_bytes of SizeLimits")
-        self._retention: BackgroundRetention | None = None
+        self.clock = options.get("clock", utc_now)
+        self.tag_keys = options.get("tag_keys", EVERYTHING)
+        self.store = Store(
+            runner,
+            settings,
+            blobs=blob_url_of(options, runner.url),
+            blob_settings=blob_settings_of(options),
+            upgrade=runner.statements.on_sqlite,
+            tag_keys=self.tag_keys,
+        )
+        self._limit(options.get("limits", DEFAULT_LIMITS), "max_checkpoint_bytes of SizeLimits")
+        self._retention = self._start_retention(options.get("retention"), options.get("retention_interval", timedelta(days=1)))
 
     def _limit(self, limits: SizeLimits, way_out: str) -> None:
         self.limits = limits
         self._limiter = Limiter(limits, leaves_apart=self.store.objects.has_backend, way_out=way_out)
         self.blobs = BlobStore(self.store, self.clock, self._limiter)
 
-    def _prune_by_itself(self, policy: RetentionPolicy | Mapping[str, Any] | None, interval: timedelta) -> None:
+    def _start_retention(self, policy: RetentionPolicy | Mapping[str, Any] | None, interval: timedelta) -> BackgroundRetention | None:
+        if policy is None:
+            return None
         if isinstance(policy, Mapping):
             policy = RetentionPolicy.from_dict(policy)
-        if policy is not None:
-            self._retention = BackgroundRetention(self.store, policy, interval, self._now)
-            self._retention.start()
+        retention = BackgroundRetention(self.store, policy, interval, self._now)
+        retention.start()
+        return retention
 
     def with_limits(self, limits: SizeLimits, *, way_out: str = "max_checkpoint_bytes of SizeLimits") -> Self:
         """The same saver with other limits, on the same connections: close one of the two.
@@ -148,52 +112,23 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         return other
 
     @classmethod
-    def from_conn_string(
-        cls,
-        conn_string: str | os.PathLike[str],
-        *,
-        blob_url: str | os.PathLike[str] | None = None,
-        blob_options: Mapping[str, Any] | None = None,
-        blob_settings: BlobSettings | None = None,
-        schema: str | None = None,
-        serde: SerializerProtocol | None = None,
-        settings: DatabaseSettings | None = None,
-        clock: Callable[[], datetime] = utc_now,
-        tag_keys: TagKeys = EVERYTHING,
-        limits: SizeLimits = DEFAULT_LIMITS,
-        retention: RetentionPolicy | Mapping[str, Any] | None = None,
-        retention_interval: timedelta = timedelta(days=1),
-    ) -> Self:
-        """A saver on a database of its own. It connects at first use.
+    def from_conn_string(cls, conn_string: str | os.PathLike[str] | URL, **options: Unpack[SaverOptions]) -> Self:
+        """A saver on a database that it opens itself, at first use.
+
+        The constructor runs, also a subclass's own, with the database in the place of the engine and with all options.
 
         Args:
             conn_string: a file path, `:memory:`, `sqlite://`, `sqlite+aiosqlite://`, `postgresql://`, `postgres://`,
-                `postgresql+asyncpg://` or `postgresql+psycopg://`.
-            blob_url: as for the class, and so are the others.
-            blob_options: see the class.
-            blob_settings: see the class.
-            schema: see the class.
-            serde: see the class.
-            settings: see the class.
-            clock: see the class.
-            tag_keys: see the class.
-            limits: see the class.
-            retention: see the class.
-            retention_interval: see the class.
+                `postgresql+asyncpg://` or `postgresql+psycopg://`; or a URL object of SQLAlchemy's.
+            **options: see `SaverOptions`.
 
         Raises:
-            InvalidUrl: the scheme is unknown, or the URL can't be read; or `schema` was given for SQLite.
+            InvalidEngine: `conn_string` is an engine, a connection or None.
+            InvalidUrl: the scheme is unknown, or the URL can't be read.
+            InvalidConfig: `schema` was given for SQLite.
             MissingDriver: no driver for this database is installed.
         """
-        url = parse_database_url(conn_string)
-        settings = settings or DatabaseSettings()
-        if schema and url.get_backend_name() == "sqlite":
-            raise InvalidConfig("SQLite has no schemas; give each tenant a file of its own")
-        saver = cls.__new__(cls)
-        blobs = _with_options(blob_settings, blob_options)
-        saver._begin(open_database(url, settings, schema), settings, blob_url, blobs, serde, clock, tag_keys, limits)
-        saver._prune_by_itself(retention, retention_interval)
-        return saver
+        return cls(parse_conn_string(conn_string), **options)
 
     # --- life
 
@@ -209,7 +144,8 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
             asyncio.get_running_loop()
         except RuntimeError:
             future.result()
-        return Outcome(_wait(future))
+            return Outcome(_wait(future), name=None)
+        return Outcome(_wait(future), name="setup")
 
     def close(self) -> None:
         """Write what was accepted and close all connections. Blocks; a second call does nothing."""
@@ -319,11 +255,6 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
             digits = current.partition(".")[0]
             counter, width = int(digits), len(digits)
         return f"{counter + 1:0{width}}.{random_text(_RANDOM_BYTES)}"
-
-
-def _with_options(settings: BlobSettings | None, options: Mapping[str, Any] | None) -> BlobSettings:
-    settings = settings or BlobSettings()
-    return replace(settings, options={**settings.options, **options}) if options else settings
 
 
 # A checkpoint holds a dozen versions: each character counts.

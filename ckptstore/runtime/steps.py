@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
@@ -57,13 +58,23 @@ async def drive_async(steps: Steps[T]) -> T:
 
 
 class Outcome(Generic[T]):
-    """What an operation comes to: `await` it, or call `result()` in code without an event loop. Nothing happens before."""
+    """The result of an operation that has not begun: `await` it, or call `result()` in code without an event loop.
 
-    def __init__(self, steps: Steps[T]) -> None:
+    One that is dropped without either gives a RuntimeWarning, as a coroutine does: nothing was done.
+
+    Args:
+        steps: the operation.
+        name: what the caller wrote, for the warning; None where a caller may drop it.
+    """
+
+    __slots__ = ("_name", "_steps")
+
+    def __init__(self, steps: Steps[T], *, name: str | None) -> None:
         self._steps: Steps[T] | None = steps
+        self._name = name
 
     def result(self) -> T:
-        """Run the operation here and now. Once: a second call, or an `await`, raises RuntimeError."""
+        """Run the operation in this thread. Once: a second call, or an `await`, raises RuntimeError."""
         return drive(self._take())
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -73,5 +84,11 @@ class Outcome(Generic[T]):
     def _take(self) -> Steps[T]:
         steps, self._steps = self._steps, None
         if steps is None:
-            raise RuntimeError("this operation was waited for before; call the method again")
+            raise RuntimeError("this operation was awaited before; call the method again")
         return steps
+
+    def __del__(self) -> None:
+        if self._steps is not None and self._name is not None:
+            message = f"operation {self._name!r} was never awaited; await it, or call its result() in code without an event loop"
+            # `source`: with tracemalloc on, Python shows where the operation was created.
+            warnings.warn(message, RuntimeWarning, stacklevel=2, source=self)

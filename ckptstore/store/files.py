@@ -56,7 +56,7 @@ class BlobStore:
             CheckpointTooLarge: it is past `max_blob_bytes` of the saver's `SizeLimits`; nothing was stored.
             BlobUnavailable: the backend failed; nothing refers to what it may have stored.
         """
-        return Outcome(self._put(source, media_type))
+        return Outcome(self._put(source, media_type), name="blobs.put")
 
     def _put(self, source: Any, media_type: str | None) -> Steps[BlobRef]:
         objects = yield from self._store.ready_objects()
@@ -86,7 +86,7 @@ class BlobStore:
             BlobCorrupt: the bytes hash to something else.
             BlobUnavailable: the backend failed; safe to try again.
         """
-        return Outcome(self._get(ref))
+        return Outcome(self._get(ref), name="blobs.get")
 
     def _get(self, ref: BlobRef | str) -> Steps[bytes]:
         digest = digest_of_handle(ref)
@@ -100,7 +100,7 @@ class BlobStore:
         The content is copied to a temporary file and checked before any of it is handed out; closing the file deletes it.
         Seeking works. Raises as `get`.
         """
-        return Outcome(self._open(ref))
+        return Outcome(self._open(ref), name="blobs.open")
 
     def _open(self, ref: BlobRef | str) -> Steps[IO[bytes]]:
         digest = digest_of_handle(ref)

@@ -1,0 +1,80 @@
+"""The first argument of the saver's constructor: an asynchronous engine, or the URL that `from_conn_string` was given."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from sqlalchemy import URL, Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ckptstore.db.open import adopt_engine, open_database
+from ckptstore.db.runner import Runner
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.url import parse_database_url
+from ckptstore.errors import InvalidConfig, InvalidEngine
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDatabase:
+    """A database that the saver opens itself. `from_conn_string` passes it to the constructor in place of an engine."""
+
+    url: URL
+
+
+def parse_conn_string(conn_string: str | os.PathLike[str] | URL) -> OwnDatabase:
+    """The database that a connection string names.
+
+    Raises:
+        InvalidEngine: it is not text, a path or a URL.
+        InvalidUrl: the scheme is unknown, or the URL can't be read.
+        MissingDriver: no driver for this database is installed.
+    """
+    if isinstance(conn_string, URL):
+        conn_string = conn_string.render_as_string(hide_password=False)
+    if not isinstance(conn_string, (str, os.PathLike)):
+        raise InvalidEngine(f"from_conn_string takes a path or a URL, got {_kind(conn_string)}; {_instead_of_url(conn_string)}")
+    return OwnDatabase(parse_database_url(conn_string))
+
+
+def open_runner(engine: AsyncEngine | OwnDatabase, settings: DatabaseSettings, schema: str | None) -> Runner:
+    """The database behind the constructor's first argument. Connects at first use.
+
+    Raises:
+        InvalidEngine: it is neither an asynchronous engine nor an `OwnDatabase`.
+        InvalidConfig: `schema` was given for SQLite.
+    """
+    if not isinstance(engine, (AsyncEngine, OwnDatabase)):
+        raise InvalidEngine(f"SQLAlchemySaver takes an AsyncEngine, got {_kind(engine)}; {_instead_of_engine(engine)}")
+    if schema and engine.url.get_backend_name() == "sqlite":
+        raise InvalidConfig("SQLite has no schemas; give each tenant a file of its own")
+    if isinstance(engine, OwnDatabase):
+        return open_database(engine.url, settings, schema)
+    return adopt_engine(engine, settings, schema)
+
+
+def _kind(given: object) -> str:
+    """The type of an argument, never its value, which may hold a password."""
+    if given is None:
+        return "None"
+    kind = type(given)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _instead_of_url(given: object) -> str:
+    if isinstance(given, AsyncEngine):
+        return "pass an engine to the constructor: SQLAlchemySaver(engine)"
+    if isinstance(given, Engine):
+        return "pass engine.url, or an engine from sqlalchemy.ext.asyncio.create_async_engine to the constructor"
+    return "give text such as 'checkpoints.sqlite' or 'postgresql://user@host/database'"
+
+
+def _instead_of_engine(given: object) -> str:
+    if given is None or isinstance(given, (str, os.PathLike, URL)):
+        return "for a path or a URL use SQLAlchemySaver.from_conn_string(url)"
+    if isinstance(given, Engine):
+        return "create it with sqlalchemy.ext.asyncio.create_async_engine, or use SQLAlchemySaver.from_conn_string(engine.url)"
+    return (
+        "the saver opens its own connections: use SQLAlchemySaver.from_conn_string(url), "
+        "or pass an engine from sqlalchemy.ext.asyncio.create_async_engine"
+    )

@@ -1,0 +1,86 @@
+"""The options of a saver, documented once: the constructor and `from_conn_string` take the same ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from sqlalchemy import URL
+
+from ckptstore.blobs.settings import BlobSettings
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.url import default_blob_url
+from ckptstore.maintenance.policy import RetentionPolicy
+from ckptstore.tags.keys import TagKeys
+from ckptstore.values.size_limits import SizeLimits
+
+
+class SaverOptions(TypedDict, total=False):
+    """Keyword arguments of `SQLAlchemySaver(engine, ...)` and of `SQLAlchemySaver.from_conn_string(url, ...)`.
+
+    A subclass passes them on: `def __init__(self, engine, *, tenant: str, **options: Unpack[SaverOptions])`.
+    """
+
+    blob_url: str | os.PathLike[str] | None
+    """Where values of 64 KiB and more are stored: a folder, `file://`, `s3://bucket/prefix`, `memory://`, or any URL that fsspec
+    knows. By default a folder next to the SQLite file; for PostgreSQL and SQLite in memory, the database itself."""
+
+    blob_options: Mapping[str, Any] | None
+    """Keyword arguments of the fsspec file system, in addition to what `blob_url` says."""
+
+    blob_settings: BlobSettings | None
+    """Parallelism, retries and caches of the blobs."""
+
+    schema: str | None
+    """The PostgreSQL schema that holds the tables. By default the first one of the connection's search path."""
+
+    serde: SerializerProtocol | None
+    """The serialiser of values. By default LangGraph's `JsonPlusSerializer`."""
+
+    settings: DatabaseSettings | None
+    """Pool size, durability, timeouts and retries of the database."""
+
+    clock: Callable[[], datetime]
+    """Returns the time of each write, an aware `datetime`. By default the system's clock, in UTC."""
+
+    tag_keys: TagKeys
+    """The metadata keys that filters can use, and the names that are taken for credentials. By default all keys can be used."""
+
+    limits: SizeLimits
+    """The largest checkpoint, writes of a task, and blob. By default 10 MiB for the first two, no limit for the third."""
+
+    retention: RetentionPolicy | Mapping[str, Any] | None
+    """What to keep when old checkpoints are to be deleted in the background: a policy, or a dict with its fields. A worker thread
+    of this process deletes; if several processes use a database, one of them at a time. Failures are logged and retried.
+    By default nothing is deleted."""
+
+    retention_interval: timedelta
+    """Time from the start of one background run to the next, over all processes. By default one day."""
+
+
+def check_names(options: SaverOptions) -> None:
+    """Refuse unknown options, as Python does for parameters that are written out.
+
+    Raises:
+        TypeError: an option does not exist; the message names it and those that do.
+    """
+    unknown = sorted(options.keys() - SaverOptions.__annotations__.keys())
+    if unknown:
+        raise TypeError(f"SQLAlchemySaver has no option {unknown[0]!r}; its options are {', '.join(SaverOptions.__annotations__)}")
+
+
+def blob_url_of(options: SaverOptions, database_url: URL) -> str | None:
+    """Where large values are stored; None for the database itself."""
+    blob_url = options.get("blob_url")
+    return default_blob_url(database_url) if blob_url is None else os.fspath(blob_url)
+
+
+def blob_settings_of(options: SaverOptions) -> BlobSettings:
+    """The settings of the blobs, with `blob_options` merged in."""
+    settings = options.get("blob_settings") or BlobSettings()
+    extra = options.get("blob_options")
+    return replace(settings, options={**settings.options, **extra}) if extra else settings
