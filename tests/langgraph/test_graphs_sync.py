@@ -16,9 +16,9 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import Command, StateUpdate, interrupt
 
 from ckptstore import SQLAlchemySaver
-from tests.langgraph.test_graphs import Log, Saver, asking, everything, map_reduce, seen, steps
-from tests.langgraph.test_graphs_delta import every_frequency, talk
 from tests.support.build import config
+from tests.support.delta_graphs import every_frequency, talk
+from tests.support.graphs import Log, Saver, asking, everything, map_reduce, seen, steps
 
 THREADS = 8
 

@@ -12,23 +12,12 @@ from langgraph.types import Command
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.maintenance.prune_plan import CheckpointRef
-from tests.langgraph.test_graphs_delta import talk
 from tests.support.build import config
+from tests.support.clocks import Days
+from tests.support.delta_graphs import talk
 from tests.support.lives import CASES, Script, remembering, text
-from tests.support.survivors import (
-    WAYS,
-    Days,
-    Known,
-    Reading,
-    Rows,
-    Twinned,
-    World,
-    assert_untouched,
-    in_thread,
-    read_all,
-    resumable,
-    resumed,
-)
+from tests.support.rows import Rows
+from tests.support.survivors import WAYS, Known, Reading, Twinned, World, assert_untouched, in_thread, read_all, resumable, resumed
 
 every_case = pytest.mark.parametrize("case", CASES)
 # Much like others: the random histories have them too.

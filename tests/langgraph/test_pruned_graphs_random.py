@@ -19,8 +19,10 @@ from langgraph.types import Command
 from ckptstore import SQLAlchemySaver
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from tests.support.build import checkpoint, config, metadata
+from tests.support.clocks import Days
 from tests.support.lives import speaking_within, text
-from tests.support.survivors import WAYS, Days, Known, Reading, Rows, Twinned, assert_untouched, ids_of, in_thread, place_of, read_all
+from tests.support.rows import Rows
+from tests.support.survivors import WAYS, Known, Reading, Twinned, assert_untouched, ids_of, in_thread, place_of, read_all
 
 slow = settings(deadline=None, suppress_health_check=[*HealthCheck])
 SIZES = (20, 700, 70_000)

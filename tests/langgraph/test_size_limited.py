@@ -17,8 +17,8 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from ckptstore import SizeLimitedCheckpointer, SizeLimits, SQLAlchemySaver
 from ckptstore.errors import CheckpointTooLarge
 from ckptstore.values.size_limits import MIB
-from tests.integration.values.test_size_limits import graph_of
 from tests.support.build import checkpoint, config, metadata
+from tests.support.node_graphs import graph_of
 
 Saver = BaseCheckpointSaver[Any]
 KINDS = ("ours", "memory", "sqlite", "async sqlite")

@@ -16,10 +16,11 @@ from langgraph.types import Command, Send, interrupt
 from typing_extensions import TypedDict
 
 from ckptstore import SQLAlchemySaver
-from tests.langgraph.test_graphs import asker, asking, nested, steps
-from tests.langgraph.test_graphs_delta import Last, talk, talk_state
 from tests.support.build import config
-from tests.support.survivors import Days, World, ids_of
+from tests.support.clocks import Days
+from tests.support.delta_graphs import Last, talk, talk_state
+from tests.support.graphs import asker, asking, nested, steps
+from tests.support.survivors import World, ids_of
 
 # --- a life -----------------------------------------------------------------------------------------------------------
 

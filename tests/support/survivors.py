@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count, islice
 from typing import Any, NamedTuple
 
@@ -16,27 +15,12 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.types import Command, StateSnapshot
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
-from ckptstore.db.models import Base
 from ckptstore.maintenance.prune_plan import CheckpointRef
-from tests.langgraph.test_graphs import seen
-
-START_OF_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+from tests.support.clocks import START_OF_TIME, Days
+from tests.support.graphs import seen
 
 #: The channels that are rebuilt from writes, in every graph and every history of these tests.
 DELTA_CHANNELS = ("said", "facts", "d")
-
-
-@dataclass
-class Days:
-    """A clock that only moves when told."""
-
-    now: datetime = START_OF_TIME
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def go_to(self, day: float) -> None:
-        self.now = START_OF_TIME + timedelta(days=day)
 
 
 class Twinned(SQLAlchemySaver):
@@ -334,52 +318,3 @@ WAYS: Mapping[str, Way] = {
 
 
 # --- what is left behind -----------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Rows:
-    """Every row of every table, and what they say of each other."""
-
-    tables: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, saver: SQLAlchemySaver) -> Rows:
-        tables = Base.metadata.tables
-        found = saver.store.runner.read(
-            lambda db: {name: db.connection.execute(table.select()).mappings().all() for name, table in tables.items()}
-        ).result()
-        return cls({name: [dict(row) for row in rows] for name, rows in found.items()})
-
-    def orphans(self) -> dict[str, set[Any]]:
-        """What refers to nothing, or is referred to by nothing, by table."""
-        checkpoints = {(row["thread_id"], row["checkpoint_ns"], row["checkpoint_id"]): row for row in self.tables["ckpt_checkpoint"]}
-        visible = {key for key, row in checkpoints.items() if not row["hidden"]}
-        needed = {up for key in visible for up in self._ancestors(checkpoints, key)}
-        linked = {(*key[:2], *version) for key, row in checkpoints.items() for version in row["channel_versions"].items()}
-        layouts = [row for table in ("ckpt_channel", "ckpt_write") for row in self.tables[table] if row["layout"]]
-        named = {(row["thread_id"], part) for row in layouts for part in row["layout"] if isinstance(part, str)}
-        segments = {(row["thread_id"], row["digest"]): row for row in self.tables["ckpt_segment"]}
-        lists = [key for key in named if key in segments and segments[key]["encoding"] == "list"]
-        named |= {(thread_id, part) for thread_id, digest in lists for part in json.loads(segments[thread_id, digest]["data"])}
-        threads = {key[0] for key in checkpoints} | {row["thread_id"] for row in self.tables["ckpt_write"]}
-        left = {
-            "ckpt_checkpoint": set(checkpoints) - visible - needed,
-            "ckpt_channel": self._keys("ckpt_channel", "thread_id", "checkpoint_ns", "channel", "version") - linked,
-            "ckpt_write": self._keys("ckpt_write", "thread_id", "checkpoint_ns", "checkpoint_id") - set(checkpoints),
-            "ckpt_tag": self._keys("ckpt_tag", "thread_id", "checkpoint_ns", "checkpoint_id") - visible,
-            "ckpt_segment": set(segments) - named,
-            "ckpt_segment, lacking": named - set(segments),
-            "ckpt_thread": {key[0] for key in self._keys("ckpt_thread", "thread_id")} ^ threads,
-        }
-        return {table: keys for table, keys in left.items() if keys}
-
-    def referred_objects(self) -> set[str]:
-        return {row["object_key"] for row in self.tables["ckpt_segment"] if row["object_key"]}
-
-    def _keys(self, table: str, *names: str) -> set[tuple[Any, ...]]:
-        return {tuple(row[name] for name in names) for row in self.tables[table]}
-
-    @staticmethod
-    def _ancestors(checkpoints: Mapping[Any, Any], key: Any) -> Iterable[Any]:
-        while (parent := checkpoints[key]["parent_checkpoint_id"]) is not None and (key := (*key[:2], parent)) in checkpoints:
-            yield key

@@ -22,8 +22,8 @@ from ckptstore.records import CheckpointKey
 from ckptstore.store import listing
 from ckptstore.values.encode import EncodedWrite, encode_write
 from ckptstore.writes.commit import commit_batch
-from tests.conftest import url_of
 from tests.support.build import config
+from tests.support.databases import url_of
 
 THREADS = 300
 STEPS = 10

@@ -9,23 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
-from sqlalchemy import func, select
 
 from ckptstore import SQLAlchemySaver, prune_old_checkpoints
-from ckptstore.db.handle import Db
-from ckptstore.db.models import Base
 from ckptstore.maintenance import delete as deletions
 from tests.support.build import chain, checkpoint, config, metadata, put
-
-
-def rows(saver: SQLAlchemySaver) -> dict[str, int]:
-    def count(db: Db) -> dict[str, int]:
-        return {
-            name: db.connection.execute(select(func.count()).select_from(table)).scalar() for name, table in Base.metadata.tables.items()
-        }
-
-    found = saver.store.runner.read(count).result()
-    return {name: number for name, number in found.items() if number}
+from tests.support.rows import rows
 
 
 async def test_nothing_is_left_after_everything_was_deleted(saver: SQLAlchemySaver) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,12 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.errors import BlobUnavailable
 from ckptstore.testing import FailingBackend
 from ckptstore.values.decode import Pieces
-from tests.conftest import url_of
 from tests.support.build import checkpoint, config, metadata, put
+from tests.support.clocks import Clock
+from tests.support.databases import url_of
 
 CONTENT = os.urandom(200_000)
 NO_GRACE = timedelta(0)
-
-
-class Clock:
-    """A second passes whenever somebody looks."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(seconds=1)
-        return self.now
 
 
 class Killed(BaseException):

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
-from tests.integration.maintenance.test_delete import rows
 from tests.support.build import chain, checkpoint, config, metadata, put
-from tests.support.survivors import Days, Rows, assert_untouched, read_all
+from tests.support.clocks import Days
+from tests.support.rows import Rows, rows
+from tests.support.survivors import assert_untouched, read_all
 
 BIG = os.urandom(70_000)
 NEWEST_TWO = RetentionPolicy(keep_last=2)

@@ -12,9 +12,11 @@ from langchain_core.runnables import RunnableConfig
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from ckptstore.maintenance.prune_plan import CheckpointRef
-from tests.integration.writes.test_queue import told_of_statements
 from tests.support.build import chain, checkpoint, config, metadata, put
-from tests.support.survivors import Days, Rows, assert_untouched, read_all
+from tests.support.clocks import Days
+from tests.support.faults import told_of_statements
+from tests.support.rows import Rows
+from tests.support.survivors import assert_untouched, read_all
 
 NEWEST_TWO = RetentionPolicy(keep_last=2)
 

@@ -19,10 +19,11 @@ from ckptstore.maintenance import prune_run as pruner
 from ckptstore.maintenance.gc import CollectReport, GcPass
 from ckptstore.maintenance.prune_plan import CheckpointRef, Node, ThreadView, plan_stages
 from ckptstore.runtime.steps import Steps
-from tests.integration.store.test_background import schedule_of, told_of
-from tests.integration.writes.test_queue import passing_fault, told_of_statements
+from tests.support.background import retention_of, told_of
 from tests.support.build import chain, config
-from tests.support.survivors import Days, Rows
+from tests.support.clocks import Days
+from tests.support.faults import passing_fault, told_of_statements
+from tests.support.rows import Rows
 
 # --- stages
 
@@ -149,14 +150,14 @@ def waits_of(schedule: Any) -> list[float]:
 
 async def test_a_long_interval_can_be_waited_for(tmp_path: Path) -> None:
     async with SQLAlchemySaver.from_conn_string(tmp_path / "c.sqlite") as saver:
-        assert waits_of(schedule_of(saver, Days(), timedelta(days=365 * 1_000)))[1] <= threading.TIMEOUT_MAX
+        assert waits_of(retention_of(saver, Days(), timedelta(days=365 * 1_000)))[1] <= threading.TIMEOUT_MAX
 
 
 async def test_an_interval_counts_from_the_beginning_of_a_run(tmp_path: Path) -> None:
     clock = Days()
     async with SQLAlchemySaver.from_conn_string(tmp_path / "c.sqlite", clock=clock) as saver:
         await chain(saver, "t", 3)
-        schedule = schedule_of(saver, clock)
+        schedule = retention_of(saver, clock)
         ask = schedule._should_stop
         schedule._should_stop = lambda: bool(clock.go_to(0.5 / 24)) or ask()  # type: ignore[method-assign,func-returns-value]
         assert waits_of(schedule) == [0.0, 1_800.0]
@@ -166,7 +167,7 @@ async def test_nobody_else_runs_while_objects_are_collected(lasting_url: str) ->
     clock = Days()
     async with SQLAlchemySaver.from_conn_string(lasting_url) as one, SQLAlchemySaver.from_conn_string(lasting_url) as other:
         await chain(one, "t", 3)
-        mine, theirs = schedule_of(one, clock), schedule_of(other, clock)
+        mine, theirs = retention_of(one, clock), retention_of(other, clock)
         collect, turns = one.store.collect, []
 
         def slow(this: GcPass) -> Steps[CollectReport]:

@@ -21,9 +21,10 @@ from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance.prune_run import PruneCallbacks
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
-from tests.conftest import url_of
 from tests.support.build import checkpoint, config, metadata, put
-from tests.support.survivors import Days, Rows
+from tests.support.clocks import Days
+from tests.support.databases import url_of
+from tests.support.rows import Rows
 
 TEXT = [os.urandom(1_500).hex() for _ in range(400)]
 

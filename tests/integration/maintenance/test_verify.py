@@ -18,9 +18,9 @@ from ckptstore.blobs.backends.wrappers import Wrapper
 from ckptstore.db.handle import Db
 from ckptstore.maintenance import verify as verification
 from ckptstore.maintenance.verify import VerifyReport, verify
-from tests.conftest import url_of
-from tests.integration.maintenance.test_gc import Clock
 from tests.support.build import checkpoint, config, metadata, put
+from tests.support.clocks import Clock
+from tests.support.databases import url_of
 
 T = TypeVar("T")
 

@@ -18,9 +18,9 @@ from ckptstore.errors import InvalidConfig, KeyNotIndexed, SerializationFailed
 from ckptstore.reads import planner as search
 from ckptstore.reads import threads as reads_threads
 from ckptstore.store import listing as store_listing
-from tests.integration.tags.test_filters import FILTERS, METADATA, model
-from tests.integration.writes.test_queue import told_of_statements
 from tests.support.build import chain, checkpoint, config, metadata, put
+from tests.support.faults import told_of_statements
+from tests.support.filter_model import FILTERS, METADATA, model
 
 
 class Clock:

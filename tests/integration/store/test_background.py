@@ -3,67 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
-import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ckptstore import DatabaseSettings, RetentionPolicy, SQLAlchemySaver
+from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.models import to_microseconds
 from ckptstore.errors import DatabaseUnavailable, InvalidPolicy
-from ckptstore.store.background import BackgroundRetention
-from tests.integration.writes.test_queue import fault, passing_fault, told_of_statements
+from tests.support.background import HOUR, NEWEST, retention_of, told_of
 from tests.support.build import chain, config
-from tests.support.survivors import START_OF_TIME, Days, Rows
+from tests.support.clocks import START_OF_TIME, Days
+from tests.support.faults import fault, passing_fault, told_of_statements
+from tests.support.rows import Rows
 
-NEWEST = RetentionPolicy(keep_last=1)
-HOUR = timedelta(hours=1)
 WAIT_SECONDS = 50
-_numbers = itertools.count()
-
-
-class Told(logging.Handler):
-    """Sets an event when a log event of a name comes."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name_of_event = name
-        self.came = threading.Event()
-        self.records: list[dict[str, Any]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if vars(record).get("event") == self.name_of_event:
-            self.records.append(vars(record))
-            self.came.set()
-
-
-@contextmanager
-def told_of(name: str) -> Iterator[Told]:
-    logger, handler = logging.getLogger("ckptstore"), Told(name)
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield handler
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-
-
-def retention_of(saver: SQLAlchemySaver, clock: Callable[[], Any], interval: timedelta = HOUR) -> BackgroundRetention:
-    """One that never runs by itself: a test asks it to."""
-    schedule = BackgroundRetention(saver.store, NEWEST, interval, lambda: to_microseconds(clock()))
-    schedule._holder = f"holder {next(_numbers)}"
-    return schedule
 
 
 def noted(saver: SQLAlchemySaver) -> dict[str, Any]:

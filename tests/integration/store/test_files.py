@@ -20,9 +20,9 @@ from langgraph.graph import END, START, StateGraph
 from ckptstore import BlobRef, SQLAlchemySaver
 from ckptstore.db.handle import Db
 from ckptstore.errors import BlobCorrupt, BlobMissing, InvalidConfig
-from tests.conftest import url_of
-from tests.integration.maintenance.test_gc import Clock
 from tests.support.build import config, put
+from tests.support.clocks import Clock
+from tests.support.databases import url_of
 
 PDF = b"%PDF-1.7\n" + os.urandom(300_000)
 NO_GRACE = timedelta(0)

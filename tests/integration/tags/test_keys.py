@@ -17,8 +17,8 @@ from ckptstore.errors import InvalidConfig, KeyNotIndexed, TagKeysChanged
 from ckptstore.maintenance import reindex as tagging
 from ckptstore.store import store
 from ckptstore.tags.encoding import postings
-from tests.integration.tags.test_filters import tag_rows
 from tests.support.build import chain, checkpoint, config, metadata, put
+from tests.support.rows import tag_rows
 
 PATTERNS = [
     ({}, {"a": 1, "b": {"c": 2}}, {"a", "b/c"}),

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from ckptstore import SQLAlchemySaver
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.values.cache import FolderCache, MemoryCache
-from tests.conftest import url_of
 from tests.support.build import config, put
+from tests.support.databases import url_of
 
 # --- in memory
 

@@ -5,24 +5,22 @@ from __future__ import annotations
 import io
 import json
 import logging
-import operator
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.graph import START, StateGraph
 
 from ckptstore import SizeLimits, SQLAlchemySaver
 from ckptstore.errors import CheckpointTooLarge, InvalidPolicy
 from ckptstore.langgraph.serialise import serialise
 from ckptstore.values.size_limits import MIB
-from tests.conftest import url_of
 from tests.support.build import checkpoint, config, metadata, put
-from tests.support.survivors import Rows
+from tests.support.databases import url_of
+from tests.support.node_graphs import graph_of
+from tests.support.rows import Rows
 
 TOO_LARGE = "x" * (15 * MIB)
 SMALL = SizeLimits(max_checkpoint_bytes=10_000)
@@ -90,19 +88,6 @@ async def test_what_is_too_large_is_refused_by_itself(
     found = await saver.aget_tuple(config("thread-7"))
     assert found is not None
     assert (found.checkpoint["channel_values"], found.parent_config) == ({"n": 2}, where)
-
-
-class Log(TypedDict):
-    log: Annotated[list[str], operator.add]
-
-
-def graph_of(node: Callable[[Log], Log], depth: int, checkpointer: BaseCheckpointSaver[Any]) -> Any:
-    """A graph of one node, so many graphs deep: all of them have the outermost one's saver."""
-    compiled: Any = node
-    for level in range(depth + 1):
-        built = StateGraph(Log).add_node(f"at{level}", compiled).add_edge(START, f"at{level}")
-        compiled = built.compile(checkpointer=checkpointer if level == depth else None)
-    return compiled
 
 
 @pytest.mark.parametrize("depth", [0, 1])

@@ -56,8 +56,8 @@ from ckptstore.records import Value
 from ckptstore.values.chunking import cut, joined
 from ckptstore.values.compression import unpacked
 from ckptstore.values.digests import digest_of
-from tests.conftest import url_of
 from tests.support.build import checkpoint, config, metadata, put
+from tests.support.databases import url_of
 
 SERDE = JsonPlusSerializer()
 NOISE = random.Random(7)

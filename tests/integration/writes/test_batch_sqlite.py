@@ -16,9 +16,9 @@ from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites,
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes import commit as writes
 from ckptstore.writes.commit import MissingParts, commit_batch
-from tests.integration.writes.test_queue import fault, passing_fault, told_of_statements
 from tests.support.build import chain, checkpoint, config, metadata, put
-from tests.support.survivors import Rows
+from tests.support.faults import fault, passing_fault, told_of_statements
+from tests.support.rows import Rows
 
 #: What JSON, SQL or a careless join of texts would trip over.
 ODD = "a'b\"c\\d\n\x1f; -- 😀\u2028$[0]"

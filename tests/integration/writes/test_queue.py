@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
-from unittest import mock
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.handle import Db
@@ -28,6 +24,7 @@ from ckptstore.values.encode import EncodedWrite, encode_write
 from ckptstore.writes.entry import Making, Unit
 from ckptstore.writes.queue import WriteQueue
 from tests.support.build import chain, checkpoint, config, metadata, put
+from tests.support.faults import INSERTS_BATCH, fault, passing_fault, queued
 
 
 class Shelf:
@@ -394,79 +391,6 @@ def test_closing_refuses_what_was_only_reserved(shelf: Shelf) -> None:
 
 
 # --- on real databases ------------------------------------------------------------------------------------------------
-
-
-def engine_of(saver: SQLAlchemySaver) -> Engine:
-    engine = saver.store.runner._engine  # type: ignore[attr-defined]
-    found: Engine = getattr(engine, "sync_engine", engine)
-    return found
-
-
-class FaultyCursor:
-    """A driver's cursor that tells a test of every statement, before and after it ran."""
-
-    def __init__(self, cursor: Any, told: Callable[[str, str], None]) -> None:
-        self._cursor = cursor
-        self._told = told
-
-    def execute(self, statement: str, values: Any) -> None:
-        self._told("before", statement)
-        self._cursor.execute(statement, values)
-        self._told("after", statement)
-
-    def executemany(self, statement: str, rows: Any) -> None:
-        self._told("before", statement)
-        self._cursor.executemany(statement, rows)
-        self._told("after", statement)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cursor, name)
-
-
-@contextmanager
-def told_of_statements(saver: SQLAlchemySaver, told: Callable[[str, str], None]) -> Iterator[None]:
-    """Call a function with `before` or `after` and the text of each statement."""
-    cursor_of = Db._cursor
-    mine = engine_of(saver)
-
-    def cursor(db: Db) -> Any:
-        plain = cursor_of(db)
-        return FaultyCursor(plain, told) if db.connection.engine is mine else plain
-
-    with mock.patch.object(Db, "_cursor", cursor):
-        yield
-
-
-#: In the one statement that stores a batch, on either database.
-INSERTS_BATCH = "INSERT INTO ckpt_"
-
-
-@contextmanager
-def fault(saver: SQLAlchemySaver, when: str, statement_has: str, exc: Exception | None, times: int = 1) -> Iterator[list[str]]:
-    """Raise at statements that contain a text, before or after they ran."""
-    hits: list[str] = []
-
-    def raise_sometimes(moment: str, statement: str) -> None:
-        if moment == when and statement_has in statement and len(hits) < times:
-            hits.append(statement)
-            if exc is not None:
-                raise exc
-
-    with told_of_statements(saver, raise_sometimes):
-        yield hits
-
-
-def passing_fault(saver: SQLAlchemySaver) -> Exception:
-    """What a driver raises when the way to the server breaks, or another process holds SQLite's lock."""
-    if engine_of(saver).dialect.name == "sqlite":
-        return sqlite3.OperationalError("database is locked")
-    return OSError("server closed the connection unexpectedly")
-
-
-async def queued(saver: SQLAlchemySaver, tasks: Sequence[asyncio.Future[Any]]) -> None:
-    """Let the loop run until the tasks' writes are in the queue, or the first of them is through."""
-    while saver.store._writer.depth < len(tasks) and not any(task.done() for task in tasks):  # noqa: ASYNC110
-        await asyncio.sleep(0)
 
 
 async def test_a_bad_unit_among_good_ones_fails_alone_on_a_real_database(saver: SQLAlchemySaver) -> None:

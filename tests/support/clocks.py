@@ -1,0 +1,32 @@
+"""Clocks for tests: time passes when a test says so, or whenever it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+START_OF_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Days:
+    """A clock that only moves when told."""
+
+    now: datetime = START_OF_TIME
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go_to(self, day: float) -> None:
+        self.now = START_OF_TIME + timedelta(days=day)
+
+
+class Clock:
+    """A second passes whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now

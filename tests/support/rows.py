@@ -1,0 +1,78 @@
+"""What stands in the tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.db.handle import Db
+from ckptstore.db.models import Base
+from ckptstore.db.sql.tables import TAG
+
+
+@dataclass
+class Rows:
+    """Every row of every table, and what they say of each other."""
+
+    tables: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, saver: SQLAlchemySaver) -> Rows:
+        tables = Base.metadata.tables
+        found = saver.store.runner.read(
+            lambda db: {name: db.connection.execute(table.select()).mappings().all() for name, table in tables.items()}
+        ).result()
+        return cls({name: [dict(row) for row in rows] for name, rows in found.items()})
+
+    def orphans(self) -> dict[str, set[Any]]:
+        """What refers to nothing, or is referred to by nothing, by table."""
+        checkpoints = {(row["thread_id"], row["checkpoint_ns"], row["checkpoint_id"]): row for row in self.tables["ckpt_checkpoint"]}
+        visible = {key for key, row in checkpoints.items() if not row["hidden"]}
+        needed = {up for key in visible for up in self._ancestors(checkpoints, key)}
+        linked = {(*key[:2], *version) for key, row in checkpoints.items() for version in row["channel_versions"].items()}
+        layouts = [row for table in ("ckpt_channel", "ckpt_write") for row in self.tables[table] if row["layout"]]
+        named = {(row["thread_id"], part) for row in layouts for part in row["layout"] if isinstance(part, str)}
+        segments = {(row["thread_id"], row["digest"]): row for row in self.tables["ckpt_segment"]}
+        lists = [key for key in named if key in segments and segments[key]["encoding"] == "list"]
+        named |= {(thread_id, part) for thread_id, digest in lists for part in json.loads(segments[thread_id, digest]["data"])}
+        threads = {key[0] for key in checkpoints} | {row["thread_id"] for row in self.tables["ckpt_write"]}
+        left = {
+            "ckpt_checkpoint": set(checkpoints) - visible - needed,
+            "ckpt_channel": self._keys("ckpt_channel", "thread_id", "checkpoint_ns", "channel", "version") - linked,
+            "ckpt_write": self._keys("ckpt_write", "thread_id", "checkpoint_ns", "checkpoint_id") - set(checkpoints),
+            "ckpt_tag": self._keys("ckpt_tag", "thread_id", "checkpoint_ns", "checkpoint_id") - visible,
+            "ckpt_segment": set(segments) - named,
+            "ckpt_segment, lacking": named - set(segments),
+            "ckpt_thread": {key[0] for key in self._keys("ckpt_thread", "thread_id")} ^ threads,
+        }
+        return {table: keys for table, keys in left.items() if keys}
+
+    def referred_objects(self) -> set[str]:
+        return {row["object_key"] for row in self.tables["ckpt_segment"] if row["object_key"]}
+
+    def _keys(self, table: str, *names: str) -> set[tuple[Any, ...]]:
+        return {tuple(row[name] for name in names) for row in self.tables[table]}
+
+    @staticmethod
+    def _ancestors(checkpoints: Mapping[Any, Any], key: Any) -> Iterable[Any]:
+        while (parent := checkpoints[key]["parent_checkpoint_id"]) is not None and (key := (*key[:2], parent)) in checkpoints:
+            yield key
+
+
+def rows(saver: SQLAlchemySaver) -> dict[str, int]:
+    def count(db: Db) -> dict[str, int]:
+        return {
+            name: db.connection.execute(select(func.count()).select_from(table)).scalar() for name, table in Base.metadata.tables.items()
+        }
+
+    found = saver.store.runner.read(count).result()
+    return {name: number for name, number in found.items() if number}
+
+
+def tag_rows(saver: SQLAlchemySaver) -> set[tuple[Any, ...]]:
+    return {tuple(row) for row in saver.store.runner.read(lambda db: db.connection.execute(TAG.select()).all()).result()}
