@@ -13,7 +13,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore.errors import SerializationFailed
-from ckptstore.handles import BlobRef, digests_in, may_hold_digests
+from ckptstore.handles import BLOB_REF_NAMES, digests_in, may_hold_digests
 from ckptstore.records import (
     SerialisedValue,
     Value,
@@ -23,8 +23,6 @@ from ckptstore.values.chunking import BLOB_BYTES
 
 logger = logging.getLogger(__name__)
 
-_HANDLE_TYPE = (BlobRef.__module__, BlobRef.__name__)
-
 # What LangGraph's own serialiser calls its formats.
 _PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
 
@@ -33,12 +31,12 @@ _PLAIN = JsonPlusSerializer(pickle_fallback=True)
 
 
 def allow_handles(saver: BaseCheckpointSaver[Any]) -> SerializerProtocol:
-    """A saver's serialiser, letting `BlobRef` through where LangGraph only lets known types through."""
-    return BaseCheckpointSaver.with_allowlist(saver, [_HANDLE_TYPE]).serde
+    """The saver's serialiser with `BlobRef` in its allowlist, under the names of this and of earlier releases."""
+    return BaseCheckpointSaver.with_allowlist(saver, BLOB_REF_NAMES).serde
 
 
 def _is_no_warning_of_handles(record: logging.LogRecord) -> bool:
-    return not (isinstance(record.args, tuple) and record.args[:2] == _HANDLE_TYPE)
+    return not (isinstance(record.args, tuple) and record.args[:2] in BLOB_REF_NAMES)
 
 
 def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
