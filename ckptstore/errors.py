@@ -62,12 +62,12 @@ class _Unavailable(CkptStoreError):
     """Something outside ckptstore failed. Nothing was acknowledged; safe to try again.
 
     Attributes:
-        passing: whether the fault may pass by itself within seconds, so that a retry at once makes sense.
+        transient: whether the fault may end by itself within seconds, so that a retry at once makes sense.
     """
 
-    def __init__(self, message: str, *, passing: bool = True) -> None:
+    def __init__(self, message: str, *, transient: bool = True) -> None:
         super().__init__(message)
-        self.passing = passing
+        self.transient = transient
 
 
 class BlobUnavailable(_Unavailable):

@@ -15,7 +15,8 @@ from sqlalchemy.orm import aliased
 
 from ckptstore.db.models import Checkpoint, Tag, Thread
 from ckptstore.errors import InvalidFilter
-from ckptstore.records import OneOf, Posting, Span
+from ckptstore.records import Posting
+from ckptstore.tags.conditions import ValueIn, ValueRange
 from ckptstore.tags.filters import Filter
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 
@@ -33,7 +34,7 @@ def has_tags(wanted: Mapping[str, Any], *, of: type[Checkpoint] = Checkpoint, ta
         KeyNotIndexed: it asks for a key that is not indexed.
     """
     parsed = _decided_by_tags(wanted, tag_keys)
-    conditions: list[OneOf | Span] = [*parsed.required, *parsed.spans]
+    conditions: list[ValueIn | ValueRange] = [*parsed.required, *parsed.spans]
     return and_(true(), *[_has(condition, of) for condition in conditions], *[~_has(posting, of) for posting in parsed.forbidden])
 
 
@@ -99,21 +100,21 @@ def _decided_by_tags(wanted: Mapping[str, Any], tag_keys: TagKeys) -> Filter:
     return parsed
 
 
-def _has(condition: OneOf | Span | Posting, of: type[Checkpoint]) -> ColumnElement[bool]:
+def _has(condition: ValueIn | ValueRange | Posting, of: type[Checkpoint]) -> ColumnElement[bool]:
     tag = aliased(Tag)
     return exists().where(_is(condition, tag), _same_checkpoint(tag, of))
 
 
-def _is(condition: OneOf | Span | Posting, tag: type[Tag]) -> ColumnElement[bool]:
+def _is(condition: ValueIn | ValueRange | Posting, tag: type[Tag]) -> ColumnElement[bool]:
     at_key = tag.key == condition.key
     if isinstance(condition, Posting):
         return and_(at_key, tag.value == condition.value)
-    if isinstance(condition, OneOf):
+    if isinstance(condition, ValueIn):
         one = len(condition.values) == 1
         return and_(at_key, tag.value == condition.values[0] if one else tag.value.in_(condition.values))
     within = and_(at_key, tag.value >= condition.low, tag.value < condition.high)
     # The character after the slash ends what begins with the key and a slash.
-    return or_(within, and_(tag.key >= f"{condition.key}/", tag.key < f"{condition.key}0")) if condition.below else within
+    return or_(within, and_(tag.key >= f"{condition.key}/", tag.key < f"{condition.key}0")) if condition.include_nested else within
 
 
 def _same_checkpoint(tag: type[Tag], of: type[Checkpoint]) -> ColumnElement[bool]:

@@ -19,9 +19,9 @@ class Value(NamedTuple):
     type: str
     data: bytes
     #: Offsets at which large binary leaves start and end.
-    cuts: Sequence[int] = ()
+    leaf_offsets: Sequence[int] = ()
     #: Digests (hexadecimal) of the blobs whose handles the value holds.
-    references: Sequence[str] = ()
+    blob_digests: Sequence[str] = ()
 
 
 class SerialisedValue(Protocol):
@@ -70,27 +70,6 @@ class Posting(NamedTuple):
 
     key: str
     value: str
-
-
-#: Sorts after every value and every key of the tag index.
-LAST = "\U0010ffff"
-
-
-class OneOf(NamedTuple):
-    """A condition on a checkpoint: it has a posting of this key with one of these values."""
-
-    key: str
-    values: tuple[str, ...]
-
-
-class Span(NamedTuple):
-    """A condition on a checkpoint: it has a posting of this key with a value from `low` on, before `high`."""
-
-    key: str
-    low: str = ""
-    high: str = LAST
-    #: Or one of a key below this one.
-    below: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +179,7 @@ class LoadedCheckpoint:
     parent_sends: list[LoadedWrite] = field(default_factory=list)
 
     @property
-    def serialised(self) -> Iterator[SerialisedValue]:
+    def all_values(self) -> Iterator[SerialisedValue]:
         """Every value of it."""
         yield from self.values.values()
         for write in (*self.writes, *self.parent_sends):

@@ -30,7 +30,7 @@ class CopyReport:
     #: Key -> what went wrong.
     failed: dict[str, str] = field(default_factory=dict)
     #: Keys that are not ckptstore's: left alone.
-    strange: list[str] = field(default_factory=list)
+    unrecognised: list[str] = field(default_factory=list)
 
 
 async def copy_blobs(
@@ -55,7 +55,7 @@ async def copy_blobs(
         if _DIGEST_IN_KEY.fullmatch(entry.key):
             entries.append(entry)
         else:
-            report.strange.append(entry.key)
+            report.unrecognised.append(entry.key)
     listed(len(entries), sum(entry.size for entry in entries))
     rest = iter(entries)
     await asyncio.gather(*[_copy_all(rest, source, target, report, done) for _ in range(_PARALLEL)])

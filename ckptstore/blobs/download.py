@@ -11,7 +11,7 @@ from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.records import LoadedSegment
 from ckptstore.values.cache import FolderCache, MemoryCache
-from ckptstore.values.compression import unpacked
+from ckptstore.values.compression import decompress_segment
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Downloader:
         if data is None:
             return None
         try:
-            return await asyncio.to_thread(unpacked, segment.digest, segment.size, "raw", data)
+            return await asyncio.to_thread(decompress_segment, segment.digest, segment.size, "raw", data)
         except BlobCorrupt:
             logger.warning("a file of the blob cache was altered", extra={"event": "cache_corrupt", "digest": segment.digest})
             self._folder.drop(segment.digest)
@@ -82,6 +82,6 @@ class Downloader:
             raise BlobMissing(f"object {segment.object_key}: this saver was given no blob_url; give it the one that has the blobs")
         raw = await self._objects.content(segment.object_key)
         try:
-            return await asyncio.to_thread(unpacked, segment.digest, segment.size, segment.encoding, raw)
+            return await asyncio.to_thread(decompress_segment, segment.digest, segment.size, segment.encoding, raw)
         except BlobCorrupt as exc:
             raise BlobCorrupt(f"object {segment.object_key} at {self._objects.backend.url} was truncated or altered: {exc}") from exc

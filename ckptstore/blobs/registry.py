@@ -25,9 +25,9 @@ from ckptstore.errors import BlobMissing, BlobUnavailable, InvalidConfig
 from ckptstore.records import NewSegment
 from ckptstore.runtime.fork import abandon, in_child
 from ckptstore.runtime.loop_thread import LoopThread
-from ckptstore.values.chunking import BLOB_BYTES, Cut
-from ckptstore.values.compression import packed
-from ckptstore.values.digests import digest_of, new_object_key, reference_to
+from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue
+from ckptstore.values.compression import compress
+from ckptstore.values.digests import blob_reference, digest_of, new_object_key
 from ckptstore.values.encode import Among, EncodedWrite, KnownSegments, Unit, assemble, cuts_of, in_rows, part_segments, values_of
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class ObjectRegistry:
 
     # --- in
 
-    def pack(self, unit: Unit, among: Among, cuts: Sequence[Cut] | None = None) -> Future[EncodedWrite]:
+    def pack(self, unit: Unit, among: Among, cuts: Sequence[ChunkedValue] | None = None) -> Future[EncodedWrite]:
         """Pack a unit with large parts: those that are new are uploaded.
 
         Args:
@@ -121,7 +121,7 @@ class ObjectRegistry:
     async def _serialise_and_pack(self, encode: Callable[[], Unit], among: Among) -> EncodedWrite:
         return await self._pack(await asyncio.to_thread(encode), None, among)
 
-    async def _pack(self, unit: Unit, cuts: Sequence[Cut] | None, among: Among) -> EncodedWrite:
+    async def _pack(self, unit: Unit, cuts: Sequence[ChunkedValue] | None, among: Among) -> EncodedWrite:
         if cuts is None:
             cuts = await asyncio.to_thread(cuts_of, unit)
         known, pieces, lists = part_segments(cuts, among)
@@ -129,14 +129,14 @@ class ObjectRegistry:
         segments = await asyncio.to_thread(in_rows, {digest: part for digest, part in pieces.items() if digest not in large}, lists)
         whole = {digest: whole for one in cuts for digest, whole in one.whole_digests.items()}
         segments += await asyncio.gather(*[self._upload_segment(*item, whole[item[0]], unit.created_at) for item in large.items()])
-        references = {reference_to(digest): digest for value in values_of(unit) for digest in value.references}
+        references = {blob_reference(digest): digest for value in values_of(unit) for digest in value.blob_digests}
         known_references = among(references)
         for name in references.keys() - known_references:
             segments += await self._refer(name, references[name])
         return assemble(unit, cuts, segments, [*known, *sorted(known_references)])
 
     async def _upload_segment(self, digest: str, part: memoryview, whole_digest: str, moment: int) -> NewSegment:
-        encoding, data = await asyncio.to_thread(packed, part)
+        encoding, data = await asyncio.to_thread(compress, part)
         object_digest = whole_digest if encoding == "raw" else await asyncio.to_thread(digest_of, data)
         key = await self.ensure_uploaded(object_digest, len(data), moment, lambda backend, key: backend.put(key, data))
         return NewSegment(digest, len(part), encoding, None, key)
@@ -169,7 +169,7 @@ class ObjectRegistry:
             return found[0]
         if registered:
             # Threads that refer to a lost object have to be told of the new one.
-            self._known.forget_everywhere(reference_to(digest))
+            self._known.forget_everywhere(blob_reference(digest))
         return await self._upload_anew(digest, size, moment, upload)
 
     async def _upload_anew(self, digest: str, size: int, moment: int, upload: Upload) -> str:

@@ -17,7 +17,7 @@ class BlobSettings:
 
     Args:
         max_parallel: operations under way at the same time.
-        retry_seconds: how long passing faults (connection lost, throttling) are tried again; 0 tries once.
+        retry_seconds: how long transient faults (connection lost, throttling) are tried again; 0 tries once.
         part_bytes: files go to a remote backend in parts of this size, two at a time, which take four times as much memory;
             at least 5 MiB, which is S3's rule. A file that would need more than 10,000 parts goes in larger ones.
         cache_bytes: blobs that were read are kept in memory up to this many bytes together; 0 keeps none.

@@ -50,7 +50,7 @@ def copy(source: str, target: str) -> None:
     """
     report = _copy(source, target)
     click.echo(f"{report.copied} blobs copied ({report.copied_bytes} bytes), {report.skipped} were there already")
-    for key in report.strange:
+    for key in report.unrecognised:
         click.echo(f"left alone, not a blob of ckptstore's: {key}", err=True)
     for key, why in report.failed.items():
         click.echo(f"failed: {key}: {why}", err=True)

@@ -47,7 +47,7 @@ def translate(exc: Exception, url: URL) -> CkptStoreError:
     if isinstance(origin, OSError) or type(origin).__name__ in ("OperationalError", "ConnectionTimeout"):
         return DatabaseUnavailable(f"{where}: {said or type(origin).__name__}; is the server running and the address right?")
     if state.startswith(("28", "3D")):
-        return DatabaseUnavailable(f"{where}: {said}", passing=False)
+        return DatabaseUnavailable(f"{where}: {said}", transient=False)
     return StatementRefused(f"{where}: {said or type(origin).__name__}")
 
 
@@ -73,7 +73,7 @@ def _from_sqlite(origin: sqlite3.Error, said: str, url: URL) -> CkptStoreError:
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "locked" in said:
         return DatabaseUnavailable(f"{url.database}: another process kept the write lock too long ({said})")
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or "unable to open" in said:
-        return DatabaseUnavailable(f"can't write the SQLite file {url.database}: {why_unwritable(url) or said}", passing=False)
+        return DatabaseUnavailable(f"can't write the SQLite file {url.database}: {why_unwritable(url) or said}", transient=False)
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return DatabaseUnavailable(f"SQLite can't use the file {url.database}: {said}", passing=False)
+        return DatabaseUnavailable(f"SQLite can't use the file {url.database}: {said}", transient=False)
     return StatementRefused(f"{url.database or ':memory:'}: {said}")

@@ -31,7 +31,7 @@ class Retries:
         self._async_retrying = AsyncRetrying(**policy)
 
     def _passes(self, exc: BaseException) -> bool:
-        return self._reached and isinstance(exc, DatabaseUnavailable) and exc.passing
+        return self._reached and isinstance(exc, DatabaseUnavailable) and exc.transient
 
     def run(self, attempt: Callable[[], T]) -> T:
         def translated() -> T:

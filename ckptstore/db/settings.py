@@ -17,7 +17,7 @@ class DatabaseSettings:
         pool_ping_after_seconds: a connection idle for longer is tested before use (PostgreSQL).
         busy_timeout_seconds: how long SQLite waits for another process's write to end.
         synchronous: SQLite's durability. `FULL` survives a power cut; `NORMAL` may lose the last commits in one.
-        retry_seconds: how long passing faults (connection lost, deadlock, lock) are tried again.
+        retry_seconds: how long transient faults (connection lost, deadlock, lock) are tried again.
         prepared_statements: off for poolers that give every transaction another server connection (pgbouncer in
             transaction mode); use `postgresql+psycopg://` then, since asyncpg can't do without.
         max_pending: writes that may wait in the queue; callers past it wait too.

@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 
 from ckptstore.db.models import to_microseconds
 from ckptstore.errors import InvalidConfig
-from ckptstore.reads.planner import Search
+from ckptstore.reads.planner import CheckpointQuery
 from ckptstore.records import CheckpointKey
 from ckptstore.tags.filters import Filter
 
@@ -62,13 +62,13 @@ def search_of(
     wanted: Filter,
     created_after: datetime | None,
     created_before: datetime | None,
-) -> Search:
+) -> CheckpointQuery:
     """What a listing is about; what the config does not say does not restrict it."""
     configurable = configurable_of(config) if config else {}
     thread_id, checkpoint_ns = configurable.get("thread_id"), configurable.get("checkpoint_ns")
     checkpoint_id = configurable.get("checkpoint_id")
     before_id = configurable_of(before).get("checkpoint_id") if before else None
-    return Search(
+    return CheckpointQuery(
         thread_id=None if thread_id is None else thread_id_of(thread_id),
         checkpoint_ns=None if checkpoint_ns is None else checked(checkpoint_ns, "checkpoint_ns"),
         checkpoint_id=checked(checkpoint_id, "checkpoint_id") if checkpoint_id else None,

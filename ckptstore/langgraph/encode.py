@@ -26,7 +26,7 @@ from ckptstore.records import (
 )
 from ckptstore.tags import encoding as tags
 from ckptstore.tags.keys import TagKeys
-from ckptstore.values.size_limits import Limiter, Place
+from ckptstore.values.size_limits import SizeChecker, ThreadNs
 
 # Kept in columns of their own, or put together again on load.
 _NOT_IN_BODY = ("channel_values", "channel_versions", "id", "v")
@@ -61,7 +61,7 @@ class Encoder:
         limiter: refuses what is too large, as soon as its size is known.
     """
 
-    def __init__(self, serde: SerializerProtocol, tag_keys: TagKeys, limiter: Limiter) -> None:
+    def __init__(self, serde: SerializerProtocol, tag_keys: TagKeys, limiter: SizeChecker) -> None:
         self._serde = serde
         self._tag_keys = tag_keys
         self._limiter = limiter
@@ -97,13 +97,13 @@ class Encoder:
         body = serialise(self._serde, body_parts, "(the checkpoint itself)")
         merged = _metadata(config, metadata, self._tag_keys)
         metadata_json = tags.to_json(merged)
-        self._limiter.admit_checkpoint(
-            Place(key.thread_id, key.checkpoint_ns),
+        self._limiter.check_checkpoint(
+            ThreadNs(key.thread_id, key.checkpoint_ns),
             changed,
             carried,
             versions,
             lambda channel: serialise(self._serde, given[channel], channel),
-            besides=len(body.data) + len(metadata_json.encode()),
+            other_bytes=len(body.data) + len(metadata_json.encode()),
         )
         return NewCheckpoint(
             key=key,
@@ -115,7 +115,7 @@ class Encoder:
             metadata=metadata_json,
             values=[(channel, versions[channel], with_references(each, given[channel])) for channel, each in changed.items()],
             carried=[(channel, versions[channel]) for channel in carried],
-            postings=tags.postings(tags.json_values(merged, metadata_json), self._tag_keys),
+            postings=tags.postings(tags.as_json_values(merged, metadata_json), self._tag_keys),
         )
 
     def writes(self, key: CheckpointKey, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int) -> NewWrites:
@@ -127,7 +127,7 @@ class Encoder:
         """
         check_channels(channel for channel, _ in writes)
         serialised = [(channel, serialise(self._serde, value, channel)) for channel, value in writes]
-        self._limiter.admit_writes(key.thread_id, serialised)
+        self._limiter.check_writes(key.thread_id, serialised)
         encoded = [
             NewWrite(WRITES_IDX_MAP.get(channel, place), channel, with_references(each, writes[place][1]))
             for place, (channel, each) in enumerate(serialised)

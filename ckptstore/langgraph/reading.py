@@ -13,7 +13,7 @@ from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import SaverBase
 from ckptstore.langgraph.config import ids_of, limit_of, search_of
 from ckptstore.langgraph.decode import decode_checkpoint, decode_history
-from ckptstore.reads.threads import OrderOfThreads
+from ckptstore.reads.threads import ThreadOrder
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, ThreadInfo
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.store.listing import CheckpointPages, Listing, ThreadPages
@@ -99,7 +99,7 @@ class Reading(SaverBase):
         self,
         *,
         filter: dict[str, Any] | None = None,
-        order_by: OrderOfThreads = "updated_at",
+        order_by: ThreadOrder = "updated_at",
         limit: int | None = None,
         after: ThreadInfo | None = None,
     ) -> Iterator[ThreadInfo]:
@@ -123,14 +123,14 @@ class Reading(SaverBase):
         self,
         *,
         filter: dict[str, Any] | None = None,
-        order_by: OrderOfThreads = "updated_at",
+        order_by: ThreadOrder = "updated_at",
         limit: int | None = None,
         after: ThreadInfo | None = None,
     ) -> Listing[ThreadInfo]:
         """As `list_threads`: `async for` streams them a page at a time, `await` gives a list."""
         wanted, limit = Filter.parse(filter, self.tag_keys), limit_of(limit)
-        if order_by not in get_args(OrderOfThreads):
-            raise InvalidConfig(f"threads are ordered by {' or '.join(get_args(OrderOfThreads))}, not by {order_by!r}")
+        if order_by not in get_args(ThreadOrder):
+            raise InvalidConfig(f"threads are ordered by {' or '.join(get_args(ThreadOrder))}, not by {order_by!r}")
         if after is not None and not isinstance(after, ThreadInfo):
             raise InvalidConfig(f"after must be a ThreadInfo, the last one of a listing, got {type(after).__name__}")
         return Listing(lambda: iter(ThreadPages(self.store, wanted, order_by, limit, after)))

@@ -35,7 +35,7 @@ from ckptstore.store.background import BackgroundRetention
 from ckptstore.store.files import BlobStore
 from ckptstore.store.store import Store
 from ckptstore.tags.keys import EVERYTHING
-from ckptstore.values.size_limits import DEFAULT_LIMITS, Limiter, Place, SizeLimits
+from ckptstore.values.size_limits import DEFAULT_LIMITS, SizeChecker, SizeLimits, ThreadNs
 
 
 def _wait(future: Future[None]) -> Steps[None]:
@@ -86,9 +86,9 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         self._limit(options.get("limits", DEFAULT_LIMITS), "max_checkpoint_bytes of SizeLimits")
         self._retention = self._start_retention(options.get("retention"), options.get("retention_interval", timedelta(days=1)))
 
-    def _limit(self, limits: SizeLimits, way_out: str) -> None:
+    def _limit(self, limits: SizeLimits, remedy: str) -> None:
         self.limits = limits
-        self._limiter = Limiter(limits, leaves_apart=self.store.objects.has_backend, way_out=way_out)
+        self._limiter = SizeChecker(limits, exclude_leaves=self.store.objects.has_backend, remedy=remedy)
         self.blobs = BlobStore(self.store, self.clock, self._limiter)
 
     def _start_retention(self, policy: RetentionPolicy | Mapping[str, Any] | None, interval: timedelta) -> BackgroundRetention | None:
@@ -100,15 +100,15 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         retention.start()
         return retention
 
-    def with_limits(self, limits: SizeLimits, *, way_out: str = "max_checkpoint_bytes of SizeLimits") -> Self:
+    def with_limits(self, limits: SizeLimits, *, remedy: str = "max_checkpoint_bytes of SizeLimits") -> Self:
         """The same saver with other limits, on the same connections: close one of the two.
 
         Args:
             limits: how large things may be.
-            way_out: what the user of it can change, for the message of what is refused.
+            remedy: what the user of it can change, for the message of what is refused.
         """
         other = copy.copy(self)
-        other._limit(limits, way_out)
+        other._limit(limits, remedy)
         return other
 
     @classmethod
@@ -214,7 +214,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
             stored_now.update(not_stored)
             return self.encoder.checkpoint(config, NewCheckpointKey(key, parent_id, created_at), checkpoint, metadata, stored_now)
 
-        yield from self.store.write(thread_id, encode, self._limiter.last_size(Place(thread_id, checkpoint_ns), new_versions.keys()))
+        yield from self.store.write(thread_id, encode, self._limiter.known_size(ThreadNs(thread_id, checkpoint_ns), new_versions.keys()))
         return config_of(key)
 
     def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:

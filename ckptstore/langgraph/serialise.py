@@ -18,7 +18,7 @@ from ckptstore.records import (
     SerialisedValue,
     Value,
 )
-from ckptstore.values.binary_leaves import cuts_round, leaves_of
+from ckptstore.values.binary_leaves import large_leaves_of, locate_leaves
 from ckptstore.values.chunking import BLOB_BYTES
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
     data = bytes(data)
     if len(data) < BLOB_BYTES:
         return Value(type_, data)
-    return Value(type_, data, cuts_round(leaves_of(value, type_, data), data))
+    return Value(type_, data, locate_leaves(large_leaves_of(value, type_, data), data))
 
 
 def with_references(serialised: Value, value: Any) -> Value:
@@ -63,8 +63,8 @@ def with_references(serialised: Value, value: Any) -> Value:
     if serialised.type in _PLAIN_TYPES and not may_hold_digests(serialised.data):
         # Nearly all values.
         return serialised
-    found = _references(serialised.type, serialised.data, serialised.cuts, value)
-    return serialised._replace(references=found) if found else serialised
+    found = _references(serialised.type, serialised.data, serialised.leaf_offsets, value)
+    return serialised._replace(blob_digests=found) if found else serialised
 
 
 def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> Sequence[str]:

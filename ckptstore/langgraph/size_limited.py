@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, Chec
 from ckptstore.langgraph.saver import SQLAlchemySaver
 from ckptstore.langgraph.serialise import serialise
 from ckptstore.records import Value
-from ckptstore.values.size_limits import MIB, Limiter, Place, SizeLimits
+from ckptstore.values.size_limits import MIB, SizeChecker, SizeLimits, ThreadNs
 
 # A terabyte.
 _MOST_MB = 1024 * 1024
@@ -48,14 +48,14 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
         super().__init__(serde=saver.serde)
         self.max_size_mb = max_size_mb
         limit = int(max_size_mb * MIB)
-        self._limiter: Limiter | None = None
+        self._limiter: SizeChecker | None = None
         if isinstance(saver, SQLAlchemySaver):
             self.saver: BaseCheckpointSaver[Any] = saver.with_limits(
-                replace(saver.limits, max_checkpoint_bytes=limit), way_out="max_size_mb"
+                replace(saver.limits, max_checkpoint_bytes=limit), remedy="max_size_mb"
             )
         else:
             self.saver = saver
-            self._limiter = Limiter(SizeLimits(max_checkpoint_bytes=limit), leaves_apart=False, way_out="max_size_mb")
+            self._limiter = SizeChecker(SizeLimits(max_checkpoint_bytes=limit), exclude_leaves=False, remedy="max_size_mb")
 
     def put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
@@ -119,7 +119,7 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
         if self._limiter is None:
             return
         configurable = config.get("configurable", {})
-        place = Place(str(configurable.get("thread_id")), str(configurable.get("checkpoint_ns") or ""))
+        place = ThreadNs(str(configurable.get("thread_id")), str(configurable.get("checkpoint_ns") or ""))
         versions = {channel: str(version) for channel, version in checkpoint["channel_versions"].items()}
         values = checkpoint["channel_values"]
         now = {channel for channel in values if channel in new_versions or channel not in versions}
@@ -127,10 +127,10 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
         def measured(channel: str) -> Value:
             return serialise(self.serde, values[channel], channel)
 
-        self._limiter.admit_checkpoint(place, {channel: measured(channel) for channel in now}, values.keys() - now, versions, measured)
+        self._limiter.check_checkpoint(place, {channel: measured(channel) for channel in now}, values.keys() - now, versions, measured)
 
     def _check_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]]) -> None:
         if self._limiter is None:
             return
         thread_id = str(config.get("configurable", {}).get("thread_id"))
-        self._limiter.admit_writes(thread_id, [(channel, serialise(self.serde, value, channel)) for channel, value in writes])
+        self._limiter.check_writes(thread_id, [(channel, serialise(self.serde, value, channel)) for channel, value in writes])

@@ -19,7 +19,7 @@ from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.runtime.temporary_files import temporary_path
-from ckptstore.values.compression import unpacked
+from ckptstore.values.compression import decompress_segment
 from ckptstore.values.digests import hash_file
 
 R = TypeVar("R", bound=Sequence[Any])
@@ -262,7 +262,7 @@ def _is_whole(segment: _Segment) -> bool:
         # Not asked for, or in an object.
         return segment.held or segment.object_key is not None
     try:
-        unpacked(segment.digest, segment.size, segment.encoding, segment.data)
+        decompress_segment(segment.digest, segment.size, segment.encoding, segment.data)
     except BlobCorrupt:
         return False
     return True

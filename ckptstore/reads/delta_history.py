@@ -9,7 +9,7 @@ from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.records import ChannelHistory, LoadedSegment, LoadedWrite, Value
 from ckptstore.values.cache import MemoryCache
-from ckptstore.values.decode import Loaded, Pieces, StoredValue
+from ckptstore.values.decode import Loaded, SegmentSet, StoredValue
 
 _WALK_PAGE = 256
 
@@ -32,7 +32,7 @@ def load_history(
         target = checkpoint_id or walk.newest_id()
         if target is not None:
             walk.run(target)
-        return walk.loaded(Pieces(cache))
+        return walk.loaded(SegmentSet(cache))
 
 
 class _Walk:
@@ -97,13 +97,13 @@ class _Walk:
                 continue
             self._remaining.discard(channel)
 
-    def loaded(self, pieces: Pieces) -> Loaded[Mapping[str, ChannelHistory]]:
-        writes = self._writes(pieces)
-        seeds = self._seed_values(pieces)
+    def loaded(self, segments: SegmentSet) -> Loaded[Mapping[str, ChannelHistory]]:
+        writes = self._writes(segments)
+        seeds = self._seed_values(segments)
         values = [*seeds.values(), *(write.value for some in writes.values() for write in some)]
         digests = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests}
-        self._load_segments(pieces, digests)
-        self._load_segments(pieces, {digest for named in pieces.lists.values() for digest in named} - digests)
+        self._load_segments(segments, digests)
+        self._load_segments(segments, {digest for named in segments.lists.values() for digest in named} - digests)
         bodies = {checkpoint_id: self._body(checkpoint_id) for checkpoint_id in set(self._seeded_by.values())}
         histories = {
             channel: ChannelHistory(
@@ -113,30 +113,30 @@ class _Walk:
             )
             for channel, chain in self._chains.items()
         }
-        return Loaded(histories, pieces, values)
+        return Loaded(histories, segments, values)
 
     def _body(self, checkpoint_id: str) -> Value:
         ((type_, body),) = self._db.run(sql.checkpoints.body_of, {**self._place, "checkpoint_id": checkpoint_id})
         return Value(type_, body)
 
-    def _load_segments(self, pieces: Pieces, digests: Iterable[str]) -> None:
+    def _load_segments(self, segments: SegmentSet, digests: Iterable[str]) -> None:
         keys = [(self._place["thread_id"], digest) for digest in digests]
         parameters = self._db.key_parameters(sql.tables.SEGMENT_KEY, keys)
         for row in self._db.run(sql.checkpoints.segments, parameters) if keys else ():
-            pieces.add(LoadedSegment(*row))
+            segments.add(LoadedSegment(*row))
 
-    def _writes(self, pieces: Pieces) -> dict[tuple[str, str], list[LoadedWrite]]:
+    def _writes(self, segments: SegmentSet) -> dict[tuple[str, str], list[LoadedWrite]]:
         keys = [(*self._place.values(), place, channel) for channel, chain in self._chains.items() for place in chain]
         parameters = self._db.key_parameters(sql.tables.CHANNEL_WRITES_KEY, keys)
         found: dict[tuple[str, str], list[LoadedWrite]] = {}
         for place, path, task_id, idx, channel, *value in self._db.run(sql.checkpoints.channel_writes, parameters) if keys else ():
-            found.setdefault((place, channel), []).append(LoadedWrite(path, task_id, idx, channel, StoredValue.of(pieces, *value)))
+            found.setdefault((place, channel), []).append(LoadedWrite(path, task_id, idx, channel, StoredValue.from_row(segments, *value)))
         for writes in found.values():
             writes.sort(key=lambda write: (write.task_path, write.task_id, write.idx))
         return found
 
-    def _seed_values(self, pieces: Pieces) -> dict[str, StoredValue]:
+    def _seed_values(self, segments: SegmentSet) -> dict[str, StoredValue]:
         keys = [(*self._place.values(), *seed) for seed in self._seeds.items()]
         parameters = self._db.key_parameters(sql.tables.VERSION_KEY, keys)
         rows = self._db.run(sql.checkpoints.channel_values, parameters) if keys else ()
-        return {channel: StoredValue.of(pieces, *value) for channel, *value in rows}
+        return {channel: StoredValue.from_row(segments, *value) for channel, *value in rows}

@@ -15,8 +15,9 @@ from sqlalchemy import ClauseElement
 
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
-from ckptstore.records import LAST, CheckpointKey, OneOf, Span
-from ckptstore.tags.encoding import has_one_value
+from ckptstore.records import CheckpointKey
+from ckptstore.tags.conditions import GREATEST_TEXT, ValueIn, ValueRange
+from ckptstore.tags.encoding import is_single_valued
 from ckptstore.tags.filters import Filter
 
 # From here on a condition counts as common.
@@ -31,7 +32,7 @@ _RESTRICTIONS = ("thread_id", "checkpoint_ns", "checkpoint_id", "before", "creat
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class CheckpointQuery:
     """Which checkpoints a listing is about; what is None does not restrict it."""
 
     thread_id: str | None = None
@@ -51,25 +52,25 @@ class Search:
         return any(not condition.values for condition in self.wanted.required)
 
 
-class Lead(NamedTuple):
+class AccessPath(NamedTuple):
     """Where candidates come from, and about how many they are."""
 
     kind: str
     cost: int
     parameters: dict[str, Any]
     #: The condition that it makes sure of.
-    covers: OneOf | Span | None = None
+    covers: ValueIn | ValueRange | None = None
     streams: int = 1
 
 
-class Plan(NamedTuple):
+class PagePlan(NamedTuple):
     """A page's statement, its parameters, and whether what it finds needs no further test."""
 
     shape: sql.pages.Shape
     parameters: dict[str, Any]
     exact: bool
 
-    def after(self, last: CheckpointKey | None) -> Plan:
+    def after(self, last: CheckpointKey | None) -> PagePlan:
         """The same for the page that follows a checkpoint."""
         if last is None:
             return self
@@ -77,34 +78,33 @@ class Plan(NamedTuple):
         return self._replace(shape=self.shape._replace(given=self.shape.given | {"after"}), parameters=parameters)
 
 
-def plan_of_threads(
+def plan_thread_page(
     db: Db,
     wanted: Filter,
-) -> Plan:
+) -> PagePlan:
     """The same for a page of threads, each of which has a checkpoint that matches."""
-    planner = _Planner(db, Search(wanted=wanted), bound=_GATHERED_FOR_THREADS)
+    planner = _Planner(db, CheckpointQuery(wanted=wanted), bound=_GATHERED_FOR_THREADS)
     return _planned(planner, planner.lead_to_threads(), wanted, {})
 
 
-def plan(
+def plan_page(
     db: Db,
-    search: Search,
+    search: CheckpointQuery,
     after: CheckpointKey | None,
-) -> Plan:
+) -> PagePlan:
     """Decide by counting; a small statement or two for each condition that may lead.
 
     Args:
-        connection: where to count.
+        db: where to count.
         search: what is asked for.
         after: the checkpoint after which the page begins.
-        prepared: the statements of this database.
     """
     planner = _Planner(db, search, after)
     restricted = {name: getattr(search, name) for name in _RESTRICTIONS if getattr(search, name) is not None}
     return _planned(planner, planner.lead(), search.wanted, restricted)
 
 
-def _planned(planner: _Planner, lead: Lead, wanted: Filter, restricted: Mapping[str, Any]) -> Plan:
+def _planned(planner: _Planner, lead: AccessPath, wanted: Filter, restricted: Mapping[str, Any]) -> PagePlan:
     probed = sorted((condition for condition in wanted.required if condition is not lead.covers), key=planner.count)
     parameters = {**restricted, **lead.parameters}
     for number, condition in enumerate(probed):
@@ -114,25 +114,25 @@ def _planned(planner: _Planner, lead: Lead, wanted: Filter, restricted: Mapping[
     several = tuple(len(condition.values) > 1 for condition in probed)
     shape = sql.pages.Shape(lead.kind, lead.streams, frozenset(restricted), several, len(wanted.forbidden))
     unchecked = [span for span in wanted.spans if span is not lead.covers]
-    return Plan(shape, parameters, wanted.exact and not unchecked)
+    return PagePlan(shape, parameters, wanted.exact and not unchecked)
 
 
 class _Planner:
     """Counts what conditions lead to, each at most once."""
 
-    def __init__(self, db: Db, search: Search, after: CheckpointKey | None = None, bound: int | None = None) -> None:
+    def __init__(self, db: Db, search: CheckpointQuery, after: CheckpointKey | None = None, bound: int | None = None) -> None:
         self._db = db
         self._search = search
         self._bound = _COUNT_BOUND if bound is None else bound
-        self._below = min(search.before or LAST, after.checkpoint_id if after else LAST)
-        self._counts: dict[OneOf | Span, int] = {}
+        self._below = min(search.before or GREATEST_TEXT, after.checkpoint_id if after else GREATEST_TEXT)
+        self._counts: dict[ValueIn | ValueRange, int] = {}
         #: How far back a condition's newest checkpoints reach: an id, the smaller the further.
-        self._reach: dict[OneOf, str] = {}
+        self._reach: dict[ValueIn, str] = {}
 
-    def lead(self) -> Lead:
+    def lead(self) -> AccessPath:
         """The index that leads to the fewest candidates."""
         search, wanted = self._search, self._search.wanted
-        whole_table = Lead("checkpoints", self._bound + 1, {})
+        whole_table = AccessPath("checkpoints", self._bound + 1, {})
         if search.checkpoint_id is not None:
             return whole_table
         alone = len(wanted.required) == 1 and len(wanted.required[0].values) == 1 and not wanted.spans
@@ -151,19 +151,19 @@ class _Planner:
         best = [lead for lead in leads if lead.cost == cheapest]
         return best[0] if len(best) == 1 else min(best, key=self._depth)
 
-    def lead_to_threads(self) -> Lead:
+    def lead_to_threads(self) -> AccessPath:
         """The rarest condition, or the order of the threads where all are common."""
         wanted = self._search.wanted
         self._weigh()
-        by_order = Lead("checkpoints", self._bound, {})
-        lists = [Lead("list", self.count(condition), self._list(condition), condition) for condition in wanted.required]
+        by_order = AccessPath("checkpoints", self._bound, {})
+        lists = [AccessPath("list", self.count(condition), self._list(condition), condition) for condition in wanted.required]
         return min([by_order, *lists, *map(self._by_span, wanted.spans)], key=lambda lead: lead.cost)
 
-    def count(self, condition: OneOf | Span) -> int:
+    def count(self, condition: ValueIn | ValueRange) -> int:
         """How many postings satisfy a condition, up to the bound."""
         if condition not in self._counts:
-            kind = "list" if isinstance(condition, OneOf) else _kind_of(condition)
-            parameters = self._list(condition) if isinstance(condition, OneOf) else _span(condition)
+            kind = "list" if isinstance(condition, ValueIn) else _kind_of(condition)
+            parameters = self._list(condition) if isinstance(condition, ValueIn) else _span(condition)
             self._counts[condition] = self._count(sql.pages.count_of_postings, parameters, kind)
         return self._counts[condition]
 
@@ -181,40 +181,40 @@ class _Planner:
             self._counts[condition] = min(sum(count for count, _ in found), self._bound)
             self._reach[condition] = max(reached or "" for _, reached in found)
 
-    def _depth(self, lead: Lead) -> str:
-        return self._reach[lead.covers] if lead.kind == "tags" and isinstance(lead.covers, OneOf) else LAST
+    def _depth(self, lead: AccessPath) -> str:
+        return self._reach[lead.covers] if lead.kind == "tags" and isinstance(lead.covers, ValueIn) else GREATEST_TEXT
 
-    def condition(self, prefix: str, condition: OneOf) -> dict[str, Any]:
+    def condition(self, prefix: str, condition: ValueIn) -> dict[str, Any]:
         """The parameters of a probe."""
         if len(condition.values) == 1:
             return {f"{prefix}_key": condition.key, f"{prefix}_value": condition.values[0]}
         return self._list(condition, prefix)
 
-    def _by_thread(self) -> Lead:
+    def _by_thread(self) -> AccessPath:
         cost = self._count(sql.pages.count_of_thread, {"thread_id": self._search.thread_id})
-        return Lead("checkpoints", cost, {})
+        return AccessPath("checkpoints", cost, {})
 
-    def _by_time(self) -> list[Lead]:
+    def _by_time(self) -> list[AccessPath]:
         given = {name: moment for name in ("created_after", "created_before") if (moment := getattr(self._search, name)) is not None}
         if not given:
             return []
-        return [Lead("time", self._count(sql.pages.count_of_time, given, frozenset(given)), {})]
+        return [AccessPath("time", self._count(sql.pages.count_of_time, given, frozenset(given)), {})]
 
-    def _by_values(self, condition: OneOf) -> list[Lead]:
+    def _by_values(self, condition: ValueIn) -> list[AccessPath]:
         cost = self.count(condition)
         # A checkpoint with two of the values would come with both streams.
-        if len(condition.values) == 1 or (len(condition.values) <= _MOST_STREAMS and has_one_value(condition.key)):
+        if len(condition.values) == 1 or (len(condition.values) <= _MOST_STREAMS and is_single_valued(condition.key)):
             return [self._streams(condition, cost)]
-        return [Lead("list", cost, self._list(condition), condition)]
+        return [AccessPath("list", cost, self._list(condition), condition)]
 
-    def _streams(self, condition: OneOf, cost: int) -> Lead:
+    def _streams(self, condition: ValueIn, cost: int) -> AccessPath:
         values = {f"lead_value_{number}": value for number, value in enumerate(condition.values)}
-        return Lead("tags", cost, {"lead_key": condition.key, **values}, condition, len(values))
+        return AccessPath("tags", cost, {"lead_key": condition.key, **values}, condition, len(values))
 
-    def _by_span(self, span: Span) -> Lead:
-        return Lead(_kind_of(span), self.count(span), _span(span), span)
+    def _by_span(self, span: ValueRange) -> AccessPath:
+        return AccessPath(_kind_of(span), self.count(span), _span(span), span)
 
-    def _list(self, condition: OneOf, prefix: str = "lead") -> dict[str, Any]:
+    def _list(self, condition: ValueIn, prefix: str = "lead") -> dict[str, Any]:
         values = json.dumps(condition.values) if self._db.on_sqlite else list(condition.values)
         return {f"{prefix}_key": condition.key, f"{prefix}_values": values}
 
@@ -222,11 +222,11 @@ class _Planner:
         return int(self._db.run(build, {**parameters, "bound": self._bound}, *args).scalar_one())
 
 
-def _kind_of(span: Span) -> str:
-    return "span and below" if span.below else "span"
+def _kind_of(span: ValueRange) -> str:
+    return "span and below" if span.include_nested else "span"
 
 
-def _span(span: Span) -> dict[str, Any]:
+def _span(span: ValueRange) -> dict[str, Any]:
     parameters = {"lead_key": span.key, "lead_low": span.low, "lead_high": span.high}
     # The character after the slash ends what begins with the key and a slash.
-    return parameters | ({"lead_first_below": f"{span.key}/", "lead_after_below": f"{span.key}0"} if span.below else {})
+    return parameters | ({"lead_first_below": f"{span.key}/", "lead_after_below": f"{span.key}0"} if span.include_nested else {})

@@ -9,18 +9,18 @@ from typing import Any, Literal, NamedTuple
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.db.models import to_microseconds
-from ckptstore.reads.planner import plan_of_threads
+from ckptstore.reads.planner import plan_thread_page
 from ckptstore.records import ThreadInfo
 from ckptstore.tags.filters import Filter
 
 _METADATA_PAGE_SIZE = 100
 
-OrderOfThreads = Literal["updated_at", "thread_id"]
+ThreadOrder = Literal["updated_at", "thread_id"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class PageOfThreads(NamedTuple):
+class ThreadPage(NamedTuple):
     """Some threads of a listing."""
 
     threads: list[ThreadInfo]
@@ -33,17 +33,17 @@ class PageOfThreads(NamedTuple):
 def load_threads(
     db: Db,
     wanted: Filter,
-    order_by: OrderOfThreads,
+    order_by: ThreadOrder,
     after: ThreadInfo | None,
     size: int,
-) -> PageOfThreads:
+) -> ThreadPage:
     """Up to `size` threads after one. There may be fewer, and yet more to come.
 
     No payload is read: a thread's row counts its checkpoints. Where tags can't decide, metadata is read too.
     """
     if any(not condition.values for condition in wanted.required):
-        return PageOfThreads([], after, more=False)
-    how = plan_of_threads(db, wanted)
+        return ThreadPage([], after, more=False)
+    how = plan_thread_page(db, wanted)
     parameters: dict[str, Any] = {**how.parameters, "page_size": size if how.exact else _METADATA_PAGE_SIZE}
     shape = how.shape
     if after is not None:
@@ -59,9 +59,9 @@ def load_threads(
         matching = {thread_id for thread_id, metadata in found if wanted.matches(json.loads(metadata))}
         last, threads = threads[-1], [thread for thread in threads if thread.thread_id in matching]
         if len(threads) > size:
-            return PageOfThreads(threads[:size], threads[size - 1], more=True)
-        return PageOfThreads(threads, last, more)
-    return PageOfThreads(threads, threads[-1] if threads else after, more)
+            return ThreadPage(threads[:size], threads[size - 1], more=True)
+        return ThreadPage(threads, last, more)
+    return ThreadPage(threads, threads[-1] if threads else after, more)
 
 
 def _moment(microseconds: int) -> datetime:

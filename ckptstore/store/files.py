@@ -19,7 +19,7 @@ from ckptstore.runtime.steps import Outcome, Steps
 from ckptstore.runtime.temporary_files import DeletedOnClose, new_temporary_file, temporary_path
 from ckptstore.store.store import Store
 from ckptstore.values.digests import compact, digest_of, hash_file
-from ckptstore.values.size_limits import Limiter
+from ckptstore.values.size_limits import SizeChecker
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 
@@ -36,7 +36,7 @@ class BlobStore:
     encrypts does not reach them.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], datetime], limiter: Limiter) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime], limiter: SizeChecker) -> None:
         self._store = store
         self._clock = clock
         self._limiter = limiter
@@ -112,7 +112,7 @@ class BlobStore:
 class _Putting:
     """One blob on its way in."""
 
-    def __init__(self, objects: ObjectRegistry, moment: int, limiter: Limiter) -> None:
+    def __init__(self, objects: ObjectRegistry, moment: int, limiter: SizeChecker) -> None:
         self._objects = objects
         self._moment = moment
         self._limiter = limiter
@@ -138,7 +138,7 @@ class _Putting:
             return await self.file(spool)
 
     async def _place(self, digest: str, size: int, upload: Upload) -> tuple[str, int]:
-        self._limiter.admit_blob(size, "a blob")
+        self._limiter.check_blob(size, "a blob")
         for _ in range(_ATTEMPTS):
             key = await self._objects.ensure_uploaded(digest, size, self._moment, upload)
             if await self._objects.confirm_live(key, self._moment):

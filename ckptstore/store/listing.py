@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequen
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from ckptstore.reads.planner import Search
-from ckptstore.reads.threads import OrderOfThreads, load_threads
+from ckptstore.reads.planner import CheckpointQuery
+from ckptstore.reads.threads import ThreadOrder, load_threads
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, ThreadInfo
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.store.store import Store
 from ckptstore.tags.filters import Filter
-from ckptstore.values.decode import Pieces, in_groups
+from ckptstore.values.decode import SegmentSet, group_by_remote_bytes
 
 T = TypeVar("T")
 Pages = Callable[[], Iterator[Steps[list[T]]]]
@@ -74,7 +74,7 @@ class ThreadPages:
         after: the last thread of an earlier walk: this one goes on after it.
     """
 
-    def __init__(self, store: Store, wanted: Filter, order_by: OrderOfThreads, limit: int | None, after: ThreadInfo | None) -> None:
+    def __init__(self, store: Store, wanted: Filter, order_by: ThreadOrder, limit: int | None, after: ThreadInfo | None) -> None:
         self._store = store
         self._wanted = wanted
         self._order_by = order_by
@@ -113,7 +113,7 @@ class CheckpointPages(Generic[T]):
         decoded: what becomes of a checkpoint.
     """
 
-    def __init__(self, store: Store, search: Search, limit: int | None, decoded: Callable[[LoadedCheckpoint], T]) -> None:
+    def __init__(self, store: Store, search: CheckpointQuery, limit: int | None, decoded: Callable[[LoadedCheckpoint], T]) -> None:
         self._store = store
         self._search = search
         self._left = limit
@@ -121,7 +121,7 @@ class CheckpointPages(Generic[T]):
         self._after: CheckpointKey | None = None
         self._more = limit != 0
         #: What was found and not yet given out.
-        self._groups: deque[tuple[Sequence[LoadedCheckpoint], Pieces]] = deque()
+        self._groups: deque[tuple[Sequence[LoadedCheckpoint], SegmentSet]] = deque()
 
     def __iter__(self) -> Iterator[Steps[list[T]]]:
         """Operations, each of which gives some more; between them nothing is held but what was found."""
@@ -135,12 +135,12 @@ class CheckpointPages(Generic[T]):
         if self._left is not None:
             self._left -= len(page.checkpoints)
             self._more = self._more and self._left > 0
-        self._groups.extend((group, page.pieces) for group in in_groups(page.checkpoints, page.pieces, _GROUP_BYTES))
+        self._groups.extend((group, page.segments) for group in group_by_remote_bytes(page.checkpoints, page.segments, _GROUP_BYTES))
         return (yield from self._group()) if self._groups else []
 
     def _group(self) -> Steps[list[T]]:
-        checkpoints, pieces = self._groups.popleft()
-        found = yield from self._store.with_objects(checkpoints, pieces)
+        checkpoints, segments = self._groups.popleft()
+        found = yield from self._store.with_objects(checkpoints, segments)
         decoded = [self._decoded(loaded) for loaded in found]
-        pieces.let_go()
+        segments.release_remote()
         return decoded

@@ -30,13 +30,13 @@ from ckptstore.maintenance.vacuum import vacuum
 from ckptstore.maintenance.verify import VerifyReport, verify
 from ckptstore.reads import checkpoints as reads
 from ckptstore.reads.delta_history import load_history
-from ckptstore.reads.planner import Search
+from ckptstore.reads.planner import CheckpointQuery
 from ckptstore.records import ChannelHistory, CheckpointKey, DeletedRows, LoadedCheckpoint, Posting, PruneReport, VacuumReport
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.values.cache import FolderCache, MemoryCache
-from ckptstore.values.decode import Loaded, Pieces
+from ckptstore.values.decode import Loaded, SegmentSet
 from ckptstore.values.encode import KnownSegments
 from ckptstore.writes.attempt import Encode, HandingOver
 from ckptstore.writes.commit import commit_batch
@@ -140,17 +140,17 @@ class Store:
         found = yield from self._load(partial(reads.load_exact, key=key, cache=self._cache))
         return found[0] if found else None
 
-    def page(self, search: Search, after: CheckpointKey | None, size: int) -> Steps[reads.Page]:
+    def page(self, search: CheckpointQuery, after: CheckpointKey | None, size: int) -> Steps[reads.Page]:
         """The next checkpoints of a listing, newest first, without what objects hold: see `with_objects`."""
         work = partial(reads.load_page, search=search, after=after, size=size, cache=self._cache)
         return self.read(work)
 
-    def with_objects(self, checkpoints: Sequence[LoadedCheckpoint], pieces: Pieces) -> Steps[list[LoadedCheckpoint]]:
+    def with_objects(self, checkpoints: Sequence[LoadedCheckpoint], segments: SegmentSet) -> Steps[list[LoadedCheckpoint]]:
         """Checkpoints of a page with what objects hold; those that were pruned and collected meanwhile are left out."""
-        wanted = pieces.wanted(value for loaded in checkpoints for value in loaded.serialised)
+        wanted = segments.remote_segments(value for loaded in checkpoints for value in loaded.all_values)
         try:
             if wanted:
-                pieces.local.update((yield self.downloads.fetch(wanted)))
+                segments.local.update((yield self.downloads.fetch(wanted)))
             return list(checkpoints)
         except BlobMissing:
             found: list[LoadedCheckpoint] = []
@@ -177,15 +177,15 @@ class Store:
     def _load(self, work: Work[Loaded[T]]) -> Steps[T]:
         """Read, and fetch what objects hold."""
         loaded = yield from self.read(work)
-        wanted = loaded.pieces.wanted(loaded.values)
+        wanted = loaded.segments.remote_segments(loaded.values)
         if wanted:
             try:
                 fetched: Mapping[str, bytes] = yield self.downloads.fetch(wanted)
             except BlobMissing:
                 # It may have been pruned and collected since the rows were read: they say what holds now.
                 loaded = yield from self.read(work)
-                fetched = yield self.downloads.fetch(loaded.pieces.wanted(loaded.values))
-            loaded.pieces.local.update(fetched)
+                fetched = yield self.downloads.fetch(loaded.segments.remote_segments(loaded.values))
+            loaded.segments.local.update(fetched)
         return loaded.result
 
     def read(self, work: Work[T]) -> Steps[T]:

@@ -34,7 +34,7 @@ PARENTS = "parents"
 Scalar = str | int | float | bool | None
 
 _SCALARS = frozenset((str, int, float, bool, type(None)))
-# Not floats: those that are no numbers become null. Text without what databases refuse is left to `plain_text`.
+# Not floats: those that are no numbers become null. Text without what databases refuse is left to `storable_text`.
 _SAME_IN_JSON = _SCALARS - {float}
 # Made once: `json.dumps` would make one for each call.
 _to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -54,7 +54,7 @@ def to_json(metadata: Mapping[str, Any]) -> str:
     except (TypeError, ValueError, RecursionError):
         pass  # The careful way below mends what can be mended and names what can't.
     try:
-        plain = {plain_text(str(key)): _plain(value, str(key)) for key, value in metadata.items()}
+        plain = {storable_text(str(key)): _plain(value, str(key)) for key, value in metadata.items()}
         return _to_json(plain)
     except RecursionError as exc:
         raise SerializationFailed("the metadata is nested too deeply for JSON") from exc
@@ -62,13 +62,13 @@ def to_json(metadata: Mapping[str, Any]) -> str:
         raise SerializationFailed(f"the metadata holds a number that JSON can't ({type(exc).__name__})") from exc
 
 
-def json_values(metadata: Mapping[str, Any], text: str) -> Mapping[str, Any]:
+def as_json_values(metadata: Mapping[str, Any], text: str) -> Mapping[str, Any]:
     """What the JSON of some metadata holds: the metadata itself where nothing in it is other than in JSON, which is nearly always."""
     simple = all(type(value) in _SAME_IN_JSON or (name == PARENTS and not value) for name, value in metadata.items())
     return metadata if simple else json.loads(text)
 
 
-def plain_text(text: str) -> str:
+def storable_text(text: str) -> str:
     """Text without NUL characters and lone surrogates, which databases refuse."""
     if text.isascii() and "\0" not in text:
         return text
@@ -77,13 +77,13 @@ def plain_text(text: str) -> str:
 
 def _plain(value: Any, key: str) -> Any:
     if isinstance(value, str):
-        return plain_text(value)
+        return storable_text(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, Mapping):
-        return {plain_text(str(inner_key)): _plain(inner, key) for inner_key, inner in value.items()}
+        return {storable_text(str(inner_key)): _plain(inner, key) for inner_key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(inner, key) for inner in value]
     raise SerializationFailed(
@@ -95,39 +95,39 @@ def postings(metadata: Mapping[str, Any], tag_keys: TagKeys = EVERYTHING) -> fro
     """Every posting of one checkpoint's metadata (JSON values only) that these keys admit: one a scalar, wherever it is."""
     found: set[Posting] = set()
     for key, value in metadata.items():
-        path = step(None, key)
+        path = child_path(None, key)
         if type(value) in _SCALARS:
-            if tag_keys.admit(path):
-                found.add(Posting(bounded(path), encoded(value)))
+            if tag_keys.is_indexed(path):
+                found.add(Posting(abbreviate(path), encode_value(value)))
         else:
-            found.update(Posting(bounded(inner), text) for inner, text in _postings(path, value) if tag_keys.admit(inner))
+            found.update(Posting(abbreviate(inner), text) for inner, text in _postings(path, value) if tag_keys.is_indexed(inner))
     return frozenset(found)
 
 
 def _postings(path: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _postings(step(path, key), inner)
+            yield from _postings(child_path(path, key), inner)
     elif isinstance(value, (list, tuple)):
         for inner in value:
-            yield from _postings(within_list(path), inner)
+            yield from _postings(list_path(path), inner)
     else:
-        yield path, encoded(value)
+        yield path, encode_value(value)
     if isinstance(value, (Mapping, list, tuple)) and not value and path != PARENTS:
         yield path, _EMPTY
 
 
-def within_list(path: str) -> str:
+def list_path(path: str) -> str:
     """The path of what is in a list."""
     return f"{path}/{_IN_LIST}"
 
 
-def has_one_value(path: str) -> bool:
+def is_single_valued(path: str) -> bool:
     """Whether no checkpoint has two postings at a path: it leads into no list, as far as can be seen."""
     return _IN_LIST not in path and len(path) <= LONGEST_TEXT
 
 
-def step(path: str | None, key: object) -> str:
+def child_path(path: str | None, key: object) -> str:
     """The path of a key of the dict at a path; None stands for the metadata itself."""
     escaped = _escaped(key if isinstance(key, str) else str(key))
     return escaped if path is None else f"{path}/{escaped}"
@@ -136,17 +136,17 @@ def step(path: str | None, key: object) -> str:
 # Every checkpoint of an application has the same few keys.
 @lru_cache(maxsize=4096)
 def _escaped(key: str) -> str:
-    return plain_text(key).replace("~", "~0").replace("/", "~1")
+    return storable_text(key).replace("~", "~0").replace("/", "~1")
 
 
-def bounded(text: str) -> str:
+def abbreviate(text: str) -> str:
     """A text that fits into an index: a long one as its beginning and a digest."""
     if len(text) <= LONGEST_TEXT:
         return text
     return f"{text[:LONGEST_TEXT]}#{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def encoded(value: Scalar) -> str:
+def encode_value(value: Scalar) -> str:
     """A scalar as the text that stands for it."""
     if value is None:
         return "0"
@@ -154,7 +154,7 @@ def encoded(value: Scalar) -> str:
         return "b1" if value else "b0"
     if isinstance(value, (int, float)):
         return f"n{_sortable(value)}"
-    return f"s{bounded(plain_text(value))}"
+    return f"s{abbreviate(storable_text(value))}"
 
 
 _END_OF_FLOAT = "."

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ckptstore.errors import InvalidFilter, KeyNotIndexed
-from ckptstore.records import LAST, OneOf, Posting, Span
-from ckptstore.tags.encoding import LONGEST_TEXT, PARENTS, bounded, encoded, plain_text, step, within_list
+from ckptstore.records import Posting
+from ckptstore.tags.conditions import GREATEST_TEXT, ValueIn, ValueRange
+from ckptstore.tags.encoding import LONGEST_TEXT, PARENTS, abbreviate, child_path, encode_value, list_path, storable_text
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 
 _OPERATORS = ("$eq", "$ne", "$in", "$gt", "$gte", "$lt", "$lte", "$exists")
@@ -36,9 +37,9 @@ class Filter:
 
     wanted: Mapping[str, Any]
     #: Each checkpoint that matches has one posting of each of these.
-    required: tuple[OneOf, ...] = ()
+    required: tuple[ValueIn, ...] = ()
     #: And within each of these spans.
-    spans: tuple[Span, ...] = ()
+    spans: tuple[ValueRange, ...] = ()
     #: And none of these.
     forbidden: tuple[Posting, ...] = ()
     #: Whether that is all that the filter asks for.
@@ -67,7 +68,7 @@ class Filter:
         wanted = _plain(wanted)
         reading = _Reading(tag_keys)
         for key, value in wanted.items():
-            reading.read(step(None, key), value, key)
+            reading.read(child_path(None, key), value, key)
         return cls(
             dict(wanted),
             tuple(dict.fromkeys(reading.required)),
@@ -89,8 +90,8 @@ class _Reading:
 
     def __init__(self, tag_keys: TagKeys) -> None:
         self._tag_keys = tag_keys
-        self.required: list[OneOf] = []
-        self.spans: list[Span] = []
+        self.required: list[ValueIn] = []
+        self.spans: list[ValueRange] = []
         self.forbidden: list[Posting] = []
         self.exact = True
 
@@ -102,12 +103,12 @@ class _Reading:
                     self._read_operator(path, name, operand, key)
                 return
             for inner_key, inner in value.items():
-                self.read(step(path, inner_key), inner, key)
+                self.read(child_path(path, inner_key), inner, key)
         elif isinstance(value, (list, tuple)):
             # Two things within one entry of a list may be found in two entries.
             self.exact = self.exact and not any(isinstance(inner, (Mapping, list, tuple)) for inner in value)
             for inner in value:
-                self.read(within_list(path), inner, key)
+                self.read(list_path(path), inner, key)
         else:
             self._require(path, [value], key)
         if isinstance(value, (Mapping, list, tuple)) and not value:
@@ -130,7 +131,7 @@ class _Reading:
     def _require(self, path: str, values: list[Any], key: str) -> None:
         for value in values:
             _check_scalar(value, key)
-        self.required.append(OneOf(self._indexed(path, key), tuple(dict.fromkeys(map(encoded, values)))))
+        self.required.append(ValueIn(self._indexed(path, key), tuple(dict.fromkeys(map(encode_value, values)))))
 
     def _forbid(self, path: str, operand: Any, key: str) -> None:
         if isinstance(operand, (Mapping, list, tuple)):
@@ -138,20 +139,20 @@ class _Reading:
             self.exact = False
         else:
             _check_scalar(operand, key)
-            self.forbidden.append(Posting(self._indexed(path, key), encoded(operand)))
+            self.forbidden.append(Posting(self._indexed(path, key), encode_value(operand)))
 
     def _require_range(self, path: str, name: str, operand: int | float | str, key: str) -> None:
         at = self._indexed(path, key)
         low, high = _KIND_OF_TEXTS if isinstance(operand, str) else _KIND_OF_NUMBERS
         if isinstance(operand, str) and len(operand) > LONGEST_TEXT:
             # The index has only the beginnings of such texts: those from the same one on, or up to it.
-            limit = encoded(operand[:LONGEST_TEXT])
-            low, high = (limit, high) if name in ("$gt", "$gte") else (low, limit + LAST)
+            limit = encode_value(operand[:LONGEST_TEXT])
+            low, high = (limit, high) if name in ("$gt", "$gte") else (low, limit + GREATEST_TEXT)
             self.exact = False
         else:
-            limit = encoded(operand) if name in ("$gte", "$lt") else encoded(operand) + _NEXT
+            limit = encode_value(operand) if name in ("$gte", "$lt") else encode_value(operand) + _NEXT
             low, high = (limit, high) if name in ("$gt", "$gte") else (low, limit)
-        self.spans.append(Span(at, low, high))
+        self.spans.append(ValueRange(at, low, high))
 
     def _read_presence(self, path: str, operand: bool, key: str) -> None:
         if operand:
@@ -163,18 +164,18 @@ class _Reading:
 
     def _require_presence(self, path: str, key: str) -> None:
         at = self._indexed(path, key)
-        if not self._tag_keys.admit_below(path):
+        if not self._tag_keys.is_indexed_below(path):
             raise self._not_indexed(path, key)
         if path == PARENTS or at != path:
             # Of these the index does not know all that is there.
             self.exact = False
         else:
-            self.spans.append(Span(path, below=True))
+            self.spans.append(ValueRange(path, include_nested=True))
 
     def _indexed(self, path: str, key: str) -> str:
-        if not self._tag_keys.admit(path):
+        if not self._tag_keys.is_indexed(path):
             raise self._not_indexed(path, key)
-        return bounded(path)
+        return abbreviate(path)
 
     @staticmethod
     def _not_indexed(path: str, key: str) -> KeyNotIndexed:
@@ -186,9 +187,9 @@ class _Reading:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
-        return plain_text(value)
+        return storable_text(value)
     if isinstance(value, Mapping):
-        return {plain_text(key) if isinstance(key, str) else key: _plain(inner) for key, inner in value.items()}
+        return {storable_text(key) if isinstance(key, str) else key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, (set, frozenset)):
         return {_plain(inner) for inner in value}
     return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -49,11 +49,11 @@ class TagKeys:
                 raise InvalidConfig(f"tag_keys.{name} must be a sequence of texts, got {given!r}")
             object.__setattr__(self, name, tuple(given))
 
-    def admit(self, path: str) -> bool:
+    def is_indexed(self, path: str) -> bool:
         """Whether what is at a path (as `ckptstore.tags.encoding` writes it) becomes a tag."""
         return self is EVERYTHING or self._admitted(path)
 
-    def admit_below(self, path: str) -> bool:
+    def is_indexed_below(self, path: str) -> bool:
         """Whether nothing below a path is kept out."""
         below = "/".join(_keys_of(path)) + "/"
         beginnings = [_WILDCARD.split(pattern, maxsplit=1)[0] for pattern in self.exclude]

@@ -161,7 +161,7 @@ class BlobBackendConformance:
             for call in _every_call(backend, key, tmp_path):
                 error = await _raised(BlobUnavailable, call)
                 assert isinstance(error, BlobUnavailable)
-                assert not error.passing
+                assert not error.transient
         assert [entry async for entry in backend.entries()] == []
 
     async def test_closing_twice_is_fine(self, backend: BlobBackend) -> None:

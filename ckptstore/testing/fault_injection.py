@@ -12,12 +12,12 @@ from types import TracebackType
 from typing import TypeVar
 
 from ckptstore.blobs.backends.protocol import BlobBackend
-from ckptstore.blobs.backends.wrappers import Wrapper
+from ckptstore.blobs.backends.wrappers import BackendWrapper
 
 T = TypeVar("T")
 
 
-class FailingBackend(Wrapper):
+class FailingBackend(BackendWrapper):
     """A backend that fails where a test says, and works otherwise. May be told so from any thread.
 
     Attributes:
@@ -106,7 +106,7 @@ class Pause:
         self.release()
 
 
-class PausingBackend(Wrapper):
+class PausingBackend(BackendWrapper):
     """A backend that stops at a named step until a test lets it go on: threads interleave as the test says, without a sleep.
 
     with backend.pause("put") as pause:

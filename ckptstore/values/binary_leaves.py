@@ -19,11 +19,11 @@ _MOST_CANDIDATES = 16
 _MOST_MISSES = 4
 
 
-def leaves_of(value: Any, type_: str, data: bytes) -> list[Leaf]:
+def large_leaves_of(value: Any, type_: str, data: bytes) -> list[Leaf]:
     """The large binary leaves of a value that was serialised to these bytes."""
     if len(data) < BLOB_BYTES or isinstance(value, str) or (type_ == "msgpack" and not _may_hold_leaves(data)):
         return []
-    return list(large_leaves(value))
+    return list(walk_large_leaves(value))
 
 
 def _may_hold_leaves(data: bytes) -> bool:
@@ -38,7 +38,7 @@ def _may_hold_leaves(data: bytes) -> bool:
     return False
 
 
-def large_leaves(value: Any) -> Iterator[Leaf]:
+def walk_large_leaves(value: Any) -> Iterator[Leaf]:
     """The binary leaves of at least `BLOB_BYTES` in dicts, lists and tuples, in their order. A value may contain itself."""
     seen: set[int] = set()
     # What is still to be looked at, the next one last.
@@ -53,19 +53,19 @@ def large_leaves(value: Any) -> Iterator[Leaf]:
             rest.extend(reversed(list(part.values()) if isinstance(part, Mapping) else part))
 
 
-def cuts_round(leaves: Iterable[Leaf], data: bytes) -> list[int]:
+def locate_leaves(leaves: Iterable[Leaf], data: bytes) -> list[int]:
     """Where leaves start and end in the bytes that they were serialised to; one that is not found there is left out."""
-    cuts: list[int] = []
+    leaf_offsets: list[int] = []
     position = misses = 0
     for leaf in leaves:
         plain = leaf if isinstance(leaf, (bytes, bytearray)) else bytes(leaf)
         start = _find(plain, data, position)
         if start is not None:
             position = start + len(plain)
-            cuts += [start, position]
+            leaf_offsets += [start, position]
         elif (misses := misses + 1) == _MOST_MISSES:
             break
-    return cuts
+    return leaf_offsets
 
 
 def _find(leaf: bytes | bytearray, data: bytes, position: int) -> int | None:

@@ -18,8 +18,8 @@ import msgpack
 
 from ckptstore.errors import BlobMissing
 from ckptstore.records import Layout, Value
-from ckptstore.values.compression import inflated, packed
-from ckptstore.values.digests import both_digests_of, compact_digest_of, name_of_list, reference_to
+from ckptstore.values.compression import compress, decompress
+from ckptstore.values.digests import blob_reference, both_digests_of, compact_digest_of, list_digest
 
 #: Segments from here on go to the blob backend, where there is one; so do binary leaves.
 BLOB_BYTES = 64 * 1024
@@ -39,7 +39,7 @@ _MOST_ELEMENTS = 100_000
 _EXT_HEADERS = {0xC7: 3, 0xC8: 4, 0xC9: 6}
 
 
-class Cut(NamedTuple):
+class ChunkedValue(NamedTuple):
     """A value in its parts."""
 
     #: The parts that stay in the value's own row, one after the other.
@@ -47,49 +47,49 @@ class Cut(NamedTuple):
     #: How to put the value together, or None where `literal` is all of it.
     layout: Layout | None
     #: The other parts, by digest.
-    pieces: Mapping[str, memoryview]
+    segments: Mapping[str, memoryview]
     #: The segments that name segments, by digest: their own bytes, and what they name.
     lists: Mapping[str, tuple[bytes, Sequence[str]]]
     #: Of pieces of at least `BLOB_BYTES`, the whole SHA-256 in hexadecimal.
     whole_digests: Mapping[str, str]
 
 
-def cut(value: Value) -> Cut:
+def chunk_value(value: Value) -> ChunkedValue:
     """Cut a value. The references that it holds come last in its layout, after a None: they contribute no bytes."""
-    references = [None, *map(reference_to, value.references)] if value.references else []
+    references = [None, *map(blob_reference, value.blob_digests)] if value.blob_digests else []
     if len(value.data) >= _INLINE_BYTES:
-        cutting = _Cutting(value)
+        cutting = _Chunker(value)
         literal, layout = _with_literal(b"".join(cutting.literals), [*cutting.entries, *references])
-        return Cut(literal, layout, cutting.pieces, cutting.lists, cutting.whole_digests)
-    return Cut(*_with_literal(value.data, [len(value.data), *references]), {}, {}, {})
+        return ChunkedValue(literal, layout, cutting.segments, cutting.lists, cutting.whole_digests)
+    return ChunkedValue(*_with_literal(value.data, [len(value.data), *references]), {}, {}, {})
 
 
 def _with_literal(literal: bytes, entries: list[str | int | None]) -> tuple[bytes, Layout | None]:
     """Literal bytes as they are kept, and the layout for them; what is nothing but literal needs none."""
-    encoding, kept = packed(literal)
+    encoding, kept = compress(literal)
     if encoding != "raw":
         return bytes(kept), (-len(literal), *entries)
     return literal, None if entries == [len(literal)] else tuple(entries)
 
 
-class _Cutting:
+class _Chunker:
     """One value being cut."""
 
     def __init__(self, value: Value) -> None:
         self.literals: list[memoryview] = []
         self.entries: list[str | int] = []
-        self.pieces: dict[str, memoryview] = {}
+        self.segments: dict[str, memoryview] = {}
         self.lists: dict[str, tuple[bytes, Sequence[str]]] = {}
         self.whole_digests: dict[str, str] = {}
         self._data = memoryview(value.data)
         elements = _elements(value.data) if value.type == "msgpack" else []
         position = 0
         for run in _long_runs(elements):
-            self._add_parts({position, run[0], *_within(value.cuts, position, run[0])})
-            self._add_run(run, value.cuts)
+            self._add_parts({position, run[0], *_within(value.leaf_offsets, position, run[0])})
+            self._add_run(run, value.leaf_offsets)
             position = run[-1]
         rest = [end for end in elements if end >= position]
-        self._add_parts({position, len(self._data), *_run_ends(rest), *_within(value.cuts, position, len(self._data))})
+        self._add_parts({position, len(self._data), *_run_ends(rest), *_within(value.leaf_offsets, position, len(self._data))})
 
     def _add_parts(self, marks: Iterable[int]) -> None:
         for start, end in pairwise(sorted(marks)):
@@ -105,14 +105,14 @@ class _Cutting:
         else:
             self.entries.append(end - start)
 
-    def _add_run(self, elements: Sequence[int], cuts: Sequence[int]) -> None:
-        marks = sorted({*_run_ends(elements), *_within(cuts, elements[0], elements[-1])})
+    def _add_run(self, elements: Sequence[int], leaf_offsets: Sequence[int]) -> None:
+        marks = sorted({*_run_ends(elements), *_within(leaf_offsets, elements[0], elements[-1])})
         if len(marks) <= _SHORTEST_LIST:
             self._add_parts(marks)
             return
         digests = [self._piece(start, end) for start, end in pairwise(marks)]
         listing = json.dumps(digests, separators=(",", ":")).encode()
-        name = name_of_list(listing)
+        name = list_digest(listing)
         self.lists[name] = (listing, digests)
         self.entries.append(name)
 
@@ -122,21 +122,21 @@ class _Cutting:
             digest = compact_digest_of(part)
         else:
             digest, self.whole_digests[digest] = both_digests_of(part)
-        self.pieces[digest] = part
+        self.segments[digest] = part
         return digest
 
 
-def _within(cuts: Iterable[int], start: int, end: int) -> list[int]:
-    return [cut_at for cut_at in cuts if start < cut_at < end]
+def _within(leaf_offsets: Iterable[int], start: int, end: int) -> list[int]:
+    return [cut_at for cut_at in leaf_offsets if start < cut_at < end]
 
 
-def joined(literal: bytes, layout: Layout | None, pieces: Mapping[str, bytes]) -> bytes:
-    """The value that `cut` was given.
+def join_segments(literal: bytes, layout: Layout | None, segments: Mapping[str, bytes]) -> bytes:
+    """The value that `chunk_value` was given.
 
     Args:
         literal: as `Cut.literal`.
         layout: as `Cut.layout`.
-        pieces: the segments that the layout names, whole and checked.
+        segments: the segments that the layout names, whole and checked.
 
     Raises:
         BlobMissing: a segment is not there.
@@ -145,7 +145,7 @@ def joined(literal: bytes, layout: Layout | None, pieces: Mapping[str, bytes]) -
     if layout is None:
         return literal
     if layout and isinstance(layout[0], int) and layout[0] < 0:
-        literal = inflated("a value", -layout[0], "zstd-messages", literal)
+        literal = decompress("a value", -layout[0], "zstd-messages", literal)
         layout = layout[1:]
     parts: list[bytes] = []
     position = 0
@@ -155,15 +155,15 @@ def joined(literal: bytes, layout: Layout | None, pieces: Mapping[str, bytes]) -
         if isinstance(entry, int):
             parts.append(literal[position : position + entry])
             position += entry
-        elif entry in pieces:
-            parts.append(pieces[entry])
+        elif entry in segments:
+            parts.append(segments[entry])
         else:
             raise BlobMissing(f"segment {entry} of a value is not in the database; restore ckpt_segment from a backup")
     # A value that is one segment is not copied: it may be large.
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def digests_of(layout: Layout | None) -> Iterable[str]:
+def layout_digests(layout: Layout | None) -> Iterable[str]:
     """The segments whose bytes a value is made of."""
     for entry in layout or ():
         if entry is None:

@@ -8,7 +8,7 @@ import zstandard
 
 from ckptstore.errors import BlobCorrupt
 from ckptstore.values.dictionaries import MESSAGES
-from ckptstore.values.digests import compact_digest_of, is_named_for
+from ckptstore.values.digests import compact_digest_of, matches_digest
 
 #: Below this compression gains next to nothing.
 SMALL_BYTES = 128
@@ -36,7 +36,7 @@ class _Zstd(threading.local):
 _zstd = _Zstd()
 
 
-def packed(data: bytes | memoryview) -> tuple[str, bytes | memoryview]:
+def compress(data: bytes | memoryview) -> tuple[str, bytes | memoryview]:
     """A segment as it is stored: its encoding (`raw`, `zstd` or `zstd-messages`), and the bytes. What does not shrink stays as it is."""
     if len(data) < SMALL_BYTES:
         return "raw", data
@@ -56,20 +56,20 @@ def _shrinks(data: bytes | memoryview) -> bool:
     return len(_zstd.try_quickly(sample)) < len(sample) * _WORTH_PACKING
 
 
-def unpacked(digest: str, size: int, encoding: str, data: bytes) -> bytes:
-    """The segment that `packed` was given, checked.
+def decompress_segment(digest: str, size: int, encoding: str, data: bytes) -> bytes:
+    """The segment that `compress` was given, checked.
 
     Raises:
         BlobCorrupt: the bytes are not those that the digest names.
     """
     if encoding not in ("raw", "list"):
-        data = inflated(f"segment {digest}", size, encoding, data)
-    if len(data) != size or not is_named_for(digest, data):
+        data = decompress(f"segment {digest}", size, encoding, data)
+    if len(data) != size or not matches_digest(digest, data):
         raise BlobCorrupt(f"segment {digest}: {len(data)} bytes hash to {compact_digest_of(data)}, expected {size} bytes")
     return data
 
 
-def inflated(what: str, size: int, encoding: str, data: bytes) -> bytes:
+def decompress(what: str, size: int, encoding: str, data: bytes) -> bytes:
     """Compressed bytes as they were.
 
     Raises:

@@ -9,13 +9,13 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ckptstore.records import Layout, LoadedCheckpoint, LoadedSegment, SerialisedValue
 from ckptstore.values.cache import MemoryCache
-from ckptstore.values.chunking import digests_of, joined
-from ckptstore.values.compression import unpacked
+from ckptstore.values.chunking import join_segments, layout_digests
+from ckptstore.values.compression import decompress_segment
 
 T = TypeVar("T")
 
 
-class Pieces:
+class SegmentSet:
     """The segments of what is being read, by digest: content is the same whichever thread's it is."""
 
     def __init__(self, cache: MemoryCache) -> None:
@@ -32,7 +32,7 @@ class Pieces:
         if segment.data is None:
             self.remote[segment.digest] = segment
         elif segment.encoding == "list":
-            self.lists[segment.digest] = json.loads(unpacked(segment.digest, segment.size, segment.encoding, segment.data))
+            self.lists[segment.digest] = json.loads(decompress_segment(segment.digest, segment.size, segment.encoding, segment.data))
         else:
             self.local[segment.digest] = self._whole(segment, segment.data)
 
@@ -40,23 +40,23 @@ class Pieces:
         # What the digest names was checked when it came in; to decompress and to hash it again takes longer than to read the row.
         whole = self._cache.get(segment.digest)
         if whole is None:
-            whole = unpacked(segment.digest, segment.size, segment.encoding, data)
+            whole = decompress_segment(segment.digest, segment.size, segment.encoding, data)
             self._cache.put(segment.digest, whole)
         return whole
 
-    def wanted(self, values: Iterable[SerialisedValue]) -> list[LoadedSegment]:
+    def remote_segments(self, values: Iterable[SerialisedValue]) -> list[LoadedSegment]:
         """The segments in objects that values are made of: not those that they only refer to."""
         if not self.remote:
             return []
         named = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests}
         return [segment for digest, segment in self.remote.items() if digest in named]
 
-    def let_go(self) -> None:
+    def release_remote(self) -> None:
         """Forget what was fetched from objects: the values that were made of it have gone their way."""
         for digest in self.remote:
             self.local.pop(digest, None)
 
-    def flat(self, layout: Layout) -> Layout:
+    def expand(self, layout: Layout) -> Layout:
         """A layout with every list replaced by what it names."""
         if self.lists.keys().isdisjoint(layout):
             return layout
@@ -66,17 +66,17 @@ class Pieces:
 # Not frozen: a listing makes thousands, and a frozen one takes four times as long to make.
 @dataclass(slots=True)
 class StoredValue:
-    """A value whose parts are in `pieces`, or will be once they were loaded and fetched."""
+    """A value whose parts are in `segments`, or will be once they were loaded and fetched."""
 
     type: str
     literal: bytes | None
     layout: Layout | None
-    pieces: Pieces
+    segments: SegmentSet
 
     @classmethod
-    def of(cls, pieces: Pieces, type_: str, literal: bytes | None, layout: str | None) -> StoredValue:
+    def from_row(cls, segments: SegmentSet, type_: str, literal: bytes | None, layout: str | None) -> StoredValue:
         """A value from its columns."""
-        return cls(type_, literal, None if layout is None else json.loads(layout), pieces)
+        return cls(type_, literal, None if layout is None else json.loads(layout), segments)
 
     @property
     def data(self) -> bytes:
@@ -87,25 +87,27 @@ class StoredValue:
         """
         if self.layout is None:
             return self.literal or b""
-        return joined(self.literal or b"", self.pieces.flat(self.layout), self.pieces.local)
+        return join_segments(self.literal or b"", self.segments.expand(self.layout), self.segments.local)
 
     @property
     def digests(self) -> Iterable[str]:
         """The segments that it is made of, as far as they were loaded."""
-        return digests_of(self.pieces.flat(self.layout or ()))
+        return layout_digests(self.segments.expand(self.layout or ()))
 
 
 class Loaded(NamedTuple, Generic[T]):
     """What was read, and its values' segments: those in objects are yet to be fetched into `pieces.local`."""
 
     result: T
-    pieces: Pieces
+    segments: SegmentSet
     values: Sequence[SerialisedValue]
 
 
-def in_groups(checkpoints: Iterable[LoadedCheckpoint], pieces: Pieces, most_bytes: int) -> Iterator[list[LoadedCheckpoint]]:
+def group_by_remote_bytes(
+    checkpoints: Iterable[LoadedCheckpoint], segments: SegmentSet, max_bytes: int
+) -> Iterator[list[LoadedCheckpoint]]:
     """Checkpoints in their order, in groups that need no more than some bytes from objects; one that needs more is a group."""
-    if not pieces.remote:
+    if not segments.remote:
         found = list(checkpoints)
         if found:
             yield found
@@ -113,8 +115,8 @@ def in_groups(checkpoints: Iterable[LoadedCheckpoint], pieces: Pieces, most_byte
     group: list[LoadedCheckpoint] = []
     needed: dict[str, int] = {}
     for checkpoint in checkpoints:
-        more = {segment.digest: segment.size for segment in pieces.wanted(checkpoint.serialised)}
-        if group and sum((needed | more).values()) > most_bytes:
+        more = {segment.digest: segment.size for segment in segments.remote_segments(checkpoint.all_values)}
+        if group and sum((needed | more).values()) > max_bytes:
             yield group
             group, needed = [], {}
         group.append(checkpoint)

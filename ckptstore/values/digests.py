@@ -42,17 +42,17 @@ def compact(digest: str) -> str:
     return _compact(bytes.fromhex(digest))
 
 
-def name_of_list(listing: bytes) -> str:
+def list_digest(listing: bytes) -> str:
     """What names a segment that names segments: no digest, or a value with the same bytes would be taken for it."""
     return _LIST_MARK + compact_digest_of(listing)
 
 
-def is_named_for(name: str, data: bytes) -> bool:
+def matches_digest(name: str, data: bytes) -> bool:
     """Whether a segment's name is right for its bytes."""
     return name.removeprefix(_LIST_MARK) == compact_digest_of(data)
 
 
-def reference_to(digest: str) -> str:
+def blob_reference(digest: str) -> str:
     """What stands for a blob (hexadecimal digest) in the layout of a value that only refers to it: no segment's digest."""
     return _REFERENCE_MARK + compact(digest)
 

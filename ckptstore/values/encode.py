@@ -11,8 +11,8 @@ from cachetools import LRUCache
 
 from ckptstore.records import CheckpointKey, Layout, NewCheckpoint, NewSegment, NewWrites, Value
 from ckptstore.runtime.fork import in_child
-from ckptstore.values.chunking import BLOB_BYTES, Cut, cut, digests_of
-from ckptstore.values.compression import SMALL_BYTES, packed
+from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue, chunk_value, layout_digests
+from ckptstore.values.compression import SMALL_BYTES, compress
 
 Unit = NewCheckpoint | NewWrites
 
@@ -75,14 +75,14 @@ def is_large(unit: Unit) -> bool:
     return any(len(value.data) >= LONG_BYTES for value in values_of(unit))
 
 
-def needs_objects(unit: Unit, cuts: Iterable[Cut]) -> bool:
+def needs_objects(unit: Unit, cuts: Iterable[ChunkedValue]) -> bool:
     """Whether a unit has a part that may leave the row, or a handle to one that did."""
-    return any(one.whole_digests for one in cuts) or any(value.references for value in values_of(unit))
+    return any(one.whole_digests for one in cuts) or any(value.blob_digests for value in values_of(unit))
 
 
-def cuts_of(unit: Unit) -> list[Cut]:
+def cuts_of(unit: Unit) -> list[ChunkedValue]:
     """The cut of each value of a unit, in order."""
-    return [cut(value) for value in values_of(unit)]
+    return [chunk_value(value) for value in values_of(unit)]
 
 
 class Parted(NamedTuple):
@@ -94,17 +94,17 @@ class Parted(NamedTuple):
     lists: Mapping[str, bytes]
 
 
-def part_segments(cuts: Iterable[Cut], among: Among) -> Parted:
+def part_segments(cuts: Iterable[ChunkedValue], among: Among) -> Parted:
     """Part the segments of values into those that their thread has, as far as is known, and new ones, each once."""
     pieces: dict[str, memoryview] = {}
     lists: dict[str, bytes] = {}
     known: set[str] = set()
     for one in cuts:
         known_lists = among(one.lists)
-        covered = {digest for name in known_lists for digest in one.lists[name][1]}.difference(digests_of(one.layout))
+        covered = {digest for name in known_lists for digest in one.lists[name][1]}.difference(layout_digests(one.layout))
         known |= known_lists
         lists |= {digest: listing for digest, (listing, _) in one.lists.items() if digest not in known_lists}
-        pieces |= {digest: part for digest, part in one.pieces.items() if digest not in covered}
+        pieces |= {digest: part for digest, part in one.segments.items() if digest not in covered}
     known_pieces = among(pieces)
     new = {digest: part for digest, part in pieces.items() if digest not in known_pieces}
     return Parted(sorted(known | known_pieces), new, lists)
@@ -114,12 +114,12 @@ def in_rows(pieces: Mapping[str, memoryview], lists: Mapping[str, bytes]) -> lis
     """Segments that keep their bytes in the database."""
     segments = [NewSegment(digest, len(listing), "list", listing, None) for digest, listing in lists.items()]
     for digest, part in pieces.items():
-        encoding, data = packed(part)
+        encoding, data = compress(part)
         segments.append(NewSegment(digest, len(part), encoding, bytes(data), None))
     return segments
 
 
-def assemble(unit: Unit, cuts: Sequence[Cut], segments: Sequence[NewSegment], known: Sequence[str]) -> EncodedWrite:
+def assemble(unit: Unit, cuts: Sequence[ChunkedValue], segments: Sequence[NewSegment], known: Sequence[str]) -> EncodedWrite:
     """A unit put together from its parts."""
     forms = [(one.literal or None, _as_json(one.layout)) for one in cuts]
     size = sum(len(literal or b"") for literal, _ in forms) + sum(len(segment.data or b"") for segment in segments)
@@ -131,13 +131,13 @@ def encode_small(unit: Unit) -> EncodedWrite | None:
     values = values_of(unit)
     size = 0
     for value in values:
-        if len(value.data) >= SMALL_BYTES or value.references:
+        if len(value.data) >= SMALL_BYTES or value.blob_digests:
             return None
         size += len(value.data)
     return EncodedWrite(unit, [(value.data or None, None) for value in values], (), (), size)
 
 
-def encode_write(unit: Unit, among: Among, cuts: Sequence[Cut] | None = None) -> EncodedWrite:
+def encode_write(unit: Unit, among: Among, cuts: Sequence[ChunkedValue] | None = None) -> EncodedWrite:
     """Pack a unit that has nothing to do with objects.
 
     Args:

@@ -52,38 +52,38 @@ class SizeLimits:
 DEFAULT_LIMITS = SizeLimits()
 
 
-class Place(NamedTuple):
+class ThreadNs(NamedTuple):
     """Where a checkpoint belongs."""
 
     thread_id: str
     checkpoint_ns: str
 
 
-class Limiter:
+class SizeChecker:
     """Holds checkpoints and writes to limits. It remembers the sizes of channels that did not change.
 
     Args:
         limits: how large things may be.
-        leaves_apart: whether large binary leaves are stored by themselves, and so do not count.
-        way_out: what a user can change, for messages.
+        exclude_leaves: whether large binary leaves are stored by themselves, and so do not count.
+        remedy: what a user can change, for messages.
     """
 
-    def __init__(self, limits: SizeLimits, *, leaves_apart: bool, way_out: str) -> None:
+    def __init__(self, limits: SizeLimits, *, exclude_leaves: bool, remedy: str) -> None:
         self._limits = limits
-        self._leaves_apart = leaves_apart
-        self._way_out = way_out
+        self._exclude_leaves = exclude_leaves
+        self._remedy = remedy
         self._lock = threading.Lock()
         #: For each place its newest checkpoint's channels, each with its version and size.
-        self._known: LRUCache[Place, Mapping[str, tuple[str, int]]] = LRUCache(_KNOWN_PLACES)
+        self._known: LRUCache[ThreadNs, Mapping[str, tuple[str, int]]] = LRUCache(_KNOWN_PLACES)
 
-    def admit_checkpoint(
+    def check_checkpoint(
         self,
-        place: Place,
+        place: ThreadNs,
         changed: Mapping[str, Value],
         carried: Collection[str],
         versions: Mapping[str, str],
-        measure: Callable[[str], Value],
-        besides: int = 0,
+        serialise: Callable[[str], Value],
+        other_bytes: int = 0,
     ) -> None:
         """Return if a checkpoint is within the limits.
 
@@ -92,8 +92,8 @@ class Limiter:
             changed: the channels that are serialised for it.
             carried: the channels that it has unchanged.
             versions: the version of each channel that has one.
-            measure: serialises a channel that this limiter has not seen.
-            besides: bytes of all that is in no channel.
+            serialise: serialises a channel that this limiter has not seen.
+            other_bytes: bytes of all that is in no channel.
 
         Raises:
             CheckpointTooLarge: it is past a limit.
@@ -104,18 +104,18 @@ class Limiter:
                 known = self._known.get(place, {})
             for channel in carried:
                 version, size = known.get(channel, (None, 0))
-                sizes[channel] = size if version == versions[channel] else self._counted(measure(channel), channel, place.thread_id)
-        self._check(sizes, place.thread_id, "checkpoint", besides)
+                sizes[channel] = size if version == versions[channel] else self._counted(serialise(channel), channel, place.thread_id)
+        self._check(sizes, place.thread_id, "checkpoint", other_bytes)
         with self._lock:
             self._known[place] = {channel: (versions[channel], size) for channel, size in sizes.items() if channel in versions}
 
-    def last_size(self, place: Place, channels: Collection[str]) -> int:
+    def known_size(self, place: ThreadNs, channels: Collection[str]) -> int:
         """Bytes that some channels had when they were last seen there; what was never seen counts nothing."""
         with self._lock:
             known = self._known.get(place, {})
         return sum(known[channel][1] for channel in channels if channel in known)
 
-    def admit_writes(self, thread_id: str, writes: Iterable[tuple[str, Value]]) -> None:
+    def check_writes(self, thread_id: str, writes: Iterable[tuple[str, Value]]) -> None:
         """Return if a task's writes are within the limits.
 
         Raises:
@@ -126,7 +126,7 @@ class Limiter:
             sizes[channel] = sizes.get(channel, 0) + self._counted(value, channel, thread_id)
         self._check(sizes, thread_id, "pending writes")
 
-    def admit_blob(self, size: int, what: str) -> None:
+    def check_blob(self, size: int, what: str) -> None:
         """Return if a blob is within its limit.
 
         Raises:
@@ -142,14 +142,14 @@ class Limiter:
 
     def _counted(self, value: Value, name: str, thread_id: str) -> int:
         size = len(value.data)
-        if value.cuts and self._leaves_apart:
-            for start, end in zip(value.cuts[::2], value.cuts[1::2], strict=True):
-                self.admit_blob(end - start, f"a blob in channel {name!r} of thread {thread_id!r}")
+        if value.leaf_offsets and self._exclude_leaves:
+            for start, end in zip(value.leaf_offsets[::2], value.leaf_offsets[1::2], strict=True):
+                self.check_blob(end - start, f"a blob in channel {name!r} of thread {thread_id!r}")
                 size -= end - start
         return size
 
-    def _check(self, sizes: Mapping[str, int], thread_id: str, what: str, besides: int = 0) -> None:
-        limit, total = self._limits.max_checkpoint_bytes, sum(sizes.values()) + besides
+    def _check(self, sizes: Mapping[str, int], thread_id: str, what: str, other_bytes: int = 0) -> None:
+        limit, total = self._limits.max_checkpoint_bytes, sum(sizes.values()) + other_bytes
         if limit is None or total < limit * self._limits.warn_at:
             return
         largest = dict(sorted(sizes.items(), key=lambda item: item[1], reverse=True)[:_LISTED_CHANNELS])
@@ -160,8 +160,8 @@ class Limiter:
         _tell(logging.WARNING, "refused", f"{what} of thread {thread_id!r}", total, limit, largest)
         raise CheckpointTooLarge(
             f"{what} of thread {thread_id!r}: {_above(total, limit)} exceeds limit {_mb(limit)}; largest channels: {listed or 'none'}, "
-            f"beside them {_mb(besides)}. "
-            f"Keep large files as bytes (they go to blob storage), trim the channel, or raise {self._way_out}"
+            f"beside them {_mb(other_bytes)}. "
+            f"Keep large files as bytes (they go to blob storage), trim the channel, or raise {self._remedy}"
         )
 
 

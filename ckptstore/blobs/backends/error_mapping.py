@@ -41,7 +41,7 @@ _CHAIN = (
 
 
 @contextmanager
-def translated(url: str, key: str | None = None, *, reads: bool = False) -> Iterator[None]:
+def mapped_errors(url: str, key: str | None = None, *, reads: bool = False) -> Iterator[None]:
     """Whatever the backend at `url` raises within comes out as ckptstore's error, about `key` where the work has one.
 
     `reads` says that the work asks for the object of this key: only then does "not found" mean that it is missing.
@@ -51,7 +51,7 @@ def translated(url: str, key: str | None = None, *, reads: bool = False) -> Iter
     except Exception as exc:
         if not _is_backends(exc):
             raise
-        raise translate(exc, url, key, reads=reads) from exc
+        raise map_error(exc, url, key, reads=reads) from exc
 
 
 def _is_backends(exc: Exception) -> bool:
@@ -60,7 +60,7 @@ def _is_backends(exc: Exception) -> bool:
     return known and not isinstance(exc, CkptStoreError)
 
 
-def translate(exc: Exception, url: str, key: str | None = None, *, reads: bool = False) -> CkptStoreError:
+def map_error(exc: Exception, url: str, key: str | None = None, *, reads: bool = False) -> CkptStoreError:
     """What to raise, `from exc`, in place of a backend's error.
 
     Args:
@@ -77,25 +77,25 @@ def translate(exc: Exception, url: str, key: str | None = None, *, reads: bool =
     if code is not None:
         return _from_answer(code, status, url, wanted)
     if isinstance(exc, FileNotFoundError) and wanted is not None:
-        return missing(wanted, url)
+        return blob_missing(wanted, url)
     if isinstance(exc, NotImplementedError):
-        return BlobUnavailable(f"{url}: this file system lacks an operation that a blob backend needs", passing=False)
+        return BlobUnavailable(f"{url}: this file system lacks an operation that a blob backend needs", transient=False)
     kinds = {kind.__name__ for kind in type(exc).__mro__}
     if kinds & _DENYING_KINDS:
-        return BlobUnavailable(f"{url}: {type(exc).__name__}; {_CHAIN}", passing=False)
+        return BlobUnavailable(f"{url}: {type(exc).__name__}; {_CHAIN}", transient=False)
     if "BotoCoreError" in kinds:
-        return BlobUnavailable(f"{url}: {type(exc).__name__}{_endpoint(exc)}", passing=bool(kinds & _PASSING_KINDS))
+        return BlobUnavailable(f"{url}: {type(exc).__name__}{_endpoint(exc)}", transient=bool(kinds & _PASSING_KINDS))
     if isinstance(exc, OSError):
         return _from_os(exc, url, key)
     return BlobUnavailable(f"{url}: {type(exc).__name__}")
 
 
-def missing(key: str, url: str) -> BlobMissing:
+def blob_missing(key: str, url: str) -> BlobMissing:
     """There is no object of this key."""
     return BlobMissing(f"object {key} is not at {url}; was it deleted, or is the URL another than when it was stored?")
 
 
-def is_no_bucket(exc: BaseException) -> bool:
+def is_missing_bucket(exc: BaseException) -> bool:
     """Whether S3 said that it is the bucket that does not exist."""
     return _answer(exc)[0] == "NoSuchBucket"
 
@@ -114,15 +114,15 @@ def _answer(exc: BaseException | None) -> tuple[str | None, int]:
 def _from_answer(code: str, status: int, url: str, wanted: str | None) -> CkptStoreError:
     if code == "NoSuchBucket":
         bucket = url.partition("://")[2].partition("?")[0].partition("/")[0]
-        return BlobUnavailable(f"{url}: there is no bucket {bucket}; create it, or correct the URL", passing=False)
+        return BlobUnavailable(f"{url}: there is no bucket {bucket}; create it, or correct the URL", transient=False)
     if code in _MISSING_CODES and wanted is not None:
-        return missing(wanted, url)
+        return blob_missing(wanted, url)
     if code in _DENYING_CODES:
-        return BlobUnavailable(f"{url}: the server answered {code}; {_CHAIN}", passing=False)
+        return BlobUnavailable(f"{url}: the server answered {code}; {_CHAIN}", transient=False)
     if code in _REDIRECTING_CODES:
-        return BlobUnavailable(f"{url}: the server answered {code}; the bucket is in another region: give ?region=", passing=False)
-    passing = status >= 500 or status in (408, 429) or code in _PASSING_CODES or "Throttl" in code
-    return BlobUnavailable(f"{url}: the server answered {code} ({status})", passing=passing)
+        return BlobUnavailable(f"{url}: the server answered {code}; the bucket is in another region: give ?region=", transient=False)
+    transient = status >= 500 or status in (408, 429) or code in _PASSING_CODES or "Throttl" in code
+    return BlobUnavailable(f"{url}: the server answered {code} ({status})", transient=transient)
 
 
 def _endpoint(exc: Exception) -> str:
@@ -138,4 +138,4 @@ def _from_os(exc: OSError, url: str, key: str | None) -> BlobUnavailable:
     said = os.strerror(exc.errno) if exc.errno else type(exc).__name__
     about = url if key is None else f"object {key} at {url}"
     stays = exc.errno in _STAYING_ERRNOS or isinstance(exc, _STAYING_KINDS)
-    return BlobUnavailable(f"{about}: {said}", passing=not stays)
+    return BlobUnavailable(f"{about}: {said}", transient=not stays)

@@ -10,11 +10,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from ckptstore.blobs.backends.error_mapping import is_no_bucket, translated
+from ckptstore.blobs.backends.error_mapping import is_missing_bucket, mapped_errors
 from ckptstore.blobs.backends.fsspec_files import RemoteFiles
-from ckptstore.blobs.backends.object_keys import check_key, is_key
+from ckptstore.blobs.backends.object_keys import check_key, is_object_key
 from ckptstore.blobs.backends.protocol import BlobEntry
-from ckptstore.blobs.backends.transfer_log import logged
+from ckptstore.blobs.backends.transfer_log import log_operation
 
 logger = logging.getLogger(__name__)
 
@@ -37,74 +37,74 @@ class FsspecBackend:
 
     async def put(self, key: str, data: bytes | memoryview) -> None:
         path = self._path(key)
-        with logged(logger, logging.INFO, "blob_put", key) as tally, translated(self.url, key):
+        with log_operation(logger, logging.INFO, "blob_put", key) as progress, mapped_errors(self.url, key):
             # botocore takes no memoryview.
             content = bytes(data)
             await (await self._connected()).put(path, content)
-            tally.bytes = len(content)
+            progress.bytes = len(content)
 
     async def put_file(self, key: str, path: Path) -> None:
         where = self._path(key)
         size = await asyncio.to_thread(_readable_size, path)
-        with logged(logger, logging.INFO, "blob_put", key) as tally, translated(self.url, key):
-            await (await self._connected()).put_file(where, path, tally)
+        with log_operation(logger, logging.INFO, "blob_put", key) as progress, mapped_errors(self.url, key):
+            await (await self._connected()).put_file(where, path, progress)
             # Not every file system reports progress.
-            tally.bytes = size
+            progress.bytes = size
 
     async def get(self, key: str) -> bytes:
         path = self._path(key)
-        with logged(logger, logging.DEBUG, "blob_get", key) as tally, translated(self.url, key, reads=True):
+        with log_operation(logger, logging.DEBUG, "blob_get", key) as progress, mapped_errors(self.url, key, reads=True):
             data = await (await self._connected()).get(path)
-            tally.bytes = len(data)
+            progress.bytes = len(data)
         return data
 
     async def get_file(self, key: str, path: Path) -> None:
         where = self._path(key)
         await asyncio.to_thread(_check_target, path)
-        with logged(logger, logging.DEBUG, "blob_get", key) as tally, translated(self.url, key, reads=True):
-            await (await self._connected()).get_file(where, path, tally)
-            tally.bytes = await asyncio.to_thread(os.path.getsize, path)
+        with log_operation(logger, logging.DEBUG, "blob_get", key) as progress, mapped_errors(self.url, key, reads=True):
+            await (await self._connected()).get_file(where, path, progress)
+            progress.bytes = await asyncio.to_thread(os.path.getsize, path)
 
     async def size(self, key: str) -> int | None:
         path = self._path(key)
-        with translated(self.url):
+        with mapped_errors(self.url):
             try:
                 found = await (await self._connected()).info(path)
             except FileNotFoundError as exc:
-                if is_no_bucket(exc):
+                if is_missing_bucket(exc):
                     raise
                 return None
         return int(found["size"]) if found.get("type") == "file" else None
 
     async def delete(self, key: str) -> None:
         path = self._path(key)
-        with logged(logger, logging.DEBUG, "blob_deleted", key), translated(self.url):
+        with log_operation(logger, logging.DEBUG, "blob_deleted", key), mapped_errors(self.url):
             try:
                 await (await self._connected()).delete(path)
             except FileNotFoundError as exc:
-                if is_no_bucket(exc):
+                if is_missing_bucket(exc):
                     raise
 
     async def entries(self) -> AsyncIterator[BlobEntry]:
-        with translated(self.url):
+        with mapped_errors(self.url):
             try:
                 async with aclosing(self._listed()) as listed:
                     async for entry in listed:
                         yield entry
             except FileNotFoundError as exc:
-                if is_no_bucket(exc):
+                if is_missing_bucket(exc):
                     raise
 
     async def _listed(self) -> AsyncGenerator[BlobEntry, None]:
         async for name, size in (await self._connected()).listing(self._root):
             key = name.removeprefix(self._root).lstrip("/")
-            if is_key(key):
+            if is_object_key(key):
                 yield BlobEntry(key, size)
 
     async def close(self) -> None:
         files, self._files = self._files, None
         if files is not None:
-            with translated(self.url):
+            with mapped_errors(self.url):
                 await files.close()
 
     def _path(self, key: str) -> str:

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from ckptstore.blobs.backends.object_keys import part_name
+from ckptstore.blobs.backends.object_keys import temporary_name
 from ckptstore.blobs.backends.protocol import BlobEntry
-from ckptstore.blobs.backends.transfer_log import Tally
+from ckptstore.blobs.backends.transfer_log import TransferProgress
 
 
 class RemoteFiles(Protocol):
@@ -19,11 +19,11 @@ class RemoteFiles(Protocol):
 
     async def put(self, path: str, data: bytes) -> None: ...
 
-    async def put_file(self, path: str, source: Path, tally: Tally) -> None: ...
+    async def put_file(self, path: str, source: Path, progress: TransferProgress) -> None: ...
 
     async def get(self, path: str) -> bytes: ...
 
-    async def get_file(self, path: str, target: Path, tally: Tally) -> None: ...
+    async def get_file(self, path: str, target: Path, progress: TransferProgress) -> None: ...
 
     async def info(self, path: str) -> dict[str, Any]: ...
 
@@ -43,15 +43,15 @@ class AsyncFiles:
     async def put(self, path: str, data: bytes) -> None:
         await self._fs._pipe_file(path, data)
 
-    async def put_file(self, path: str, source: Path, tally: Tally) -> None:
-        await self._fs._put_file(str(source), path, callback=callback_of(tally))
+    async def put_file(self, path: str, source: Path, progress: TransferProgress) -> None:
+        await self._fs._put_file(str(source), path, callback=callback_of(progress))
 
     async def get(self, path: str) -> bytes:
         data: bytes = await self._fs._cat_file(path)
         return data
 
-    async def get_file(self, path: str, target: Path, tally: Tally) -> None:
-        await self._fs._get_file(path, str(target), callback=callback_of(tally))
+    async def get_file(self, path: str, target: Path, progress: TransferProgress) -> None:
+        await self._fs._get_file(path, str(target), callback=callback_of(progress))
 
     async def info(self, path: str) -> dict[str, Any]:
         found: dict[str, Any] = await self._fs._info(path)
@@ -77,14 +77,14 @@ class ThreadedFiles:
     async def put(self, path: str, data: bytes) -> None:
         await asyncio.to_thread(self._staged, path, lambda temporary: self._fs.pipe_file(temporary, data))
 
-    async def put_file(self, path: str, source: Path, tally: Tally) -> None:
+    async def put_file(self, path: str, source: Path, progress: TransferProgress) -> None:
         await asyncio.to_thread(
-            self._staged, path, lambda temporary: self._fs.put_file(str(source), temporary, callback=callback_of(tally))
+            self._staged, path, lambda temporary: self._fs.put_file(str(source), temporary, callback=callback_of(progress))
         )
 
     def _staged(self, path: str, store: Any) -> None:
         folder, name = posixpath.split(path)
-        temporary = f"{folder}/{part_name(name)}"
+        temporary = f"{folder}/{temporary_name(name)}"
         self._fs.makedirs(folder, exist_ok=True)
         try:
             store(temporary)
@@ -98,8 +98,8 @@ class ThreadedFiles:
         data: bytes = await asyncio.to_thread(self._fs.cat_file, path)
         return data
 
-    async def get_file(self, path: str, target: Path, tally: Tally) -> None:
-        await asyncio.to_thread(self._fs.get_file, path, str(target), callback=callback_of(tally))
+    async def get_file(self, path: str, target: Path, progress: TransferProgress) -> None:
+        await asyncio.to_thread(self._fs.get_file, path, str(target), callback=callback_of(progress))
 
     async def info(self, path: str) -> dict[str, Any]:
         found: dict[str, Any] = await asyncio.to_thread(self._fs.info, path)
@@ -122,24 +122,24 @@ class MemoryFiles(ThreadedFiles):
     async def put(self, path: str, data: bytes) -> None:
         await asyncio.to_thread(self._fs.pipe_file, path, data)
 
-    async def put_file(self, path: str, source: Path, tally: Tally) -> None:
+    async def put_file(self, path: str, source: Path, progress: TransferProgress) -> None:
         # fsspec would show the file while it grows.
         data = await asyncio.to_thread(source.read_bytes)
         await self.put(path, data)
-        tally.reached(len(data), len(data))
+        progress.reached(len(data), len(data))
 
-    async def get_file(self, path: str, target: Path, tally: Tally) -> None:
+    async def get_file(self, path: str, target: Path, progress: TransferProgress) -> None:
         # fsspec's open files of one path share a position: two readers would mix.
         data = await self.get(path)
         await asyncio.to_thread(target.write_bytes, data)
-        tally.reached(len(data), len(data))
+        progress.reached(len(data), len(data))
 
 
-def callback_of(tally: Tally) -> Any:
+def callback_of(progress: TransferProgress) -> Any:
     """The form in which fsspec reports progress."""
     from fsspec.callbacks import Callback
 
-    return Callback(hooks={"tally": lambda size, value, **_: tally.reached(size, value)})
+    return Callback(hooks={"tally": lambda size, value, **_: progress.reached(size, value)})
 
 
 def entries_of(found: dict[str, dict[str, Any]]) -> list[BlobEntry]:

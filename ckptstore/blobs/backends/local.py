@@ -12,10 +12,10 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
-from ckptstore.blobs.backends.error_mapping import translated
-from ckptstore.blobs.backends.object_keys import check_key, is_key, part_name
+from ckptstore.blobs.backends.error_mapping import mapped_errors
+from ckptstore.blobs.backends.object_keys import check_key, is_object_key, temporary_name
 from ckptstore.blobs.backends.protocol import BlobEntry
-from ckptstore.blobs.backends.transfer_log import Tally, logged
+from ckptstore.blobs.backends.transfer_log import TransferProgress, log_operation
 
 logger = logging.getLogger(__name__)
 
@@ -42,26 +42,26 @@ class LocalBackend:
 
     async def put(self, key: str, data: bytes | memoryview) -> None:
         check_key(key, self.url)
-        with logged(logger, logging.INFO, "blob_put", key) as tally:
+        with log_operation(logger, logging.INFO, "blob_put", key) as progress:
             await asyncio.to_thread(self._write, key, lambda file: _write_all(file, data))
-            tally.bytes = memoryview(data).nbytes
+            progress.bytes = memoryview(data).nbytes
 
     async def put_file(self, key: str, path: Path) -> None:
         check_key(key, self.url)
-        with logged(logger, logging.INFO, "blob_put", key) as tally:
-            await asyncio.to_thread(self._put_file, key, path, tally)
+        with log_operation(logger, logging.INFO, "blob_put", key) as progress:
+            await asyncio.to_thread(self._put_file, key, path, progress)
 
     async def get(self, key: str) -> bytes:
         check_key(key, self.url)
-        with logged(logger, logging.DEBUG, "blob_get", key) as tally:
+        with log_operation(logger, logging.DEBUG, "blob_get", key) as progress:
             data = await asyncio.to_thread(self._read, key)
-            tally.bytes = len(data)
+            progress.bytes = len(data)
         return data
 
     async def get_file(self, key: str, path: Path) -> None:
         check_key(key, self.url)
-        with logged(logger, logging.DEBUG, "blob_get", key) as tally:
-            await asyncio.to_thread(self._get_file, key, path, tally)
+        with log_operation(logger, logging.DEBUG, "blob_get", key) as progress:
+            await asyncio.to_thread(self._get_file, key, path, progress)
 
     async def size(self, key: str) -> int | None:
         check_key(key, self.url)
@@ -69,7 +69,7 @@ class LocalBackend:
 
     async def delete(self, key: str) -> None:
         check_key(key, self.url)
-        with logged(logger, logging.DEBUG, "blob_deleted", key):
+        with log_operation(logger, logging.DEBUG, "blob_deleted", key):
             await asyncio.to_thread(self._delete, key)
 
     async def entries(self) -> AsyncIterator[BlobEntry]:
@@ -85,15 +85,15 @@ class LocalBackend:
 
     # --- on a thread
 
-    def _put_file(self, key: str, path: Path, tally: Tally) -> None:
+    def _put_file(self, key: str, path: Path, progress: TransferProgress) -> None:
         # Opened before the backend is touched: a source that can't be read is the caller's fault, not the backend's.
         with path.open("rb", buffering=0) as source:
-            self._write(key, lambda file: _copy(source, file, tally))
+            self._write(key, lambda file: _copy(source, file, progress))
 
     def _write(self, key: str, fill: _Fill) -> None:
         target = self._folder / key
-        temporary = target.with_name(part_name(target.name))
-        with translated(self.url, key):
+        temporary = target.with_name(temporary_name(target.name))
+        with mapped_errors(self.url, key):
             try:
                 with self._create(temporary) as file:
                     fill(file)
@@ -131,17 +131,17 @@ class LocalBackend:
         self._lasting.add(folder)
 
     def _read(self, key: str) -> bytes:
-        with translated(self.url, key, reads=True), (self._folder / key).open("rb", buffering=0) as file:
+        with mapped_errors(self.url, key, reads=True), (self._folder / key).open("rb", buffering=0) as file:
             return file.readall()
 
-    def _get_file(self, key: str, path: Path, tally: Tally) -> None:
-        with translated(self.url, key, reads=True):
+    def _get_file(self, key: str, path: Path, progress: TransferProgress) -> None:
+        with mapped_errors(self.url, key, reads=True):
             source = (self._folder / key).open("rb", buffering=0)
         with source, path.open("wb", buffering=0) as target:
-            _copy(source, target, tally)
+            _copy(source, target, progress)
 
     def _size(self, key: str) -> int | None:
-        with translated(self.url, key):
+        with mapped_errors(self.url, key):
             try:
                 found = os.stat(self._folder / key)
             except FileNotFoundError:
@@ -149,16 +149,16 @@ class LocalBackend:
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def _delete(self, key: str) -> None:
-        with translated(self.url, key):
+        with mapped_errors(self.url, key):
             (self._folder / key).unlink(missing_ok=True)
 
     def _scan(self, inner: str) -> tuple[list[str], list[BlobEntry]]:
         folders: list[str] = []
         entries: list[BlobEntry] = []
-        with translated(self.url), suppress(FileNotFoundError), os.scandir(self._folder / inner) as listed:
+        with mapped_errors(self.url), suppress(FileNotFoundError), os.scandir(self._folder / inner) as listed:
             for each in listed:
                 key = f"{inner}{each.name}"
-                if not is_key(key):
+                if not is_object_key(key):
                     continue
                 if each.is_dir(follow_symlinks=False):
                     folders.append(f"{key}/")
@@ -177,14 +177,14 @@ def _write_all(file: FileIO, data: bytes | memoryview) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _copy(source: FileIO, target: FileIO, tally: Tally) -> None:
+def _copy(source: FileIO, target: FileIO, progress: TransferProgress) -> None:
     total = os.fstat(source.fileno()).st_size
     buffer = memoryview(bytearray(_CHUNK_BYTES))
     done = 0
     while count := source.readinto(buffer):
         _write_all(target, buffer[:count])
         done += count
-        tally.reached(total, done)
+        progress.reached(total, done)
 
 
 def _sync_folder(folder: Path) -> None:

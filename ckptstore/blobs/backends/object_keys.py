@@ -12,7 +12,7 @@ _KEY = re.compile(r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*(/[A-Za-z0-9_=+-][A-Za-z0-9.
 _LONGEST = 512
 
 
-def is_key(text: str) -> bool:
+def is_object_key(text: str) -> bool:
     """Whether `put` would take this as a key."""
     return len(text) <= _LONGEST and _KEY.fullmatch(text) is not None
 
@@ -24,12 +24,12 @@ def check_key(key: str, url: str) -> None:
         BlobUnavailable: an absolute path, an empty part, a part that begins with a dot, or another character than letters,
             digits and `._=+-`. It does not pass.
     """
-    if not is_key(key):
+    if not is_object_key(key):
         raise BlobUnavailable(
-            f"{key[:80]!r} is no key for an object at {url}: parts of letters, digits and ._=+-, not beginning with a dot", passing=False
+            f"{key[:80]!r} is no key for an object at {url}: parts of letters, digits and ._=+-, not beginning with a dot", transient=False
         )
 
 
-def part_name(name: str) -> str:
+def temporary_name(name: str) -> str:
     """A name for the file that is written before it becomes `name`: no key has one like it, and nobody else picks the same."""
     return f".{name}.{secrets.token_hex(8)}.part"

@@ -14,7 +14,7 @@ from ckptstore.blobs.backends.fsspec_files import AsyncFiles, MemoryFiles, Remot
 from ckptstore.blobs.backends.local import LocalBackend
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.backends.s3 import CREDENTIALS_ELSEWHERE, S3Files, s3_options
-from ckptstore.blobs.backends.wrappers import Bounded, Retrying
+from ckptstore.blobs.backends.wrappers import BoundedBackend, RetryingBackend
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import InvalidUrl, MissingDriver
 
@@ -43,7 +43,7 @@ def open_backend(url: str | os.PathLike[str], settings: BlobSettings | None = No
         MissingDriver: the file system's package is not installed.
     """
     settings = settings or BlobSettings()
-    return Retrying(Bounded(_open_bare(os.fspath(url), settings), settings.max_parallel), settings.retry_seconds)
+    return RetryingBackend(BoundedBackend(_open_bare(os.fspath(url), settings), settings.max_parallel), settings.retry_seconds)
 
 
 def _open_bare(text: str, settings: BlobSettings) -> BlobBackend:

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ckptstore.blobs.backends.fsspec_files import AsyncFiles, callback_of
 from ckptstore.blobs.backends.protocol import BlobEntry
-from ckptstore.blobs.backends.transfer_log import Tally
+from ckptstore.blobs.backends.transfer_log import TransferProgress
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import InvalidUrl
 
@@ -47,10 +47,10 @@ class S3Files(AsyncFiles):
         # s3fs begins a multipart upload at twice this size: never below what one PUT may hold.
         await self._fs._pipe_file(path, data, chunksize=_LARGEST_PUT // 2)
 
-    async def put_file(self, path: str, source: Path, tally: Tally) -> None:
+    async def put_file(self, path: str, source: Path, progress: TransferProgress) -> None:
         size = await asyncio.to_thread(os.path.getsize, source)
         part = max(self._part_bytes, math.ceil(size / _MAX_PARTS))
-        await self._fs._put_file(str(source), path, callback=callback_of(tally), chunksize=part, max_concurrency=_PARTS_AT_ONCE)
+        await self._fs._put_file(str(source), path, callback=callback_of(progress), chunksize=part, max_concurrency=_PARTS_AT_ONCE)
 
     async def listing(self, root: str) -> AsyncIterator[BlobEntry]:
         bucket, _, prefix = root.partition("/")

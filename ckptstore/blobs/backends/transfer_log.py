@@ -10,7 +10,7 @@ from contextlib import contextmanager
 _STEP_BYTES = 64 * 1024 * 1024
 
 
-class Tally:
+class TransferProgress:
     """Counts the bytes of one transfer; says how far it is at every 64 MiB of a larger one."""
 
     def __init__(self, logger: logging.Logger, key: str) -> None:
@@ -32,13 +32,13 @@ class Tally:
 
 
 @contextmanager
-def logged(logger: logging.Logger, level: int, event: str, key: str) -> Iterator[Tally]:
+def log_operation(logger: logging.Logger, level: int, event: str, key: str) -> Iterator[TransferProgress]:
     """Log an operation when it has succeeded; who fails raises, and whoever catches that decides what to log."""
     started = time.perf_counter()
-    tally = Tally(logger, key)
-    yield tally
+    progress = TransferProgress(logger, key)
+    yield progress
     seconds = time.perf_counter() - started
     logger.log(
-        level, "%s %s: %d bytes in %.3f s", event, key, tally.bytes, seconds,
-        extra={"event": event, "key": key, "bytes": tally.bytes, "seconds": seconds},
+        level, "%s %s: %d bytes in %.3f s", event, key, progress.bytes, seconds,
+        extra={"event": event, "key": key, "bytes": progress.bytes, "seconds": seconds},
     )  # fmt: skip

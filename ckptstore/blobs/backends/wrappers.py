@@ -19,7 +19,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-class Wrapper:
+class BackendWrapper:
     """Hands every operation to another backend, through `around`: a subclass overrides that one.
 
     Args:
@@ -68,7 +68,7 @@ class Wrapper:
         await self.around("close", None, self.inner.close)
 
 
-class Bounded(Wrapper):
+class BoundedBackend(BackendWrapper):
     """No more than `max_parallel` operations at a time; a listing counts only while it fetches, not between its entries."""
 
     def __init__(self, inner: BlobBackend, max_parallel: int) -> None:
@@ -80,7 +80,7 @@ class Bounded(Wrapper):
             return await call()
 
 
-class Retrying(Wrapper):
+class RetryingBackend(BackendWrapper):
     """Tries passing faults again, with growing random pauses, until `retry_seconds` have gone by.
 
     A listing is tried again until its first entry; a fault after that is raised, since what came cannot be taken back.
@@ -139,4 +139,4 @@ class _Closing:
 
 
 def _passes(exc: BaseException) -> bool:
-    return isinstance(exc, BlobUnavailable) and exc.passing
+    return isinstance(exc, BlobUnavailable) and exc.transient

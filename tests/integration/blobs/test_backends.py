@@ -28,10 +28,10 @@ from hypothesis import strategies as st
 
 from ckptstore.blobs.backends.fsspec_backend import FsspecBackend
 from ckptstore.blobs.backends.local import LocalBackend
-from ckptstore.blobs.backends.object_keys import is_key, part_name
+from ckptstore.blobs.backends.object_keys import is_object_key, temporary_name
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
-from ckptstore.blobs.backends.wrappers import Bounded, Retrying, Wrapper
+from ckptstore.blobs.backends.wrappers import BackendWrapper, BoundedBackend, RetryingBackend
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import BlobMissing, BlobUnavailable, InvalidUrl, MissingDriver
 from ckptstore.testing import BlobBackendConformance, FailingBackend, PausingBackend
@@ -130,7 +130,7 @@ class TestOtherAsyncFileSystem(BlobBackendConformance):
 class TestWrapped(BlobBackendConformance):
     @pytest.fixture
     async def backend(self, tmp_path: Path) -> BlobBackend:
-        return FailingBackend(PausingBackend(Retrying(Bounded(LocalBackend(tmp_path / "blobs"), 1), 0)))
+        return FailingBackend(PausingBackend(RetryingBackend(BoundedBackend(LocalBackend(tmp_path / "blobs"), 1), 0)))
 
 
 async def listed(backend: BlobBackend) -> list[BlobEntry]:
@@ -139,7 +139,7 @@ async def listed(backend: BlobBackend) -> list[BlobEntry]:
 
 def bare(backend: BlobBackend) -> BlobBackend:
     """The backend within its wrappers."""
-    while isinstance(backend, Wrapper):
+    while isinstance(backend, BackendWrapper):
         backend = backend.inner
     return backend
 
@@ -330,14 +330,14 @@ def test_a_missing_package_is_named(scheme: str, module: str, command: str, monk
 @given(st.text())
 def test_no_key_leaves_the_folder(text: str) -> None:
     inside = os.path.normpath(f"/store/{text}").startswith("/store/") and "\0" not in text
-    assert not is_key(text) or inside
+    assert not is_object_key(text) or inside
 
 
 @given(st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True))
 def test_a_file_that_is_being_written_has_no_keys_name(name: str) -> None:
-    assert is_key(name)
-    assert not is_key(part_name(name))
-    assert part_name(name) != part_name(name)
+    assert is_object_key(name)
+    assert not is_object_key(temporary_name(name))
+    assert temporary_name(name) != temporary_name(name)
 
 
 # --- local
@@ -408,7 +408,7 @@ async def test_a_put_that_ends_midway_leaves_nothing(step: str, tmp_path: Path, 
 async def test_what_a_dead_process_was_writing_is_no_object(tmp_path: Path) -> None:
     backend = LocalBackend(tmp_path)
     await backend.put(KEY, b"content")
-    (tmp_path / "ab" / part_name("abcdef-02")).write_bytes(b"half")
+    (tmp_path / "ab" / temporary_name("abcdef-02")).write_bytes(b"half")
     assert await listed(backend) == [BlobEntry(KEY, 7)]
 
 
@@ -447,14 +447,14 @@ async def test_a_file_where_the_folder_should_be_is_no_passing_fault(tmp_path: P
     for call in calls:
         with pytest.raises(BlobUnavailable) as caught:
             await call()
-        assert not caught.value.passing
+        assert not caught.value.transient
         assert str(tmp_path / "blobs") in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("number", "passing"), [("ENOSPC", False), ("EACCES", False), ("EROFS", False), ("EDQUOT", False), ("EIO", True), ("EMFILE", True)]
+    ("number", "transient"), [("ENOSPC", False), ("EACCES", False), ("EROFS", False), ("EDQUOT", False), ("EIO", True), ("EMFILE", True)]
 )
-async def test_faults_of_the_disk_are_translated(number: str, passing: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_faults_of_the_disk_are_translated(number: str, transient: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
     def fail(*_: Any) -> None:
@@ -464,7 +464,7 @@ async def test_faults_of_the_disk_are_translated(number: str, passing: bool, tmp
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(BlobUnavailable) as caught:
         await backend.put(KEY, b"content")
-    assert caught.value.passing is passing
+    assert caught.value.transient is transient
     assert KEY in str(caught.value)
     assert backend.url in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
@@ -477,7 +477,7 @@ async def test_a_folder_that_cannot_be_made_is_not_a_missing_blob(tmp_path: Path
     for call in (lambda: backend.put(KEY, b"content"), lambda: backend.put_file(KEY, tmp_path / "source")):
         with pytest.raises(BlobUnavailable, match="No such file") as caught:
             await call()
-        assert not caught.value.passing
+        assert not caught.value.transient
     with pytest.raises(BlobMissing):
         await backend.get(KEY)
 
@@ -498,7 +498,7 @@ async def test_a_folder_that_goes_during_a_put_is_not_a_missing_blob(
     monkeypatch.setattr(os, "fsync", vanish)
     with pytest.raises(BlobUnavailable) as caught:
         await (backend.put(KEY, b"content") if operation == "put" else backend.put_file(KEY, tmp_path / "source"))
-    assert not caught.value.passing
+    assert not caught.value.transient
 
 
 async def test_a_place_that_goes_during_a_put_elsewhere_is_not_a_missing_blob(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -513,7 +513,7 @@ async def test_a_place_that_goes_during_a_put_elsewhere_is_not_a_missing_blob(tm
     for call in (lambda: backend.put(KEY, b"content"), lambda: backend.put_file(KEY, tmp_path / "source")):
         with pytest.raises(BlobUnavailable) as caught:
             await call()
-        assert not caught.value.passing
+        assert not caught.value.transient
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -521,7 +521,7 @@ async def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
     os.chmod(tmp_path, 0o500)
     with pytest.raises(BlobUnavailable, match="Permission denied") as caught:
         await LocalBackend(tmp_path).put(KEY, b"content")
-    assert not caught.value.passing
+    assert not caught.value.transient
 
 
 # --- memory
@@ -677,12 +677,12 @@ async def test_a_missing_bucket_is_named(operation: str, s3: S3Server) -> None:
     }  # fmt: skip
     with pytest.raises(BlobUnavailable, match="no bucket nowhere") as caught:
         await calls[operation]()
-    assert not caught.value.passing
+    assert not caught.value.transient
     await backend.close()
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "passing"),
+    ("status", "code", "transient"),
     [
         ("503 Slow Down", "SlowDown", True),
         ("503 Service Unavailable", "ServiceUnavailable", True),
@@ -697,11 +697,11 @@ async def test_a_missing_bucket_is_named(operation: str, s3: S3Server) -> None:
         ("400 Bad Request", "ExpiredToken", False),
     ],
 )
-async def test_what_s3_answers_is_translated(status: str, code: str, passing: bool, s3: S3Server, s3_backend: BlobBackend) -> None:
+async def test_what_s3_answers_is_translated(status: str, code: str, transient: bool, s3: S3Server, s3_backend: BlobBackend) -> None:
     s3.answer(status, code, times=2 if code in ("SlowDown", "RequestTimeout") else 1)
     with pytest.raises(BlobUnavailable, match=code) as caught:
         await s3_backend.get(KEY)
-    assert caught.value.passing is passing
+    assert caught.value.transient is transient
     assert ("AWS_ACCESS_KEY_ID" in str(caught.value)) is (status.startswith("403") or code == "ExpiredToken")
     assert s3_backend.url in str(caught.value)
 
@@ -735,7 +735,7 @@ async def test_a_wrong_endpoint_may_pass_and_is_named() -> None:
         backend = open_backend(f"s3://bucket/prefix?endpoint_url=http://127.0.0.1:{port}&anon=true&region=us-east-1", ONE_REQUEST)
         with pytest.raises(BlobUnavailable, match=f"127.0.0.1:{port}") as caught:
             await backend.put(KEY, b"content")
-        assert caught.value.passing
+        assert caught.value.transient
         await backend.close()
 
 
@@ -765,7 +765,7 @@ async def test_no_credentials_at_all_are_said(s3: S3Server, bucket: str, monkeyp
     backend = open_backend(s3.bucket_url(bucket), BlobSettings(retry_seconds=60))
     with pytest.raises(BlobUnavailable, match="AWS_ACCESS_KEY_ID") as caught:
         await backend.put(KEY, b"content")
-    assert not caught.value.passing
+    assert not caught.value.transient
     await backend.close()
 
 
@@ -804,9 +804,9 @@ async def test_a_defect_of_ours_is_not_called_a_fault_of_the_backend(tmp_path: P
 # --- retries and parallelism
 
 
-def retrying(tmp_path: Path, seconds: float) -> tuple[Retrying, FailingBackend]:
+def retrying(tmp_path: Path, seconds: float) -> tuple[RetryingBackend, FailingBackend]:
     failing = FailingBackend(LocalBackend(tmp_path / "blobs"))
-    return Retrying(failing, seconds), failing
+    return RetryingBackend(failing, seconds), failing
 
 
 async def test_passing_faults_are_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -839,7 +839,9 @@ async def test_an_answer_that_was_lost_does_no_harm(tmp_path: Path) -> None:
     assert (failing.calls["put"], failing.calls["delete"]) == (2, 2)
 
 
-@pytest.mark.parametrize("error", [BlobUnavailable("full", passing=False), BlobMissing("gone"), KeyboardInterrupt(), ValueError("defect")])
+@pytest.mark.parametrize(
+    "error", [BlobUnavailable("full", transient=False), BlobMissing("gone"), KeyboardInterrupt(), ValueError("defect")]
+)
 async def test_other_faults_are_raised_at_once(error: BaseException, tmp_path: Path) -> None:
     backend, failing = retrying(tmp_path, 60)
     failing.fail("get", error, times=99)
@@ -875,7 +877,7 @@ async def test_a_listing_that_breaks_midway_is_not_called_complete(tmp_path: Pat
         await anext(entries)
 
 
-class Counting(Wrapper):
+class Counting(BackendWrapper):
     """Knows how many operations are under way; none ends before `full` of them are, or all have begun."""
 
     def __init__(self, inner: BlobBackend, full: int) -> None:
@@ -895,7 +897,7 @@ class Counting(Wrapper):
 
 async def test_as_many_operations_run_as_allowed_and_no_more(tmp_path: Path) -> None:
     counting = Counting(LocalBackend(tmp_path), full=3)
-    backend = Bounded(counting, 3)
+    backend = BoundedBackend(counting, 3)
     async with asyncio.timeout(30):
         await asyncio.gather(*[backend.put(f"ab/{number}", b"content") for number in range(12)])
     assert counting.most == 3
@@ -903,14 +905,14 @@ async def test_as_many_operations_run_as_allowed_and_no_more(tmp_path: Path) -> 
 
 def test_what_is_opened_is_bounded_and_retried(tmp_path: Path) -> None:
     backend = open_backend(tmp_path, BlobSettings(max_parallel=3))
-    assert isinstance(backend, Retrying)
-    assert isinstance(backend.inner, Bounded)
+    assert isinstance(backend, RetryingBackend)
+    assert isinstance(backend.inner, BoundedBackend)
     assert isinstance(backend.inner.inner, LocalBackend)
 
 
 async def test_waiting_for_a_retry_takes_nobodys_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = FailingBackend(LocalBackend(tmp_path))
-    backend = Retrying(Bounded(failing, 1), 60)
+    backend = RetryingBackend(BoundedBackend(failing, 1), 60)
     waiting, go_on = asyncio.Event(), asyncio.Event()
 
     async def wait(*_: Any) -> None:

@@ -79,7 +79,7 @@ async def test_a_copy_that_broke_off_goes_on_where_it_stopped(filled: str, tmp_p
     source = open_backend(f"{filled}.blobs", BlobSettings())
     inner = open_backend(tmp_path / "target", BlobSettings())
     target = FailingBackend(inner)
-    target.fail("put_file", BlobUnavailable("disk full", passing=False), on_call=5, times=100)
+    target.fail("put_file", BlobUnavailable("disk full", transient=False), on_call=5, times=100)
     broken = await copy(source, target)
     assert (broken.copied, len(broken.failed)) == (4, 8)
     rest = await copy(source, inner)

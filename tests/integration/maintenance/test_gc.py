@@ -16,7 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import BlobUnavailable
 from ckptstore.testing import FailingBackend
-from ckptstore.values.decode import Pieces
+from ckptstore.values.decode import SegmentSet
 from tests.support.build import checkpoint, config, metadata, put
 from tests.support.clocks import Clock
 from tests.support.databases import url_of
@@ -300,7 +300,7 @@ async def test_a_backend_that_fails_fails_the_write_and_nothing_else(place: Plac
     async with place.saver() as saver:
         objects = saver.store.objects
         failing = objects._backend = FailingBackend(objects.backend)
-        failing.fail("put", BlobUnavailable("no space left", passing=False))
+        failing.fail("put", BlobUnavailable("no space left", transient=False))
         failed, fine = await asyncio.gather(store(saver, "t"), put(saver, config("u"), {"small": 1}), return_exceptions=True)
         assert isinstance(failed, BlobUnavailable)
         assert not isinstance(fine, BaseException)
@@ -312,7 +312,7 @@ async def test_an_upload_whose_answer_was_lost_is_collected(place: Place) -> Non
     async with place.saver() as saver:
         objects = saver.store.objects
         failing = objects._backend = FailingBackend(objects.backend)
-        failing.fail("put", BlobUnavailable("connection lost", passing=False), after=True)
+        failing.fail("put", BlobUnavailable("connection lost", transient=False), after=True)
         with pytest.raises(BlobUnavailable):
             await store(saver, "t")
         await store(saver, "t")
@@ -325,7 +325,7 @@ async def test_an_object_that_cannot_be_deleted_is_reported_and_tried_again(plac
         await leave_marked(saver)
         objects = saver.store.objects
         failing = objects._backend = FailingBackend(objects.backend)
-        failing.fail("delete", BlobUnavailable("access denied", passing=False))
+        failing.fail("delete", BlobUnavailable("access denied", transient=False))
         report = await saver.acollect(grace=NO_GRACE)
         assert (report.deleted, len(report.failed)) == (0, 1)
         assert (await saver.acollect(grace=NO_GRACE)).deleted == 1
@@ -449,13 +449,13 @@ async def test_what_is_pruned_and_collected_during_a_listing_is_left_out(place: 
 
 async def test_a_listing_keeps_no_large_values_that_were_given_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
-    let_go = Pieces.let_go
+    release_remote = SegmentSet.release_remote
 
-    def measure(pieces: Pieces) -> None:
-        let_go(pieces)
+    def measure(pieces: SegmentSet) -> None:
+        release_remote(pieces)
         kept.append(sum(len(pieces.local.get(digest, b"")) for digest in pieces.remote))
 
-    monkeypatch.setattr(Pieces, "let_go", measure)
+    monkeypatch.setattr(SegmentSet, "release_remote", measure)
     async with place.saver() as saver:
         for number in range(3):
             await put(saver, config(f"t{number}"), {"file": os.urandom(20_000_000)})

@@ -14,7 +14,7 @@ import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.blobs.backends.protocol import BlobBackend
-from ckptstore.blobs.backends.wrappers import Wrapper
+from ckptstore.blobs.backends.wrappers import BackendWrapper
 from ckptstore.db.handle import Db
 from ckptstore.maintenance import verify as verification
 from ckptstore.maintenance.verify import VerifyReport, verify
@@ -57,7 +57,7 @@ async def cut_by_hand(saver: SQLAlchemySaver, layout: list[Any]) -> None:
     run(saver, f"UPDATE ckpt_channel SET layout = '{json.dumps(layout)}' WHERE thread_id = 't'")
 
 
-class Interposed(Wrapper):
+class Interposed(BackendWrapper):
     """Runs something before the first operation of one name."""
 
     def __init__(self, inner: BlobBackend, operation: str, work: Callable[[], Awaitable[Any]]) -> None:

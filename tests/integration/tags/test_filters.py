@@ -18,9 +18,10 @@ from ckptstore.errors import InvalidConfig, SerializationFailed
 from ckptstore.reads import checkpoints as reads
 from ckptstore.reads import planner as search
 from ckptstore.reads.planner import Plan
-from ckptstore.records import Posting, Span
+from ckptstore.records import Posting
+from ckptstore.tags.conditions import ValueRange
 from ckptstore.store import listing as store_listing
-from ckptstore.tags.encoding import encoded as _encoded
+from ckptstore.tags.encoding import encode_value as _encoded
 from ckptstore.tags.encoding import postings, to_json
 from ckptstore.tags.filters import Filter
 from tests.support.build import chain, checkpoint, config, put
@@ -32,9 +33,9 @@ from tests.support.rows import tag_rows
 # --- the model: what a filter means, without an index -------------------------------------------------------------------
 
 
-def within(span: Span, posting: Posting) -> bool:
+def within(span: ValueRange, posting: Posting) -> bool:
     inside = posting.key == span.key and span.low <= posting.value < span.high
-    return inside or (span.below and posting.key.startswith(f"{span.key}/"))
+    return inside or (span.include_nested and posting.key.startswith(f"{span.key}/"))
 
 
 def conditions_hold(parsed: Filter, found: frozenset[Posting]) -> bool:
@@ -220,13 +221,13 @@ async def assert_answers(saver: SQLAlchemySaver, rows: list[Row], **how: Any) ->
 def spy(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     """The plans of all pages."""
     made: list[Plan] = []
-    plan: Callable[..., Plan] = reads.plan
+    plan: Callable[..., Plan] = reads.plan_page
 
     def note(*args: Any) -> Plan:
         made.append(plan(*args))
         return made[-1]
 
-    monkeypatch.setattr(reads, "plan", note)
+    monkeypatch.setattr(reads, "plan_page", note)
     return made
 
 

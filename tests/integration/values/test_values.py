@@ -53,8 +53,8 @@ from ckptstore.errors import SerializationFailed
 from ckptstore.handles import handle_to
 from ckptstore.langgraph.serialise import serialise, with_references
 from ckptstore.records import Value
-from ckptstore.values.chunking import cut, joined
-from ckptstore.values.compression import unpacked
+from ckptstore.values.chunking import chunk_value, join_segments
+from ckptstore.values.compression import decompress_segment
 from ckptstore.values.digests import digest_of
 from tests.support.build import checkpoint, config, metadata, put
 from tests.support.databases import url_of
@@ -388,7 +388,7 @@ def test_any_state_comes_back(file_place: Place) -> None:
 @pytest.mark.parametrize("first", ["lines", "upload"])
 async def test_an_upload_that_reads_like_a_list_of_segments_comes_back(place: Place, first: str) -> None:
     lines = [random.Random(n).randbytes(size).hex() for n in range(20) for size in (300, 2_050)]
-    (listing, *_) = sorted((listing for listing, _ in cut(Value(*SERDE.dumps_typed(lines))).lists.values()), key=len, reverse=True)
+    (listing, *_) = sorted((listing for listing, _ in chunk_value(Value(*SERDE.dumps_typed(lines))).lists.values()), key=len, reverse=True)
     assert len(listing) >= 64
     values = {"lines": lines, "upload": listing}
     where = config("t")
@@ -511,9 +511,9 @@ def everything_stored(saver: SQLAlchemySaver, place: Place) -> bytes:
             continue
         kept += [item if isinstance(item, bytes) else str(item).encode() for name, item in row.items() if name != "metadata"]
         if row.get("data") is not None:
-            kept.append(unpacked(row["digest"], row["size"], row["encoding"], row["data"]))
+            kept.append(decompress_segment(row["digest"], row["size"], row["encoding"], row["data"]))
         if row.get("layout") and isinstance(row["layout"][0], int) and row["layout"][0] < 0:
-            kept.append(joined(row["value"], [row["layout"][0], -row["layout"][0]], {}))
+            kept.append(join_segments(row["value"], [row["layout"][0], -row["layout"][0]], {}))
     for path in place.files():
         data = path.read_bytes()
         kept.append(data)
@@ -580,8 +580,8 @@ async def test_every_value_comes_back_under_encryption(file_place: Place, kind: 
 def test_the_handles_in_a_value_are_found_under_every_serialiser(serde: Any) -> None:
     handle = handle_to(digest_of(b"x"), 1, None)
     for value in (handle, [handle.id], {"deep": [(1, {"x": handle})]}, HumanMessage(f"see {handle.id}."), Point(1.0, handle.id)):
-        assert with_references(serialise(serde, value, "channel"), value).references == [handle.digest]
-    assert list(with_references(serialise(serde, ["nothing"], "channel"), ["nothing"]).references) == []
+        assert with_references(serialise(serde, value, "channel"), value).blob_digests == [handle.digest]
+    assert list(with_references(serialise(serde, ["nothing"], "channel"), ["nothing"]).blob_digests) == []
 
 
 # --- nothing is stored twice
@@ -727,7 +727,7 @@ async def test_pruning_takes_every_segment_that_no_survivor_needs_and_no_other(p
         assert await saver.aget_tuple(where) == before
         assert len(await saver.alist(config("t"))) == 1
         needed = [Value(*SERDE.dumps_typed(value)) for value in (*values.values(), lines[:100], upload_of(100_000, 107))]
-        named = {name for value in needed for made in [cut(value)] for name in (*made.pieces, *made.lists)}
+        named = {name for value in needed for made in [chunk_value(value)] for name in (*made.segments, *made.lists)}
         assert left == len(named) < many
         versions = select(func.count()).select_from(Channel)
         assert saver.store.runner.read(lambda db: db.connection.execute(versions).scalar_one()).result() == 3

@@ -23,12 +23,12 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.handles import BlobRef, digests_in, handle_to
 from ckptstore.records import LoadedSegment, Value
-from ckptstore.values.binary_leaves import cuts_round, large_leaves
+from ckptstore.values.binary_leaves import locate_leaves, walk_large_leaves
 from ckptstore.values.cache import MemoryCache
-from ckptstore.values.chunking import BLOB_BYTES, Cut, cut, digests_of, joined
-from ckptstore.values.compression import packed, unpacked
-from ckptstore.values.decode import Pieces, StoredValue
-from ckptstore.values.digests import compact_digest_of, digest_of, reference_to
+from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue, chunk_value, join_segments, layout_digests
+from ckptstore.values.compression import compress, decompress_segment
+from ckptstore.values.decode import SegmentSet, StoredValue
+from ckptstore.values.digests import blob_reference, compact_digest_of, digest_of
 
 SERDE = JsonPlusSerializer()
 LITERAL_BYTES = 64
@@ -45,61 +45,61 @@ def msgpack(value: Any) -> Value:
     return Value(type_, data)
 
 
-def flat(made: Cut, entry: str | int) -> list[str | int]:
+def flat(made: ChunkedValue, entry: str | int) -> list[str | int]:
     """What an entry of a layout stands for: a list of segments for those that it names."""
     return list(made.lists[entry][1]) if isinstance(entry, str) and entry in made.lists else [entry]
 
 
-def entries(made: Cut) -> list[str | int]:
+def entries(made: ChunkedValue) -> list[str | int]:
     """The layout up to its references, without the size of a literal that is compressed."""
     named = [entry for entry in takewhile(lambda entry: entry is not None, made.layout or ()) if entry is not None]
     return named[1:] if named and isinstance(named[0], int) and named[0] < 0 else named
 
 
-def literal_size(made: Cut) -> int:
+def literal_size(made: ChunkedValue) -> int:
     """Bytes of the literal before it was compressed."""
     first = made.layout[0] if made.layout else None
     return -first if isinstance(first, int) and first < 0 else len(made.literal)
 
 
-def parts(made: Cut) -> list[tuple[str | int, int]]:
+def parts(made: ChunkedValue) -> list[tuple[str | int, int]]:
     """The parts of a value, each with where it ends."""
     named = [part for entry in entries(made) for part in flat(made, entry)]
-    return list(zip(named, accumulate(part if isinstance(part, int) else len(made.pieces[part]) for part in named), strict=True))
+    return list(zip(named, accumulate(part if isinstance(part, int) else len(made.segments[part]) for part in named), strict=True))
 
 
-def boundaries(made: Cut) -> list[int]:
+def boundaries(made: ChunkedValue) -> list[int]:
     return [end for _, end in parts(made)]
 
 
-def reread(made: Cut) -> bytes:
+def reread(made: ChunkedValue) -> bytes:
     """The value after all its segments were packed, and unpacked as a reader does it."""
-    pieces = Pieces(MemoryCache(0))
-    for digest, part in made.pieces.items():
-        encoding, stored = packed(part)
+    pieces = SegmentSet(MemoryCache(0))
+    for digest, part in made.segments.items():
+        encoding, stored = compress(part)
         pieces.add(LoadedSegment(digest, None, len(part), encoding, bytes(stored)))
     for digest, (listing, _) in made.lists.items():
         pieces.add(LoadedSegment(digest, None, len(listing), "list", listing))
-    return StoredValue.of(pieces, "", made.literal, None if made.layout is None else json.dumps(made.layout)).data
+    return StoredValue.from_row(pieces, "", made.literal, None if made.layout is None else json.dumps(made.layout)).data
 
 
-def check(value: Value) -> Cut:
+def check(value: Value) -> ChunkedValue:
     """What holds for every value."""
-    made = cut(value)
+    made = chunk_value(value)
     assert reread(made) == value.data
-    assert all(compact_digest_of(piece) == digest for digest, piece in made.pieces.items())
+    assert all(compact_digest_of(piece) == digest for digest, piece in made.segments.items())
     assert all(json.loads(listing) == list(names) for listing, names in made.lists.values())
     layout = list(made.layout or ())
     references = layout[layout.index(None) + 1 :] if None in layout else []
-    assert references == [reference_to(digest) for digest in value.references]
+    assert references == [blob_reference(digest) for digest in value.blob_digests]
     if made.layout is not None:
-        assert list(digests_of(made.layout)) == [entry for entry in entries(made) if isinstance(entry, str)]
+        assert list(layout_digests(made.layout)) == [entry for entry in entries(made) if isinstance(entry, str)]
         assert sum(entry for entry in entries(made) if isinstance(entry, int)) == literal_size(made)
-        assert {part for part, _ in parts(made) if isinstance(part, str)} == made.pieces.keys()
+        assert {part for part, _ in parts(made) if isinstance(part, str)} == made.segments.keys()
         assert boundaries(made)[-1:] in ([len(value.data)], [])
     # What is named in the layout itself is worth a row; a list has no other place for its parts.
-    assert all(len(made.pieces[entry]) >= LITERAL_BYTES for entry in entries(made) if entry in made.pieces)
-    assert made.lists.keys().isdisjoint(made.pieces)
+    assert all(len(made.segments[entry]) >= LITERAL_BYTES for entry in entries(made) if entry in made.segments)
+    assert made.lists.keys().isdisjoint(made.segments)
     return made
 
 
@@ -177,12 +177,12 @@ def test_an_element_that_claims_to_be_larger_than_memory_is_kept_as_it_is() -> N
 
 
 def test_a_lost_piece_is_named() -> None:
-    made = cut(Value("bytes", b"x" * 5_000 + b"y" * 5_000, [5_000]))
-    assert len(made.pieces) == 2
-    for lost in made.pieces:
-        left = {digest: bytes(piece) for digest, piece in made.pieces.items() if digest != lost}
+    made = chunk_value(Value("bytes", b"x" * 5_000 + b"y" * 5_000, [5_000]))
+    assert len(made.segments) == 2
+    for lost in made.segments:
+        left = {digest: bytes(piece) for digest, piece in made.segments.items() if digest != lost}
         with pytest.raises(BlobMissing, match=lost):
-            joined(made.literal, made.layout, left)
+            join_segments(made.literal, made.layout, left)
 
 
 # --- where the cuts fall
@@ -217,7 +217,7 @@ def test_arrays_maps_and_snapshots_are_cut_between_elements(shape: str, count: i
     state = SHAPES[shape]([text(noise, 600, 900) for _ in range(count)])
     made = check(msgpack(state))
     assert set(boundaries(made)) <= ends_of_elements(state)
-    assert len(made.pieces) >= min(3, count)
+    assert len(made.segments) >= min(3, count)
 
 
 @SLOW
@@ -230,7 +230,7 @@ def test_runs_of_small_elements_stay_below_the_size_that_leaves_the_database(see
     noise = random.Random(seed)
     lines = [text(noise, *sizes) for _ in range(max(20, min(5_000, 8 * BLOB_BYTES // (sum(sizes) + 1))))]
     made = check(msgpack(SHAPES[shape](lines)))
-    assert max(map(len, made.pieces.values())) < BLOB_BYTES
+    assert max(map(len, made.segments.values())) < BLOB_BYTES
 
 
 @HEAVY
@@ -240,7 +240,7 @@ def test_only_an_element_that_is_large_itself_becomes_a_large_piece(sizes: list[
     lines = [text(noise, size, size) for size in sizes]
     alone = {compact_digest_of(serialised(line)) for line in lines}
     made = check(msgpack(lines))
-    assert {digest for digest, piece in made.pieces.items() if len(piece) >= BLOB_BYTES} <= alone
+    assert {digest for digest, piece in made.segments.items() if len(piece) >= BLOB_BYTES} <= alone
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -250,10 +250,10 @@ def test_a_list_that_grows_adds_little_at_every_step(shape: str, low: int, high:
     for _ in range(200):
         lines.append(text(noise, low, high))
         state = msgpack(SHAPES[shape](lines))
-        made = cut(state)
-        assert len(made.pieces.keys() - seen.keys()) <= 3
+        made = chunk_value(state)
+        assert len(made.segments.keys() - seen.keys()) <= 3
         assert len(made.lists.keys() - seen.keys()) <= 1
-        seen |= {digest: len(piece) for digest, piece in made.pieces.items()}
+        seen |= {digest: len(piece) for digest, piece in made.segments.items()}
         seen |= {digest: len(listing) for digest, (listing, _) in made.lists.items()}
     assert sum(seen.values()) < 4 * len(state.data)
 
@@ -263,15 +263,15 @@ def test_a_list_that_grows_adds_little_at_every_step(shape: str, low: int, high:
 def test_an_edit_in_the_middle_keeps_the_runs_before_it(seed: int, place: int, size: int) -> None:
     noise = random.Random(seed)
     lines = [text(noise, 900, 1_100) for _ in range(150)]
-    before = cut(msgpack(lines))
-    after = cut(msgpack([*lines[:place], text(noise, size, size), *lines[place + 1 :]]))
+    before = chunk_value(msgpack(lines))
+    after = chunk_value(msgpack([*lines[:place], text(noise, size, size), *lines[place + 1 :]]))
     intact = len(serialised(lines)) - sum(len(serialised(line)) for line in lines[place:])
-    changed = sum(len(piece) for digest, piece in after.pieces.items() if digest not in before.pieces)
+    changed = sum(len(piece) for digest, piece in after.segments.items() if digest not in before.segments)
     behind = sum(len(serialised(line)) for line in lines[place + 1 :])
     # The run that the edit falls in is cut anew.
     assert changed <= behind + size + 10 + BLOB_BYTES
     untouched = {part for part, end in parts(before) if end <= intact - BLOB_BYTES and isinstance(part, str)}
-    assert untouched <= after.pieces.keys()
+    assert untouched <= after.segments.keys()
 
 
 @HEAVY
@@ -279,17 +279,17 @@ def test_an_edit_in_the_middle_keeps_the_runs_before_it(seed: int, place: int, s
 def test_a_list_that_shrinks_keeps_the_runs_that_are_left_whole(seed: int, left: int) -> None:
     noise = random.Random(seed)
     lines = [text(noise, 900, 1_100) for _ in range(150)]
-    before, after = cut(msgpack(lines)), cut(msgpack(lines[:left]))
-    assert sum(len(piece) for digest, piece in after.pieces.items() if digest not in before.pieces) < LARGEST_RUN_BYTES
+    before, after = chunk_value(msgpack(lines)), chunk_value(msgpack(lines[:left]))
+    assert sum(len(piece) for digest, piece in after.segments.items() if digest not in before.segments) < LARGEST_RUN_BYTES
 
 
 def test_bytes_that_are_a_list_of_segments_letter_by_letter_are_not_taken_for_one() -> None:
     noise = random.Random(7)
-    made = cut(msgpack([text(noise, size, size) for _ in range(20) for size in (600, 4_100)]))
+    made = chunk_value(msgpack([text(noise, size, size) for _ in range(20) for size in (600, 4_100)]))
     listings = {name: listing for name, (listing, _) in made.lists.items()}
     assert max(map(len, listings.values())) >= 64
     for listing in listings.values():
-        assert listings.keys().isdisjoint(check(Value("bytes", listing)).pieces)
+        assert listings.keys().isdisjoint(check(Value("bytes", listing)).segments)
 
 
 # --- packing
@@ -298,21 +298,21 @@ def test_bytes_that_are_a_list_of_segments_letter_by_letter_are_not_taken_for_on
 @SLOW
 @given(blocks())
 def test_a_segment_is_unpacked_as_it_was_packed(data: bytes) -> None:
-    encoding, stored = packed(memoryview(data))
+    encoding, stored = compress(memoryview(data))
     assert len(stored) <= len(data)
-    assert unpacked(compact_digest_of(data), len(data), encoding, bytes(stored)) == data
+    assert decompress_segment(compact_digest_of(data), len(data), encoding, bytes(stored)) == data
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 10_000, BLOB_BYTES, 300_000])
 def test_what_does_not_shrink_stays_raw(size: int) -> None:
     data = random.Random(size).randbytes(size)
-    encoding, stored = packed(data)
+    encoding, stored = compress(data)
     assert (encoding, bytes(stored)) == ("raw", data)
 
 
 @pytest.mark.parametrize("size", [1_000, BLOB_BYTES, 300_000])
 def test_what_shrinks_is_compressed(size: int) -> None:
-    encoding, stored = packed((b"line after line " * size)[:size])
+    encoding, stored = compress((b"line after line " * size)[:size])
     assert encoding.startswith("zstd")
     assert len(stored) < size // 10
 
@@ -328,13 +328,13 @@ def stored_segment(encoding: str) -> bytes:
         return SEGMENT
     if encoding == "zstd":
         return zstandard.ZstdCompressor().compress(SEGMENT)
-    made, stored = packed(SEGMENT)
+    made, stored = compress(SEGMENT)
     assert made == encoding
     return bytes(stored)
 
 
 def unpack(encoding: str, stored: bytes, size: int = len(SEGMENT), digest: str = compact_digest_of(SEGMENT)) -> bytes:
-    return unpacked(digest, size, encoding, stored)
+    return decompress_segment(digest, size, encoding, stored)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -436,7 +436,7 @@ SERIALISERS: dict[str, Callable[[Any], bytes]] = {
 
 def found(value: Any, data: bytes) -> list[bytes]:
     """What lies between the cuts."""
-    cuts = cuts_round(large_leaves(value), data)
+    cuts = locate_leaves(walk_large_leaves(value), data)
     assert cuts == sorted(cuts)
     return [data[start:end] for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
 
@@ -480,7 +480,9 @@ def test_leaves_with_hostile_contents_are_found(serialiser: str, hostile: str) -
     leaves = HOSTILE[hostile]
     data = SERIALISERS[serialiser](leaves)
     assert found(leaves, data) == leaves
-    assert {compact_digest_of(each) for each in leaves} <= check(Value("mine", data, cuts_round(large_leaves(leaves), data))).pieces.keys()
+    assert {compact_digest_of(each) for each in leaves} <= check(
+        Value("mine", data, locate_leaves(walk_large_leaves(leaves), data))
+    ).segments.keys()
 
 
 def test_a_leaf_behind_many_like_it_costs_only_itself() -> None:
@@ -510,7 +512,7 @@ def test_leaves_that_are_not_in_the_bytes_are_not_searched_for_one_by_one() -> N
     # As under encryption: hundreds of leaves, and none of them is there.
     leaves = [n.to_bytes(8) * (BLOB_BYTES // 8) for n in range(300)]
     ciphertext = Searched(leaf(0, 300 * BLOB_BYTES))
-    assert cuts_round(leaves, ciphertext) == []
+    assert locate_leaves(leaves, ciphertext) == []
     assert ciphertext.searched < 50 * len(ciphertext)
 
 
@@ -531,7 +533,7 @@ def test_a_view_of_any_shape_is_found_by_its_bytes(view: memoryview) -> None:
 
 
 def test_a_small_view_is_no_large_leaf() -> None:
-    assert list(large_leaves([memoryview(array("d", range(8_000))), memoryview(b"")])) == []
+    assert list(walk_large_leaves([memoryview(array("d", range(8_000))), memoryview(b"")])) == []
 
 
 # --- handles in serialised bytes
