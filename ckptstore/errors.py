@@ -90,6 +90,10 @@ class StatementRefused(CkptStoreError):
     """The database answered and refused. Trying again will not help."""
 
 
+class ReadOnlyModel(CkptStoreError, TypeError):
+    """A session would write a row of ckptstore's tables. Nothing was written; the message names the saver's method to use instead."""
+
+
 class StoreClosed(CkptStoreError):
     """The saver was closed. Build another one."""
 

@@ -2,6 +2,9 @@
 
 Text keys compare as bytes (collation "C" on PostgreSQL): the newest checkpoint is the greatest id.
 Times are integers, microseconds since 1970 in UTC, in the database and `datetime` in Python.
+
+There are no foreign keys (a write may arrive before its checkpoint), so relationships say which columns they join, and are for
+reading only. Those that lead to checkpoints lead to the visible ones.
 """
 
 from __future__ import annotations
@@ -9,9 +12,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Dialect, Index, LargeBinary, SmallInteger, Text, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import JSON, BigInteger, Boolean, ColumnElement, Dialect, FromClause, Index, LargeBinary, SmallInteger, Text, and_, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, relationship, remote
 from sqlalchemy.types import TypeDecorator
+
+from ckptstore.db.channel_links import channel_links
+from ckptstore.db.read_only import read_only
 
 TABLE_PREFIX = "ckpt_"
 VERSION_TABLE = "ckpt_alembic_version"
@@ -43,11 +49,21 @@ Key = Text().with_variant(Text(collation="C"), "postgresql")
 # On SQLite these rows live in the tree of their primary key: one tree to write instead of two.
 CLUSTERED = {"sqlite_with_rowid": False}
 
+_PRUNE = "await saver.aprune_by(policy)"
+_DELETE = f"await saver.adelete_thread(thread_id), saver.adelete_for_runs(run_ids) or {_PRUNE.removeprefix('await ')}"
+_PUT = "await saver.aput(config, checkpoint, metadata, new_versions)"
+
 
 class Base(DeclarativeBase):
     """The declarative base of ckptstore's own tables."""
 
 
+def _equal(here: FromClause, there: FromClause, *names: str) -> ColumnElement[bool]:
+    """The condition of a relationship from `here`: these columns of both are equal."""
+    return and_(*[here.c[name] == foreign(there.c[name]) for name in names])
+
+
+@read_only(write=_PUT, delete="await saver.adelete_thread(thread_id)")
 class Thread(Base):
     """One thread: enough to list threads without a look at their checkpoints."""
 
@@ -63,12 +79,20 @@ class Thread(Base):
     #: The sum of their sizes.
     size: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
+    #: Newest first, of all namespaces.
+    checkpoints: Mapped[list[Checkpoint]] = relationship(
+        primaryjoin=lambda: and_(Thread.thread_id == foreign(Checkpoint.thread_id), Checkpoint.hidden.is_(False)),
+        order_by=lambda: [Checkpoint.checkpoint_id.desc(), Checkpoint.checkpoint_ns.desc()],
+        viewonly=True,
+    )
+
     __table_args__ = (Index("ckpt_thread_by_activity", "updated_at", "thread_id"), CLUSTERED)
 
 
 _ANY_ID = text("checkpoint_id > ''")
 
 
+@read_only(write=_PUT, delete=_DELETE)
 class Checkpoint(Base):
     """One checkpoint, without the values of its channels."""
 
@@ -94,6 +118,49 @@ class Checkpoint(Base):
     #: Pruned, and kept only because a later checkpoint is rebuilt from it: no read finds it, no tag leads to it.
     hidden: Mapped[bool] = mapped_column(Boolean)
 
+    thread: Mapped[Thread | None] = relationship(primaryjoin=lambda: foreign(Checkpoint.thread_id) == Thread.thread_id, viewonly=True)
+    #: None at the start of a thread, and where the parent was pruned.
+    parent: Mapped[Checkpoint | None] = relationship(
+        primaryjoin=lambda: and_(
+            foreign(Checkpoint.thread_id) == remote(Checkpoint.thread_id),
+            foreign(Checkpoint.checkpoint_ns) == remote(Checkpoint.checkpoint_ns),
+            foreign(Checkpoint.parent_checkpoint_id) == remote(Checkpoint.checkpoint_id),
+            remote(Checkpoint.hidden).is_(False),
+        ),
+        viewonly=True,
+    )
+    #: Oldest first; several where the thread was forked.
+    children: Mapped[list[Checkpoint]] = relationship(
+        primaryjoin=lambda: and_(
+            Checkpoint.thread_id == remote(foreign(Checkpoint.thread_id)),
+            Checkpoint.checkpoint_ns == remote(foreign(Checkpoint.checkpoint_ns)),
+            Checkpoint.checkpoint_id == remote(foreign(Checkpoint.parent_checkpoint_id)),
+            remote(Checkpoint.hidden).is_(False),
+        ),
+        order_by=lambda: remote(Checkpoint.checkpoint_id),
+        viewonly=True,
+    )
+    #: In the order in which LangGraph applies them.
+    writes: Mapped[list[Write]] = relationship(
+        primaryjoin=lambda: _equal(Checkpoint.__table__, Write.__table__, "thread_id", "checkpoint_ns", "checkpoint_id"),
+        order_by=lambda: [Write.task_path, Write.task_id, Write.idx],
+        viewonly=True,
+    )
+    #: No index leads from a checkpoint to its tags: loading them reads the whole table. `metadata_` says the same.
+    tags: Mapped[list[Tag]] = relationship(
+        primaryjoin=lambda: _equal(Checkpoint.__table__, Tag.__table__, "thread_id", "checkpoint_ns", "checkpoint_id"),
+        order_by=lambda: [Tag.key, Tag.value],
+        viewonly=True,
+    )
+    #: The values that have rows of their own, by name of the channel. The others are in `body`.
+    channels: Mapped[list[Channel]] = relationship(
+        secondary=lambda: _LINKS,
+        primaryjoin=lambda: _equal(Checkpoint.__table__, _LINKS, "thread_id", "checkpoint_ns", "checkpoint_id"),
+        secondaryjoin=lambda: _equal(Channel.__table__, _LINKS, "thread_id", "checkpoint_ns", "channel", "version"),
+        order_by=lambda: Channel.channel,
+        viewonly=True,
+    )
+
     __table_args__ = (
         # Partial, by a condition that always holds: only statements that repeat it can use the index. For the newest
         # checkpoint of one thread a planner would read it from the end, past those of all other threads.
@@ -103,6 +170,10 @@ class Checkpoint(Base):
     )
 
 
+_LINKS: FromClause = channel_links(Checkpoint.__table__)
+
+
+@read_only(write=_PUT, delete=_PRUNE)
 class Channel(Base):
     """One version of one channel's value, shared by every checkpoint whose `channel_versions` names it."""
 
@@ -123,6 +194,7 @@ class Channel(Base):
     __table_args__ = (CLUSTERED,)
 
 
+@read_only(write=_PUT, delete=_PRUNE)
 class Segment(Base):
     """A reference to a part of a value, stored once per thread under its digest: here or in the blob backend."""
 
@@ -142,6 +214,7 @@ class Segment(Base):
     __table_args__ = (Index("ckpt_segment_by_object", "object_key"),)
 
 
+@read_only(write="await saver.aput_writes(config, writes, task_id)", delete=_DELETE)
 class Write(Base):
     """One write of one task, pending until the next checkpoint. It may arrive before its checkpoint does."""
 
@@ -161,9 +234,21 @@ class Write(Base):
     value: Mapped[bytes | None] = mapped_column(LargeBinary)
     layout: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
 
+    #: None where the write arrived before its checkpoint, or the checkpoint was pruned.
+    checkpoint: Mapped[Checkpoint | None] = relationship(
+        primaryjoin=lambda: and_(
+            foreign(Write.thread_id) == Checkpoint.thread_id,
+            foreign(Write.checkpoint_ns) == Checkpoint.checkpoint_ns,
+            foreign(Write.checkpoint_id) == Checkpoint.checkpoint_id,
+            Checkpoint.hidden.is_(False),
+        ),
+        viewonly=True,
+    )
+
     __table_args__ = (CLUSTERED,)
 
 
+@read_only(write="await saver.blobs.put(data)", delete="await saver.acollect()")
 class StoredObject(Base):
     """One object in the blob backend. It is registered before its upload, so a crash leaves nothing unknown."""
 
@@ -186,6 +271,7 @@ class StoredObject(Base):
     )
 
 
+@read_only(write="await saver.arebuild_tags()", delete="await saver.arebuild_tags()")
 class Tag(Base):
     """The inverted index of metadata: (key path, typed value) -> checkpoint, newest last."""
 
@@ -200,6 +286,7 @@ class Tag(Base):
     __table_args__ = (CLUSTERED,)
 
 
+@read_only(write="await saver.setup()", delete="await saver.setup()")
 class Setting(Base):
     """What all savers on a database have to agree on."""
 
