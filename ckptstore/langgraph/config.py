@@ -9,8 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
+from sqlalchemy import Row, inspect
 
-from ckptstore.db.models import to_microseconds
+from ckptstore.db.models import Checkpoint, to_microseconds
 from ckptstore.errors import InvalidConfig
 from ckptstore.reads.planner import CheckpointQuery
 from ckptstore.records import CheckpointKey
@@ -99,6 +100,28 @@ def id_list(ids: Sequence[str], name: str) -> list[Any]:
     if isinstance(ids, str) or not isinstance(ids, Sequence):
         raise InvalidConfig(f"{name} must be a sequence of ids, got {type(ids).__name__}")
     return list(ids)
+
+
+def keys_of(rows: Iterable[Any]) -> list[CheckpointKey]:
+    """The keys of rows of `ckptstore.models.Checkpoint`, also of those whose session has ended.
+
+    Raises:
+        InvalidConfig: they are something else, or were not read from a database.
+    """
+    if isinstance(rows, Row) or not isinstance(rows, Iterable):
+        raise InvalidConfig(f"rows must be an iterable of Checkpoint rows, got {type(rows).__name__}")
+    return [_key_of_row(row) for row in rows]
+
+
+def _key_of_row(row: Any) -> CheckpointKey:
+    if not isinstance(row, Checkpoint):
+        way_out = "; use session.scalars(...), or row.Checkpoint" if isinstance(row, Row) else ""
+        raise InvalidConfig(f"each row must be a ckptstore.models.Checkpoint, got {type(row).__name__}{way_out}")
+    # Not the attributes: once a session has committed, it would have to read them again.
+    identity = inspect(row).identity
+    if identity is None:
+        raise InvalidConfig("a Checkpoint was given that no statement found; read the row in a session first")
+    return CheckpointKey(*identity)
 
 
 def checked(text: Any, what: str) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 
+from ckptstore.db.models import Checkpoint
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.langgraph.config import ids_of, limit_of, search_of
+from ckptstore.langgraph.config import ids_of, keys_of, limit_of, search_of
 from ckptstore.langgraph.decode import decode_checkpoint, decode_history
 from ckptstore.reads.threads import ThreadOrder
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, ThreadInfo
 from ckptstore.runtime.steps import Steps, drive, drive_async
-from ckptstore.store.listing import CheckpointPages, Listing, ThreadPages
+from ckptstore.store.listing import CheckpointPages, Listing, ThreadPages, load_in_order
 from ckptstore.tags.filters import Filter
 
 
@@ -50,6 +51,30 @@ class Reading(SaverBase):
 
     def _decoded(self, loaded: LoadedCheckpoint) -> CheckpointTuple:
         return decode_checkpoint(self.serde, loaded, self.get_next_version)
+
+    def load(self, rows: Iterable[Checkpoint]) -> Sequence[CheckpointTuple]:
+        """The checkpoints of rows that a statement of the caller's found, in the order of the rows.
+
+        One round trip to the database reads all of them; large values come from the blob backend. A row whose checkpoint was deleted
+        or pruned in the meantime is left out.
+
+        Args:
+            rows: `ckptstore.models.Checkpoint` objects, as `session.scalars(select(Checkpoint))` gives them. Their session may have
+                ended; it must be one on this saver's database.
+
+        Raises:
+            InvalidConfig: something else was given.
+            SerializationFailed: the serialiser can't read what was stored.
+            BlobMissing: a large value is not where `blob_url` points.
+            BlobCorrupt: bytes are not those that were stored.
+            BlobUnavailable: the blob backend failed.
+            DatabaseUnavailable: the database can't be reached.
+        """
+        return drive(load_in_order(self.store, keys_of(rows), self._decoded))
+
+    async def aload(self, rows: Iterable[Checkpoint]) -> Sequence[CheckpointTuple]:
+        """As `load`."""
+        return await drive_async(load_in_order(self.store, keys_of(rows), self._decoded))
 
     def list(
         self,

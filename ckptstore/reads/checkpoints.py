@@ -45,6 +45,12 @@ def load_exact(db: Db, key: CheckpointKey, cache: MemoryCache) -> Loaded[list[Lo
     return _assemble(db.run(sql.checkpoints.exact_whole, key._asdict()), SegmentSet(cache))
 
 
+def load_named(db: Db, keys: Sequence[CheckpointKey], cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
+    """The checkpoints with these keys, newest first; missing and hidden ones are left out."""
+    parameters = db.key_parameters(sql.tables.CHECKPOINT_KEY, keys)
+    return _assemble(db.run(sql.checkpoints.named_whole, parameters) if keys else (), SegmentSet(cache))
+
+
 def load_page(db: Db, search: CheckpointQuery, after: CheckpointKey | None, size: int, cache: MemoryCache) -> Page:
     """Up to `size` checkpoints after a key, newest first. There may be fewer, and yet more to come.
 
@@ -78,8 +84,7 @@ def _load_matching(db: Db, search: CheckpointQuery, how: PagePlan, after: Checkp
                 break
         if not more or len(keys) == size:
             break
-    parameters = db.key_parameters(sql.tables.CHECKPOINT_KEY, keys)
-    loaded = _assemble(db.run(sql.checkpoints.named_whole, parameters) if keys else (), SegmentSet(cache))
+    loaded = load_named(db, keys, cache)
     return Page(loaded.result, loaded.segments, after, more)
 
 

@@ -103,6 +103,25 @@ _PAGE_SIZE = 100
 _GROUP_BYTES = 32 * 1024 * 1024
 
 
+def load_in_order(store: Store, keys: Sequence[CheckpointKey], decode: Callable[[LoadedCheckpoint], T]) -> Steps[list[T]]:
+    """The checkpoints with these keys, in this order, read in one round trip; missing ones are left out.
+
+    Args:
+        store: where they are.
+        keys: a key given twice gives the same result twice.
+        decode: makes the result of a checkpoint.
+    """
+    if not keys:
+        return []
+    loaded = yield from store.named(list(dict.fromkeys(keys)))
+    found: dict[CheckpointKey, T] = {}
+    for group in group_by_remote_bytes(loaded.result, loaded.segments, _GROUP_BYTES):
+        complete = yield from store.with_objects(group, loaded.segments)
+        found.update((checkpoint.key, decode(checkpoint)) for checkpoint in complete)
+        loaded.segments.release_remote()
+    return [found[key] for key in keys if key in found]
+
+
 class CheckpointPages(Generic[T]):
     """One walk through the checkpoints that a search finds, newest first.
 

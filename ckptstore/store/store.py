@@ -140,6 +140,10 @@ class Store:
         found = yield from self._load(partial(reads.load_exact, key=key, cache=self._cache))
         return found[0] if found else None
 
+    def named(self, keys: Sequence[CheckpointKey]) -> Steps[Loaded[list[LoadedCheckpoint]]]:
+        """The checkpoints with these keys, newest first, without what objects hold; missing ones are left out."""
+        return self.read(partial(reads.load_named, keys=keys, cache=self._cache))
+
     def page(self, search: CheckpointQuery, after: CheckpointKey | None, size: int) -> Steps[reads.Page]:
         """The next checkpoints of a listing, newest first, without what objects hold: see `with_objects`."""
         work = partial(reads.load_page, search=search, after=after, size=size, cache=self._cache)
