@@ -1,0 +1,183 @@
+"""The models in a session of the caller's: relationships, and what a session must not write."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, delete, event, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session, selectinload
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.errors import CkptStoreError, ReadOnlyModel
+from ckptstore.models import Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, Write
+from tests.integration.queries.test_queries import engine_on
+from tests.support.build import checkpoint, config, metadata
+
+ALL = [selectinload(getattr(Checkpoint, name)) for name in ("thread", "parent", "children", "writes", "tags", "channels")]
+A, B = "00000001.a", "00000002.b"
+MISSING = "00000000-0000-0000-0000-00000000dead"
+
+
+@pytest.fixture
+async def engine(lasting_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = engine_on(lasting_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def ids(lasting_url: str) -> list[str]:
+    """A root with two children, one of which has a child; another namespace of the thread; and another thread."""
+    made = [f"00000000-0000-0000-0000-{number:012}" for number in range(6)]
+
+    async def put(
+        saver: SQLAlchemySaver, number: int, parent: int | None, versions: dict[str, str], ns: str = "", thread: str = "t"
+    ) -> None:
+        where = config(thread, None if parent is None else made[parent], ns)
+        values = {channel: [channel, version] for channel, version in versions.items()}
+        await saver.aput(where, checkpoint(values, versions, id=made[number]), metadata(number, user="ann"), dict(versions))
+
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        await put(saver, 0, None, {"log": A, "plan": A})
+        await put(saver, 1, 0, {"log": B, "plan": A})
+        await put(saver, 2, 0, {"log": A})
+        await put(saver, 3, 1, {"log": B})
+        await put(saver, 4, None, {"log": A}, "inner:1")
+        await put(saver, 5, None, {"log": A, "plan": B}, thread="u")
+        for task, where in (("b", config("t", made[1])), ("a", config("t", made[1])), ("c", config("t", MISSING))):
+            await saver.aput_writes(where, [("log", ["one"]), ("plan", ["two"])], task)
+    return made
+
+
+@contextmanager
+def statements(engine: AsyncEngine) -> Iterator[list[str]]:
+    """The statements that an engine executes meanwhile."""
+    executed: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        executed.append(statement)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    yield executed
+    event.remove(engine.sync_engine, "before_cursor_execute", note)
+
+
+async def test_a_checkpoint_leads_to_what_belongs_to_it(engine: AsyncEngine, ids: list[str]) -> None:
+    query = select(Checkpoint).order_by(Checkpoint.checkpoint_id).options(*ALL)
+    with statements(engine) as executed:
+        async with AsyncSession(engine) as session:
+            root, left, right, leaf, inner, other = (await session.scalars(query)).all()
+    assert len([text for text in executed if text.startswith("SELECT ckpt_") or text.startswith("SELECT links")]) == 1 + len(ALL)
+
+    assert [row.thread.thread_id for row in (root, inner, other) if row.thread] == ["t", "t", "u"]
+    assert (root.parent, left.parent, right.parent, leaf.parent, inner.parent) == (None, root, root, left, None)
+    assert (root.children, left.children, right.children, other.children) == ([left, right], [leaf], [], [])
+    assert [(write.task_id, write.channel) for write in left.writes] == [("a", "log"), ("a", "plan"), ("b", "log"), ("b", "plan")]
+    assert root.writes == []
+    assert [(channel.channel, channel.version) for channel in left.channels] == [("log", B), ("plan", A)]
+    assert [(channel.channel, channel.version) for channel in right.channels] == [("log", A)]
+    assert right.channels[0] is root.channels[0]
+    assert inner.channels[0] is not root.channels[0]
+    assert [(channel.thread_id, channel.version) for channel in other.channels] == [("u", A), ("u", B)]
+    assert {tag.key for tag in root.tags} >= {"user", "step", "source"}
+    assert {tag.checkpoint_id for tag in root.tags} == {ids[0]}
+
+
+async def test_a_thread_and_a_write_lead_to_checkpoints(engine: AsyncEngine, ids: list[str]) -> None:
+    async with AsyncSession(engine) as session:
+        threads = await session.scalars(select(Thread).order_by(Thread.thread_id).options(selectinload(Thread.checkpoints)))
+        assert [[row.checkpoint_id for row in thread.checkpoints] for thread in threads] == [ids[4::-1], ids[5:]]
+        writes = await session.scalars(select(Write).order_by(Write.task_id, Write.idx).options(selectinload(Write.checkpoint)))
+        assert [write.checkpoint and write.checkpoint.checkpoint_id for write in writes] == [ids[1]] * 4 + [None] * 2
+
+
+async def test_hidden_checkpoints_are_not_led_to(engine: AsyncEngine, ids: list[str]) -> None:
+    async with AsyncSession(engine) as session:
+        await session.execute(update(Checkpoint).where(Checkpoint.checkpoint_id == ids[1]).values(hidden=True))
+        await session.commit()
+    async with AsyncSession(engine) as session:
+        thread = await session.get(Thread, "t", options=[selectinload(Thread.checkpoints).options(*ALL)])
+        assert thread is not None
+        found = {row.checkpoint_id: row for row in thread.checkpoints}
+        assert list(found) == [ids[4], ids[3], ids[2], ids[0]]
+        assert [row.checkpoint_id for row in found[ids[0]].children] == [ids[2]]
+        assert found[ids[3]].parent is None
+        writes = await session.scalars(select(Write).options(selectinload(Write.checkpoint)))
+        assert [write.checkpoint for write in writes] == [None] * 6
+
+
+async def test_relationships_join(engine: AsyncEngine, ids: list[str]) -> None:
+    async with AsyncSession(engine) as session:
+        query = select(Checkpoint.checkpoint_id).join(Checkpoint.channels).where(Channel.channel == "plan", Channel.version == A)
+        assert sorted(await session.scalars(query)) == ids[:2]
+        query = select(Checkpoint.checkpoint_id).where(Checkpoint.writes.any(Write.task_id == "a"))
+        assert list(await session.scalars(query)) == [ids[1]]
+
+
+def test_a_synchronous_session_loads_when_asked(tmp_path: Any) -> None:
+    path = tmp_path / "checkpoints.sqlite"
+    with SQLAlchemySaver.from_conn_string(path) as saver:
+        where = saver.put(config("t"), checkpoint({"log": ["one"]}), metadata(), {"log": A})
+        saver.put(where, checkpoint({"log": ["two"]}, {"log": B}), metadata(1), {"log": B})
+    engine = create_engine(f"sqlite:///{path}")
+    with Session(engine) as session:
+        newest, oldest = session.scalars(select(Checkpoint).order_by(Checkpoint.checkpoint_id.desc()))
+        assert (newest.parent, oldest.children) == (oldest, [newest])
+        assert [channel.version for channel in newest.channels] == [B]
+    engine.dispose()
+
+
+# --- what a session must not write ------------------------------------------------------------------------------------
+
+METHODS = {
+    Thread: ("aput", "adelete_thread"),
+    Checkpoint: ("aput", "adelete_thread.*adelete_for_runs.*aprune_by"),
+    Channel: ("aput", "aprune_by"),
+    Segment: ("aput", "aprune_by"),
+    Write: ("aput_writes", "adelete_thread.*adelete_for_runs.*aprune_by"),
+    StoredObject: ("blobs.put", "acollect"),
+    Tag: ("arebuild_tags", "arebuild_tags"),
+    Setting: ("setup", "setup"),
+}
+
+
+async def test_deleting_through_a_session_is_refused(engine: AsyncEngine, ids: list[str]) -> None:
+    for model in (Thread, Checkpoint, Channel, Write, Tag):
+        async with AsyncSession(engine) as session:
+            row = (await session.scalars(select(model))).first()
+            await session.delete(row)
+            with pytest.raises(ReadOnlyModel, match=rf"can't delete a {model.__name__}.*{METHODS[model][1]}"):
+                await session.commit()
+    async with AsyncSession(engine) as session:
+        assert len((await session.scalars(select(Checkpoint))).all()) == 6
+
+
+async def test_changing_through_a_session_is_refused(engine: AsyncEngine, ids: list[str]) -> None:
+    async with AsyncSession(engine) as session:
+        row = (await session.scalars(select(Checkpoint).where(Checkpoint.checkpoint_id == ids[0]))).one()
+        row.hidden = row.hidden
+        await session.flush()
+        row.metadata_ = {"user": "bob"}
+        with pytest.raises(ReadOnlyModel, match=r"can't update a Checkpoint.*aput"):
+            await session.flush()
+
+
+@pytest.mark.parametrize("model", METHODS, ids=lambda model: model.__name__)
+def test_adding_to_a_session_is_refused(model: type[Any]) -> None:
+    with Session(create_engine("sqlite://")) as session:
+        session.add(model(**{column.key: "x" for column in model.__table__.primary_key}))
+        with pytest.raises(ReadOnlyModel, match=rf"can't insert a {model.__name__}.*{METHODS[model][0]}") as refused:
+            session.flush()
+        session.rollback()
+    assert isinstance(refused.value, CkptStoreError)
+
+
+async def test_a_statement_of_the_callers_is_not_refused(engine: AsyncEngine, ids: list[str]) -> None:
+    async with AsyncSession(engine) as session:
+        await session.execute(delete(Write).where(Write.checkpoint_id == MISSING))
+        await session.commit()
+        assert len((await session.scalars(select(Write))).all()) == 4
