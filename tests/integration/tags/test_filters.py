@@ -17,10 +17,10 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.errors import InvalidConfig, SerializationFailed
 from ckptstore.reads import checkpoints as reads
 from ckptstore.reads import planner as search
-from ckptstore.reads.planner import Plan
+from ckptstore.reads.planner import PagePlan
 from ckptstore.records import Posting
-from ckptstore.tags.conditions import ValueRange
 from ckptstore.store import listing as store_listing
+from ckptstore.tags.conditions import ValueRange
 from ckptstore.tags.encoding import encode_value as _encoded
 from ckptstore.tags.encoding import postings, to_json
 from ckptstore.tags.filters import Filter
@@ -218,12 +218,12 @@ async def assert_answers(saver: SQLAlchemySaver, rows: list[Row], **how: Any) ->
         assert listed(await saver.alist(**limited)) == expected_of(rows, limited), limited
 
 
-def spy(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+def spy(monkeypatch: pytest.MonkeyPatch) -> list[PagePlan]:
     """The plans of all pages."""
-    made: list[Plan] = []
-    plan: Callable[..., Plan] = reads.plan_page
+    made: list[PagePlan] = []
+    plan: Callable[..., PagePlan] = reads.plan_page
 
-    def note(*args: Any) -> Plan:
+    def note(*args: Any) -> PagePlan:
         made.append(plan(*args))
         return made[-1]
 
