@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import termios
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +25,9 @@ from ckptstore.db.handle import Db
 from ckptstore.errors import BlobUnavailable
 from ckptstore.testing import FailingBackend
 from tests.support.build import config, put
-from tests.support.s3 import S3Server, moto_server
+from tests.support.s3 import S3Server
 
 FILES = [os.urandom(70_000 + number) for number in range(12)]
-
-
-@pytest.fixture
-def s3() -> Iterator[S3Server]:
-    with moto_server("new") as server:
-        yield server
 
 
 @pytest.fixture
@@ -59,18 +52,18 @@ async def copy(source: BlobBackend, target: BlobBackend) -> CopyReport:
     return await copy_blobs(source, target, lambda _objects, _bytes: None, lambda _bytes: None)
 
 
-async def test_blobs_move_to_s3_and_everything_reads_as_before(filled: str, s3: S3Server) -> None:
-    done = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", s3.bucket_url("new"))
+async def test_blobs_move_to_s3_and_everything_reads_as_before(filled: str, s3: S3Server, bucket: str) -> None:
+    done = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", s3.bucket_url(bucket))
     assert done.returncode == 0, done.stderr
     assert "12 blobs copied" in done.stdout
     assert "100%" in done.stderr
-    async with SQLAlchemySaver.from_conn_string(filled, blob_url=s3.bucket_url("new")) as saver:
+    async with SQLAlchemySaver.from_conn_string(filled, blob_url=s3.bucket_url(bucket)) as saver:
         for number, content in enumerate(FILES):
             found = await saver.aget_tuple(config(f"t{number}"))
             assert found is not None
             assert found.checkpoint["channel_values"]["file"] == content
         assert (await saver.averify(deep=True)).ok
-    again = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", s3.bucket_url("new"))
+    again = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", s3.bucket_url(bucket))
     assert "0 blobs copied" in again.stdout
     assert "12 were there already" in again.stdout
 

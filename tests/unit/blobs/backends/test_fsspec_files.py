@@ -1,0 +1,84 @@
+"""Objects in other file systems of fsspec."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+
+from ckptstore.blobs.backends.open import open_backend
+from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
+from ckptstore.blobs.settings import BlobSettings
+from ckptstore.errors import BlobUnavailable
+from ckptstore.testing import BlobBackendConformance
+from tests.support.blob_backends import KEY, ONCE, PlainFiles, files_in, listed, numbers
+
+
+class TestMemory(BlobBackendConformance):
+    memory_is_elsewhere = False
+
+    @pytest.fixture
+    async def backend(self) -> AsyncIterator[BlobBackend]:
+        backend = open_backend(f"memory://tests/{next(numbers)}")
+        yield backend
+        await backend.close()
+
+
+class TestOtherFileSystem(BlobBackendConformance):
+    @pytest.fixture
+    async def backend(self, tmp_path: Path) -> AsyncIterator[BlobBackend]:
+        fsspec.register_implementation("plainfiles", PlainFiles, clobber=True)
+        backend = open_backend(f"plainfiles://{tmp_path}/blobs")
+        yield backend
+        await backend.close()
+
+
+class TestOtherAsyncFileSystem(BlobBackendConformance):
+    @pytest.fixture
+    async def backend(self, tmp_path: Path) -> AsyncIterator[BlobBackend]:
+        # Some releases of fsspec do not know the name of their own wrapper.
+        fsspec.register_implementation("async_wrapper", AsyncFileSystemWrapper, clobber=True)
+        options = {"fs": LocalFileSystem(auto_mkdir=True)}
+        backend = open_backend(f"async_wrapper://{tmp_path}/blobs", BlobSettings(options=options))
+        yield backend
+        await backend.close()
+
+
+async def test_the_memory_of_a_process_is_shared_by_its_backends(tmp_path: Path) -> None:
+    prefix = f"memory://shared/{next(numbers)}"
+    first, second, other = open_backend(prefix), open_backend(prefix), open_backend(f"{prefix}-other")
+    await first.put(KEY, b"content")
+    await first.close()
+    assert await second.get(KEY) == b"content"
+    assert await listed(other) == []
+
+
+async def test_a_file_in_memory_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "source").write_bytes(b"content")
+    monkeypatch.setattr(MemoryFileSystem, "put_file", None)
+    backend = open_backend(f"memory://whole/{next(numbers)}")
+    await backend.put_file(KEY, tmp_path / "source")
+    assert await backend.get(KEY) == b"content"
+
+
+async def test_other_file_systems_move_an_object_into_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.register_implementation("plainfiles", PlainFiles, clobber=True)
+    backend = open_backend(f"plainfiles://{tmp_path}/blobs", ONCE)
+    seen: list[list[BlobEntry]] = []
+
+    def kill(*_: Any) -> None:
+        seen.append(asyncio.run(listed(open_backend(f"plainfiles://{tmp_path}/blobs"))))
+        raise OSError("broken")
+
+    monkeypatch.setattr(PlainFiles, "mv", kill)
+    with pytest.raises(BlobUnavailable):
+        await backend.put(KEY, b"content")
+    assert seen == [[]]
+    assert files_in(tmp_path) == []
