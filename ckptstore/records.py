@@ -105,16 +105,8 @@ class NewCheckpoint(NamedTuple):
     #: (channel, version) of what did not change, so must be stored already.
     carried: Sequence[tuple[str, str]]
     postings: frozenset[Posting]
-
-    @property
-    def is_checkpoint(self) -> bool:
-        """It is no task's writes."""
-        return True
-
-    @property
-    def size(self) -> int:
-        """Bytes that this checkpoint adds: its body and the values that changed."""
-        return len(self.body.data) + sum(len(value.data) for _, _, value in self.values)
+    #: Bytes that this checkpoint adds: its body and the values that changed.
+    size: int
 
 
 class NewWrite(NamedTuple):
@@ -138,14 +130,13 @@ class NewWrites(NamedTuple):
     replace: bool
 
     @property
-    def is_checkpoint(self) -> bool:
-        """It is a task's writes."""
-        return False
-
-    @property
     def size(self) -> int:
         """Bytes of the serialised values."""
         return sum(len(write.value.data) for write in self.writes)
+
+
+#: What one put, or one task's writes, stores.
+WriteRecord = NewCheckpoint | NewWrites
 
 
 @dataclass(slots=True)

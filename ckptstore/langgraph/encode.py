@@ -1,55 +1,108 @@
-"""LangGraph's checkpoints and writes to records and back, through the saver's serialiser."""
+"""LangGraph's checkpoints and writes to records, through the saver's serialiser."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
+    ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
     get_serializable_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ckptstore.langgraph.config import check_channels
-from ckptstore.langgraph.serialise import _is_no_warning_of_handles, serialise, with_references
-from ckptstore.records import (
-    CheckpointKey,
-    NewCheckpoint,
-    NewWrite,
-    NewWrites,
-)
+from ckptstore.langgraph.config import check_channels, checked, ids_of, key_of
+from ckptstore.langgraph.serialise import serialise, with_references
+from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
 from ckptstore.tags import encoding as tags
 from ckptstore.tags.keys import TagKeys
 from ckptstore.values.size_limits import SizeChecker, ThreadNs
+from ckptstore.writes.attempt import WriteAttempt
 
 # Kept in columns of their own, or put together again on load.
 _NOT_IN_BODY = ("channel_values", "channel_versions", "id", "v")
 # Where a body has what is too small for a row of its own: channel -> version and value.
 _SCALARS = "scalars"
-_LONGEST_SCALAR = 32
+_MAX_SCALAR_LENGTH = 32
 # No version begins like this: they are counters.
 _OWN_VERSION = "="
-# Made once: `json.dumps` would make one for each call.
+# Made once: `json.dumps` would make an encoder for each call.
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-# Where it lets everything through, LangGraph warns that types it does not know will be blocked one day. Handles will not be.
-logging.getLogger("langgraph.checkpoint.serde.jsonplus").addFilter(_is_no_warning_of_handles)
-
-
 class NewCheckpointKey(NamedTuple):
-    """Where a checkpoint belongs, and when it came."""
+    """Key, parent id and creation time of a checkpoint being stored."""
 
     key: CheckpointKey
     parent_checkpoint_id: str | None
     #: Microseconds since 1970, UTC.
     created_at: int
+
+
+class CheckpointPut(WriteAttempt):
+    """One `put` of a saver.
+
+    Args:
+        encoder: the saver's.
+        config: of the put, like the next three.
+        checkpoint: see `BaseCheckpointSaver.put`.
+        metadata: see `BaseCheckpointSaver.put`.
+        new_versions: see `BaseCheckpointSaver.put`.
+        created_at: microseconds since 1970, UTC.
+    """
+
+    __slots__ = ("_checkpoint", "_config", "_encoder", "_metadata", "_stored_now", "at")
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        created_at: int,
+    ) -> None:
+        thread_id, checkpoint_ns, parent_id = ids_of(config)
+        super().__init__(thread_id, encoder.expected_bytes(thread_id, checkpoint_ns, new_versions))
+        key = CheckpointKey(thread_id, checkpoint_ns, checked(checkpoint.get("id"), "checkpoint id"))
+        self.at = NewCheckpointKey(key, parent_id, created_at)
+        self._encoder = encoder
+        self._config = config
+        self._checkpoint = checkpoint
+        self._metadata = metadata
+        self._stored_now = set(new_versions)
+
+    def serialise(self, not_stored: Sequence[str]) -> NewCheckpoint:
+        """The checkpoint as a record, see `WriteAttempt.serialise`."""
+        self._stored_now.update(not_stored)
+        return self._encoder.checkpoint(self._config, self.at, self._checkpoint, self._metadata, self._stored_now)
+
+
+class TaskWritesPut(WriteAttempt):
+    """One `put_writes` of a saver; its arguments are those of `BaseCheckpointSaver.put_writes`."""
+
+    __slots__ = ("_created_at", "_encoder", "_key", "_task_id", "_task_path", "_writes")
+
+    def __init__(
+        self, encoder: Encoder, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int
+    ) -> None:
+        self._key = key_of(config)
+        super().__init__(self._key.thread_id)
+        self._encoder = encoder
+        self._writes = writes
+        self._task_id = checked(task_id, "task id")
+        self._task_path = checked(task_path, "task path")
+        self._created_at = created_at
+
+    def serialise(self, not_stored: Sequence[str]) -> NewWrites:
+        """The writes as a record, see `WriteAttempt.serialise`; they take over no channel."""
+        return self._encoder.writes(self._key, self._writes, self._task_id, self._task_path, self._created_at)
 
 
 class Encoder:
@@ -61,15 +114,21 @@ class Encoder:
         limiter: refuses what is too large, as soon as its size is known.
     """
 
+    __slots__ = ("_limiter", "_serde", "_tag_keys")
+
     def __init__(self, serde: SerializerProtocol, tag_keys: TagKeys, limiter: SizeChecker) -> None:
         self._serde = serde
         self._tag_keys = tag_keys
         self._limiter = limiter
 
+    def expected_bytes(self, thread_id: str, checkpoint_ns: str, channels: Collection[str]) -> int:
+        """About how many bytes some channels serialise to: as many as when they were stored last."""
+        return self._limiter.known_size(ThreadNs(thread_id, checkpoint_ns), channels)
+
     def checkpoint(
         self,
         config: RunnableConfig,
-        place: NewCheckpointKey,
+        at: NewCheckpointKey,
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
         stored_now: Collection[str],
@@ -82,62 +141,105 @@ class Encoder:
             SerializationFailed: a value can't be serialised.
             CheckpointTooLarge: the checkpoint is past a limit.
         """
-        key = place.key
-        versions = {channel: str(version) for channel, version in checkpoint.get("channel_versions", {}).items()}
         given = checkpoint.get("channel_values", {})
-        check_channels(versions.keys() | given.keys())
-        unversioned = [channel for channel in given if channel not in versions]
-        versions |= dict.fromkeys(unversioned, f"{_OWN_VERSION}{key.checkpoint_id}")
-        scalars = {channel: [versions[channel], value] for channel, value in given.items() if _is_scalar(value)}
-        now = {*stored_now, *unversioned}
-        apart = [channel for channel in given if channel not in scalars]
-        changed = {channel: serialise(self._serde, given[channel], channel) for channel in apart if channel in now}
-        carried = [channel for channel in apart if channel not in now]
-        body_parts = _body(checkpoint, unversioned, scalars)
+        channels = _sort_channels(checkpoint, stored_now, f"{_OWN_VERSION}{at.key.checkpoint_id}")
+        changed = {channel: serialise(self._serde, given[channel], channel) for channel in channels.changed}
+        body_parts = _body(checkpoint, channels)
         body = serialise(self._serde, body_parts, "(the checkpoint itself)")
         merged = _metadata(config, metadata, self._tag_keys)
         metadata_json = tags.to_json(merged)
-        self._limiter.check_checkpoint(
-            ThreadNs(key.thread_id, key.checkpoint_ns),
-            changed,
-            carried,
-            versions,
-            lambda channel: serialise(self._serde, given[channel], channel),
-            other_bytes=len(body.data) + len(metadata_json.encode()),
-        )
+        self._admit(at.key, channels, changed, given, len(body.data) + len(metadata_json.encode()))
+        values = [(channel, channels.versions[channel], with_references(value, given[channel])) for channel, value in changed.items()]
         return NewCheckpoint(
-            key=key,
-            parent_checkpoint_id=place.parent_checkpoint_id,
-            created_at=place.created_at,
+            key=at.key,
+            parent_checkpoint_id=at.parent_checkpoint_id,
+            created_at=at.created_at,
             format=int(checkpoint.get("v", 1)),
             body=with_references(body, body_parts),
-            channel_versions=_to_json(versions | dict.fromkeys(scalars)),
+            channel_versions=_to_json({**channels.versions, **dict.fromkeys(channels.scalars)}),
             metadata=metadata_json,
-            values=[(channel, versions[channel], with_references(each, given[channel])) for channel, each in changed.items()],
-            carried=[(channel, versions[channel]) for channel in carried],
+            values=values,
+            carried=[(channel, channels.versions[channel]) for channel in channels.carried],
             postings=tags.postings(tags.as_json_values(merged, metadata_json), self._tag_keys),
+            size=len(body.data) + sum([len(value.data) for value in changed.values()]),
         )
 
+    def _admit(
+        self, key: CheckpointKey, channels: _Channels, changed: Mapping[str, Value], given: Mapping[str, Any], other_bytes: int
+    ) -> None:
+        """Hold a checkpoint to the limits; a channel that it takes over, and whose size is unknown, is serialised to measure it."""
+
+        def measure(channel: str) -> Value:
+            return serialise(self._serde, given[channel], channel)
+
+        place = ThreadNs(key.thread_id, key.checkpoint_ns)
+        self._limiter.check_checkpoint(place, changed, channels.carried, channels.versions, measure, other_bytes)
+
     def writes(self, key: CheckpointKey, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int) -> NewWrites:
-        """A task's writes as a record. Only a batch of nothing but special channels replaces what is there.
+        """A task's writes as a record. Only a batch of nothing but special channels replaces earlier writes.
 
         Raises:
             SerializationFailed: a value can't be serialised.
             CheckpointTooLarge: together they are past a limit.
         """
-        check_channels(channel for channel, _ in writes)
+        check_channels([channel for channel, _ in writes])
         serialised = [(channel, serialise(self._serde, value, channel)) for channel, value in writes]
         self._limiter.check_writes(key.thread_id, serialised)
-        encoded = [
-            NewWrite(WRITES_IDX_MAP.get(channel, place), channel, with_references(each, writes[place][1]))
-            for place, (channel, each) in enumerate(serialised)
+        records = [
+            NewWrite(WRITES_IDX_MAP.get(channel, idx), channel, with_references(value, writes[idx][1]))
+            for idx, (channel, value) in enumerate(serialised)
         ]
-        replace = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        return NewWrites(key, task_id, task_path, created_at, encoded, replace)
+        replace = all([channel in WRITES_IDX_MAP for channel, _ in writes])
+        return NewWrites(key, task_id, task_path, created_at, records, replace)
+
+
+@dataclass(slots=True)
+class _Channels:
+    """A checkpoint's channels by the way in which each is stored."""
+
+    #: channel -> version, for all of them.
+    versions: dict[str, str]
+    #: channel -> version and value of those that are kept in the body.
+    scalars: dict[str, list[Any]] = field(default_factory=dict)
+    #: Those that are stored with this checkpoint.
+    changed: list[str] = field(default_factory=list)
+    #: Those that an earlier checkpoint stored.
+    carried: list[str] = field(default_factory=list)
+    #: Those that have a value and no version.
+    unversioned: list[str] = field(default_factory=list)
+
+
+def _sort_channels(checkpoint: Checkpoint, stored_now: Collection[str], own_version: str) -> _Channels:
+    """Sort a checkpoint's channels; those without a version get the given one."""
+    channels = _Channels({channel: str(version) for channel, version in checkpoint.get("channel_versions", {}).items()})
+    versions = channels.versions
+    given = checkpoint.get("channel_values", {})
+    check_channels(versions.keys() | given.keys())
+    for channel, value in given.items():
+        is_unversioned = channel not in versions
+        if is_unversioned:
+            versions[channel] = own_version
+            channels.unversioned.append(channel)
+        if _is_scalar(value):
+            channels.scalars[channel] = [versions[channel], value]
+        elif is_unversioned or channel in stored_now:
+            channels.changed.append(channel)
+        else:
+            channels.carried.append(channel)
+    return channels
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether a value is kept in the body: it takes less there than a row of its own would, even in every checkpoint that has it."""
+    kind = type(value)
+    if kind is str:
+        return len(value) <= _MAX_SCALAR_LENGTH and value.isascii()
+    # A number beyond 64 bits is the serialiser's to refuse, with the name of its channel.
+    return value is None or kind is bool or kind is float or (kind is int and -(2**63) <= value < 2**63)
 
 
 def _metadata(config: RunnableConfig, metadata: CheckpointMetadata, tag_keys: TagKeys) -> dict[str, Any]:
-    """LangGraph's metadata with the config's merged in, but for the configurable's credentials: metadata is plain text."""
+    """LangGraph's metadata merged with the config's, without the credentials of its configurable: metadata is plain text."""
     merged = cast(dict[str, Any], get_serializable_checkpoint_metadata(config, metadata))
     for name in config.get("configurable") or ():
         if name in merged and name not in metadata and tag_keys.is_credential(name):
@@ -145,29 +247,14 @@ def _metadata(config: RunnableConfig, metadata: CheckpointMetadata, tag_keys: Ta
     return merged
 
 
-def _is_scalar(value: Any) -> bool:
-    """Whether a value is kept in the body: it takes less there than a row of its own would, even in every checkpoint that has it."""
-    kind = type(value)
-    if kind is str:
-        return len(value) <= _LONGEST_SCALAR and value.isascii()
-    # What is beyond 64 bits is the serialiser's to refuse, with the name of its channel.
-    return value is None or kind is bool or kind is float or (kind is int and -(2**63) <= value < 2**63)
-
-
-def _body(checkpoint: Checkpoint, unversioned: Sequence[str], scalars: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a checkpoint is kept in one piece.
-
-    Args:
-        checkpoint: all of it.
-        unversioned: the channels that have a value and no version.
-        scalars: version and value of each channel whose value is kept here.
-    """
+def _body(checkpoint: Checkpoint, channels: _Channels) -> dict[str, Any]:
+    """The parts of a checkpoint that are serialised together."""
     body: dict[str, Any] = {name: part for name, part in checkpoint.items() if name not in _NOT_IN_BODY}
-    if scalars:
-        body[_SCALARS] = scalars
-    if unversioned:
-        body["unversioned"] = list(unversioned)
+    if channels.scalars:
+        body[_SCALARS] = channels.scalars
+    if channels.unversioned:
+        body["unversioned"] = channels.unversioned
     if not set(map(type, checkpoint.get("channel_versions", {}).values())) <= {str}:
-        # The column holds them as text; what is not text keeps its type here.
+        # The column holds them as text; versions of other types keep theirs here.
         body["channel_versions"] = dict(checkpoint["channel_versions"])
     return body

@@ -18,24 +18,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.langgraph.base import utc_now
-from ckptstore.langgraph.config import checked, ids_of, key_of
 from ckptstore.langgraph.database import OwnDatabase, open_runner, parse_conn_string
 from ckptstore.langgraph.decode import config_of
 from ckptstore.langgraph.deleting import Deleting
-from ckptstore.langgraph.encode import Encoder, NewCheckpointKey
+from ckptstore.langgraph.encode import CheckpointPut, Encoder, TaskWritesPut
 from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.serialise import allow_handles
 from ckptstore.langgraph.upkeep import Upkeep
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.records import CheckpointKey, NewCheckpoint
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import Outcome, Steps, drive, drive_async
 from ckptstore.store.background import BackgroundRetention
 from ckptstore.store.files import BlobStore
 from ckptstore.store.store import Store
 from ckptstore.tags.keys import EVERYTHING
-from ckptstore.values.size_limits import DEFAULT_LIMITS, SizeChecker, SizeLimits, ThreadNs
+from ckptstore.values.size_limits import DEFAULT_LIMITS, SizeChecker, SizeLimits
 
 
 def _wait(future: Future[None]) -> Steps[None]:
@@ -193,29 +191,17 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
             BlobUnavailable: a large value can't be uploaded; nothing was written.
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
-        return drive(self._put(config, checkpoint, metadata, new_versions))
+        put = CheckpointPut(self.encoder, config, checkpoint, metadata, new_versions, self._now())
+        drive(self.store.write(put))
+        return config_of(put.at.key)
 
     async def aput(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> RunnableConfig:
-        """As `put`."""
-        return await drive_async(self._put(config, checkpoint, metadata, new_versions))
-
-    def _put(
-        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
-    ) -> Steps[RunnableConfig]:
-        thread_id, checkpoint_ns, parent_id = ids_of(config)
-        key = CheckpointKey(thread_id, checkpoint_ns, checked(checkpoint.get("id"), "checkpoint id"))
-        created_at = self._now()
-        stored_now = set(new_versions)
-
-        def encode(not_stored: Sequence[str]) -> NewCheckpoint:
-            # The caller says that these are unchanged, but no earlier checkpoint stored them.
-            stored_now.update(not_stored)
-            return self.encoder.checkpoint(config, NewCheckpointKey(key, parent_id, created_at), checkpoint, metadata, stored_now)
-
-        yield from self.store.write(thread_id, encode, self._limiter.known_size(ThreadNs(thread_id, checkpoint_ns), new_versions.keys()))
-        return config_of(key)
+        """See `put`."""
+        put = CheckpointPut(self.encoder, config, checkpoint, metadata, new_versions, self._now())
+        await drive_async(self.store.write(put))
+        return config_of(put.at.key)
 
     def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
         """Store a task's writes to a checkpoint; returns when they are durable.
@@ -227,19 +213,13 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
             BlobUnavailable: a large value can't be uploaded; none of the writes was stored.
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
-        drive(self._put_writes(config, writes, task_id, task_path))
+        if writes:
+            drive(self.store.write(TaskWritesPut(self.encoder, config, writes, task_id, task_path, self._now())))
 
     async def aput_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
-        """As `put_writes`."""
-        await drive_async(self._put_writes(config, writes, task_id, task_path))
-
-    def _put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str) -> Steps[None]:
-        if not writes:
-            return
-        key = key_of(config)
-        task_id, task_path = checked(task_id, "task id"), checked(task_path, "task path")
-        created_at = self._now()
-        yield from self.store.write(key.thread_id, lambda _: self.encoder.writes(key, writes, task_id, task_path, created_at))
+        """See `put_writes`."""
+        if writes:
+            await drive_async(self.store.write(TaskWritesPut(self.encoder, config, writes, task_id, task_path, self._now())))
 
     # --- versions
 

@@ -39,6 +39,10 @@ def _is_no_warning_of_handles(record: logging.LogRecord) -> bool:
     return not (isinstance(record.args, tuple) and record.args[:2] in BLOB_REF_NAMES)
 
 
+# Where it lets every type through, LangGraph warns that types it does not know will be blocked one day. Handles will not be.
+logging.getLogger("langgraph.checkpoint.serde.jsonplus").addFilter(_is_no_warning_of_handles)
+
+
 def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
     """Serialise the value of one channel, and find its large binary leaves; not yet the blobs that it refers to.
 

@@ -13,8 +13,8 @@ from ckptstore.maintenance.prune_plan import CheckpointRef
 from ckptstore.records import CheckpointKey, DeletedRows, Posting
 from ckptstore.tags.encoding import postings
 from ckptstore.tags.keys import TagKeys
-from ckptstore.writes.commit import delete_tags, insert_tags, stored_tag_rows
 from ckptstore.writes.rows import new_generation, tag_rows
+from ckptstore.writes.tag_rows import delete_tags, insert_tags, stored_tag_rows
 
 # Everything that a thread owns but for its tags, whose index leads with the tag.
 _OWNED: tuple[Table, ...] = (sql.tables.WRITE, sql.tables.CHANNEL, sql.tables.SEGMENT, sql.tables.CHECKPOINT)

@@ -12,7 +12,7 @@ from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.maintenance.prune_plan import CheckpointRef, Node, Rule, Stage, ThreadView, plan_stages
 from ckptstore.records import CheckpointKey, DeletedRows
-from ckptstore.writes.commit import delete_tags, stored_tag_rows
+from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
 # A writer on SQLite waits for so many: some milliseconds.
 _CHECKPOINTS_PER_STAGE = 50

@@ -12,8 +12,8 @@ from ckptstore.errors import TagKeysChanged
 from ckptstore.records import CheckpointKey
 from ckptstore.tags.encoding import postings
 from ckptstore.tags.keys import EVERYTHING, TagKeys
-from ckptstore.writes.commit import delete_tags, insert_tags, stored_tag_rows
 from ckptstore.writes.rows import tag_rows
+from ckptstore.writes.tag_rows import delete_tags, insert_tags, stored_tag_rows
 
 _SETTING = "tag_keys"
 _THREADS_PER_PAGE = 200

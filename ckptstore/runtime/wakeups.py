@@ -1,6 +1,6 @@
-"""Waking event loops from other threads: once for all that became ready together, where each future would wake its loop by itself.
+"""Waking event loops from other threads: once for all waiters whose futures are done together, where each future would wake its loop.
 
-Waking a loop is a call of the system, at which the interpreter's lock goes to the thread that was woken.
+Waking a loop is a system call, at which the interpreter's lock goes to the thread that was woken.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
+from types import TracebackType
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -23,58 +22,47 @@ logger = logging.getLogger(__name__)
 
 
 async def settled(future: Future[T]) -> T:
-    """Wait for a future without ever cancelling it, or leaving its exception unread when this waiter goes away."""
+    """Wait for a future without ever cancelling it, or leaving its exception unread when this waiter is cancelled."""
     loop = asyncio.get_running_loop()
     waiter: Waiter = loop.create_future()
-    future.add_done_callback(partial(_waker_of(loop).tell, waiter))
+    waker = _wakers.get(loop)
+    if waker is None:
+        # Only a loop's own thread asks for its waker.
+        waker = _wakers[loop] = LoopWaker()
+    future.add_done_callback(partial(waker.notify, waiter))
     await waiter
     return future.result()
 
 
-@contextmanager
-def coalesced_wakeups() -> Iterator[None]:
-    """What this thread tells within wakes each loop once, at the end."""
-    if _held_back.bells is not None:
-        # Within another one, whose end it is.
-        yield
-        return
-    bells = _held_back.bells = []
-    try:
-        yield
-    finally:
-        _held_back.bells = None
-        for bell, loop in bells:
-            bell.ring(loop)
-
-
-class _LoopWaker:
-    """Wakes one event loop, and knows for whom."""
+class LoopWaker:
+    """Wakes one event loop for the waiters whose futures are done."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ready: list[Waiter] = []
 
-    def tell(self, waiter: Waiter, _future: Future[Any]) -> None:
-        """What a waiter waits for is there; from any thread."""
+    def notify(self, waiter: Waiter, _future: Future[Any]) -> None:
+        """The future that a waiter waits for is done; from any thread. Within `coalesced_wakeups` the loop is woken at its end."""
         with self._lock:
-            first = not self._ready
+            is_first = not self._ready
             self._ready.append(waiter)
-        if not first:
+        if not is_first:
             return
-        if _held_back.bells is None:
-            self.ring(waiter.get_loop())
+        if _deferred.wakers is None:
+            self.flush(waiter.get_loop())
         else:
-            _held_back.bells.append((self, waiter.get_loop()))
+            _deferred.wakers.append((self, waiter.get_loop()))
 
-    def ring(self, loop: Loop) -> None:
+    def flush(self, loop: Loop) -> None:
         """Wake the loop."""
         try:
-            loop.call_soon_threadsafe(self._answer)
+            loop.call_soon_threadsafe(self._complete)
         except RuntimeError:
-            # The loop was closed: nobody waits there any more.
-            logger.debug("waiter gone", extra={"event": "waiter_gone"})
+            # Nobody waits there any more.
+            logger.debug("a write ended after its caller's event loop was closed", extra={"event": "event_loop_closed"})
 
-    def _answer(self) -> None:
+    def _complete(self) -> None:
+        """Complete the waiters; on the loop."""
         with self._lock:
             ready, self._ready = self._ready, []
         for waiter in ready:
@@ -82,19 +70,31 @@ class _LoopWaker:
                 waiter.set_result(None)
 
 
-class _HeldBack(threading.local):
-    """The bells that a thread is to ring at the end of what it tells together; None while it rings at once."""
+class coalesced_wakeups:  # noqa: N801  # a context manager, named like a function
+    """Within this context, futures that the current thread completes wake each loop once, at the end. Contexts nest: the outermost wakes."""
 
-    bells: list[tuple[_LoopWaker, Loop]] | None = None
+    __slots__ = ("_is_outermost",)
+
+    def __enter__(self) -> None:
+        """Defer wake-ups."""
+        self._is_outermost = _deferred.wakers is None
+        if self._is_outermost:
+            _deferred.wakers = []
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        """Wake each loop that has waiters to complete."""
+        if not self._is_outermost:
+            return
+        wakers, _deferred.wakers = _deferred.wakers, None
+        for waker, loop in wakers or ():
+            waker.flush(loop)
 
 
-_held_back = _HeldBack()
-_bells: WeakKeyDictionary[Loop, _LoopWaker] = WeakKeyDictionary()
+class _Deferred(threading.local):
+    """The wakers that a thread is to flush at the end of its `coalesced_wakeups`; None outside of one."""
+
+    wakers: list[tuple[LoopWaker, Loop]] | None = None
 
 
-def _waker_of(loop: Loop) -> _LoopWaker:
-    # Only a loop's own thread asks for its bell.
-    bell = _bells.get(loop)
-    if bell is None:
-        bell = _bells[loop] = _LoopWaker()
-    return bell
+_deferred = _Deferred()
+_wakers: WeakKeyDictionary[Loop, LoopWaker] = WeakKeyDictionary()

@@ -37,8 +37,8 @@ from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.values.cache import FolderCache, MemoryCache
 from ckptstore.values.decode import Loaded, SegmentSet
-from ckptstore.values.encode import KnownSegments
-from ckptstore.writes.attempt import Encode, HandingOver
+from ckptstore.values.known_segments import KnownSegments
+from ckptstore.writes.attempt import WriteAttempt, WriteEncoder
 from ckptstore.writes.commit import commit_batch
 from ckptstore.writes.queue import WriteQueue
 
@@ -70,16 +70,18 @@ class Store:
         tag_keys: TagKeys | None,
     ) -> None:
         self.runner = runner
-        self._known = KnownSegments()
+        known = KnownSegments()
         self._cache = MemoryCache(blob_settings.cache_bytes)
-        self.objects = ObjectRegistry(runner, None if blobs is None else partial(open_backend, blobs, blob_settings), self._known)
+        self.objects = ObjectRegistry(runner, None if blobs is None else partial(open_backend, blobs, blob_settings), known)
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
-        self._writer = WriteQueue(runner, commit_batch, settings.max_pending)
+        self._queue = WriteQueue(runner, commit_batch, WriteEncoder(known, self.objects), settings.max_pending)
         agree = partial(require_same_keys, tag_keys=tag_keys) if tag_keys else None
         self._schema_gate = SchemaGate(runner, upgrade=upgrade, then=agree)
         self._tag_keys = tag_keys or EVERYTHING
         self._pruner = Pruner(self)
         self._closed = False
+        #: Whether the schema was seen to be right and the store is open: reads and writes need not wait for anything.
+        self._is_ready = False
 
     # --- readiness
 
@@ -92,26 +94,20 @@ class Store:
         if self._closed:
             raise StoreClosed
         yield from self._schema_gate.wait()
+        self._is_ready = not self._closed
 
     # --- writing
 
-    def write(self, thread_id: str, encode: Encode, expected_bytes: int = 0) -> Steps[None]:
-        """Serialise and store, in the order of the calls for this thread; returns when it is durable.
-
-        Args:
-            thread_id: the thread.
-            encode: makes the unit; given channels that the unit carries over and that nobody stored, it stores those too.
-            expected_bytes: about how many it makes. Many are made on another thread: the caller's loop goes on meanwhile.
-        """
-        yield from self._ready()
-        handing_over = HandingOver(thread_id, encode, expected_bytes, self._known, self.objects)
-        yield self._writer.write(thread_id, handing_over.make)
-        handing_over.stored()
+    def write(self, attempt: WriteAttempt) -> Steps[None]:
+        """Store a write, in the order of the calls for its thread; returns when it is durable."""
+        if not self._is_ready:
+            yield from self._ready()
+        yield self._queue.submit(attempt)
 
     @property
     def idle_seconds(self) -> float:
         """For how long nobody has put anything here."""
-        return time.monotonic() - self._writer.wrote_at
+        return time.monotonic() - self._queue.last_write_at
 
     def run_concurrently(self, work: Work[T], *threads: str) -> Steps[T]:
         """Run work that writes to these threads, and that locks each of them, beside other writes where the database can."""
@@ -124,7 +120,7 @@ class Store:
     def run_in_queue(self, work: Work[T], *threads: str) -> Steps[T]:
         """Run work that writes to these threads, in its place in the queue; it opens its own transaction."""
         yield from self._ready()
-        result: T = yield self._writer.run(work, *threads)
+        result: T = yield self._queue.run(work, *threads)
         return result
 
     # --- reading
@@ -194,7 +190,8 @@ class Store:
 
     def read(self, work: Work[T]) -> Steps[T]:
         """Run work that reads, once the schema is known to be right."""
-        yield from self._ready()
+        if not self._is_ready:
+            yield from self._ready()
         result: T = yield self.runner.read(work)
         return result
 
@@ -250,15 +247,15 @@ class Store:
         # Not `_ready`: that the tags were made with other keys is why they are made anew.
         yield self._schema_gate.check_schema()
         started = time.perf_counter()
-        yield self._writer.run(partial(begin_rebuilding))
+        yield self._queue.run(partial(begin_rebuilding))
         made, threads, after = 0, 0, ""
         while page := (yield self.runner.read(partial(next_threads, after=after))):
             for thread_id in page:
                 work = partial(rebuild_tags, thread_id=thread_id, tag_keys=self._tag_keys)
-                made += yield self._writer.run(work, thread_id)
+                made += yield self._queue.run(work, thread_id)
             after, threads = page[-1], threads + len(page)
             progress(threads)
-        yield self._writer.run(partial(remember_keys, tag_keys=self._tag_keys))
+        yield self._queue.run(partial(remember_keys, tag_keys=self._tag_keys))
         seconds = time.perf_counter() - started
         told = {"event": "tags_rebuilt", "tags": made, "threads": threads, "seconds": seconds}
         logger.info("tags rebuilt: %d of %d threads in %.3f s", made, threads, seconds, extra=told)
@@ -285,7 +282,7 @@ class Store:
     def vacuum(self, *, full: bool) -> Steps[VacuumReport]:
         """Give back what deletions have freed."""
         yield from self._ready()
-        return (yield from vacuum(self.runner, self._writer, full=full))
+        return (yield from vacuum(self.runner, self._queue, full=full))
 
     def vacuum_sqlite(self) -> Steps[VacuumReport | None]:
         """The same where it is the file's owner who does it; a server does it by itself."""
@@ -302,8 +299,9 @@ class Store:
     def close(self) -> None:
         """Write what was accepted, then close every connection. Blocks."""
         self._closed = True
+        self._is_ready = False
         try:
-            self._writer.close()
+            self._queue.close()
             self.objects.close()
         finally:
             self.runner.close()

@@ -1,61 +1,50 @@
-"""Units of writing with their values cut: what is stored in rows, what is there already, what an object holds."""
+"""Encoding a record of writing for the database: which parts of its values stay in their row, become segments, or exist already.
+
+Parts that go to blob storage are `ckptstore.blobs.upload`'s.
+"""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from cachetools import LRUCache
-
-from ckptstore.records import CheckpointKey, Layout, NewCheckpoint, NewSegment, NewWrites, Value
-from ckptstore.runtime.fork import in_child
+from ckptstore.records import Layout, NewCheckpoint, NewSegment, Value, WriteRecord
 from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue, chunk_value, layout_digests
 from ckptstore.values.compression import SMALL_BYTES, compress
 
-Unit = NewCheckpoint | NewWrites
+#: Of some digests, those of segments that the record's thread is known to have.
+KnownAmong = Callable[[Iterable[str]], set[str]]
 
-Among = Callable[[Iterable[str]], set[str]]
+#: From this size on, encoding takes some milliseconds and runs on a worker thread; below, the hop takes longer than the work.
+LARGE_BYTES = 1024 * 1024
 
-# About 10 MB of names.
-_KNOWN_SEGMENTS = 50_000
-#: Some milliseconds of work. Below, the way to another thread and back takes longer than cutting.
-LONG_BYTES = 1024 * 1024
+
+class StoredForm(NamedTuple):
+    """How a value is kept in its row."""
+
+    #: The bytes that stay in the row.
+    value: bytes | None
+    #: JSON of a `records.Layout`, or None where `value` is all of it.
+    layout: str | None
 
 
 class EncodedWrite(NamedTuple):
-    """A unit that is ready for a transaction."""
+    """A record of writing, ready for a transaction."""
 
-    unit: Unit
-    #: For each of the unit's values, in order: the bytes that stay in its row, and its layout as JSON.
-    forms: Sequence[tuple[bytes | None, str | None]]
-    #: What has to be stored, unless it is.
+    record: WriteRecord
+    #: For each of the record's values, in order.
+    forms: Sequence[StoredForm]
+    #: What has to be stored unless it exists.
     segments: Sequence[NewSegment]
-    #: Digests of segments that the thread has, as far as is known.
+    #: Digests of segments that the thread is known to have: the transaction checks that it does.
     known: Sequence[str]
     #: Bytes that go into the database.
     size: int
-
-    @property
-    def key(self) -> CheckpointKey:
-        """The checkpoint that it is, or that its writes belong to."""
-        return self.unit.key
-
-    @property
-    def is_checkpoint(self) -> bool:
-        """Whether it is a checkpoint, not a task's writes."""
-        return self.unit.is_checkpoint
-
-    @property
-    def blocks_thread(self) -> bool:
-        """Whether what follows it in its thread waits: a later checkpoint may build on it, and it may itself miss something."""
-        return self.is_checkpoint or bool(self.known or self.object_keys)
-
-    @property
-    def touches_objects(self) -> bool:
-        """Whether it may meet an object, or a row that refers to one."""
-        return any(segment.object_key is not None or segment.size >= BLOB_BYTES for segment in self.segments)
+    #: Whether later writes to the thread must wait for the next batch: they may build on this one, and this one may be found to miss something.
+    blocks_thread: bool
+    #: Whether it may meet an object in blob storage, or a row that refers to one.
+    touches_objects: bool = False
 
     @property
     def object_keys(self) -> list[str]:
@@ -63,131 +52,96 @@ class EncodedWrite(NamedTuple):
         return [segment.object_key for segment in self.segments if segment.object_key is not None]
 
 
-def values_of(unit: Unit) -> list[Value]:
-    """The values of a unit, in order."""
-    if isinstance(unit, NewCheckpoint):
-        return [value for _, _, value in unit.values]
-    return [write.value for write in unit.writes]
+def values_of(record: WriteRecord) -> list[Value]:
+    """The values of a record, in order."""
+    if isinstance(record, NewCheckpoint):
+        return [value for _, _, value in record.values]
+    return [write.value for write in record.writes]
 
 
-def is_large(unit: Unit) -> bool:
-    """Whether to cut a unit takes so long that the caller should not be kept: another thread does it."""
-    return any(len(value.data) >= LONG_BYTES for value in values_of(unit))
+def encode_small(record: WriteRecord) -> EncodedWrite | None:
+    """Encode a record whose values are all so small that they stay in their rows as they are; None for others."""
+    size = 0
+    forms: list[StoredForm] = []
+    for value in values_of(record):
+        if len(value.data) >= SMALL_BYTES or value.blob_digests:
+            return None
+        size += len(value.data)
+        forms.append(StoredForm(value.data or None, None))
+    return EncodedWrite(record, forms, (), (), size, isinstance(record, NewCheckpoint))
 
 
-def needs_objects(unit: Unit, cuts: Iterable[ChunkedValue]) -> bool:
-    """Whether a unit has a part that may leave the row, or a handle to one that did."""
-    return any(one.whole_digests for one in cuts) or any(value.blob_digests for value in values_of(unit))
+def encode(record: WriteRecord, known_among: KnownAmong, chunked: Sequence[ChunkedValue]) -> EncodedWrite:
+    """Encode a record that has nothing to do with blob storage.
+
+    Args:
+        record: what is to be written.
+        known_among: tells which segments the record's thread is known to have.
+        chunked: its values in chunks, in order.
+    """
+    split = split_known(chunked, known_among)
+    return assemble(record, chunked, row_segments(split.new, split.lists), split.known)
 
 
-def cuts_of(unit: Unit) -> list[ChunkedValue]:
-    """The cut of each value of a unit, in order."""
-    return [chunk_value(value) for value in values_of(unit)]
+def chunk_values(record: WriteRecord) -> list[ChunkedValue]:
+    """Each value of a record in chunks, in order."""
+    return [chunk_value(value) for value in values_of(record)]
 
 
-class Parted(NamedTuple):
-    """The segments of some values: what the thread has, and what is new."""
+def is_large(record: WriteRecord) -> bool:
+    """Whether encoding a record takes so long that a worker thread does it."""
+    return any(len(value.data) >= LARGE_BYTES for value in values_of(record))
 
-    #: Digests to look for in the transaction. Not those of segments that a known list names: they stay as long as it does.
+
+def needs_blob_storage(record: WriteRecord, chunked: Iterable[ChunkedValue]) -> bool:
+    """Whether a record has a part that may go to blob storage, or a handle to one that is there."""
+    return any(one.whole_digests for one in chunked) or any(value.blob_digests for value in values_of(record))
+
+
+class SplitSegments(NamedTuple):
+    """The segments of some values: those that the thread has, and the new ones."""
+
+    #: Digests to check in the transaction; not those of segments that a known list names, which exist as long as the list does.
     known: Sequence[str]
-    pieces: Mapping[str, memoryview]
+    new: Mapping[str, memoryview]
+    #: New segments that name segments.
     lists: Mapping[str, bytes]
 
 
-def part_segments(cuts: Iterable[ChunkedValue], among: Among) -> Parted:
-    """Part the segments of values into those that their thread has, as far as is known, and new ones, each once."""
-    pieces: dict[str, memoryview] = {}
+def split_known(chunked: Iterable[ChunkedValue], known_among: KnownAmong) -> SplitSegments:
+    """Split the segments of values into those that the thread is known to have and new ones, each once."""
+    segments: dict[str, memoryview] = {}
     lists: dict[str, bytes] = {}
     known: set[str] = set()
-    for one in cuts:
-        known_lists = among(one.lists)
+    for one in chunked:
+        known_lists = known_among(one.lists)
         covered = {digest for name in known_lists for digest in one.lists[name][1]}.difference(layout_digests(one.layout))
         known |= known_lists
         lists |= {digest: listing for digest, (listing, _) in one.lists.items() if digest not in known_lists}
-        pieces |= {digest: part for digest, part in one.segments.items() if digest not in covered}
-    known_pieces = among(pieces)
-    new = {digest: part for digest, part in pieces.items() if digest not in known_pieces}
-    return Parted(sorted(known | known_pieces), new, lists)
+        segments |= {digest: data for digest, data in one.segments.items() if digest not in covered}
+    known_segments = known_among(segments)
+    new = {digest: data for digest, data in segments.items() if digest not in known_segments}
+    return SplitSegments(sorted(known | known_segments), new, lists)
 
 
-def in_rows(pieces: Mapping[str, memoryview], lists: Mapping[str, bytes]) -> list[NewSegment]:
-    """Segments that keep their bytes in the database."""
+def row_segments(new: Mapping[str, memoryview], lists: Mapping[str, bytes]) -> list[NewSegment]:
+    """New segments that keep their bytes in the database."""
     segments = [NewSegment(digest, len(listing), "list", listing, None) for digest, listing in lists.items()]
-    for digest, part in pieces.items():
+    for digest, part in new.items():
         encoding, data = compress(part)
         segments.append(NewSegment(digest, len(part), encoding, bytes(data), None))
     return segments
 
 
-def assemble(unit: Unit, cuts: Sequence[ChunkedValue], segments: Sequence[NewSegment], known: Sequence[str]) -> EncodedWrite:
-    """A unit put together from its parts."""
-    forms = [(one.literal or None, _as_json(one.layout)) for one in cuts]
-    size = sum(len(literal or b"") for literal, _ in forms) + sum(len(segment.data or b"") for segment in segments)
-    return EncodedWrite(unit, forms, segments, known, size)
-
-
-def encode_small(unit: Unit) -> EncodedWrite | None:
-    """Pack a unit whose values are so small that they stay as they are; None for others."""
-    values = values_of(unit)
-    size = 0
-    for value in values:
-        if len(value.data) >= SMALL_BYTES or value.blob_digests:
-            return None
-        size += len(value.data)
-    return EncodedWrite(unit, [(value.data or None, None) for value in values], (), (), size)
-
-
-def encode_write(unit: Unit, among: Among, cuts: Sequence[ChunkedValue] | None = None) -> EncodedWrite:
-    """Pack a unit that has nothing to do with objects.
-
-    Args:
-        unit: what is to be written.
-        among: of some digests, those of segments that the unit's thread has.
-        cuts: of its values, in order; None where they are still to be cut.
-    """
-    if cuts is None:
-        cuts = cuts_of(unit)
-    known, pieces, lists = part_segments(cuts, among)
-    return assemble(unit, cuts, in_rows(pieces, lists), known)
+def assemble(record: WriteRecord, chunked: Sequence[ChunkedValue], segments: Sequence[NewSegment], known: Sequence[str]) -> EncodedWrite:
+    """An encoded write from its parts."""
+    forms = [StoredForm(one.literal or None, _as_json(one.layout)) for one in chunked]
+    size = sum(len(form.value or b"") for form in forms) + sum(len(segment.data or b"") for segment in segments)
+    in_blob_storage = any(segment.object_key is not None for segment in segments)
+    touches_objects = in_blob_storage or any(segment.size >= BLOB_BYTES for segment in segments)
+    blocks_thread = isinstance(record, NewCheckpoint) or bool(known) or in_blob_storage
+    return EncodedWrite(record, forms, segments, known, size, blocks_thread, touches_objects)
 
 
 def _as_json(layout: Layout | None) -> str | None:
     return None if layout is None else json.dumps(layout, separators=(",", ":"))
-
-
-class KnownSegments:
-    """Which segments threads are known to have: a hint that saves sending them again, checked in every transaction."""
-
-    def __init__(self) -> None:
-        self._start()
-        in_child(self._start)
-
-    def _start(self) -> None:
-        self._lock = threading.Lock()
-        self._known: LRUCache[tuple[str, str], None] = LRUCache(_KNOWN_SEGMENTS)
-
-    def among(self, thread_id: str, digests: Iterable[str]) -> set[str]:
-        """Of some digests, those of segments that a thread has, as far as is known."""
-        with self._lock:
-            return {digest for digest in digests if (thread_id, digest) in self._known}
-
-    def add(self, packed_unit: EncodedWrite) -> None:
-        """A unit was stored: its thread has all of its segments."""
-        if not packed_unit.known and not packed_unit.segments:
-            return
-        thread_id = packed_unit.key.thread_id
-        with self._lock:
-            for digest in (*packed_unit.known, *(segment.digest for segment in packed_unit.segments)):
-                self._known[thread_id, digest] = None
-
-    def forget(self, thread_id: str, digests: Iterable[str]) -> None:
-        """Segments turned out to be missing."""
-        with self._lock:
-            for digest in digests:
-                self._known.pop((thread_id, digest), None)
-
-    def forget_everywhere(self, digest: str) -> None:
-        """A segment is to be stored again in every thread that uses it."""
-        with self._lock:
-            for place in [place for place in self._known if place[1] == digest]:
-                del self._known[place]

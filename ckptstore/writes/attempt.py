@@ -1,84 +1,135 @@
-"""Units on their way to the writer: serialised, packed, and made again when what they build on has gone."""
+"""One write on its way to the database, and how it is encoded: serialised, cut into segments, its large parts uploaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from ckptstore.blobs.registry import ObjectRegistry
+from ckptstore.blobs.upload import Uploader
 from ckptstore.errors import DatabaseUnavailable
-from ckptstore.values.encode import (
-    LONG_BYTES,
-    EncodedWrite,
-    KnownSegments,
-    Unit,
-    cuts_of,
-    encode_small,
-    encode_write,
-    is_large,
-    needs_objects,
-)
-from ckptstore.writes.commit import MissingParts
-from ckptstore.writes.entry import Making
+from ckptstore.records import WriteRecord
+from ckptstore.values.encode import LARGE_BYTES, EncodedWrite, chunk_values, encode, encode_small, is_large, needs_blob_storage
+from ckptstore.values.known_segments import KnownSegments
 
-# What a unit builds on is deleted under it: once is a race, so often is a fault.
-_ATTEMPTS = 20
-
-#: Makes a unit that stores these channels even if they did not change.
-Encode = Callable[[Sequence[str]], Unit]
+# What a write builds on was deleted meanwhile: once is a race, this often is a fault.
+_MAX_TRIES = 20
 
 
-class HandingOver:
-    """One unit on its way to the writer, made again when what it builds on turns out to be missing.
+@dataclass(frozen=True, slots=True)
+class MissingParts:
+    """Why a write was not stored: something that it builds on does not exist."""
+
+    #: Channels that it takes over unchanged, and that no earlier checkpoint stored.
+    channels: tuple[str, ...] = ()
+    #: Digests of segments that its thread was known to have.
+    segments: tuple[str, ...] = ()
+    #: Keys of objects that are being deleted, or were deleted.
+    objects: tuple[str, ...] = ()
+
+    def __or__(self, other: MissingParts) -> MissingParts:
+        """What both miss."""
+        return MissingParts(self.channels + other.channels, self.segments + other.segments, self.objects + other.objects)
+
+
+class WriteAttempt(ABC):
+    """One write on its way to the database. It is encoded again when something that it builds on turns out to be missing.
 
     Args:
         thread_id: its thread.
-        encode: serialises it.
-        expected_bytes: about how many that will be: with many it is done on another thread.
-        known: which segments threads have.
-        objects: where large parts go.
+        expected_bytes: about how many bytes it serialises to; where that is a lot, a worker thread serialises it.
     """
 
-    def __init__(self, thread_id: str, encode: Encode, expected_bytes: int, known: KnownSegments, objects: ObjectRegistry) -> None:
-        self._thread_id = thread_id
-        self._encode = encode
-        self._expected_bytes = expected_bytes
+    __slots__ = ("expected_bytes", "record", "thread_id", "tries")
+
+    def __init__(self, thread_id: str, expected_bytes: int = 0) -> None:
+        self.thread_id = thread_id
+        self.expected_bytes = expected_bytes
+        #: What `serialise` returned last.
+        self.record: WriteRecord | None = None
+        #: How often it was encoded.
+        self.tries = 0
+
+    @abstractmethod
+    def serialise(self, not_stored: Sequence[str]) -> WriteRecord:
+        """The write as a record.
+
+        Args:
+            not_stored: channels that the caller says are unchanged, and that no earlier checkpoint stored: they are stored with it.
+        """
+
+
+class Encoding(NamedTuple):
+    """An encoded write, or the future of one."""
+
+    #: Bytes that it keeps in memory until it is durable.
+    held_bytes: int
+    write: EncodedWrite | Future[EncodedWrite]
+
+
+class WriteEncoder:
+    """Encodes attempts for one store.
+
+    Args:
+        known: which segments threads are known to have.
+        registry: the objects in blob storage.
+    """
+
+    def __init__(self, known: KnownSegments, registry: ObjectRegistry) -> None:
         self._known = known
-        self._objects = objects
-        self._unit: Unit | None = None
-        self._packed: EncodedWrite | Future[EncodedWrite]
-        self._attempts = 0
+        self._registry = registry
+        self._uploader = Uploader(registry)
 
-    def make(self, missing: MissingParts | None) -> Making:
-        """Serialise and pack; what was missing is sent this time, and not relied upon."""
-        self._attempts += 1
+    def encode(self, attempt: WriteAttempt, missing: MissingParts | None = None) -> Encoding:
+        """Serialise and encode a write.
+
+        Args:
+            attempt: the write.
+            missing: why it was not stored the last time: those parts are sent now.
+
+        Raises:
+            DatabaseUnavailable: what it builds on was deleted too often.
+        """
+        attempt.tries += 1
         if missing is not None:
-            if self._attempts > _ATTEMPTS:
-                raise DatabaseUnavailable(f"thread {self._thread_id!r}: what a write builds on was deleted {_ATTEMPTS} times meanwhile")
-            self._known.forget(self._thread_id, missing.segments)
-            self._objects.give_up(missing.objects)
-        if self._unit is None and self._expected_bytes >= LONG_BYTES:
-            self._packed = self._objects.serialise_and_pack(self._serialise, self._among)
-            return Making(self._expected_bytes, self._packed)
-        if self._unit is None or (missing is not None and missing.channels):
-            self._serialise(missing.channels if missing is not None else ())
-        assert self._unit is not None
-        self._packed = encode_small(self._unit) or self._pack(self._unit)
-        return Making(self._unit.size, self._packed)
+            self._rely_no_more_on(missing, attempt)
+        if attempt.record is None and attempt.expected_bytes >= LARGE_BYTES:
+            serialise = partial(_serialised, attempt)
+            return Encoding(attempt.expected_bytes, self._uploader.serialise_and_encode(serialise, self._known_among(attempt)))
+        record = attempt.record
+        if record is None or (missing is not None and missing.channels):
+            record = attempt.record = attempt.serialise(missing.channels if missing is not None else ())
+        return Encoding(record.size, encode_small(record) or self._encode(record, attempt))
 
-    def _serialise(self, not_stored: Sequence[str] = ()) -> Unit:
-        self._unit = self._encode(not_stored)
-        return self._unit
+    def _encode(self, record: WriteRecord, attempt: WriteAttempt) -> EncodedWrite | Future[EncodedWrite]:
+        known_among = self._known_among(attempt)
+        if is_large(record):
+            return self._uploader.encode(record, known_among)
+        chunked = chunk_values(record)
+        if needs_blob_storage(record, chunked):
+            return self._uploader.encode(record, known_among, chunked)
+        return encode(record, known_among, chunked)
 
-    def _among(self, digests: Iterable[str]) -> set[str]:
-        return self._known.among(self._thread_id, digests)
+    def _known_among(self, attempt: WriteAttempt) -> partial[set[str]]:
+        return partial(self._known.among, attempt.thread_id)
 
-    def _pack(self, unit: Unit) -> EncodedWrite | Future[EncodedWrite]:
-        if is_large(unit):
-            return self._objects.pack(unit, self._among)
-        cuts = cuts_of(unit)
-        return self._objects.pack(unit, self._among, cuts) if needs_objects(unit, cuts) else encode_write(unit, self._among, cuts)
+    def _rely_no_more_on(self, missing: MissingParts, attempt: WriteAttempt) -> None:
+        if attempt.tries > _MAX_TRIES:
+            raise DatabaseUnavailable(
+                f"thread {attempt.thread_id!r}: what a write builds on was deleted {_MAX_TRIES} times before it could be stored"
+            )
+        self._known.forget(attempt.thread_id, missing.segments)
+        self._registry.forget_soon(missing.objects)
 
-    def stored(self) -> None:
-        """It is durable: the thread has all of its segments."""
-        self._known.add(self._packed.result() if isinstance(self._packed, Future) else self._packed)
+    def stored(self, write: EncodedWrite) -> None:
+        """A write is durable: its thread has all of its segments."""
+        self._known.add(write.record.key.thread_id, [*write.known, *[segment.digest for segment in write.segments]])
+
+
+def _serialised(attempt: WriteAttempt) -> WriteRecord:
+    attempt.record = attempt.serialise(())
+    return attempt.record

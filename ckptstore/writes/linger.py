@@ -1,51 +1,52 @@
-"""How many a batch waits for.
+"""How long a batch lingers for more writes, as with PostgreSQL's `commit_delay` or Kafka's `linger.ms`.
 
-Callers write again and again. Those that the last batch told come back within moments, and to commit costs far more than one
-more unit in the same batch: so a batch waits a moment for them, where nobody else writes it goes at once. Many callers take turns
-in two groups: one serialises while the batch of the other is stored.
+Callers write again and again. Those whose writes the last batch stored come back within moments, and a commit costs far more than one
+more write in the same batch: so a batch lingers for them. A lone writer's batch never does. Many writers alternate in two groups: one
+serialises while the batch of the other is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Set
 from typing import NamedTuple
 
-# A batch waits for so much of the time that the last one took, and never longer than this many seconds.
-_PATIENCE = 0.5
-_LONGEST_WAIT = 0.005
-# With fewer callers a second commit costs more than it saves (measured: 5 lose a quarter, 10 win a fifth).
-_PARTED_FROM = 8
+# A batch lingers for at most this part of the time that the last one took, and never longer than this many seconds.
+_LINGER_RATIO = 0.5
+_MAX_LINGER_SECONDS = 0.005
+# With fewer threads a second commit costs more than it saves (measured: 5 lose a quarter, 10 win a fifth).
+_MIN_ALTERNATING_THREADS = 8
 
 
-class Wanted(NamedTuple):
+class BatchTarget(NamedTuple):
     """What makes a batch complete."""
 
-    units: int
-    #: Whether whoever comes after so many is for the next batch.
-    parted: bool
+    #: How many entries.
+    entries: int
+    #: When True, the batch closes as soon as it holds `entries` entries; later entries start the next batch.
+    alternating: bool
 
 
 class GroupCommitPolicy:
-    """Remembers who was in the last batches, and how long the last one took."""
+    """Remembers which threads were in the last batches, and how long the last one took."""
 
     def __init__(self) -> None:
-        self._last: frozenset[str] = frozenset()
-        self._before: frozenset[str] = frozenset()
-        self._seconds = 0.0
+        self._last: Set[str] = frozenset()
+        self._before_last: Set[str] = frozenset()
+        self._last_seconds = 0.0
 
-    def wanted_with(self, threads: Iterable[str]) -> Wanted:
-        """What a batch wants that has units of these threads."""
-        near = self._last.union(threads)
-        everyone = len(near | self._before)
-        if everyone >= _PARTED_FROM:
-            return Wanted((everyone + 1) // 2, parted=True)
-        return Wanted(len(near), parted=False)
+    def target(self, threads: Set[str]) -> BatchTarget:
+        """What makes a batch complete that has entries of these threads."""
+        recent = threads | self._last
+        active = len(recent | self._before_last)
+        if active >= _MIN_ALTERNATING_THREADS:
+            return BatchTarget((active + 1) // 2, alternating=True)
+        return BatchTarget(len(recent), alternating=False)
 
     @property
-    def patience_seconds(self) -> float:
-        """How long it waits for them at most."""
-        return min(_PATIENCE * self._seconds, _LONGEST_WAIT)
+    def linger_seconds(self) -> float:
+        """How long a batch waits for its target at most."""
+        return min(_LINGER_RATIO * self._last_seconds, _MAX_LINGER_SECONDS)
 
-    def committed(self, threads: Iterable[str], seconds: float) -> None:
-        """A batch with units of these threads was stored in so many seconds."""
-        self._last, self._before, self._seconds = frozenset(threads), self._last, seconds
+    def committed(self, threads: Set[str], seconds: float) -> None:
+        """A batch with entries of these threads took so many seconds."""
+        self._last, self._before_last, self._last_seconds = threads, self._last, seconds

@@ -1,90 +1,124 @@
-"""From packed units to the rows of the tables."""
+"""From encoded writes to rows, whose cells are in the order of their table's columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence, Set
 
 from ckptstore.db.sql.tables import Row
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites, Posting
 from ckptstore.runtime.random_ids import random_bits
 from ckptstore.values.encode import EncodedWrite
 
-#: Units by their place in the batch.
-Units = Mapping[int, EncodedWrite]
-
 _GENERATION_BITS = 62
 
 
-def rows_of(units: Units) -> dict[str, list[Row]]:
-    """What units store and need, by the part of the batch, without empty parts: rows that end with the number of their unit.
-
-    The parts are those of `statements.BATCH_ROWS` and `statements.BATCH_NEEDS`.
-    """
-    checkpoints = checkpoints_of(units)
-    writes = _write_rows(units)
-    parts: dict[str, list[Row]] = {
-        **needs_of(units),
-        "checkpoints": [(*_checkpoint_row(put), number) for number, (_, put) in checkpoints.items()],
-        "channels": [(*row, number) for number, (unit, put) in checkpoints.items() for row in _channel_rows(unit, put)],
-        "tags": [(*row, number) for number, (_, put) in checkpoints.items() for row in tag_rows(put.key, put.postings)],
-        "segments": [(*row, number) for number, unit in units.items() for row in _segment_rows(unit)],
-        "kept_writes": writes["keep"],
-        "replaced_writes": writes["replace"],
-    }
-    return {name: rows for name, rows in parts.items() if rows}
-
-
-def needs_of(units: Units) -> dict[str, list[Row]]:
-    """What units need to be there already (`statements.BATCH_NEEDS`): keys that end with the number of their unit."""
-    return {
-        "carried": [
-            (put.key.thread_id, put.key.checkpoint_ns, channel, version, number)
-            for number, (_, put) in checkpoints_of(units).items()
-            for channel, version in put.carried
-        ],
-        "known": [(unit.key.thread_id, digest, number) for number, unit in units.items() for digest in unit.known],
-    }
-
-
-def without_numbers(parts: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
-    """The same rows, and nothing that says which unit they are of."""
-    return {name: [row[:-1] for row in rows] for name, rows in parts.items()}
-
-
-def checkpoints_of(units: Units) -> dict[int, tuple[EncodedWrite, NewCheckpoint]]:
-    """Those of the units that are checkpoints."""
-    return {number: (unit, unit.unit) for number, unit in units.items() if isinstance(unit.unit, NewCheckpoint)}
-
-
-def thread_rows(units: Units, new: Mapping[CheckpointKey, int]) -> list[Row]:
-    """One row a thread, in the order of their ids: two processes that lock the same threads never deadlock.
+class BatchRows:
+    """The rows of a batch, by its parts: those of `sql.batch_parts.BATCH_ROWS`, and the keys that `BATCH_NEEDS` names.
 
     Args:
-        units: what is written to them.
-        new: the checkpoints that they gain, with their sizes.
+        writes: the writes of the batch, each with its number in it.
     """
-    latest: dict[str, int] = {}
-    for unit in units.values():
-        thread_id = unit.key.thread_id
-        latest[thread_id] = max(latest.get(thread_id, 0), unit.unit.created_at)
-    gained: dict[str, list[int]] = {}
-    for key, size in new.items():
-        gained.setdefault(key.thread_id, []).append(size)
+
+    def __init__(self, writes: Iterable[tuple[int, EncodedWrite]]) -> None:
+        #: The rows of each part that has some.
+        self.parts: dict[str, list[Row]] = defaultdict(list)
+        #: For each row of a part, the number of the entry that it belongs to.
+        self.entry_nos: dict[str, list[int]] = defaultdict(list)
+        # The rows of tasks' writes by their key, each with its entry's number: of several with one key, the order decides.
+        self._kept: dict[Row, tuple[int, Row]] = {}
+        self._replaced: dict[Row, tuple[int, Row]] = {}
+        for number, write in writes:
+            if write.known or write.segments:
+                self._add_segments(number, write)
+            if isinstance(write.record, NewCheckpoint):
+                self._add_checkpoint(number, write, write.record)
+            else:
+                self._add_task_writes(number, write, write.record)
+        if self._kept or self._replaced:
+            self._end_task_writes()
+
+    def _add_segments(self, number: int, write: EncodedWrite) -> None:
+        thread_id = write.record.key.thread_id
+        if write.known:
+            self._add("known", number, [(thread_id, digest) for digest in write.known])
+        if write.segments:
+            self._add("segments", number, [(thread_id, *segment) for segment in write.segments])
+
+    def _add_checkpoint(self, number: int, write: EncodedWrite, put: NewCheckpoint) -> None:
+        thread_id, checkpoint_ns, _ = put.key
+        body, versions, size = put.body, put.channel_versions, put.size
+        row = (*put.key, put.parent_checkpoint_id, put.created_at, put.format, body.type, body.data, versions, put.metadata, size, False)
+        self.parts["checkpoints"].append(row)
+        self.entry_nos["checkpoints"].append(number)
+        if put.carried:
+            self._add("carried", number, [(thread_id, checkpoint_ns, channel, version) for channel, version in put.carried])
+        if put.values:
+            rows: list[Row] = [
+                (thread_id, checkpoint_ns, channel, version, value.type, len(value.data), *form)
+                for (channel, version, value), form in zip(put.values, write.forms, strict=True)
+            ]
+            self._add("channels", number, rows)
+        if put.postings:
+            self._add("tags", number, tag_rows(put.key, put.postings))
+
+    def _add(self, part: str, number: int, rows: Sequence[Row]) -> None:
+        self.parts[part] += rows
+        self.entry_nos[part] += [number] * len(rows)
+
+    def _add_task_writes(self, number: int, write: EncodedWrite, record: NewWrites) -> None:
+        for one, form in zip(record.writes, write.forms, strict=True):
+            key = (*record.key, record.task_id, one.idx)
+            row = (*key, record.task_path, one.channel, record.created_at, one.value.type, len(one.value.data), *form)
+            if record.replace:
+                self._replaced[key] = (number, row)
+                self._kept.pop(key, None)
+            elif key not in self._replaced:
+                self._kept.setdefault(key, (number, row))
+
+    def _end_task_writes(self) -> None:
+        for part, rows in (("kept_writes", self._kept), ("replaced_writes", self._replaced)):
+            for number, row in rows.values():
+                self.parts[part].append(row)
+                self.entry_nos[part].append(number)
+
+
+def tag_rows(key: CheckpointKey, postings: Iterable[Posting]) -> list[Row]:
+    """A checkpoint's rows in the tag index."""
+    thread_id, checkpoint_ns, checkpoint_id = key
+    return [(*posting, checkpoint_id, thread_id, checkpoint_ns) for posting in postings]
+
+
+def thread_rows(writes: Iterable[EncodedWrite], not_new: Set[CheckpointKey] = frozenset()) -> list[Row]:
+    """One row a thread that adds up what a batch does to it.
+
+    They come in the order of the threads' ids: two processes that lock the same threads never deadlock.
+
+    Args:
+        writes: the batch.
+        not_new: its checkpoints that add nothing, since they exist already.
+    """
+    totals: dict[str, tuple[int, int, int]] = {}
+    for write in writes:
+        record = write.record
+        latest, count, size = totals.get(record.key.thread_id, (0, 0, 0))
+        if isinstance(record, NewCheckpoint) and record.key not in not_new:
+            count, size = count + 1, size + record.size
+        totals[record.key.thread_id] = (max(latest, record.created_at), count, size)
     # No two rows that a thread ever had begin with the same generation, or one could be taken for the other.
-    return [
-        (thread_id, moment, moment, new_generation(), len(gained.get(thread_id, ())), sum(gained.get(thread_id, ())))
-        for thread_id, moment in sorted(latest.items())
-    ]
+    return [(thread_id, latest, latest, new_generation(), count, size) for thread_id, (latest, count, size) in sorted(totals.items())]
 
 
-def unit_rows(units: Units) -> list[Row]:
-    """What each unit does to its thread: id, moment, generation, whether it is a checkpoint, size, number of the unit."""
-    # One for all: no two rows that one thread ever had begin with the same, those of different threads may.
+def entry_rows(writes: Iterable[tuple[int, EncodedWrite]]) -> list[Row]:
+    """What each entry of a batch does to its thread: id, moment, generation, whether it is a checkpoint, size, number of the entry."""
+    # One generation for all: no two rows that one thread ever had begin with the same, those of different threads may.
     generation = new_generation()
-    return [
-        (unit.key.thread_id, unit.unit.created_at, generation, unit.is_checkpoint, unit.unit.size if unit.is_checkpoint else 0, number)
-        for number, unit in units.items()
-    ]
+    rows: list[Row] = []
+    for number, write in writes:
+        record = write.record
+        size = record.size if isinstance(record, NewCheckpoint) else 0
+        rows.append((record.key.thread_id, record.created_at, generation, isinstance(record, NewCheckpoint), size, number))
+    return rows
 
 
 def new_generation() -> int:
@@ -92,51 +126,9 @@ def new_generation() -> int:
     return random_bits(_GENERATION_BITS)
 
 
-def _checkpoint_row(put: NewCheckpoint) -> Row:
-    body = (put.body.type, put.body.data)
-    return (*put.key, put.parent_checkpoint_id, put.created_at, put.format, *body, put.channel_versions, put.metadata, put.size, False)
-
-
-def _channel_rows(unit: EncodedWrite, put: NewCheckpoint) -> list[Row]:
-    return [
-        (put.key.thread_id, put.key.checkpoint_ns, channel, version, value.type, len(value.data), *form)
-        for (channel, version, value), form in zip(put.values, unit.forms, strict=True)
-    ]
-
-
-def tag_rows(key: CheckpointKey, of: Iterable[Posting]) -> list[Row]:
-    """A checkpoint's rows in the tag index."""
-    return [(*posting, key.checkpoint_id, key.thread_id, key.checkpoint_ns) for posting in of]
-
-
-def _segment_rows(unit: EncodedWrite) -> list[Row]:
-    return [(unit.key.thread_id, *segment) for segment in unit.segments]
-
-
-def _write_rows(units: Units) -> dict[str, list[Row]]:
-    """Rows of tasks' writes with the number of their unit, each key once: the order in the batch decides."""
-    kept: dict[Row, Row] = {}
-    replaced: dict[Row, Row] = {}
-    for number, packed in units.items():
-        if not isinstance(packed.unit, NewWrites):
-            continue
-        for key, row in _rows_of_writes(packed, packed.unit, number):
-            if packed.unit.replace:
-                replaced[key] = row
-                kept.pop(key, None)
-            elif key not in replaced:
-                kept.setdefault(key, row)
-    return {"keep": list(kept.values()), "replace": list(replaced.values())}
-
-
-def keys_of_rows(packed: EncodedWrite) -> list[Row]:
-    """The keys of the checkpoint, or of the writes, that a unit stores."""
-    unit = packed.unit
-    return [(*unit.key, unit.task_id, write.idx) for write in unit.writes] if isinstance(unit, NewWrites) else [unit.key]
-
-
-def _rows_of_writes(packed: EncodedWrite, unit: NewWrites, number: int) -> Iterable[tuple[Row, Row]]:
-    for write, form in zip(unit.writes, packed.forms, strict=True):
-        key = (*unit.key, unit.task_id, write.idx)
-        value = (write.value.type, len(write.value.data), *form)
-        yield key, (*key, unit.task_path, write.channel, unit.created_at, *value, number)
+def row_keys(write: EncodedWrite) -> list[Row]:
+    """The keys of the checkpoint, or of the task's writes, that an entry stores."""
+    record = write.record
+    if isinstance(record, NewWrites):
+        return [(*record.key, record.task_id, one.idx) for one in record.writes]
+    return [record.key]

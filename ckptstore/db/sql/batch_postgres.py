@@ -40,12 +40,15 @@ _UNITS = [
 ]
 
 
-def batch_parameters(name: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """The parameters of one part of a `commit_batch`: rows that end with the number of their unit."""
-    if name == "units":
-        return column_arrays([column for column, _ in _UNITS], rows, name)
-    columns = BATCH_NEEDS[name][1] if name in BATCH_NEEDS else [column.name for column in BATCH_ROWS[name][0].c]
-    return column_arrays((*columns, "unit"), rows, name)
+def entry_parameters(rows: Sequence[Row]) -> dict[str, Any]:
+    """The parameters of a `commit_batch` that say what each entry does to its thread: rows with the columns of `_UNITS`."""
+    return column_arrays([column for column, _ in _UNITS], rows, "units")
+
+
+def batch_parameters(part: str, rows: Sequence[Row], entry_nos: Sequence[int]) -> dict[str, Any]:
+    """The parameters of one part of a `commit_batch`: its rows, and for each row the number of its entry."""
+    columns = BATCH_NEEDS[part][1] if part in BATCH_NEEDS else [column.name for column in BATCH_ROWS[part][0].c]
+    return {**column_arrays(columns, rows, part), f"{part}_unit": list(entry_nos)}
 
 
 def commit_batch(_database: str, parts: frozenset[str]) -> GenerativeSelect:

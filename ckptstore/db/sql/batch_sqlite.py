@@ -6,8 +6,8 @@ statements took three times as long as SQLite needed to run them. And one statem
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from json import JSONEncoder
 from typing import Any
 
 from sqlalchemy import ClauseElement, ColumnElement, Insert, Table, column, literal_column, select, table
@@ -33,6 +33,9 @@ _CELLS = [f"c{place}" for place in range(max(len(each.c) for each, _ in _ROWS.va
 _COLUMNS = ("part", *_CELLS)
 # Not None: the driver looks for an adapter of whatever is not a number or a text, each time.
 _EMPTY: Row = (0,) * len(_COLUMNS)
+
+# Made once: `json.dumps` would make an encoder for each call.
+_to_json = JSONEncoder(separators=(",", ":")).encode
 
 _FIRST_CELL: ColumnElement[str] = literal_column("NEW.c0")
 
@@ -74,19 +77,20 @@ def _refuse_if_missing(need: str) -> ClauseElement:
     )
 
 
-def batch_rows(parts: Mapping[str, Sequence[Row]], count_by: int) -> list[Row]:
-    """The rows of the view for a batch, in the order of its parts; empty ones at the end make their number a multiple of `count_by`."""
+def view_rows(parts: Mapping[str, Sequence[Row]], multiple: int) -> list[Row]:
+    """The rows of the view for a batch, in the order of its parts.
+
+    Args:
+        parts: the rows of each part, with its table's columns.
+        multiple: empty rows at the end make the number of rows a multiple of this.
+    """
     rows: list[Row] = []
     for part, some in parts.items():
         if part in _LISTS:
-            rows.append(_cells(part, (json.dumps(some, separators=(",", ":")),)))
-        else:
-            rows += [_cells(part, row) for row in some]
-    return rows + [_EMPTY] * (-len(rows) % count_by)
-
-
-def _cells(part: str, row: Row) -> Row:
-    return (part, *row, *_EMPTY[len(row) + 1 :])
+            some = [(_to_json(some),)]
+        padding = _EMPTY[len(some[0]) + 1 :]
+        rows += [(part, *row, *padding) for row in some]
+    return rows + [_EMPTY] * (-len(rows) % multiple)
 
 
 def insert_batch(_database: str, count: int) -> Insert:

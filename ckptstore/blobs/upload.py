@@ -1,0 +1,83 @@
+"""Encoding records whose values have large parts: the new ones are uploaded, and known ones referred to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from ckptstore.blobs.registry import ObjectRegistry
+from ckptstore.errors import BlobMissing
+from ckptstore.records import NewSegment, WriteRecord
+from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue
+from ckptstore.values.compression import compress
+from ckptstore.values.digests import blob_reference, digest_of
+from ckptstore.values.encode import EncodedWrite, KnownAmong, assemble, chunk_values, row_segments, split_known, values_of
+
+logger = logging.getLogger(__name__)
+
+
+class Uploader:
+    """Encodes records on the registry's event loop; hashing and compression run on worker threads.
+
+    Args:
+        registry: the objects in blob storage.
+    """
+
+    def __init__(self, registry: ObjectRegistry) -> None:
+        self._registry = registry
+
+    def encode(self, record: WriteRecord, known_among: KnownAmong, chunked: Sequence[ChunkedValue] | None = None) -> Future[EncodedWrite]:
+        """Encode a record, and upload those of its large parts that are new.
+
+        Args:
+            record: what is to be written.
+            known_among: tells which segments the record's thread is known to have.
+            chunked: its values in chunks, in order; None where a worker thread is to chunk them.
+
+        The future fails with:
+            BlobUnavailable: the backend failed; nothing was written.
+        """
+        return self._registry.run(self._encode(record, known_among, chunked))
+
+    def serialise_and_encode(self, serialise: Callable[[], WriteRecord], known_among: KnownAmong) -> Future[EncodedWrite]:
+        """Like `encode`, for a record that takes long to serialise: a worker thread does it, so that the caller's loop goes on.
+
+        The future fails like that of `encode`, or with what `serialise` raises.
+        """
+        return self._registry.run(self._serialise_and_encode(serialise, known_among))
+
+    async def _serialise_and_encode(self, serialise: Callable[[], WriteRecord], known_among: KnownAmong) -> EncodedWrite:
+        return await self._encode(await asyncio.to_thread(serialise), known_among, None)
+
+    async def _encode(self, record: WriteRecord, known_among: KnownAmong, chunked: Sequence[ChunkedValue] | None) -> EncodedWrite:
+        if chunked is None:
+            chunked = await asyncio.to_thread(chunk_values, record)
+        split = split_known(chunked, known_among)
+        large = {digest: data for digest, data in split.new.items() if len(data) >= BLOB_BYTES and self._registry.has_backend}
+        small = {digest: data for digest, data in split.new.items() if digest not in large}
+        segments = await asyncio.to_thread(row_segments, small, split.lists)
+        whole_digests = {digest: whole for one in chunked for digest, whole in one.whole_digests.items()}
+        uploads = [self._upload(digest, data, whole_digests[digest], record.created_at) for digest, data in large.items()]
+        segments += await asyncio.gather(*uploads)
+        references = {blob_reference(digest): digest for value in values_of(record) for digest in value.blob_digests}
+        known_references = known_among(references)
+        for name in references.keys() - known_references:
+            segments += await self._refer(name, references[name])
+        return assemble(record, chunked, segments, [*split.known, *sorted(known_references)])
+
+    async def _upload(self, digest: str, data: memoryview, whole_digest: str, created_at: int) -> NewSegment:
+        encoding, encoded = await asyncio.to_thread(compress, data)
+        object_digest = whole_digest if encoding == "raw" else await asyncio.to_thread(digest_of, encoded)
+        key = await self._registry.ensure_uploaded(object_digest, len(encoded), created_at, lambda backend, key: backend.put(key, encoded))
+        return NewSegment(digest, len(data), encoding, None, key)
+
+    async def _refer(self, name: str, digest: str) -> list[NewSegment]:
+        try:
+            key, size = await self._registry.find(digest)
+        except BlobMissing:
+            # Anybody may write such a text into a state: the write succeeds, and reading the blob reports that there is none.
+            logger.warning("a state holds a handle to a blob that does not exist", extra={"event": "handle_dangling", "digest": digest})
+            return []
+        return [NewSegment(name, size, "raw", None, key)]

@@ -1,0 +1,43 @@
+"""A batch on SQLite: one statement for all of it, or the transaction of `replace` for all of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from ckptstore.db import sql
+from ckptstore.db.handle import Db
+from ckptstore.db.sql.tables import Row
+from ckptstore.values.encode import EncodedWrite
+from ckptstore.writes.attempt import MissingParts
+from ckptstore.writes.replace import store_writes
+from ckptstore.writes.rows import BatchRows, thread_rows
+
+# Rows that go in as one statement: at most so many, and a multiple of the other. Each number of rows is a statement of its own.
+_MAX_ROWS = 1024
+_ROWS_MULTIPLE = 8
+_HAS_VIEW = "ckpt_batch"
+
+
+def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | None]:
+    """Make a batch durable, see `commit.commit_batch`."""
+    if not any([write.touches_objects for write in batch]):
+        rows = sql.batch_sqlite.view_rows({**BatchRows(enumerate(batch)).parts, "threads": thread_rows(batch)}, _ROWS_MULTIPLE)
+        if len(rows) <= _MAX_ROWS and _insert(db, rows):
+            return [None] * len(batch)
+    with db.transaction():
+        missing = store_writes(db, dict(enumerate(batch)))
+    return [missing.get(number) for number in range(len(batch))]
+
+
+def _insert(db: Db, rows: Sequence[Row]) -> bool:
+    """Whether a batch went in as one statement. If not, nothing of it did: something is missing, or a checkpoint exists already."""
+    if _HAS_VIEW not in db.connection.info:
+        for text in sql.batch_sqlite.batch_view():
+            db.execute(text)
+        db.connection.info[_HAS_VIEW] = True
+    try:
+        db.run_rows(sql.batch_sqlite.insert_batch, rows)
+    except sqlite3.IntegrityError:
+        return False
+    return True

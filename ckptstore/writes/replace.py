@@ -1,0 +1,95 @@
+"""Storing writes within a transaction, on either database: the fallback for what one statement can't store.
+
+It tells what is missing, confirms objects in blob storage, and replaces checkpoints that exist already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ckptstore.db import sql
+from ckptstore.db.handle import Db
+from ckptstore.db.sql.tables import Row
+from ckptstore.records import CheckpointKey
+from ckptstore.values.encode import EncodedWrite
+from ckptstore.writes.attempt import MissingParts
+from ckptstore.writes.rows import BatchRows, thread_rows
+from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
+
+#: Writes by their number in the batch.
+NumberedWrites = Mapping[int, EncodedWrite]
+
+# A segment may exist with an object that was lost, or that this store's backend does not have: the one that was just sent replaces it.
+_CONFLICTS = {**sql.batch_parts.BATCH_ROWS, "segments": (sql.tables.SEGMENT, "replace_object")}
+
+
+def store_writes(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
+    """Store writes within a transaction that locks their threads; a checkpoint replaces one of the same id, its tags too.
+
+    Returns:
+        What is missing, for each write that was not stored because of it.
+    """
+    missing = _missing_of(db, writes)
+    writes = {number: write for number, write in writes.items() if number not in missing}
+    if not writes:
+        return missing
+    rows = BatchRows(writes.items()).parts
+    existing = _insert_checkpoints(db, rows.pop("checkpoints", []))
+    for part, some in rows.items():
+        if part in _CONFLICTS:
+            db.insert(*_CONFLICTS[part], some)
+    db.insert(sql.tables.THREAD, "add_up", thread_rows(writes.values(), not_new=existing))
+    for thread_id in {key.thread_id for key in existing}:
+        db.run(sql.delete.recount, {"thread_id": thread_id})
+    return missing
+
+
+def _missing_of(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
+    missing: dict[int, MissingParts] = {}
+
+    def note(number: int, found: MissingParts) -> None:
+        missing[number] = missing.get(number, MissingParts()) | found
+
+    rows = BatchRows(writes.items())
+    for need, keys in rows.parts.items():
+        if need in sql.batch_parts.BATCH_NEEDS:
+            key = sql.batch_parts.BATCH_NEEDS[need][1]
+            given = [(*row, str(number)) for row, number in zip(keys, rows.entry_nos[need], strict=True)]
+            for number, *found in db.run(sql.batch_parts.missing_needs, db.key_parameters((*key, "unit"), given), need):
+                named = dict(zip(key, found, strict=True))
+                carried = need == "carried"
+                note(number, MissingParts(channels=(named["channel"],)) if carried else MissingParts(segments=(named["digest"],)))
+    for number, write in writes.items():
+        if deleted := _deleted_objects(db, write):
+            note(number, MissingParts(objects=deleted))
+    return missing
+
+
+def _deleted_objects(db: Db, write: EncodedWrite) -> tuple[str, ...]:
+    """Confirm the objects that a write refers to as live; returns those for which that comes too late."""
+    keys = write.object_keys
+    if not keys:
+        return ()
+    live = {key for (key,) in db.run(sql.objects.confirm_live, {**db.object_keys(keys), "moment": write.record.created_at})}
+    return tuple(key for key in keys if key not in live)
+
+
+def _insert_checkpoints(db: Db, rows: Sequence[Row]) -> set[CheckpointKey]:
+    """Insert checkpoints; if some of them exist already, all are replaced, and lose the tags of the earlier ones.
+
+    Returns:
+        Nothing if all are new, otherwise the keys of all: after the insert nothing tells which of them existed.
+    """
+    if db.insert(sql.tables.CHECKPOINT, "keep", rows) == len(rows):
+        # Nearly always.
+        return set()
+    found = [
+        (CheckpointKey(*key), metadata)
+        for *key, metadata in db.run(
+            sql.batch_parts.metadata_of,
+            db.key_parameters(sql.tables.CHECKPOINT_KEY, [row[: len(sql.tables.CHECKPOINT_KEY)] for row in rows]),
+        )
+    ]
+    delete_tags(db, stored_tag_rows(found))
+    db.insert(sql.tables.CHECKPOINT, "replace", rows)
+    return {key for key, _ in found}

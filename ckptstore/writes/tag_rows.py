@@ -1,0 +1,29 @@
+"""Rows of the tag index: those of stored checkpoints, deleted and inserted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from ckptstore.db import sql
+from ckptstore.db.handle import Db
+from ckptstore.db.sql.tables import Row
+from ckptstore.records import CheckpointKey
+from ckptstore.tags.encoding import postings
+from ckptstore.writes.rows import tag_rows
+
+
+def stored_tag_rows(checkpoints: Iterable[tuple[CheckpointKey, str]]) -> list[Row]:
+    """The rows that stored checkpoints may have in the tag index, given each one's metadata as JSON: the index leads with the tag."""
+    return [row for key, metadata in checkpoints for row in tag_rows(key, postings(json.loads(metadata)))]
+
+
+def delete_tags(db: Db, rows: Sequence[Row]) -> None:
+    """Delete rows of the tag index."""
+    if rows:
+        db.run(sql.delete.delete_tags, db.key_parameters(sql.tables.TAG_KEY, rows))
+
+
+def insert_tags(db: Db, rows: Sequence[Row]) -> None:
+    """Add rows to the tag index; those that exist stay."""
+    db.insert(sql.tables.TAG, "keep", rows)
