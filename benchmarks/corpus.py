@@ -30,9 +30,9 @@ from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.langgraph.encode import NewCheckpointKey
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
-from ckptstore.values.encode import EncodedWrite, encode_write
+from ckptstore.values.encode import EncodedWrite, chunk_values, encode
 from ckptstore.writes.commit import commit_batch
-from ckptstore.writes.rows import rows_of, without_numbers
+from ckptstore.writes.rows import BatchRows
 
 STEPS = 10
 TENANTS = 10
@@ -181,7 +181,7 @@ async def _fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
     entries = corpus.entries(saver)
     under_way: asyncio.Future[None] | None = None
     while batch := list(islice(entries, min(_BATCH, corpus.threads))):
-        units = [encode_write(unit, lambda _: set()) for entry in batch for unit in _units(saver, entry)]
+        units = [encode(unit, lambda _: set(), chunk_values(unit)) for entry in batch for unit in _units(saver, entry)]
         if under_way is not None:
             await under_way
         under_way = asyncio.wrap_future(saver.store.runner.write(partial(_store, units)))
@@ -203,7 +203,7 @@ def _store(units: Sequence[EncodedWrite], db: Db) -> None:
 
 def _copy(connection: Connection, units: Sequence[EncodedWrite]) -> None:
     """PostgreSQL's own way for many rows; a million checkpoints would take half an hour in batches."""
-    rows = without_numbers(rows_of(dict(enumerate(units))))
+    rows = BatchRows(enumerate(units)).parts
     driver: Any = connection.connection.driver_connection
     for part, (table, _) in sql.batch_parts.BATCH_ROWS.items():
         if part in rows:

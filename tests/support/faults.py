@@ -22,35 +22,35 @@ def engine_of(saver: SQLAlchemySaver) -> Engine:
 
 
 class FaultyCursor:
-    """A driver's cursor that tells a test of every statement, before and after it ran."""
+    """A driver's cursor that reports every statement to a test, before and after it ran."""
 
-    def __init__(self, cursor: Any, told: Callable[[str, str], None]) -> None:
+    def __init__(self, cursor: Any, report: Callable[[str, str], None]) -> None:
         self._cursor = cursor
-        self._told = told
+        self._report = report
 
     def execute(self, statement: str, values: Any) -> None:
-        self._told("before", statement)
+        self._report("before", statement)
         self._cursor.execute(statement, values)
-        self._told("after", statement)
+        self._report("after", statement)
 
     def executemany(self, statement: str, rows: Any) -> None:
-        self._told("before", statement)
+        self._report("before", statement)
         self._cursor.executemany(statement, rows)
-        self._told("after", statement)
+        self._report("after", statement)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
 
 
 @contextmanager
-def told_of_statements(saver: SQLAlchemySaver, told: Callable[[str, str], None]) -> Iterator[None]:
+def reported_statements(saver: SQLAlchemySaver, report: Callable[[str, str], None]) -> Iterator[None]:
     """Call a function with `before` or `after` and the text of each statement."""
     cursor_of = Db._cursor
     mine = engine_of(saver)
 
     def cursor(db: Db) -> Any:
         plain = cursor_of(db)
-        return FaultyCursor(plain, told) if db.connection.engine is mine else plain
+        return FaultyCursor(plain, report) if db.connection.engine is mine else plain
 
     with mock.patch.object(Db, "_cursor", cursor):
         yield
@@ -71,11 +71,11 @@ def fault(saver: SQLAlchemySaver, when: str, statement_has: str, exc: Exception 
             if exc is not None:
                 raise exc
 
-    with told_of_statements(saver, raise_sometimes):
+    with reported_statements(saver, raise_sometimes):
         yield hits
 
 
-def passing_fault(saver: SQLAlchemySaver) -> Exception:
+def transient_fault(saver: SQLAlchemySaver) -> Exception:
     """What a driver raises when the way to the server breaks, or another process holds SQLite's lock."""
     if engine_of(saver).dialect.name == "sqlite":
         return sqlite3.OperationalError("database is locked")
@@ -84,5 +84,5 @@ def passing_fault(saver: SQLAlchemySaver) -> Exception:
 
 async def queued(saver: SQLAlchemySaver, tasks: Sequence[asyncio.Future[Any]]) -> None:
     """Let the loop run until the tasks' writes are in the queue, or the first of them is through."""
-    while saver.store._writer.depth < len(tasks) and not any(task.done() for task in tasks):  # noqa: ASYNC110
+    while saver.store._queue.depth < len(tasks) and not any(task.done() for task in tasks):  # noqa: ASYNC110
         await asyncio.sleep(0)

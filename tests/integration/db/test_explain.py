@@ -20,8 +20,9 @@ from ckptstore.langgraph.encode import NewCheckpointKey
 from ckptstore.reads import threads as reads_threads
 from ckptstore.records import CheckpointKey
 from ckptstore.store import listing
-from ckptstore.values.encode import EncodedWrite, encode_write
+from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.commit import commit_batch
+from tests.support.attempts import encoded
 from tests.support.build import config
 from tests.support.databases import url_of
 
@@ -103,8 +104,8 @@ def units(saver: SQLAlchemySaver) -> Iterator[EncodedWrite]:
             moment = int((NOW + timedelta(minutes=step)).timestamp() * 1e6)
             key = CheckpointKey(f"thread-{n}", "", made["id"])
             unit = saver.encoder.checkpoint(config(f"thread-{n}"), NewCheckpointKey(key, None, moment), made, metadata, {"n"})  # type: ignore[arg-type]
-            yield encode_write(unit, lambda _digests: set())
-            yield encode_write(saver.encoder.writes(key, [("n", step)], "task", "", moment), lambda _digests: set())
+            yield encoded(unit)
+            yield encoded(saver.encoder.writes(key, [("n", step)], "task", "", moment))
 
 
 @pytest.fixture(scope="module", params=["sqlite", "asyncpg"])

@@ -282,7 +282,7 @@ async def test_a_writer_that_found_an_object_just_before_it_was_deleted_uploads_
 async def test_a_commit_that_dies_after_the_upload_leaves_nothing_that_stays(place: Place) -> None:
     async with place.saver() as saver:
         await put(saver, config("before"), {"small": 1})
-        writer = saver.store._writer
+        writer = saver.store._queue
         commit = writer._commit_batch
 
         def dying(*_: Any) -> Any:

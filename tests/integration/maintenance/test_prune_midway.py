@@ -14,7 +14,7 @@ from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.clocks import Days
-from tests.support.faults import told_of_statements
+from tests.support.faults import reported_statements
 from tests.support.rows import Rows
 from tests.support.survivors import assert_untouched, read_all
 
@@ -98,7 +98,7 @@ async def test_a_process_that_dies_midway_leaves_a_whole_thread(lasting_url: str
                 raise Killed
 
         died = False
-        with told_of_statements(saver, die):
+        with reported_statements(saver, die):
             try:
                 await saver.aprune_by(NEWEST_TWO)
             except Killed:

@@ -22,7 +22,7 @@ from ckptstore.runtime.steps import Steps
 from tests.support.background import retention_of, told_of
 from tests.support.build import chain, config
 from tests.support.clocks import Days
-from tests.support.faults import passing_fault, told_of_statements
+from tests.support.faults import reported_statements, transient_fault
 from tests.support.rows import Rows
 
 # --- stages
@@ -98,9 +98,9 @@ async def test_a_commit_whose_answer_was_lost_is_in_the_report(tmp_path: Path) -
             commits.extend([statement] * (moment == "after" and statement == "COMMIT"))
             # The first one ends the look at the thread, the second one the deed.
             if moment == "after" and statement == "COMMIT" and len(commits) == 2:
-                raise passing_fault(saver)
+                raise transient_fault(saver)
 
-        with told_of_statements(saver, lose):
+        with reported_statements(saver, lose):
             assert (await saver.aprune_by(RetentionPolicy(keep_last=1))).checkpoints == 4
 
 

@@ -19,7 +19,7 @@ from ckptstore.reads import planner as search
 from ckptstore.reads import threads as reads_threads
 from ckptstore.store import listing as store_listing
 from tests.support.build import chain, checkpoint, config, metadata, put
-from tests.support.faults import told_of_statements
+from tests.support.faults import reported_statements
 from tests.support.filter_model import FILTERS, METADATA, model
 
 
@@ -457,7 +457,7 @@ def test_the_threads_are_the_models(
 async def test_a_listing_of_threads_reads_no_payload(saver: SQLAlchemySaver) -> None:
     for n in range(3):
         await chain(saver, f"t{n}", 3, user="ada")
-    with told_of_statements(saver, lambda when, statement: read.append(statement)):
+    with reported_statements(saver, lambda when, statement: read.append(statement)):
         read: list[str] = []
         assert len(await saver.alist_threads(filter={"user": "ada"})) == 3
         assert len(await saver.alist_threads()) == 3

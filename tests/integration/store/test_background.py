@@ -19,7 +19,7 @@ from ckptstore.errors import DatabaseUnavailable, InvalidPolicy
 from tests.support.background import HOUR, NEWEST, retention_of, told_of
 from tests.support.build import chain, config
 from tests.support.clocks import START_OF_TIME, Days
-from tests.support.faults import fault, passing_fault, told_of_statements
+from tests.support.faults import fault, reported_statements, transient_fault
 from tests.support.rows import Rows
 
 WAIT_SECONDS = 50
@@ -125,7 +125,7 @@ async def test_a_run_that_fails_gives_its_turn_back(lasting_url: str, statement:
         SQLAlchemySaver.from_conn_string(lasting_url) as other,
     ):
         await chain(saver, "t", 3)
-        with fault(saver, "before", statement, passing_fault(saver), times=10_000), pytest.raises(DatabaseUnavailable):
+        with fault(saver, "before", statement, transient_fault(saver), times=10_000), pytest.raises(DatabaseUnavailable):
             retention_of(saver, clock).run_if_due()
         assert noted(saver) == {}
         turn, report = retention_of(other, clock).run_if_due()
@@ -140,7 +140,7 @@ async def test_a_failure_is_logged_and_tried_again(lasting_url: str) -> None:
     with told_of("retention_failed") as failed, told_of("pruned") as pruned:
         settings = DatabaseSettings(retry_seconds=0.02)
         saver = SQLAlchemySaver.from_conn_string(lasting_url, settings=settings)
-        with fault(saver, "before", "DELETE FROM ckpt_checkpoint", passing_fault(saver), times=10_000):
+        with fault(saver, "before", "DELETE FROM ckpt_checkpoint", transient_fault(saver), times=10_000):
             saver._prune_by_itself(NEWEST, timedelta(milliseconds=50))
             assert await asyncio.to_thread(failed.came.wait, WAIT_SECONDS)
         assert await asyncio.to_thread(pruned.came.wait, WAIT_SECONDS)
@@ -160,7 +160,7 @@ async def test_closing_ends_a_run_after_the_transaction_that_is_under_way(lastin
             reached.set()
             assert closing.wait(WAIT_SECONDS)
 
-    with told_of("pruned") as pruned, told_of_statements(saver, hold):
+    with told_of("pruned") as pruned, reported_statements(saver, hold):
         saver._prune_by_itself(NEWEST, HOUR)
         assert await asyncio.to_thread(reached.wait, WAIT_SECONDS)
         assert saver._retention is not None

@@ -26,7 +26,7 @@ from ckptstore.tags.encoding import postings, to_json
 from ckptstore.tags.filters import Filter
 from tests.support.build import chain, checkpoint, config, put
 from tests.support.build import metadata as metadata_of
-from tests.support.faults import told_of_statements
+from tests.support.faults import reported_statements
 from tests.support.filter_model import FILTERS, METADATA, model
 from tests.support.rows import tag_rows
 
@@ -498,7 +498,7 @@ async def test_a_paused_listing_holds_up_nobody_and_goes_on(
 async def test_the_statements_of_a_page_do_not_grow_with_what_it_holds(saver: SQLAlchemySaver) -> None:
     async def statements(**how: Any) -> int:
         run: list[str] = []
-        with told_of_statements(saver, lambda when, statement: run.append(statement) if when == "before" else None):
+        with reported_statements(saver, lambda when, statement: run.append(statement) if when == "before" else None):
             listing = saver.alist_threads if how.pop("threads", False) else saver.alist
             found = await listing(**how)  # type: ignore[operator]
         assert len(found) == size

@@ -56,6 +56,7 @@ from ckptstore.records import Value
 from ckptstore.values.chunking import chunk_value, join_segments
 from ckptstore.values.compression import decompress_segment
 from ckptstore.values.digests import digest_of
+from ckptstore.writes.entry import State
 from tests.support.build import checkpoint, config, metadata, put
 from tests.support.databases import url_of
 
@@ -823,10 +824,10 @@ def test_closing_waits_for_what_is_serialised_on_another_thread(lasting_url: str
     with ThreadPoolExecutor(2) as threads:
         putting = threads.submit(saver.put, where, last, metadata(1), {"lines": "2"})
         assert halting.reached.wait(WAIT_SECONDS)
-        while not any(unit.promised for unit in saver.store._writer._queue):
+        while not any(entry.state is State.ENCODING for entry in saver.store._queue._queue):
             pass
         closing = threads.submit(saver.close)
-        while not saver.store._writer._closed:
+        while not saver.store._queue._closed:
             pass
         halting.go_on.set()
         putting.result(WAIT_SECONDS)

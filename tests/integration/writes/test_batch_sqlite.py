@@ -12,12 +12,14 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Posting, Value
-from ckptstore.values.encode import EncodedWrite
-from ckptstore.writes import commit as writes
-from ckptstore.writes.commit import MissingParts, commit_batch
+from ckptstore.records import CheckpointKey, NewWrite, NewWrites, Posting, Value
+from ckptstore.values.encode import EncodedWrite, StoredForm
+from ckptstore.writes import commit_sqlite
+from ckptstore.writes.attempt import MissingParts
+from ckptstore.writes.commit import commit_batch
+from tests.support.attempts import new_checkpoint
 from tests.support.build import chain, checkpoint, config, metadata, put
-from tests.support.faults import fault, passing_fault, told_of_statements
+from tests.support.faults import fault, reported_statements, transient_fault
 from tests.support.rows import Rows
 
 #: What JSON, SQL or a careless join of texts would trip over.
@@ -41,14 +43,14 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Callable[[str], SQLAlchemySave
 
 def recorded(saver: SQLAlchemySaver) -> list[Sequence[EncodedWrite]]:
     """The batches that a saver commits from here on."""
-    writer = saver.store._writer
-    commit, batches = writer._commit_batch, list[Sequence[EncodedWrite]]()
+    queue = saver.store._queue
+    commit, batches = queue._commit_batch, list[Sequence[EncodedWrite]]()
 
     def noted(connection: Any, batch: Sequence[EncodedWrite]) -> Sequence[Any]:
         batches.append(batch)
         return commit(connection, batch)
 
-    writer._commit_batch = noted
+    queue._commit_batch = noted
     return batches
 
 
@@ -70,12 +72,12 @@ async def test_both_ways_store_the_same_rows(sqlite: Callable[[str], SQLAlchemyS
     await asyncio.to_thread(at_once.setup)
     batches = recorded(at_once)
     ways: list[bool] = []
-    insert = writes._insert_batch
-    monkeypatch.setattr(writes, "_insert_batch", lambda *args: ways.append(insert(*args)) or ways[-1])
+    insert = commit_sqlite._insert
+    monkeypatch.setattr(commit_sqlite, "_insert", lambda *args: ways.append(insert(*args)) or ways[-1])
     await work(at_once)
     # All but the checkpoint that was put again.
     assert ways == [True] * (len(batches) - 1) + [False]
-    monkeypatch.setattr(writes, "_MOST_ROWS_AT_ONCE", 0)
+    monkeypatch.setattr(commit_sqlite, "_MAX_ROWS", 0)
     await asyncio.to_thread(carefully.setup)
     for batch in batches:
         await saver_commit(carefully, batch)
@@ -98,7 +100,7 @@ async def test_a_batch_is_one_statement(sqlite: Callable[[str], SQLAlchemySaver]
     saver = sqlite("s")
     await chain(saver, "t", 2)
     seen: list[str] = []
-    with told_of_statements(saver, lambda when, statement: seen.append(statement.split(" (")[0]) if when == "before" else None):
+    with reported_statements(saver, lambda when, statement: seen.append(statement.split(" (")[0]) if when == "before" else None):
         where = await put(saver, config("t"), {"a": LONG})
         await saver.aput_writes(where, [("a", 1)], "task")
     assert [statement for statement in seen if not statement.startswith("PRAGMA")] == ["INSERT INTO ckpt_batch"] * 2
@@ -106,7 +108,7 @@ async def test_a_batch_is_one_statement(sqlite: Callable[[str], SQLAlchemySaver]
 
 async def test_a_view_that_was_made_in_part_is_completed(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
     saver = sqlite("s")
-    with fault(saver, "before", "TRIGGER IF NOT EXISTS ckpt_batch_tags", passing_fault(saver)) as hits:
+    with fault(saver, "before", "TRIGGER IF NOT EXISTS ckpt_batch_tags", transient_fault(saver)) as hits:
         await chain(saver, "t", 2)
     assert len(hits) == 1
     assert len(await saver.alist(None, filter={"step": 1})) == 1
@@ -134,15 +136,14 @@ async def test_more_rows_than_go_in_at_once_go_in(sqlite: Callable[[str], SQLAlc
 
 
 def small_checkpoint(thread_id: str, name: str, posting: str = "p") -> EncodedWrite:
-    postings = frozenset({Posting(posting, "s")})
-    unit = NewCheckpoint(CheckpointKey(thread_id, "", name), None, 0, 4, Value("null", b""), "{}", f'{{"{posting}": ""}}', [], [], postings)
-    return EncodedWrite(unit, (), (), (), 0)
+    return new_checkpoint(thread_id, name, metadata=f'{{"{posting}": ""}}', postings=frozenset({Posting(posting, "s")}))
 
 
 async def test_what_misses_something_stays_out_with_all_of_it_and_the_others_go_in(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
     saver = sqlite("s")
     key = CheckpointKey("lacking", "", "c")
-    lacking = EncodedWrite(NewWrites(key, "task", "", 0, [NewWrite(0, "x", Value("null", b""))], False), [(None, None)], (), ("gone",), 0)
+    record = NewWrites(key, "task", "", 0, [NewWrite(0, "x", Value("null", b""))], False)
+    lacking = EncodedWrite(record, [StoredForm(None, None)], (), ("gone",), 0, blocks_thread=True)
     answers = await saver_commit(saver, [small_checkpoint("one", "c"), lacking, small_checkpoint("two", "c")])
     assert answers == [None, MissingParts(segments=("gone",)), None]
     tables = Rows.of(saver).tables
