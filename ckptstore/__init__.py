@@ -3,13 +3,17 @@
 from datetime import timedelta
 
 from ckptstore.blobs.settings import BlobSettings
+from ckptstore.db.models import to_microseconds
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.handles import BlobRef
 from ckptstore.langgraph.options import SaverOptions
 from ckptstore.langgraph.saver import SQLAlchemySaver
 from ckptstore.langgraph.size_limited import SizeLimitedCheckpointer
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.records import PruneReport, ThreadInfo
+from ckptstore.maintenance.reports import PruneReport
+from ckptstore.maintenance.run import run_maintenance
+from ckptstore.records import ThreadInfo
+from ckptstore.runtime.steps import drive_async
 from ckptstore.tags.keys import TagKeys
 from ckptstore.values.size_limits import SizeLimits
 
@@ -30,10 +34,13 @@ __all__ = [
 
 
 async def prune_old_checkpoints(saver: SQLAlchemySaver, days: float = 30) -> int:
-    """Delete everything older than `days` days, of all threads. Returns how many checkpoints went.
+    """Delete the checkpoints older than `days` days from all threads, collect garbage, and give free pages back (SQLite).
 
-    ObjectRegistry that nothing refers to any more go with the runs that come after the collector's period of grace.
+    Objects that nothing refers to any more are deleted by a run after the grace period of garbage collection.
+
+    Returns:
+        How many checkpoints were deleted.
     """
-    report = await saver.aprune_older_than(timedelta(days=days))
-    await saver.acollect()
+    policy = RetentionPolicy(max_age=timedelta(days=days))
+    report = await drive_async(run_maintenance(saver.store, policy, lambda: to_microseconds(saver.clock())))
     return report.checkpoints

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 #: How a value is put together: a text names a segment by its digest, a number takes so many bytes from the row's own
 #: literal bytes; after a None come the digests of blobs that the value only refers to. A negative number comes first: the
@@ -187,59 +187,3 @@ class ChannelHistory:
     seed: SerialisedValue | None
     #: That body.
     body: SerialisedValue | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeletedRows:
-    """What a deletion took away, in rows and in stored bytes of the database."""
-
-    #: Threads that went whole.
-    threads: int = 0
-    #: Checkpoints that nobody finds any more.
-    checkpoints: int = 0
-    writes: int = 0
-    values: int = 0
-    segments: int = 0
-    #: Bytes of their payloads as they were stored, without those in objects.
-    bytes: int = 0
-    #: The object of each segment that had one.
-    object_keys: tuple[str, ...] = ()
-
-    def __add__(self, other: DeletedRows) -> DeletedRows:
-        """The sum, field by field."""
-        return DeletedRows(*[getattr(self, each.name) + getattr(other, each.name) for each in fields(self)])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PruneReport:
-    """What a run of pruning took away, or with `dry_run` would have."""
-
-    #: Threads that lost something.
-    threads: int = 0
-    #: Those of them that went whole.
-    deleted_threads: int = 0
-    #: Checkpoints that nobody finds any more.
-    checkpoints: int = 0
-    writes: int = 0
-    values: int = 0
-    segments: int = 0
-    #: Bytes of the rows' payloads, as they were stored.
-    bytes: int = 0
-    #: ObjectRegistry in blob storage that nothing refers to any more: the collector takes them after its period of grace.
-    objects: int = 0
-    object_bytes: int = 0
-    #: Whether it was ended early: what it did is done, and the next run does the rest.
-    stopped: bool = False
-    dry_run: bool = field(default=False, compare=False)
-    seconds: float = field(default=0.0, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report in plain values, for logs and JSON."""
-        return asdict(self)
-
-
-class VacuumReport(NamedTuple):
-    """What a database takes: its SQLite file without the log, or ckptstore's tables with their indexes."""
-
-    before_bytes: int
-    after_bytes: int

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 import click
 from tqdm import tqdm
@@ -14,16 +14,15 @@ from tqdm import tqdm
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.copy import CopyReport, copy_blobs
 from ckptstore.blobs.settings import BlobSettings
-from ckptstore.cli.options import of_store, opened_store, words_for_errors
+from ckptstore.cli.options import of_store, opened_store, wall_clock, words_for_errors
 from ckptstore.db import schema
-from ckptstore.maintenance.gc import GcPass
-from ckptstore.maintenance.verify import VerifyReport
+from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
+from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.maintenance.verify import verify as verify_all
 from ckptstore.runtime.loop_thread import LoopThread
 from ckptstore.runtime.steps import drive
 from ckptstore.store.store import Store
 
-_MICROSECONDS_PER_HOUR = 3_600_000_000
 # A century.
 _MOST_HOURS = 24 * 366 * 100
 
@@ -61,7 +60,7 @@ def copy(source: str, target: str) -> None:
 @of_store
 @click.option(
     "--grace-hours",
-    default=24.0,
+    default=DEFAULT_GRACE / timedelta(hours=1),
     show_default=True,
     callback=_checked_hours,
     help="How long an unused blob stays, before and after it is marked.",
@@ -69,7 +68,7 @@ def copy(source: str, target: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
 def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: float, dry_run: bool) -> None:
     """Delete blobs that nothing refers to: one pass, for cron. The first pass marks, a later one deletes."""
-    this = GcPass(time.time_ns() // 1000, int(grace_hours * _MICROSECONDS_PER_HOUR), dry_run)
+    this = GcPass(wall_clock(), timedelta(hours=grace_hours), dry_run)
     with opened_store(url, in_schema, blob_url) as store, _clock("collecting"):
         report = drive(store.collect(this))
     would = "would be " if dry_run else ""

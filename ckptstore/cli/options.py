@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,11 @@ _blob_url = click.option(
     default=None,
     help=f"The blobs; by default ${BLOB_URL_VARIABLE}, or the folder beside a SQLite file.",
 )
+
+
+def wall_clock() -> int:
+    """The current time in microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
 
 
 def of_database(command: Command) -> Command:

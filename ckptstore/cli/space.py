@@ -6,7 +6,6 @@ import json
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,16 +14,14 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from ckptstore.cli.options import of_database, of_store, opened_store, words_for_errors
+from ckptstore.cli.options import of_database, of_store, opened_store, wall_clock, words_for_errors
 from ckptstore.errors import InvalidPolicy
-from ckptstore.maintenance.gc import GcPass
 from ckptstore.maintenance.policy import RetentionPolicy, parse_age
 from ckptstore.maintenance.prune_run import PruneCallbacks
-from ckptstore.records import PruneReport
+from ckptstore.maintenance.reports import PruneReport
+from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.steps import drive
 
-_MICROSECOND = timedelta(microseconds=1)
-_GRACE = timedelta(hours=24)
 # As a shell says it of a command that was interrupted.
 _INTERRUPTED = 130
 
@@ -62,18 +59,17 @@ def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | Non
     interrupted: what was done is done, and the next run does the rest.
     """
     policy = _policy(path, {name: value for name, value in given.items() if value not in (None, [])})
-    with opened_store(url, in_schema, blob_url) as store:
-        now = time.time_ns() // 1000
-        with _interruptible() as interrupted, tqdm(desc="pruning", unit=" checkpoints", disable=None) as bar:
+    with (
+        opened_store(url, in_schema, blob_url) as store,
+        _interruptible() as interrupted,
+        tqdm(desc="pruning", unit=" checkpoints", disable=None) as bar,
+        words_for_errors(),
+    ):
 
-            def progress(report: PruneReport) -> None:
-                bar.update(report.checkpoints - bar.n)
+        def progress(report: PruneReport) -> None:
+            bar.update(report.checkpoints - bar.n)
 
-            with words_for_errors():
-                report = drive(store.prune_by(policy, now, PruneCallbacks(progress, interrupted.is_set), dry_run=dry_run))
-                if not dry_run and not report.stopped:
-                    drive(store.collect(GcPass(now, _GRACE // _MICROSECOND, dry_run=False)))
-                    drive(store.vacuum_sqlite())
+        report = drive(run_maintenance(store, policy, wall_clock, PruneCallbacks(progress, interrupted.is_set), dry_run=dry_run))
     _print(report, as_json)
     sys.exit(_INTERRUPTED if report.stopped else 0)
 

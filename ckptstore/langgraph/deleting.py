@@ -8,7 +8,8 @@ from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import SaverBase
 from ckptstore.langgraph.config import id_list, thread_id_of
 from ckptstore.maintenance.prune_plan import keep_newest, keep_nothing
-from ckptstore.records import Posting, PruneReport
+from ckptstore.maintenance.reports import PruneReport
+from ckptstore.records import Posting
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.tags.filters import Filter
 

@@ -7,11 +7,10 @@ from datetime import timedelta
 
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.maintenance.gc import CollectReport, GcPass
+from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_run import PruneCallbacks, ignore_progress, never_stop
-from ckptstore.maintenance.verify import VerifyReport
-from ckptstore.records import PruneReport, VacuumReport
+from ckptstore.maintenance.reports import CollectReport, PruneReport, VacuumReport, VerifyReport
 from ckptstore.runtime.steps import Steps, drive, drive_async
 
 
@@ -66,7 +65,7 @@ class Upkeep(SaverBase):
 
     # --- blobs
 
-    def collect(self, *, dry_run: bool = False, grace: timedelta = timedelta(hours=24)) -> CollectReport:
+    def collect(self, *, dry_run: bool = False, grace: timedelta = DEFAULT_GRACE) -> CollectReport:
         """Delete blobs that nothing refers to any more: one pass; run it now and then.
 
         A pass marks what nothing refers to and nobody used for a period of grace; a later one deletes what has been
@@ -82,14 +81,14 @@ class Upkeep(SaverBase):
         """
         return drive(self._collect(dry_run, grace))
 
-    async def acollect(self, *, dry_run: bool = False, grace: timedelta = timedelta(hours=24)) -> CollectReport:
+    async def acollect(self, *, dry_run: bool = False, grace: timedelta = DEFAULT_GRACE) -> CollectReport:
         """As `collect`."""
         return await drive_async(self._collect(dry_run, grace))
 
     def _collect(self, dry_run: bool, grace: timedelta) -> Steps[CollectReport]:
         if grace < timedelta(0):
             raise InvalidConfig(f"grace must not be negative, got {grace}")
-        return self.store.collect(GcPass(self._now(), grace // timedelta(microseconds=1), dry_run))
+        return self.store.collect(GcPass(self._now(), grace, dry_run))
 
     def verify(self, *, deep: bool = False) -> VerifyReport:
         """Check that all segments and objects are there, and name what the backend holds beside them.

@@ -1,9 +1,9 @@
-"""Taking objects away that nothing refers to: in two passes, with a period of grace before each.
+"""Garbage collection of objects: mark and sweep in two passes, with a grace period before each.
 
-One pass marks what nothing refers to. A later one, under each row's lock and after looking again, marks what is still
-marked as being deleted; only then does the object go, and last its row. A writer that uses an object again confirms
-it in its own transaction, which clears the mark or, where the deletion has begun, tells it to upload anew. So whatever dies
-or happens in between, no reference is left without its object, and what is left over is found from the rows.
+A pass marks the objects that nothing refers to. A later pass locks the rows of the marked objects, checks again that nothing
+refers to them, and sets their state to `deleting`; only then does it delete the object, and last its row. A writer that reuses an
+object confirms it in its own transaction, which unmarks it; if its state is `deleting`, the writer uploads the content under a new
+key instead. So no crash and no race leaves a reference without its object, and whatever a crash leaves behind is found from the rows.
 """
 
 from __future__ import annotations
@@ -11,145 +11,148 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import ClauseElement
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
+from ckptstore.maintenance.reports import CollectReport
 
 logger = logging.getLogger(__name__)
 
-_PAGE = 500
-# Objects below a key sort before it; every key sorts after nothing.
-_FIRST = ""
+#: Longer than the longest upload, and than a graph takes from storing a blob to storing the checkpoint that holds its handle.
+DEFAULT_GRACE = timedelta(hours=24)
 
-
-@dataclass(frozen=True, slots=True)
-class CollectReport:
-    """What one pass of the collector did, or with `dry_run` would have done."""
-
-    #: Objects that nothing refers to, marked for a later pass.
-    marked: int = 0
-    #: Marked objects that something refers to after all.
-    unmarked: int = 0
-    #: Objects that have gone.
-    deleted: int = 0
-    #: Their bytes.
-    deleted_bytes: int = 0
-    #: Keys that the backend failed to delete: the next pass tries again.
-    failed: Sequence[str] = field(default=())
-    dry_run: bool = False
+_MICROSECOND = timedelta(microseconds=1)
+_PAGE_SIZE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class GcPass:
-    """One pass: when it is, and what counts as long ago.
+    """The options of one pass.
 
     Args:
-        moment: now, in microseconds since 1970, UTC.
-        grace: microseconds that an object stays after anybody confirmed it, and again after it was marked.
-        dry_run: whether to count only.
+        now: the current time in microseconds since 1970, UTC.
+        grace: how long an object is kept after a writer last confirmed it, and again after it was marked.
+        dry_run: change nothing, and report what a pass would do.
     """
 
-    moment: int
-    grace: int
-    dry_run: bool
+    now: int
+    grace: timedelta
+    dry_run: bool = False
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """For the statements."""
-        return {"moment": self.moment, "before": self.moment - self.grace, "page_size": _PAGE}
+        """Parameters of the statements."""
+        return {"moment": self.now, "before": self.now - self.grace // _MICROSECOND, "page_size": _PAGE_SIZE}
 
 
 async def collect(objects: ObjectRegistry, this: GcPass) -> CollectReport:
-    """Run one pass. On the objects' loop."""
+    """Run one pass, on the event loop of the objects."""
     started = time.perf_counter()
     collector = _Collector(objects, this)
-    # In this order: what a pass marks is never deleted by the same pass.
-    report = await collector.sweep(CollectReport(dry_run=this.dry_run))
-    report = await collector.mark(report)
+    await collector.finish_deletions()
+    # Before marking: a pass never deletes an object that it marked itself.
+    await collector.sweep()
+    await collector.mark()
+    report, seconds = collector.report, time.perf_counter() - started
     logger.info(
-        "collected: %d objects deleted (%d bytes), %d marked, %d unmarked, %d failed",
-        report.deleted, report.deleted_bytes, report.marked, report.unmarked, len(report.failed),
+        "garbage collection: %d objects deleted (%d bytes), %d marked, %d unmarked, %d failed in %.3f s",
+        report.deleted, report.deleted_bytes, report.marked, report.unmarked, len(report.failed), seconds,
         extra={"event": "collected", "deleted": report.deleted, "bytes": report.deleted_bytes, "marked": report.marked,
-               "unmarked": report.unmarked, "failed": len(report.failed), "dry_run": this.dry_run,
-               "seconds": time.perf_counter() - started},
+               "unmarked": report.unmarked, "failed": len(report.failed), "dry_run": this.dry_run, "seconds": seconds},
     )  # fmt: skip
     return report
+
+
+class _StoredObject(NamedTuple):
+    key: str
+    size: int
 
 
 class _Collector:
     def __init__(self, objects: ObjectRegistry, this: GcPass) -> None:
         self._objects = objects
-        self._this = this
+        self._parameters = this.parameters
+        self._dry_run = this.dry_run
+        self.report = CollectReport(dry_run=this.dry_run)
 
-    async def sweep(self, report: CollectReport) -> CollectReport:
-        # What an earlier pass was deleting when it died needs no new decision.
-        for state, needs_verdict in (("deleting", False), ("marked", True)):
-            before = {"before": self._this.moment + 1} if not needs_verdict else {}
-            async for page in self._pages(sql.objects.objects_in_state, before, state):
-                deletable, unmarked = await self._judge(page) if needs_verdict else (set(page), 0)
-                report = replace(report, unmarked=report.unmarked + unmarked)
-                report = await self._delete({key: size for key, size in page.items() if key in deletable}, report)
-        return report
+    async def finish_deletions(self) -> None:
+        """Delete the objects in state `deleting`: an earlier pass died before it deleted them, or the backend failed."""
+        # It was decided that they are deleted: no grace period applies.
+        no_grace = {"before": self._parameters["moment"] + 1}
+        async for sizes in self._pages(sql.objects.objects_in_state, no_grace, "deleting"):
+            await self._delete(sizes)
 
-    async def _judge(self, page: dict[str, int]) -> tuple[set[str], int]:
-        """Which of some marked objects are being deleted from here on, and how many are needed after all."""
-        if self._this.dry_run:
-            referred_to = await self._objects.read(self._named(sql.objects.referred_to_objects, page))
-            return set(page) - referred_to, len(referred_to)
+    async def sweep(self) -> None:
+        """Delete the objects that were marked before the grace period and that nothing refers to; unmark the others."""
+        async for sizes in self._pages(sql.objects.objects_in_state, {}, "marked"):
+            deletable = await (self._unreferenced(sizes) if self._dry_run else self._start_deleting(sizes))
+            await self._delete({key: sizes[key] for key in sizes if key in deletable})
 
-        def work(db: Db) -> tuple[set[str], int]:
+    async def mark(self) -> None:
+        """Mark the objects that nothing refers to and that no writer confirmed within the grace period."""
+        async for sizes in self._pages(sql.objects.unreferenced_objects, {}):
+            marked = set(sizes) if self._dry_run else await self._objects.write(self._for_keys(sql.objects.mark_objects, sizes))
+            self.report = replace(self.report, marked=self.report.marked + len(marked))
+
+    async def _unreferenced(self, sizes: Mapping[str, int]) -> set[str]:
+        referenced = await self._objects.read(self._for_keys(sql.objects.referred_to_objects, sizes))
+        self._count_unmarked(len(referenced))
+        return sizes.keys() - referenced
+
+    async def _start_deleting(self, sizes: Mapping[str, int]) -> set[str]:
+        """Under a lock, unmark the objects that are referred to again, and set the state of the others to `deleting`."""
+
+        def work(db: Db) -> tuple[set[str], set[str]]:
             with db.transaction():
-                # A statement of its own: what comes after it sees all that was committed before the locks were had.
-                self._run(db, sql.objects.lock_objects, page)
-                unmarked = self._run(db, sql.objects.unmark_objects, page)
-                return self._run(db, sql.objects.start_deleting, page), len(unmarked)
+                # A separate statement: those after it see everything that was committed before the locks were granted.
+                self._run(db, sql.objects.lock_objects, sizes)
+                return self._run(db, sql.objects.unmark_objects, sizes), self._run(db, sql.objects.start_deleting, sizes)
 
-        return await self._objects.write(work)
+        unmarked, deletable = await self._objects.write(work)
+        self._count_unmarked(len(unmarked))
+        return deletable
 
-    async def _delete(self, deletable: dict[str, int], report: CollectReport) -> CollectReport:
-        gone, failed = deletable, list(report.failed)
-        if not self._this.dry_run:
-            results = await asyncio.gather(*[self._objects.delete(key) for key in deletable])
-            gone = {key: deletable[key] for key, deleted in zip(deletable, results, strict=True) if deleted}
-            failed += [key for key in deletable if key not in gone]
-            await self._objects.write(self._dropped(gone))
-        return replace(
-            report, deleted=report.deleted + len(gone), deleted_bytes=report.deleted_bytes + sum(gone.values()), failed=tuple(failed)
+    def _count_unmarked(self, count: int) -> None:
+        self.report = replace(self.report, unmarked=self.report.unmarked + count)
+
+    async def _delete(self, sizes: Mapping[str, int]) -> None:
+        """Delete objects in state `deleting`, then their rows."""
+        deleted = sizes if self._dry_run else await self._delete_from_backend(sizes)
+        self.report = replace(
+            self.report,
+            deleted=self.report.deleted + len(deleted),
+            deleted_bytes=self.report.deleted_bytes + sum(deleted.values()),
+            failed=(*self.report.failed, *[key for key in sizes if key not in deleted]),
         )
 
-    def _dropped(self, gone: dict[str, int]) -> Callable[[Db], None]:
-        def work(db: Db) -> None:
-            if gone:
-                db.run(sql.objects.drop_objects, db.object_keys(gone))
-
-        return work
-
-    async def mark(self, report: CollectReport) -> CollectReport:
-        async for page in self._pages(sql.objects.unreferenced_objects, {}):
-            marked = set(page) if self._this.dry_run else await self._objects.write(self._named(sql.objects.mark_objects, page))
-            report = replace(report, marked=report.marked + len(marked))
-        return report
+    async def _delete_from_backend(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        results = await asyncio.gather(*[self._objects.delete(key) for key in sizes])
+        deleted = {key: sizes[key] for key, succeeded in zip(sizes, results, strict=True) if succeeded}
+        if deleted:
+            await self._objects.write(lambda db: db.run(sql.objects.drop_objects, db.object_keys(deleted)))
+        return deleted
 
     # --- statements
 
-    async def _pages(self, build: Callable[..., ClauseElement], parameters: dict[str, Any], *args: Any) -> AsyncIterator[dict[str, int]]:
-        after = _FIRST
-        while True:
-            given = {**self._this.parameters, **parameters, "after": after}
-            rows = await self._objects.rows(build, given, *args)
-            if not rows:
-                return
-            after = rows[-1][0]
-            yield {row[0]: row[1] for row in rows}
+    async def _pages(self, build: Callable[..., ClauseElement], more: Mapping[str, Any], *args: Any) -> AsyncIterator[dict[str, int]]:
+        """The sizes of the objects that a statement finds, by key, a page at a time in the order of their keys."""
+        # Every key sorts after the empty text.
+        after = ""
+        while rows := await self._objects.rows(build, {**self._parameters, **more, "after": after}, *args):
+            found = [_StoredObject(*row) for row in rows]
+            yield {each.key: each.size for each in found}
+            after = found[-1].key
 
-    def _named(self, build: Any, page: dict[str, int]) -> Callable[[Db], set[str]]:
-        return lambda db: self._run(db, build, page)
+    def _for_keys(self, build: Callable[..., ClauseElement], keys: Iterable[str]) -> Callable[[Db], set[str]]:
+        return lambda db: self._run(db, build, keys)
 
-    def _run(self, db: Db, build: Callable[..., ClauseElement], page: dict[str, int]) -> set[str]:
-        return {row[0] for row in db.run(build, {**self._this.parameters, **db.object_keys(page)})}
+    def _run(self, db: Db, build: Callable[..., ClauseElement], keys: Iterable[str]) -> set[str]:
+        """Run a statement on the objects with these keys; returns the keys that it returns."""
+        return {key for (key,) in db.run(build, {**self._parameters, **db.object_keys(keys)})}

@@ -20,7 +20,7 @@ from ckptstore.db.runner import Work
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import Rule
 from ckptstore.maintenance.prune_thread import CarryOut, Request, Task, decide, try_out
-from ckptstore.records import DeletedRows, PruneReport
+from ckptstore.maintenance.reports import DeletedRows, PruneReport
 from ckptstore.runtime.steps import Steps
 
 T = TypeVar("T")
@@ -69,6 +69,9 @@ class PruneCallbacks(NamedTuple):
     should_stop: Callable[[], bool] = never_stop
 
 
+NO_CALLBACKS = PruneCallbacks()
+
+
 class Pruner:
     """Prunes through a store, a small transaction at a time: writers go on in between.
 
@@ -111,7 +114,7 @@ class Pruner:
                 found = deque(request._replace(thread_id=thread_id) for thread_id in stream.threads_of(page) if thread_id not in done)
                 while found and not run.ended:
                     decided = yield from self._decide(_taken(found, self._pace().threads_decided))
-                    tasks = [task for task in decided if stream.of_strays or task.takes_something or not task.stamp.checkpoints]
+                    tasks = [task for task in decided if stream.of_strays or task.takes_something or not task.stamp.checkpoint_count]
                     done.update(task.request.thread_id for task in tasks)
                     yield from self._carry_out(tasks, run)
                 after = dict(zip(stream.start, page[-1][2:], strict=True)) if page else None

@@ -11,19 +11,13 @@ from sqlalchemy import ClauseElement
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.maintenance.prune_plan import CheckpointRef, Node, Rule, Stage, ThreadView, plan_stages
-from ckptstore.records import CheckpointKey, DeletedRows
+from ckptstore.maintenance.reports import DeletedRows
+from ckptstore.maintenance.thread_rows import ThreadStamp, lock_thread, read_stamp
+from ckptstore.records import CheckpointKey
 from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
 # A writer on SQLite waits for so many: some milliseconds.
 _CHECKPOINTS_PER_STAGE = 50
-
-
-class Stamp(NamedTuple):
-    """What changes with every checkpoint that comes to a thread or goes, and within a second of every write."""
-
-    generation: int
-    checkpoints: int
-    updated_at: int
 
 
 class Request(NamedTuple):
@@ -48,7 +42,7 @@ class Task(NamedTuple):
     """What is left to do of a request, if the thread still looks like this."""
 
     request: Request
-    stamp: Stamp
+    stamp: ThreadStamp
     removals: Sequence[Removal]
     #: What went with the stage before, or in a trial with all of them.
     removed: DeletedRows = DeletedRows()
@@ -77,7 +71,7 @@ def decide(
 ) -> list[Task]:
     """What goes, without a lock; nothing of threads that are not there."""
     with db.snapshot():
-        stamps = [(request, _stamp(db, sql.delete.thread_stamp, request.thread_id)) for request in requests]
+        stamps = [(request, read_stamp(db, request.thread_id)) for request in requests]
         return [_decide(db, Task(request, stamp, ())) for request, stamp in stamps if stamp is not None]
 
 
@@ -104,7 +98,7 @@ class CarryOut:
 
     def _next(self, db: Db, task: Task) -> Task:
         before = self._done.get(task.request.thread_id)
-        stamp = _lock(db, task.request.thread_id)
+        stamp = lock_thread(db, task.request.thread_id)
         if before is not None and (stamp is None if before.removed.threads else stamp == before.stamp):
             return before
         return _carry_out_next(db, task, stamp)
@@ -120,7 +114,7 @@ def try_out(
         for task in sorted(tasks, key=lambda task: task.request.thread_id):
             removed, left = DeletedRows(), task
             while not left.done:
-                left = _carry_out_next(db, left, _lock(db, task.request.thread_id))
+                left = _carry_out_next(db, left, lock_thread(db, task.request.thread_id))
                 removed += left.removed
             tried.append(left._replace(removed=removed))
     return tried
@@ -129,7 +123,7 @@ def try_out(
 def _carry_out_next(
     db: Db,
     task: Task,
-    stamp: Stamp | None,
+    stamp: ThreadStamp | None,
 ) -> Task:
     if stamp is None:
         return task._replace(removals=(), removed=DeletedRows())
@@ -139,21 +133,8 @@ def _carry_out_next(
     removed = _remove(db, task.request.thread_id, removal)
     if not rest:
         removed += _sweep(db, task.request, stamp)
-    after = Stamp(stamp.generation + 1, stamp.checkpoints - len(removal.stage.removed), stamp.updated_at)
+    after = ThreadStamp(stamp.generation + 1, stamp.checkpoint_count - len(removal.stage.removed), stamp.updated_at)
     return task._replace(stamp=after, removals=rest, removed=removed, took_something=task.took_something or removed != DeletedRows())
-
-
-def _stamp(db: Db, build: Callable[[str], ClauseElement], thread_id: str) -> Stamp | None:
-    rows = db.run(build, {"thread_id": thread_id}).all()
-    return Stamp(*rows[0]) if rows else None
-
-
-def _lock(
-    db: Db,
-    thread_id: str,
-) -> Stamp | None:
-    # A statement of its own: what comes after it on PostgreSQL sees all that was committed before the lock was had.
-    return _stamp(db, sql.delete.lock_thread, thread_id)
 
 
 def _decide(
@@ -213,7 +194,7 @@ def _remove(
 def _sweep(
     db: Db,
     request: Request,
-    stamp: Stamp,
+    stamp: ThreadStamp,
 ) -> DeletedRows:
     """What is left over when all else has gone: writes without a checkpoint, segments without a value, a thread without either."""
     this = {"thread_id": request.thread_id}

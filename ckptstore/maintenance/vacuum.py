@@ -11,7 +11,7 @@ from ckptstore.db.models import Base
 from ckptstore.db.runner import Runner
 from ckptstore.db.url import is_memory
 from ckptstore.errors import InvalidConfig
-from ckptstore.records import VacuumReport
+from ckptstore.maintenance.reports import VacuumReport
 from ckptstore.runtime.steps import Steps
 from ckptstore.writes.queue import WriteQueue
 

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.errors import BlobCorrupt, BlobMissing
+from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.runtime.temporary_files import temporary_path
 from ckptstore.values.compression import decompress_segment
 from ckptstore.values.digests import hash_file
@@ -33,33 +34,6 @@ _THREADS = 50
 _PARALLEL = 8
 # No thread's id sorts after it: the last look takes in threads that have lost their own row.
 _LAST = "\U0010ffff"
-
-
-@dataclass(slots=True)
-class VerifyReport:
-    """What was found; `ok` where nothing is wrong."""
-
-    #: Objects that should be there, and their bytes.
-    objects: int = 0
-    object_bytes: int = 0
-    #: Segments, in the database or in objects.
-    segments: int = 0
-    #: Keys of objects that are not in the backend.
-    missing_objects: list[str] = field(default_factory=list)
-    #: Keys of objects whose size (or with `deep` whose digest) is wrong, and digests of such segments.
-    corrupt: list[str] = field(default_factory=list)
-    #: (thread, digest) of segments that refer to an object which is not registered, still `pending` or already `deleting`; all
-    #: that refer to any where the store has no backend.
-    broken_references: list[tuple[str, str]] = field(default_factory=list)
-    #: (thread, digest) of segments that a value is made of and that are not in the database.
-    missing_segments: list[tuple[str, str]] = field(default_factory=list)
-    #: Keys in the backend that no row knows. They do no harm; ckptstore never deletes what it does not know.
-    unregistered_objects: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing that was checked is missing or wrong. Strays don't count."""
-        return not (self.missing_objects or self.corrupt or self.broken_references or self.missing_segments)
 
 
 class _Segment(NamedTuple):

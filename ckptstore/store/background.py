@@ -15,10 +15,10 @@ from typing import Any, NamedTuple, TypeVar
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.errors import InvalidPolicy, StoreClosed
-from ckptstore.maintenance.gc import GcPass
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_run import PruneCallbacks, ignore_progress
-from ckptstore.records import PruneReport
+from ckptstore.maintenance.prune_run import PruneCallbacks
+from ckptstore.maintenance.reports import PruneReport
+from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.fork import in_child
 from ckptstore.runtime.steps import Steps, drive
 from ckptstore.store.store import Store
@@ -32,7 +32,6 @@ _MICROSECOND = timedelta(microseconds=1)
 _SECOND = 1_000_000
 # Of a process that died in a run; a living one renews its lease at half of the time.
 _LEASE = 5 * 60 * _SECOND
-_GRACE_OF_OBJECTS = 24 * 3600 * _SECOND
 _RETRY_SECONDS = 60.0
 # How often it is looked whether a lease has to be renewed while one part of a run takes long.
 _RENEWAL_SECONDS = 30.0
@@ -156,12 +155,9 @@ class BackgroundRetention:
         self._mine = True
         ended: int | None = None
         try:
-            report = self._drive(
-                self._store.prune_by(self._policy, began, PruneCallbacks(ignore_progress, self._should_stop), dry_run=False)
-            )
+            callbacks = PruneCallbacks(should_stop=self._should_stop)
+            report = self._drive(run_maintenance(self._store, self._policy, self._now, callbacks))
             if not report.stopped:
-                self._drive(self._store.collect(GcPass(self._now(), _GRACE_OF_OBJECTS, dry_run=False)))
-                self._drive(self._store.vacuum_sqlite())
                 ended = began
             return Turn(True, max(0, began + self._interval - self._now())), report
         finally:

@@ -20,18 +20,20 @@ from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.runner import Runner, Work
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import BlobMissing, InvalidConfig, StoreClosed
-from ckptstore.maintenance import delete as deletions
-from ckptstore.maintenance.gc import CollectReport, GcPass, collect
+from ckptstore.maintenance.copy import copy_thread
+from ckptstore.maintenance.delete import checkpoints_with_postings, delete_thread
+from ckptstore.maintenance.gc import GcPass, collect
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import Rule, keep_all_but
 from ckptstore.maintenance.prune_run import PruneCallbacks, Pruner
-from ckptstore.maintenance.reindex import begin_rebuilding, next_threads, rebuild_tags, remember_keys, require_same_keys
+from ckptstore.maintenance.reindex import begin_rebuilding, next_threads, rebuild_tags, require_same_keys, store_keys
+from ckptstore.maintenance.reports import CollectReport, DeletedRows, PruneReport, VacuumReport, VerifyReport
 from ckptstore.maintenance.vacuum import vacuum
-from ckptstore.maintenance.verify import VerifyReport, verify
+from ckptstore.maintenance.verify import verify
 from ckptstore.reads import checkpoints as reads
 from ckptstore.reads.delta_history import load_history
 from ckptstore.reads.planner import CheckpointQuery
-from ckptstore.records import ChannelHistory, CheckpointKey, DeletedRows, LoadedCheckpoint, Posting, PruneReport, VacuumReport
+from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
@@ -210,7 +212,7 @@ class Store:
     def delete_thread(self, thread_id: str) -> Steps[DeletedRows]:
         """Delete a thread whole."""
         started = time.perf_counter()
-        removed = yield from self.run_in_queue(lambda db: deletions.delete_thread(db, thread_id), thread_id)
+        removed = yield from self.run_in_queue(lambda db: delete_thread(db, thread_id), thread_id)
         seconds = time.perf_counter() - started
         told = {"event": "thread_deleted", "thread_id": thread_id, "checkpoints": removed.checkpoints, "writes": removed.writes}
         told |= {"values": removed.values, "segments": removed.segments, "seconds": seconds}
@@ -227,12 +229,12 @@ class Store:
 
     def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:
         """Delete the checkpoints that have one of the postings."""
-        found = yield from self.read(lambda db: deletions.checkpoints_with_postings(db, wanted))
+        found = yield from self.read(lambda db: checkpoints_with_postings(db, wanted))
         return (yield from self._pruner.threads((thread_id, keep_all_but(places)) for thread_id, places in found.items()))
 
     def copy_thread(self, source: str, target: str) -> Steps[int]:
         """Copy a thread to another id."""
-        copied = yield from self.run_in_queue(lambda db: deletions.copy_thread(db, source, target, self._tag_keys), source, target)
+        copied = yield from self.run_in_queue(lambda db: copy_thread(db, source, target, self._tag_keys), source, target)
         logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
         return copied
 
@@ -255,7 +257,7 @@ class Store:
                 made += yield self._queue.run(work, thread_id)
             after, threads = page[-1], threads + len(page)
             progress(threads)
-        yield self._queue.run(partial(remember_keys, tag_keys=self._tag_keys))
+        yield self._queue.run(partial(store_keys, tag_keys=self._tag_keys))
         seconds = time.perf_counter() - started
         told = {"event": "tags_rebuilt", "tags": made, "threads": threads, "seconds": seconds}
         logger.info("tags rebuilt: %d of %d threads in %.3f s", made, threads, seconds, extra=told)

@@ -11,7 +11,7 @@ import pytest
 from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 
 from ckptstore import SQLAlchemySaver, prune_old_checkpoints
-from ckptstore.maintenance import delete as deletions
+from ckptstore.maintenance import copy
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.rows import rows
 
@@ -154,14 +154,14 @@ async def test_time_based_pruning_keeps_what_is_young(saver: SQLAlchemySaver) ->
 async def test_a_copy_of_a_thread_that_begins_meanwhile_is_whole_or_nothing(lasting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         await put(saver, config("warm"))
-        real = deletions.insert_tags
+        real = copy.insert_tags
 
         def put_first(*_: Any) -> Any:
             raise AssertionError("a copy of nothing tags nothing")
 
-        monkeypatch.setattr(deletions, "insert_tags", put_first)
+        monkeypatch.setattr(copy, "insert_tags", put_first)
         await saver.acopy_thread("source", "target")
-        monkeypatch.setattr(deletions, "insert_tags", real)
+        monkeypatch.setattr(copy, "insert_tags", real)
         await put(saver, config("source"), {"x": "value"})
         assert await saver.aget_tuple(config("target")) is None
         await saver.acopy_thread("source", "target")

@@ -16,8 +16,9 @@ from ckptstore.cli import main
 from ckptstore.db.models import to_microseconds
 from ckptstore.langgraph.base import utc_now
 from ckptstore.maintenance import prune_run as pruner
-from ckptstore.maintenance.gc import CollectReport, GcPass
+from ckptstore.maintenance.gc import GcPass
 from ckptstore.maintenance.prune_plan import CheckpointRef, Node, ThreadView, plan_stages
+from ckptstore.maintenance.reports import CollectReport
 from ckptstore.runtime.steps import Steps
 from tests.support.background import retention_of, told_of
 from tests.support.build import chain, config
@@ -133,7 +134,7 @@ async def test_an_error_that_is_not_ours_does_not_end_the_schedule(tmp_path: Pat
     assert (came, raised) == (True, [])
 
 
-def waits_of(schedule: Any) -> list[float]:
+def waits_of(retention: Any) -> list[float]:
     """How long its thread waits, before its first run and after."""
     waits: list[float] = []
 
@@ -143,8 +144,8 @@ def waits_of(schedule: Any) -> list[float]:
             waits.append(timeout)
             return len(waits) > 1
 
-    schedule._stop = Stop()
-    schedule._loop()
+    retention._stop = Stop()
+    retention._loop()
     return waits
 
 

@@ -17,7 +17,8 @@ from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.backends.wrappers import BackendWrapper
 from ckptstore.db.handle import Db
 from ckptstore.maintenance import verify as verification
-from ckptstore.maintenance.verify import VerifyReport, verify
+from ckptstore.maintenance.reports import VerifyReport
+from ckptstore.maintenance.verify import verify
 from tests.support.build import checkpoint, config, metadata, put
 from tests.support.clocks import Clock
 from tests.support.databases import url_of

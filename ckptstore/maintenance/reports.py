@@ -1,0 +1,107 @@
+"""What the maintenance operations return: counts of rows, objects and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedRows:
+    """How many rows one transaction deleted, and the bytes that they held in the database."""
+
+    #: Threads of which nothing is left.
+    threads: int = 0
+    #: Checkpoints that readers no longer find: deleted, or hidden because other checkpoints are rebuilt from them.
+    checkpoints: int = 0
+    writes: int = 0
+    values: int = 0
+    segments: int = 0
+    #: Stored bytes of the payloads, without those that are in objects.
+    bytes: int = 0
+    #: The object of each deleted segment that had one.
+    object_keys: tuple[str, ...] = ()
+
+    def __add__(self, other: DeletedRows) -> DeletedRows:
+        """The sum, field by field."""
+        return DeletedRows(*[getattr(self, each.name) + getattr(other, each.name) for each in fields(self)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneReport:
+    """What a prune deleted, or with `dry_run` would have deleted."""
+
+    #: Threads from which anything was deleted.
+    threads: int = 0
+    #: Those of them of which nothing is left.
+    deleted_threads: int = 0
+    #: Checkpoints that readers no longer find.
+    checkpoints: int = 0
+    writes: int = 0
+    values: int = 0
+    segments: int = 0
+    #: Stored bytes of the deleted payloads, without those that are in objects.
+    bytes: int = 0
+    #: Objects in the blob backend that nothing refers to any more. Garbage collection deletes them after its grace period.
+    objects: int = 0
+    object_bytes: int = 0
+    #: Whether `should_stop` ended the run early. What it deleted is committed; the next run continues.
+    stopped: bool = False
+    dry_run: bool = field(default=False, compare=False)
+    seconds: float = field(default=0.0, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, for logs and JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectReport:
+    """What one garbage collection pass did, or with `dry_run` would have done."""
+
+    #: Unreferenced objects that this pass marked; a later pass deletes them.
+    marked: int = 0
+    #: Marked objects that are referred to again, and live again.
+    unmarked: int = 0
+    #: Objects that this pass deleted.
+    deleted: int = 0
+    #: The bytes of the deleted objects.
+    deleted_bytes: int = 0
+    #: Keys of objects that the backend failed to delete; the next pass tries again.
+    failed: Sequence[str] = field(default=())
+    dry_run: bool = False
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What a verification found; `ok` is True if nothing is missing or corrupt."""
+
+    #: Objects that were checked, and their bytes.
+    objects: int = 0
+    object_bytes: int = 0
+    #: Segments that were checked, whether their bytes are in the database or in an object.
+    segments: int = 0
+    #: Keys of registered objects that the backend does not have.
+    missing_objects: list[str] = field(default_factory=list)
+    #: (thread, digest) of segments that a value consists of and that are not in the database.
+    missing_segments: list[tuple[str, str]] = field(default_factory=list)
+    #: Keys of objects of the wrong size (with `deep`: or content), and digests of segments with the wrong content.
+    corrupt: list[str] = field(default_factory=list)
+    #: (thread, digest) of segments whose object is not registered, still `pending` or already `deleting`; without a
+    #: backend, of every segment that is in an object.
+    broken_references: list[tuple[str, str]] = field(default_factory=list)
+    #: Keys in the backend that no row registers. They are harmless; ckptstore never deletes what it did not register.
+    unregistered_objects: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing that was checked is missing or corrupt. Unregistered objects don't count."""
+        return not (self.missing_objects or self.missing_segments or self.corrupt or self.broken_references)
+
+
+class VacuumReport(NamedTuple):
+    """The size before and after: of the SQLite file without its write-ahead log, or of ckptstore's tables and indexes."""
+
+    before_bytes: int
+    after_bytes: int

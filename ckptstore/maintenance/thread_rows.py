@@ -1,0 +1,59 @@
+"""What several maintenance operations read of one thread: its row, and the metadata of its checkpoints."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from ckptstore.db import sql
+from ckptstore.db.handle import Db
+from ckptstore.db.sql.tables import Row
+from ckptstore.records import CheckpointKey
+from ckptstore.tags.encoding import postings
+from ckptstore.tags.keys import TagKeys
+from ckptstore.writes.rows import tag_rows
+
+
+class ThreadStamp(NamedTuple):
+    """Tells whether a thread changed: with every new or deleted checkpoint, and within a second of every write."""
+
+    generation: int
+    checkpoint_count: int
+    #: When something was last stored in the thread (microseconds since 1970, UTC, noted at most once a second).
+    updated_at: int
+
+
+class CheckpointMetadata(NamedTuple):
+    """A checkpoint's key, and its metadata as JSON."""
+
+    key: CheckpointKey
+    metadata: str
+
+
+def read_stamp(db: Db, thread_id: str) -> ThreadStamp | None:
+    """The thread's stamp; None if there is no such thread."""
+    rows = db.run(sql.delete.thread_stamp, {"thread_id": thread_id}).all()
+    return ThreadStamp(*rows[0]) if rows else None
+
+
+def lock_thread(db: Db, thread_id: str) -> ThreadStamp | None:
+    """Lock the thread's row until the transaction ends; None if there is no such thread, and so none of its other rows either.
+
+    A separate statement: on PostgreSQL the statements after it see everything that was committed before the lock was granted.
+    """
+    rows = db.run(sql.delete.lock_thread, {"thread_id": thread_id}).all()
+    return ThreadStamp(*rows[0]) if rows else None
+
+
+def checkpoint_metadata(db: Db, thread_id: str) -> list[CheckpointMetadata]:
+    """Every checkpoint of the thread that is not hidden."""
+    rows = db.run(sql.delete.metadata_of_thread, {"thread_id": thread_id})
+    return [
+        CheckpointMetadata(CheckpointKey(thread_id, checkpoint_ns, checkpoint_id), metadata)
+        for checkpoint_ns, checkpoint_id, metadata in rows
+    ]
+
+
+def indexed_tag_rows(checkpoints: list[CheckpointMetadata], tag_keys: TagKeys) -> list[Row]:
+    """The rows that these checkpoints have in the tag index of a saver with these `tag_keys`."""
+    return [row for key, metadata in checkpoints for row in tag_rows(key, postings(json.loads(metadata), tag_keys))]
