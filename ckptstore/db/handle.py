@@ -1,7 +1,8 @@
 """`Db`: one connection and the statements of its database. Every function that reads or writes the tables is given one.
 
 Statements run at the driver's own cursor: SQLAlchemy's execution and result cost several times what SQLite takes to run one of
-our statements, and a third of what PostgreSQL does. Errors are the driver's own; `error_mapping` translates them.
+our statements, and a third of what PostgreSQL does. On an engine that someone observes (`observe.is_observed`) they run through
+SQLAlchemy, which reports each to listeners and to its log. Either way errors are the driver's own; `error_mapping` translates them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, cast
 
 from sqlalchemy import ClauseElement, Connection, Table
 from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
 
 from ckptstore.db.error_mapping import ConnectionLost
 from ckptstore.db.sql.fragments import key_parameters
@@ -54,13 +56,15 @@ class Db:
     Args:
         connection: from SQLAlchemy's pool.
         statements: compiled for this database.
+        observed: whether statements run through SQLAlchemy, which reports them.
     """
 
-    __slots__ = ("connection", "dialect_name", "on_sqlite", "statements")
+    __slots__ = ("connection", "dialect_name", "observed", "on_sqlite", "statements")
 
-    def __init__(self, connection: Connection, statements: Statements) -> None:
+    def __init__(self, connection: Connection, statements: Statements, *, observed: bool = False) -> None:
         self.connection = connection
         self.statements = statements
+        self.observed = observed
         self.dialect_name = statements.dialect_name
         self.on_sqlite = statements.on_sqlite
 
@@ -107,8 +111,10 @@ class Db:
         Raises:
             ConnectionLost: from the driver's error; the connection never returns to the pool.
         """
-        cursor = self._cursor()
         try:
+            if self.observed:
+                return self._execute_reported(text, arguments)
+            cursor = self._cursor()
             cursor.execute(text, arguments)
             return Rows(cursor.fetchall(), cursor.rowcount)
         except Exception as exc:
@@ -120,6 +126,17 @@ class Db:
             # Cancelled midway: an answer may still be on its way.
             self.connection.invalidate()
             raise
+
+    def _execute_reported(self, text: str, arguments: Any) -> Rows:
+        """Execute through SQLAlchemy; raises the driver's own error, as the driver's cursor does."""
+        try:
+            result = self.connection.exec_driver_sql(text, arguments)
+            rowcount = result.rowcount
+            return Rows([tuple(row) for row in result] if result.returns_rows else [], rowcount)
+        except DBAPIError as exc:
+            if exc.orig is None:
+                raise
+            raise exc.orig from exc.orig.__cause__
 
     def _cursor(self) -> DBAPICursor:
         return self.connection.connection.cursor()
@@ -168,14 +185,16 @@ class Db:
         if self.connection.invalidated:
             return
         try:
-            if self.on_sqlite:
-                # The driver knows whether a transaction is open; a ROLLBACK without one would be an error.
-                self.connection.connection.rollback()
-            else:
+            if self._in_transaction():
                 self.execute("ROLLBACK")
         except Exception:
             # The error that led here is the one to report; a connection in doubt never returns to the pool.
             self.connection.invalidate()
+
+    def _in_transaction(self) -> bool:
+        """False on SQLite after an error that ended the transaction, where ROLLBACK is an error. PostgreSQL takes it at any time."""
+        driver_connection = self.connection.connection.driver_connection
+        return not self.on_sqlite or (driver_connection is not None and driver_connection.in_transaction)
 
 
 def _in_powers_of_two(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -1,15 +1,25 @@
-"""Opening a database: from a URL, or beside an engine that the caller owns."""
+"""Opening a database: by its URL, or through an engine that the caller owns."""
 
 from __future__ import annotations
 
-from sqlalchemy import URL, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
+from functools import partial
+from typing import Any, cast
 
-from ckptstore.db.postgres import AsyncRunner, ping_when_idle, postgres_engine
+from sqlalchemy import URL, Engine, Pool, event
+from sqlalchemy.engine.base import OptionEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from ckptstore.db.async_runner import AsyncRunner
+from ckptstore.db.postgres import ping_when_idle, postgres_engine
 from ckptstore.db.runner import Runner
 from ckptstore.db.settings import DatabaseSettings
-from ckptstore.db.sqlite import SqliteRunner
+from ckptstore.db.sqlite import SqliteRunner, configure_connections
 from ckptstore.db.url import is_memory
+
+# SQLite's own default.
+_WAL_AUTOCHECKPOINT = 1_000
+_AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
 
 
 def open_database(url: URL, settings: DatabaseSettings, schema: str | None = None) -> Runner:
@@ -22,24 +32,51 @@ def open_database(url: URL, settings: DatabaseSettings, schema: str | None = Non
     """
     if url.get_backend_name() == "sqlite":
         return SqliteRunner(url, settings, schema)
-    return AsyncRunner(url, settings, schema, lambda: postgres_engine(url, settings))
+    return AsyncRunner(url, settings, schema, partial(postgres_engine, url, settings))
 
 
 def adopt_engine(engine: AsyncEngine, settings: DatabaseSettings, schema: str | None = None) -> Runner:
     """The database of an engine that the caller owns.
 
-    A SQLite file is opened anew by its URL, the fast way. SQLite in memory is its one connection, so the engine itself
-    is used. A server gets a pool of our own with the engine's settings: connections belong to the loop that opened them.
+    Connections belong to the event loop that opened them, so it gets a pool of our own, of the same class and with the same settings.
+    Listeners, log settings and the way to connect are the engine's. SQLite in memory is its one connection, so the pool is shared.
     """
-    if engine.url.get_backend_name() != "sqlite":
-        return AsyncRunner(engine.url, settings, schema, lambda: _sibling(engine, settings))
     if is_memory(engine.url):
-        return AsyncRunner(engine.url, settings, schema, lambda: engine.execution_options(isolation_level="AUTOCOMMIT"), owned=False)
-    return SqliteRunner(engine.url, settings, schema)
+        return AsyncRunner(engine.url, settings, schema, partial(engine.execution_options, **_AUTOCOMMIT), owned=False)
+    return AsyncRunner(engine.url, settings, schema, partial(_with_own_pool, engine, settings))
 
 
-def _sibling(engine: AsyncEngine, settings: DatabaseSettings) -> AsyncEngine:
-    theirs = engine.sync_engine
-    ours = Engine(theirs.pool.recreate(), theirs.dialect, theirs.url, hide_parameters=True)
-    ping_when_idle(ours, settings.pool_ping_after_seconds)
-    return AsyncEngine(ours).execution_options(isolation_level="AUTOCOMMIT")
+def _with_own_pool(engine: AsyncEngine, settings: DatabaseSettings) -> AsyncEngine:
+    ours = _EngineWithOwnPool(engine.sync_engine)
+    event.listen(ours, "connect", _end_transaction)
+    if engine.dialect.name == "sqlite":
+        configure_connections(ours, settings, wal_autocheckpoint=_WAL_AUTOCHECKPOINT)
+    else:
+        ping_when_idle(ours, settings.pool_ping_after_seconds)
+    return AsyncEngine(ours)
+
+
+def _end_transaction(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
+    # A listener of the caller's may have begun one, and autocommit can't be switched on within it.
+    dbapi_connection.commit()
+
+
+class _EngineWithOwnPool(OptionEngine):
+    """What `engine.execution_options()` makes, on another pool: listeners that are added to the engine later are called here too."""
+
+    # An attribute in place of the property that leads to the engine's pool.
+    pool: Pool = cast(Pool, None)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        super().__init__(engine, _AUTOCOMMIT)
+        self.pool = engine.pool.recreate()
+
+    @property
+    def logger(self) -> Any:
+        """The engine's logger, also after `engine.echo = True`."""
+        return self._engine.logger
+
+    @logger.setter
+    def logger(self, _own: Any) -> None:
+        """SQLAlchemy gives each engine a logger of its own; this one has none."""

@@ -1,4 +1,4 @@
-"""Passing faults, tried again."""
+"""Retries of transient database errors."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ T = TypeVar("T")
 
 
 class Retries:
-    """Retries passing faults within bounds, once the database was reached; before that, a fault is said at once."""
+    """Repeats an attempt that failed with a transient error, for `settings.retry_seconds` at most.
+
+    Before the first success nothing is repeated: a wrong address is reported at once.
+    """
 
     def __init__(self, url: URL, settings: DatabaseSettings) -> None:
         self._url = url
         self._reached = False
         policy: dict[str, Any] = {
-            "retry": retry_if_exception(self._passes),
+            "retry": retry_if_exception(self._is_transient),
             "stop": stop_after_delay(settings.retry_seconds),
             "wait": wait_random_exponential(multiplier=0.02, max=1.0),
             "reraise": True,
@@ -30,41 +33,55 @@ class Retries:
         self._retrying = Retrying(**policy)
         self._async_retrying = AsyncRetrying(**policy)
 
-    def _passes(self, exc: BaseException) -> bool:
+    def run(self, attempt: Callable[..., T], *args: Any) -> T:
+        """Return what `attempt(*args)` returns.
+
+        Raises:
+            CkptStoreError: in place of a driver's error.
+        """
+        try:
+            result = attempt(*args)
+        except Exception as exc:
+            self._raise_unless_transient(exc)
+            repeated: T = self._retrying(self._once, attempt, *args)
+            return repeated
+        # Nearly all work succeeds at once, and does not pay for the machinery of retrying.
+        self._reached = True
+        return result
+
+    async def run_async(self, attempt: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """See `run`."""
+        try:
+            result = await attempt(*args)
+        except Exception as exc:
+            self._raise_unless_transient(exc)
+            return await self._async_retrying(self._once_async, attempt, *args)
+        self._reached = True
+        return result
+
+    def _raise_unless_transient(self, exc: Exception) -> None:
+        error = self._translated(exc)
+        if not self._is_transient(error):
+            raise error from exc
+
+    def _once(self, attempt: Callable[..., T], *args: Any) -> T:
+        try:
+            result = attempt(*args)
+        except Exception as exc:
+            raise self._translated(exc) from exc
+        self._reached = True
+        return result
+
+    async def _once_async(self, attempt: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        try:
+            result = await attempt(*args)
+        except Exception as exc:
+            raise self._translated(exc) from exc
+        self._reached = True
+        return result
+
+    def _is_transient(self, exc: BaseException) -> bool:
         return self._reached and isinstance(exc, DatabaseUnavailable) and exc.transient
-
-    def run(self, attempt: Callable[[], T]) -> T:
-        def translated() -> T:
-            try:
-                result = attempt()
-            except Exception as exc:
-                raise self._translated(exc) from exc
-            self._reached = True
-            return result
-
-        try:
-            # Nearly all work succeeds at once, and need not pay for the machinery of retrying.
-            return translated()
-        except DatabaseUnavailable as exc:
-            if not self._passes(exc):
-                raise
-        return self._retrying(translated)
-
-    async def run_async(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        async def translated() -> T:
-            try:
-                result = await attempt()
-            except Exception as exc:
-                raise self._translated(exc) from exc
-            self._reached = True
-            return result
-
-        try:
-            return await translated()
-        except DatabaseUnavailable as exc:
-            if not self._passes(exc):
-                raise
-        return await self._async_retrying(translated)
 
     def _translated(self, exc: Exception) -> Exception:
         return translate(exc, self._url) if is_driver_error(exc) else exc

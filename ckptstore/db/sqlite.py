@@ -5,33 +5,34 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Engine, StaticPool, create_engine, event
+import sqlalchemy
+from sqlalchemy import URL, Engine, StaticPool, event
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from ckptstore.db.handle import Db
+from ckptstore.db.observe import is_observed
 from ckptstore.db.retries import Retries
 from ckptstore.db.runner import Work
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.statement import Statements
 from ckptstore.db.url import is_memory
-from ckptstore.db.wal_checkpointer import MOST_PAGES, WriteAheadLog
+from ckptstore.db.wal_checkpointer import MAX_PAGES, WalCheckpointer
 from ckptstore.errors import StoreClosed
 from ckptstore.runtime.fork import abandon, around_fork
 
 T = TypeVar("T")
 
-# More readers than this only take turns at the interpreter's lock.
-_SQLITE_READERS = 4
+# More readers than this only compete for the interpreter's lock.
+_MAX_READERS = 4
 
 
 def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
     """A synchronous engine on a SQLite file (or on memory: then one connection, shared).
 
-    Connections are in autocommit: transactions are opened by `transaction()`, and only there.
+    Connections are in autocommit: transactions are opened by `Db.transaction()`, and only there.
     """
     connect_args = {
         "check_same_thread": False,
@@ -40,26 +41,37 @@ def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
         **settings.connect_args,
     }
     pool: dict[str, Any] = {"poolclass": StaticPool} if is_memory(url) else {"poolclass": QueuePool, "pool_size": settings.pool_size + 1}
-    engine = create_engine(
+    # By its module: instrumentation replaces the function there.
+    engine = sqlalchemy.create_engine(
         url.set(drivername="sqlite+pysqlite"),
         connect_args=connect_args,
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,
         **pool,
     )
+    configure_connections(engine, settings, wal_autocheckpoint=MAX_PAGES)
+    return engine
+
+
+def configure_connections(engine: Engine, settings: DatabaseSettings, *, wal_autocheckpoint: int) -> None:
+    """Make every new connection durable, and a file one that readers and a writer use at the same time.
+
+    Args:
+        engine: of a SQLite database.
+        settings: `synchronous` and `busy_timeout_seconds`.
+        wal_autocheckpoint: pages of the write-ahead log at which a commit makes a checkpoint itself.
+    """
 
     @event.listens_for(engine, "connect")
-    def tune(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
+    def configure(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
         cursor = dbapi_connection.cursor()
-        if not is_memory(url):
+        if not is_memory(engine.url):
             # Before the first table: deleted pages can then be given back to the file system.
             cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
             _switch_to_wal(cursor, settings.busy_timeout_seconds)
-            cursor.execute(f"PRAGMA wal_autocheckpoint={MOST_PAGES}")
+            cursor.execute(f"PRAGMA wal_autocheckpoint={wal_autocheckpoint}")
         cursor.execute(f"PRAGMA synchronous={settings.synchronous}")
         cursor.close()
-
-    return engine
 
 
 def _switch_to_wal(cursor: Any, timeout_seconds: float) -> None:
@@ -72,12 +84,13 @@ def _switch_to_wal(cursor: Any, timeout_seconds: float) -> None:
         reraise=True,
     ):
         with attempt:
-            if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            cursor.execute("PRAGMA journal_mode")
+            if cursor.fetchone()[0] != "wal":
                 cursor.execute("PRAGMA journal_mode=WAL")
 
 
 class SqliteRunner:
-    """SQLite: one writing thread, a few reading ones."""
+    """SQLite: one worker thread writes, a few read. Each keeps its connection from one piece of work to the next."""
 
     may_wait = True
 
@@ -86,91 +99,108 @@ class SqliteRunner:
         self._settings = settings
         self._schema = schema
         self._start()
-        around_fork(before=self._before_fork, in_parent=self._after_fork, in_child=self._start_again)
+        around_fork(before=self._before_fork, in_parent=self._after_fork, in_child=self._start_in_child)
 
     def _start(self) -> None:
-        self._gate = threading.Condition()
+        self._lock = threading.Lock()
+        self._resumed = threading.Condition(self._lock)
         self._running = 0
         self._forking = False
-        self._kept: Db | None = None
-        self._wal = None if is_memory(self.url) else WriteAheadLog(self.read)
+        #: By the identifier of the worker thread.
+        self._kept: dict[int, Db] = {}
+        self._wal = None if is_memory(self.url) else WalCheckpointer(self.read)
         self._engine = sqlite_engine(self.url, self._settings)
         self.statements = Statements(self._engine.dialect, self._schema)
-        self._faults = Retries(self.url, self._settings)
+        self._retries = Retries(self.url, self._settings)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ckptstore-write")
-        readers = min(self._settings.pool_size, _SQLITE_READERS)
-        # A database in memory is one connection: all of its work takes turns on one thread.
+        readers = min(self._settings.pool_size, _MAX_READERS)
+        # A database in memory is one connection: all of its work takes turns on one worker thread.
         self._readers = self._writer if is_memory(self.url) else ThreadPoolExecutor(readers, thread_name_prefix="ckptstore-read")
 
+    # --- work
+
     def read(self, work: Work[T]) -> Future[T]:
-        return self._submit(self._readers, self._read, work)
+        return self._submit(self._readers, self._run, work)
 
     def write(self, work: Work[T]) -> Future[T]:
-        return self._submit(self._writer, self._write, work)
+        return self._submit(self._writer, self._run_write, work)
 
-    def _submit(self, pool: ThreadPoolExecutor, run: Callable[[Work[T]], T], work: Work[T]) -> Future[T]:
+    def _submit(self, workers: ThreadPoolExecutor, run: Callable[[Work[T]], T], work: Work[T]) -> Future[T]:
         try:
-            return pool.submit(self._faults.run, partial(self._unless_forking, run, work))
+            return workers.submit(self._retries.run, self._attempt, run, work)
         except RuntimeError as exc:
             raise StoreClosed from exc
 
-    def _unless_forking(self, run: Callable[[Work[T]], T], work: Work[T]) -> T:
-        with self._gate:
+    def _attempt(self, run: Callable[[Work[T]], T], work: Work[T]) -> T:
+        """Run work, but not while the process forks."""
+        with self._lock:
             while self._forking:
-                self._gate.wait()
+                self._resumed.wait()
             self._running += 1
         try:
             return run(work)
         finally:
-            with self._gate:
+            with self._lock:
                 self._running -= 1
                 if self._forking:
-                    self._gate.notify_all()
+                    self._resumed.notify_all()
 
-    def _read(self, work: Work[T]) -> T:
-        with self._engine.connect() as connection:
-            return work(Db(connection, self.statements))
-
-    def _write(self, work: Work[T]) -> T:
-        # One thread writes, batch after batch: it keeps its connection, but for one that something went wrong on.
-        db, self._kept = self._kept or Db(self._engine.connect(), self.statements), None
+    def _run(self, work: Work[T]) -> T:
+        worker = threading.get_ident()
+        observed = is_observed(self._engine)
+        db = self._kept.pop(worker, None)
+        if db is None or observed or db.observed:
+            db = self._connect(db, observed=observed)
         try:
             result = work(db)
         except BaseException:
             db.connection.close()
             raise
-        self._kept = db
-        if self._wal is not None:
-            self._wal.wrote(db)
+        self._kept[worker] = db
         return result
 
-    def _let_go(self) -> None:
-        if self._kept is not None:
-            self._kept.connection.close()
-            self._kept = None
+    def _connect(self, kept: Db | None, *, observed: bool) -> Db:
+        # SQLAlchemy decides what a connection logs when the connection is opened.
+        if kept is not None:
+            kept.connection.close()
+        return Db(self._engine.connect(), self.statements, observed=observed)
+
+    def _run_write(self, work: Work[T]) -> T:
+        result = self._run(work)
+        if self._wal is not None:
+            self._wal.wrote(self._kept[threading.get_ident()])
+        return result
+
+    def _release_kept(self) -> None:
+        while self._kept:
+            self._kept.popitem()[1].connection.close()
+
+    # --- forks
 
     def _before_fork(self) -> None:
         # SQLite keeps its locks in the process. A child that inherits an open file believes that it holds them too, and
         # the parent, closing the file as its last user, would delete the log that the child writes to.
-        with self._gate:
+        with self._lock:
             self._forking = True
-            self._gate.wait_for(lambda: self._running == 0)
+            self._resumed.wait_for(lambda: self._running == 0)
         if not is_memory(self.url):
-            self._let_go()
+            self._release_kept()
             self._engine.dispose()
 
     def _after_fork(self) -> None:
-        with self._gate:
+        with self._lock:
             self._forking = False
-            self._gate.notify_all()
+            self._resumed.notify_all()
 
-    def _start_again(self) -> None:
+    def _start_in_child(self) -> None:
         abandon(dict(self.__dict__))
         self._start()
 
+    # --- the end
+
     def close(self) -> None:
-        # First who may still ask the others for something.
+        # The writer first: it may still ask a reader for a checkpoint of the log.
         self._writer.shutdown()
         self._readers.shutdown()
-        self._let_go()
+        self._release_kept()
         self._engine.dispose()

@@ -1,7 +1,7 @@
-"""SQLite's write-ahead log, kept short beside the writers.
+"""Checkpoints of SQLite's write-ahead log, concurrent with the writer.
 
-What was committed lies in the log until it is moved into the database's file. SQLite does that itself, within whichever commit makes
-the log long: dozens of writes wait then for thousands of pages. Here most of it happens on another thread.
+What was committed stays in the log until a checkpoint moves it into the database's file. SQLite does that itself, within whichever
+commit makes the log long: dozens of writes wait then for thousands of pages. Here a reading worker thread does most of it.
 """
 
 from __future__ import annotations
@@ -14,42 +14,46 @@ from concurrent.futures import Future
 
 from ckptstore.db.handle import Db
 
-#: Pages of the log at which a commit moves them after all, should this fall behind.
-MOST_PAGES = 10_000
-# At so many seconds of writing a log has a thousand pages or so.
-_INTERVAL = 0.1
+#: Pages of the log at which a commit makes a checkpoint itself, should this module fall behind.
+MAX_PAGES = 10_000
+# A log that is written for this long has about a thousand pages.
+_INTERVAL_SECONDS = 0.1
 
 logger = logging.getLogger(__name__)
 
 
-class WriteAheadLog:
-    """Moves pages now and then, while something is written.
+class WalCheckpointer:
+    """Makes checkpoints while something is written.
 
     Args:
-        beside: runs a function of a connection on another thread than the writer's.
+        run_concurrently: runs a function of a connection on another worker thread than the writer's.
     """
 
-    def __init__(self, beside: Callable[[Callable[[Db], None]], Future[None]]) -> None:
-        self._beside = beside
-        self._moving: Future[None] | None = None
-        self._moved_at = time.monotonic()
+    def __init__(self, run_concurrently: Callable[[Callable[[Db], None]], Future[None]]) -> None:
+        self._run_concurrently = run_concurrently
+        self._running: Future[None] | None = None
+        self._finished_at = time.monotonic()
 
     def wrote(self, db: Db) -> None:
-        """Something was committed; called on the writer's thread, with its connection."""
-        if self._moving is None:
-            if time.monotonic() - self._moved_at >= _INTERVAL:
-                self._moving = self._beside(_move)
-        elif self._moving.done():
-            if (exc := self._moving.exception()) is not None:
-                logger.warning("the write-ahead log was not looked at: %s", exc, extra={"event": "wal_not_moved"})
-            self._moving, self._moved_at = None, time.monotonic()
-            # The little that was written meanwhile: once all of it is moved, the log begins anew instead of growing on.
-            _move(db)
+        """Note a commit; called on the writing worker thread, with its connection."""
+        if self._running is None:
+            if time.monotonic() - self._finished_at >= _INTERVAL_SECONDS:
+                self._running = self._run_concurrently(_checkpoint)
+        elif self._running.done():
+            if (exc := self._running.exception()) is not None:
+                _log_failure(exc)
+            self._running, self._finished_at = None, time.monotonic()
+            # The few pages that were written meanwhile: once all pages are moved, the log starts again instead of growing.
+            _checkpoint(db)
 
 
-def _move(db: Db) -> None:
+def _checkpoint(db: Db) -> None:
     try:
         db.execute("PRAGMA wal_checkpoint(PASSIVE)")
     except sqlite3.Error as exc:
-        # What is in the log is durable. The next one moves it, or, when there is really something wrong, the next write says so.
-        logger.warning("the write-ahead log stays as it is: %s", exc, extra={"event": "wal_not_moved"})
+        # What is in the log is durable. If the fault lasts, the next write reports it.
+        _log_failure(exc)
+
+
+def _log_failure(exc: BaseException) -> None:
+    logger.warning("SQLite wal_checkpoint failed, will retry after a later commit: %s", exc, extra={"event": "wal_checkpoint_failed"})

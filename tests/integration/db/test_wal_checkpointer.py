@@ -21,12 +21,12 @@ MOVE = "PRAGMA wal_checkpoint(PASSIVE)"
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(wal, "_INTERVAL", 0)
+    monkeypatch.setattr(wal, "_INTERVAL_SECONDS", 0)
     return tmp_path / "checkpoints.sqlite"
 
 
 def under_way(saver: SQLAlchemySaver) -> Any:
-    return saver.store.runner._wal._moving  # type: ignore[attr-defined]
+    return saver.store.runner._wal._running  # type: ignore[attr-defined]
 
 
 async def settle(saver: SQLAlchemySaver) -> None:
@@ -65,6 +65,6 @@ async def test_a_log_that_can_not_be_moved_is_no_trouble_of_a_write(path: Path, 
             await settle(saver)
             await chain(saver, "u", 5)
     assert len(set(map(id, moved))) > 1, "both on the writer's connection and beside it"
-    assert {getattr(record, "event", None) for record in caplog.records} == {"wal_not_moved"}
+    assert {getattr(record, "event", None) for record in caplog.records} == {"wal_checkpoint_failed"}
     async with SQLAlchemySaver.from_conn_string(path) as saver:
         assert len(await saver.alist(None)) == 10

@@ -1,0 +1,186 @@
+"""A runner for async drivers, on an event loop and a worker thread of its own: PostgreSQL, and every engine that the caller owns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, QueuePool, StaticPool
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ckptstore.db.handle import Db
+from ckptstore.db.observe import is_observed
+from ckptstore.db.retries import Retries
+from ckptstore.db.runner import Work
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.statement import Statements
+from ckptstore.runtime.fork import abandon, around_fork
+from ckptstore.runtime.loop_thread import LoopThread, selector_loop
+
+T = TypeVar("T")
+
+# The connection that wrote last is kept for the next batch this long, then it returns to the pool.
+_KEEP_SECONDS = 1.0
+# After this many batches it returns to the pool in any case: the pool replaces connections that are old.
+_MAX_BATCHES_PER_CONNECTION = 1_000
+
+
+class AsyncRunner:
+    """Runs work on an `AsyncEngine`.
+
+    Args:
+        url: of the database, for messages.
+        settings: retries.
+        schema: the PostgreSQL schema of the tables, or None for the connection's own.
+        make_engine: called once here and once in every child of a fork.
+        owned: False if the engine shares its pool with the caller: it is then not disposed of.
+    """
+
+    may_wait = False
+
+    def __init__(
+        self, url: URL, settings: DatabaseSettings, schema: str | None, make_engine: Callable[[], AsyncEngine], *, owned: bool = True
+    ) -> None:
+        self.url = url
+        self._settings = settings
+        self._schema = schema
+        self._make_engine = make_engine
+        self._owned = owned
+        self._start()
+        around_fork(before=self._before_fork, in_parent=self._after_fork, in_child=self._start_in_child)
+
+    def _start(self) -> None:
+        self._engine = self._make_engine()
+        self.statements = Statements(self._engine.dialect, self._schema)
+        self._retries = Retries(self.url, self._settings)
+        self._loop = LoopThread("ckptstore-loop", selector_loop)
+        pool = self._engine.pool
+        single = isinstance(pool, StaticPool) or not self._owned
+        # On a single connection all work takes turns, or transactions would mix. On SQLite writers take turns: there is one write lock.
+        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if single else nullcontext()
+        self._write_turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.statements.on_sqlite else nullcontext()
+        # The only connection of a pool is never kept from the readers.
+        self._may_keep = not single and not (isinstance(pool, QueuePool) and pool.size() == 1)
+        self._kept: AsyncConnection | None = None
+        self._batches = 0
+        self._keep_timer: asyncio.TimerHandle | None = None
+        self._releasing: asyncio.Task[None] | None = None
+        self._used = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._may_run = asyncio.Event()
+        self._may_run.set()
+
+    # --- work
+
+    def read(self, work: Work[T]) -> Future[T]:
+        return self._submit(self._attempt, work)
+
+    def write(self, work: Work[T]) -> Future[T]:
+        return self._submit(self._attempt_to_write, work)
+
+    def _submit(self, attempt: Callable[[Work[T]], Any], work: Work[T]) -> Future[T]:
+        self._used = True
+        return self._loop.run(self._retries.run_async(self._attempt_unless_forking, attempt, work))
+
+    async def _attempt_unless_forking(self, attempt: Callable[[Work[T]], Any], work: Work[T]) -> T:
+        await self._may_run.wait()
+        self._running += 1
+        try:
+            result: T = await attempt(work)
+            return result
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def _attempt(self, work: Work[T]) -> T:
+        async with self._turn, self._engine.connect() as connection:
+            return await connection.run_sync(self._run, work)
+
+    async def _attempt_to_write(self, work: Work[T]) -> T:
+        async with self._write_turn:
+            if self._may_keep and not is_observed(self._engine.sync_engine):
+                return await self._attempt_on_kept(work)
+            # SQLAlchemy decides what a connection logs when the connection is opened.
+            await self._release_kept()
+            return await self._attempt(work)
+
+    async def _attempt_on_kept(self, work: Work[T]) -> T:
+        """Write on the connection of the last batch: to take one from the pool costs as much as a short statement."""
+        connection = self._take_kept() or await self._engine.connect()
+        try:
+            result = await connection.run_sync(self._run, work)
+        except BaseException:
+            await connection.close()
+            raise
+        self._batches += 1
+        if self._kept is None and not connection.invalidated and self._batches % _MAX_BATCHES_PER_CONNECTION:
+            self._keep(connection)
+        else:
+            await connection.close()
+        return result
+
+    def _run(self, connection: Connection, work: Work[T]) -> T:
+        return work(Db(connection, self.statements, observed=is_observed(connection.engine)))
+
+    # --- the kept connection
+
+    def _keep(self, connection: AsyncConnection) -> None:
+        self._kept = connection
+        self._keep_timer = asyncio.get_running_loop().call_later(_KEEP_SECONDS, self._start_releasing)
+
+    def _start_releasing(self) -> None:
+        self._releasing = asyncio.get_running_loop().create_task(self._release_kept())
+
+    def _take_kept(self) -> AsyncConnection | None:
+        connection, self._kept = self._kept, None
+        if self._keep_timer is not None:
+            self._keep_timer.cancel()
+        return connection
+
+    async def _release_kept(self) -> None:
+        connection = self._take_kept()
+        if connection is not None:
+            await connection.close()
+
+    # --- forks
+
+    def _before_fork(self) -> None:
+        # A child must not inherit an open SQLite file, see `SqliteRunner`. A server's connections are abandoned in the child.
+        if self._owned and self.statements.on_sqlite and self._used:
+            self._loop.run(self._pause()).result()
+
+    async def _pause(self) -> None:
+        self._may_run.clear()
+        while self._running:
+            self._idle.clear()
+            await self._idle.wait()
+        await self._dispose()
+
+    def _after_fork(self) -> None:
+        if self._owned and self.statements.on_sqlite and self._used:
+            self._loop.run(self._resume())
+
+    async def _resume(self) -> None:
+        self._may_run.set()
+
+    def _start_in_child(self) -> None:
+        abandon(dict(self.__dict__))
+        self._start()
+        if not self._owned:
+            self._loop.refuse("this database in memory belongs to the process that forked; build another saver here")
+
+    # --- the end
+
+    def close(self) -> None:
+        self._loop.close(self._dispose())
+        self._used = False
+
+    async def _dispose(self) -> None:
+        await self._release_kept()
+        if self._owned:
+            await self._engine.dispose()

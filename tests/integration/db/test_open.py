@@ -1,0 +1,94 @@
+"""An engine that the caller owns: what it brings along, and how it survives a fork."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import NullPool, event
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.db.url import parse_database_url
+from tests.support.build import chain, config, put
+
+
+async def test_an_engine_brings_its_pool_its_hooks_and_its_arguments_along(lasting_url: str) -> None:
+    name_of_timeout = "connect_timeout" if "psycopg" in lasting_url else "timeout"
+    engine = create_async_engine(parse_database_url(lasting_url), poolclass=NullPool, connect_args={name_of_timeout: 17})
+    seen: dict[str, list[Any]] = {"do_connect": [], "connect": [], "checkout": [], "checkin": [], "begin": []}
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def before_connecting(_dialect: Any, _entry: Any, _arguments: Any, named: dict[str, Any]) -> None:
+        # As a token that is fetched for each connection would be put in.
+        seen["do_connect"].append(named.get(name_of_timeout))
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(dbapi_connection: Any, _entry: Any) -> None:
+        cursor = dbapi_connection.cursor()
+        cursor.execute("SELECT 1")
+        seen["connect"].append(cursor.fetchone())
+        cursor.close()
+
+    for name in ("checkout", "checkin", "begin"):
+        event.listen(engine.sync_engine, name, lambda *_, name=name: seen[name].append(None))
+    async with SQLAlchemySaver(engine) as saver:
+        await saver.setup()
+        await put(saver, config("t"))
+        for _ in range(3):
+            assert await saver.aget_tuple(config("t")) is not None
+        assert type(saver.store.runner._engine.pool) is NullPool  # type: ignore[attr-defined]
+    assert len(seen["connect"]) >= 4, "no connection is used twice for reading"
+    assert len(seen["do_connect"]) == len(seen["connect"]) == len(seen["checkout"])
+    assert set(seen["do_connect"]) == {17}
+    assert set(seen["connect"]) == {(1,)}
+    assert seen["checkin"]
+    await engine.dispose()
+
+
+async def test_a_sqlite_file_behind_the_callers_engine_is_durable_and_in_wal_mode(tmp_path: Path) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'c.sqlite'}")
+    async with SQLAlchemySaver(engine) as saver:
+        await put(saver, config("t"))
+        pragmas = ("journal_mode", "synchronous", "auto_vacuum")
+        found = saver.store.runner.read(lambda db: [db.execute(f"PRAGMA {name}").scalar_one() for name in pragmas]).result()
+    assert found == ["wal", 2, 2]
+    await engine.dispose()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*")
+def test_both_sides_of_a_fork_go_on_with_a_sqlite_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+    saver = SQLAlchemySaver(engine)
+    asyncio.run(chain(saver, "parent", 3))
+
+    def child() -> None:
+        open_files = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+        if any(name.startswith(str(path)) for name in open_files):
+            os._exit(3)
+        asyncio.run(chain(saver, "child", 3))
+        saver.close()
+        os._exit(0)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    asyncio.run(chain(saver, "parent", 1))
+    process.join()
+    assert process.exitcode == 0
+    assert len(list(saver.list(config("parent")))) == 4
+    assert len(list(saver.list(config("child")))) == 3
+    saver.close()
+    asyncio.run(engine.dispose())
+
+
+async def test_many_writers_behind_the_callers_engine_never_meet_a_lock(tmp_path: Path) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'c.sqlite'}", connect_args={"timeout": 0})
+    async with SQLAlchemySaver(engine) as saver:
+        await asyncio.gather(*[chain(saver, f"t{n}", 3) for n in range(20)], *[saver.adelete_thread("none") for _ in range(20)])
+        assert len(await saver.alist(None)) == 60
+    await engine.dispose()
