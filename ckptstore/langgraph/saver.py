@@ -50,8 +50,9 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     through `configurable` under a name that looks like a credential is left out of it.
 
     Args:
-        engine: an asynchronous engine that the caller owns. A SQLite file is opened anew by its URL; a server gets a pool of the
-            saver's own with the engine's settings, because connections belong to the event loop that opened them.
+        engine: an asynchronous engine that the caller owns. The saver opens a pool of its own, because connections belong to the
+            event loop that opened them: of the engine's class, with its settings, listeners and log. SQLite in memory shares its
+            connection. A SQLite file is read two to four times faster through `from_conn_string`.
         **options: see `SaverOptions`.
 
     Raises:
