@@ -41,10 +41,10 @@ def ids_of(config: RunnableConfig) -> tuple[str, str, str | None]:
     configurable = configurable_of(config)
     if configurable.get("thread_id") is None:
         raise InvalidConfig("the config has no thread_id: pass {'configurable': {'thread_id': ...}}")
-    checkpoint_id = configurable.get("checkpoint_id")
+    checkpoint_ns, checkpoint_id = configurable.get("checkpoint_ns"), configurable.get("checkpoint_id")
     return (
         thread_id_of(configurable["thread_id"]),
-        checked(configurable.get("checkpoint_ns") or "", "checkpoint_ns"),
+        checked(checkpoint_ns, "checkpoint_ns") if checkpoint_ns else "",
         checked(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
     )
 

@@ -34,7 +34,7 @@ PARENTS = "parents"
 Scalar = str | int | float | bool | None
 
 _SCALARS = frozenset((str, int, float, bool, type(None)))
-# Not floats: those that are no numbers become null. Text without what databases refuse is left to `storable_text`.
+# A float may be NaN or infinite, which becomes null.
 _SAME_IN_JSON = _SCALARS - {float}
 # Made once: `json.dumps` would make one for each call.
 _to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -64,8 +64,12 @@ def to_json(metadata: Mapping[str, Any]) -> str:
 
 def as_json_values(metadata: Mapping[str, Any], text: str) -> Mapping[str, Any]:
     """What the JSON of some metadata holds: the metadata itself where nothing in it is other than in JSON, which is nearly always."""
-    simple = all(type(value) in _SAME_IN_JSON or (name == PARENTS and not value) for name, value in metadata.items())
-    return metadata if simple else json.loads(text)
+    for name, value in metadata.items():
+        kind = type(value)
+        if not (kind in _SAME_IN_JSON or (kind is float and math.isfinite(value)) or (name == PARENTS and not value)):
+            found: Mapping[str, Any] = json.loads(text)
+            return found
+    return metadata
 
 
 def storable_text(text: str) -> str:
@@ -95,13 +99,22 @@ def postings(metadata: Mapping[str, Any], tag_keys: TagKeys = EVERYTHING) -> fro
     """Every posting of one checkpoint's metadata (JSON values only) that these keys admit: one a scalar, wherever it is."""
     found: set[Posting] = set()
     for key, value in metadata.items():
-        path = child_path(None, key)
+        path = _escaped(key if type(key) is str else str(key))
         if type(value) in _SCALARS:
-            if tag_keys.is_indexed(path):
-                found.add(Posting(abbreviate(path), encode_value(value)))
-        else:
+            if tag_keys is EVERYTHING or tag_keys.is_indexed(path):
+                is_long = type(value) is str and len(value) > LONGEST_TEXT
+                found.add(_posting(path, value) if is_long else _cached_posting(path, value))
+        elif value or key != PARENTS:
             found.update(Posting(abbreviate(inner), text) for inner, text in _postings(path, value) if tag_keys.is_indexed(inner))
     return frozenset(found)
+
+
+def _posting(path: str, value: Scalar) -> Posting:
+    return Posting(abbreviate(path), encode_value(value))
+
+
+# Most tags of an application come again in every checkpoint. Typed: `True` is not `1`.
+_cached_posting = lru_cache(maxsize=4096, typed=True)(_posting)
 
 
 def _postings(path: str, value: Any) -> Iterator[tuple[str, str]]:

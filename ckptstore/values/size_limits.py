@@ -113,7 +113,7 @@ class SizeChecker:
         """Bytes that some channels had when they were last seen there; what was never seen counts nothing."""
         with self._lock:
             known = self._known.get(place, {})
-        return sum(known[channel][1] for channel in channels if channel in known)
+        return sum([known[channel][1] for channel in channels if channel in known])
 
     def check_writes(self, thread_id: str, writes: Iterable[tuple[str, Value]]) -> None:
         """Return if a task's writes are within the limits.

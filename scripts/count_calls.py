@@ -1,0 +1,89 @@
+"""Count the Python calls of one warm put and one warm get on SQLite: `python scripts/count_calls.py [--verbose]`.
+
+Counted are the calls of ckptstore's own functions, in all worker threads, for one `aput`, one `aput_writes` and one `aget_tuple` of small
+values with five metadata tags. Comprehensions count as calls on Python 3.11, where each has a frame of its own. Everyone pays for these
+calls, so a change to the write path or the read path says how many there were before and after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Awaitable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from langgraph.checkpoint.base import empty_checkpoint
+
+import ckptstore
+
+PACKAGE = str(Path(ckptstore.__file__).parent)
+#: Puts before the one that counts: connections are open, statements compiled, caches filled.
+WARM_UP = 30
+#: For what a call leaves to worker threads after it has returned.
+SETTLE_SECONDS = 0.05
+
+
+class Calls:
+    """Counts calls while it is switched on."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.counting = False
+        threading.setprofile(self._profile)
+        sys.setprofile(self._profile)
+
+    def _profile(self, frame: FrameType, event: str, _argument: Any) -> None:
+        code = frame.f_code
+        if self.counting and event == "call" and code.co_filename.startswith(PACKAGE):
+            self.counts[code.co_filename.removeprefix(PACKAGE)[1:], code.co_qualname] += 1
+
+    async def of(self, awaitable: Awaitable[Any]) -> Any:
+        """Count the calls of one operation; returns what it returns."""
+        self.counts.clear()
+        self.counting = True
+        result = await awaitable
+        await asyncio.sleep(SETTLE_SECONDS)
+        self.counting = False
+        return result
+
+    def report(self, name: str, verbose: bool) -> None:
+        """Print what was counted last."""
+        functions, modules = len(self.counts), len({module for module, _ in self.counts})
+        print(f"{name}: {self.counts.total()} calls in {functions} functions of {modules} modules")
+        for (module, function), count in self.counts.most_common() if verbose else ():
+            print(f"{count:6} {module} {function}")
+
+
+async def main(verbose: bool) -> None:
+    calls = Calls()
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    with tempfile.TemporaryDirectory() as folder:
+        async with ckptstore.SQLAlchemySaver.from_conn_string(str(Path(folder) / "checkpoints.sqlite")) as saver:
+            where = config
+            for step in range(WARM_UP):
+                made, version = empty_checkpoint(), f"{step + 1:08}.abcdefgh"
+                made["channel_values"] = {"n": step, "messages": ["hello", "there", str(step)]}
+                made["channel_versions"] = {"n": version, "messages": version}
+                metadata: Any = {"source": "loop", "step": step, "parents": {}}
+                metadata |= {"user": "ann", "session": "s1", "kind": "chat", "score": 0.5, "test": True}
+                where = await calls.of(saver.aput(where, made, metadata, {"n": version, "messages": version}))
+                if step < WARM_UP - 1:
+                    await saver.aput_writes(where, [("n", step), ("messages", ["hello"])], f"task-{step}")
+            calls.report("aput", verbose)
+            await calls.of(saver.aput_writes(where, [("n", 1), ("messages", ["hello"])], "task"))
+            calls.report("aput_writes", verbose)
+            await saver.aget_tuple(config)
+            await calls.of(saver.aget_tuple(config))
+            calls.report("aget_tuple", verbose)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--verbose", action="store_true", help="list every function with its count")
+    asyncio.run(main(parser.parse_args().verbose))
