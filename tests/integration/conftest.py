@@ -1,14 +1,17 @@
-"""A server of S3, one for all tests of a worker."""
+"""A server of S3, one for all tests of a worker, and a database with a folder of blobs, on each kind of database."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend
 from tests.support.blob_backends import ONE_REQUEST, numbers
+from tests.support.collector import Place
+from tests.support.databases import url_of
 from tests.support.s3 import S3Server, moto_server
 
 
@@ -31,3 +34,8 @@ async def s3_backend(s3: S3Server, bucket: str) -> AsyncIterator[BlobBackend]:
     backend = open_backend(s3.bucket_url(bucket), ONE_REQUEST)
     yield backend
     await backend.close()
+
+
+@pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return Place(url_of(request.param, request, tmp_path), tmp_path / "blobs")

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import operator
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from enum import Enum
-from typing import Annotated, Any
-from uuid import UUID
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.func import entrypoint, task
-from langgraph.graph import END, START, StateGraph, add_messages
-from langgraph.types import Command, Send, StateUpdate, interrupt
-from pydantic import BaseModel
-from typing_extensions import TypedDict
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, Send, interrupt
 
 from ckptstore import SQLAlchemySaver
 from tests.support.build import config
@@ -36,7 +25,6 @@ from tests.support.graphs import (
     asker,
     asking,
     everything,
-    history,
     map_reduce,
     namespace,
     nested,
@@ -44,9 +32,6 @@ from tests.support.graphs import (
     seen,
     steps,
 )
-
-# --- the same graph on two savers --------------------------------------------------------------------------------------
-
 
 # --- interrupts --------------------------------------------------------------------------------------------------------
 
@@ -314,232 +299,6 @@ async def test_parallel_subgraphs_wait_each_for_its_own_answer(lasting_url: str)
     assert done[0]["values"]["log"] == ["0 after 1", "1 after 2", "two after 3", "3 after 4"]
 
 
-# --- time travel -------------------------------------------------------------------------------------------------------
-
-
-async def test_a_thread_is_replayed_from_each_of_its_checkpoints(saver: SQLAlchemySaver) -> None:
-    async def script(saver: Saver) -> Any:
-        graph = steps("a", "b", "c").compile(checkpointer=saver)
-        await graph.ainvoke({"log": ["start"]}, config("t"))
-        for snapshot in await history(graph, config("t")):
-            await graph.ainvoke(None, snapshot.config)
-        return await everything(graph, config("t"))
-
-    states = await alike(saver, script)
-    assert all(state["values"] == {"log": ["start", "a1", "b2", "c3"]} for state in states if not state["next"])
-
-
-async def test_an_older_checkpoint_takes_new_input(saver: SQLAlchemySaver) -> None:
-    async def script(saver: Saver) -> Any:
-        graph = steps("a", "b").compile(checkpointer=saver)
-        for turn in range(3):
-            await graph.ainvoke({"log": [f"turn {turn}"]}, config("t"))
-        ends = [snapshot for snapshot in await history(graph, config("t")) if not snapshot.next]
-        await graph.ainvoke({"log": ["another turn 1"]}, ends[-1].config)
-        return await everything(graph, config("t")), [seen(await graph.aget_state(end.config)) for end in ends]
-
-    states, ends = await alike(saver, script)
-    assert states[0]["values"]["log"] == ["turn 0", "a1", "b2", "another turn 1", "a4", "b5"]
-    assert ends[0]["values"]["log"][-3:] == ["turn 2", "a7", "b8"]
-
-
-async def test_forks_of_one_checkpoint_go_their_own_ways(lasting_url: str) -> None:
-    async def script(open_saver: Open) -> Any:
-        async with open_saver() as saver:
-            graph = steps("a", "b", "c").compile(checkpointer=saver)
-            await graph.ainvoke({"log": ["start"]}, config("t"))
-            [middle] = [snapshot for snapshot in await history(graph, config("t")) if snapshot.next == ("b",)]
-            tips = [(await graph.aget_state(config("t"))).config]
-            for fork in range(3):
-                tip = await graph.aupdate_state(middle.config, {"log": [f"fork {fork}"]})
-                await graph.ainvoke(None, tip)
-                tips.append((await graph.aget_state(config("t"))).config)
-        async with open_saver() as saver:
-            graph = steps("a", "b", "c").compile(checkpointer=saver)
-            return [(await graph.aget_state(tip)).values["log"] for tip in tips], await everything(graph, config("t"))
-
-    logs, _ = await alike_reopened(lasting_url, script)
-    assert logs == [["start", "a1", "b2", "c3"], *(["start", "a1", f"fork {fork}", "b3", "c4"] for fork in range(3))]
-
-
-async def test_going_back_before_an_answer_asks_again(saver: SQLAlchemySaver) -> None:
-    async def script(saver: Saver) -> Any:
-        graph = asking("a", "b").compile(checkpointer=saver)
-        await graph.ainvoke({"log": []}, config("t"))
-        asked = await graph.aget_state(config("t"))
-        for answer in ("yes", "no"):
-            await graph.ainvoke(None, asked.config)
-            ids = await questions(graph, config("t"))
-            await graph.ainvoke(Command(resume=dict.fromkeys(ids.values(), answer)), config("t"))
-        return await everything(graph, config("t"))
-
-    states = await alike(saver, script)
-    assert states[0]["values"]["log"] == ["a: no", "b: no", "2 answers"]
-    assert ["a: yes", "b: yes", "2 answers"] in [state["values"]["log"] for state in states]
-
-
-async def test_going_back_into_a_subgraph_runs_it_again_from_there(saver: SQLAlchemySaver) -> None:
-    async def script(saver: Saver) -> Any:
-        graph = nested(1, asker()).compile(checkpointer=saver)
-        await graph.ainvoke({"log": []}, config("t"))
-        inner = (await graph.aget_state(config("t"), subgraphs=True)).tasks[0].state.config
-        await graph.ainvoke(Command(resume="first"), config("t"))
-        older = [snapshot for snapshot in await history(graph, namespace(inner)) if snapshot.next == ("think",)]
-        await graph.ainvoke(None, older[0].config)
-        await graph.ainvoke(Command(resume="second"), config("t"))
-        return await everything(graph, config("t"))
-
-    states = await alike(saver, script)
-    assert any("second" in entry for entry in states[0]["values"]["log"])
-
-
-async def test_a_history_is_filtered_and_cut(saver: SQLAlchemySaver) -> None:
-    async def script(saver: Saver) -> Any:
-        graph = steps("a", "b", "c").compile(checkpointer=saver)
-        for turn in range(3):
-            await graph.ainvoke({"log": [f"turn {turn}"]}, config("t"))
-        third = (await history(graph, config("t")))[3].config
-        ways: list[dict[str, Any]] = [{"filter": {"source": "input"}}, {"filter": {"step": 4}}, {"limit": 2}, {"before": third, "limit": 4}]
-        return [[seen(snapshot) async for snapshot in graph.aget_state_history(config("t"), **way)] for way in ways]
-
-    found = await alike(saver, script)
-    assert [len(states) for states in found] == [3, 1, 2, 4]
-
-
-# --- updates by hand ---------------------------------------------------------------------------------------------------
-
-
-async def test_an_update_stands_in_for_a_node(saver: SQLAlchemySaver) -> None:
-    async def script(saver: Saver) -> Any:
-        graph = steps("a", "b", "c").compile(checkpointer=saver)
-        await graph.aupdate_state(config("t"), {"log": ["by hand"]}, as_node="a")
-        fresh = await everything(graph, config("t"))
-        await graph.ainvoke(None, config("t"))
-        await graph.aupdate_state(config("t"), {"log": ["again"]}, as_node="b")
-        await graph.ainvoke(None, config("t"))
-        return fresh, await everything(graph, config("t"))
-
-    _, states = await alike(saver, script)
-    assert states[0]["values"]["log"] == ["by hand", "b1", "c2", "again", "c4"]
-
-
-@pytest.mark.parametrize("as_node", [END, "__copy__", "__input__"])
-async def test_an_update_as_a_node_that_is_none(saver: SQLAlchemySaver, as_node: str) -> None:
-    async def script(saver: Saver) -> Any:
-        graph = steps("a", "b", "c").compile(checkpointer=saver, interrupt_before=["b"])
-        await graph.ainvoke({"log": ["start"]}, config("t"))
-        values = {"log": ["new"]} if as_node == "__input__" else None
-        await graph.aupdate_state(config("t"), values, as_node=as_node)
-        return await everything(graph, config("t"))
-
-    states = await alike(saver, script)
-    assert states[0]["metadata"]["source"] in ("update", "fork", "input")
-
-
-async def test_updates_in_bulk_make_a_thread(saver: SQLAlchemySaver) -> None:
-    async def script(saver: Saver) -> Any:
-        graph = steps("a", "b", "c").compile(checkpointer=saver)
-        turns = [[StateUpdate({"log": [f"{name} {turn}"]}, name)] for turn in range(4) for name in ("__input__", "a", "b", "c")]
-        await graph.abulk_update_state(config("t"), turns)
-        await graph.abulk_update_state(config("t"), [[StateUpdate({"log": ["x"]}, "a"), StateUpdate({"log": ["y"]}, "b")]])
-        await graph.ainvoke(None, config("t"))
-        return await everything(graph, config("t"))
-
-    states = await alike(saver, script)
-    assert states[0]["values"]["log"][-7:] == ["b 3", "c 3", "x", "y", "b14", "c14", "c16"]
-
-
-# --- a node that fails -------------------------------------------------------------------------------------------------
-
-
-class Fragile:
-    """Two nodes that succeed beside one that fails at first, and only when the others' results are in."""
-
-    def __init__(self) -> None:
-        self.runs: Counter[str] = Counter()
-        self.siblings_are_in = asyncio.Event()
-
-    def build(self, saver: Saver) -> Any:
-        def succeed(name: str) -> Callable[[Log], Log]:
-            def run(_state: Log) -> Log:
-                self.runs[name] += 1
-                return {"log": [f"{name} run {self.runs[name]}"]}
-
-            return run
-
-        async def fail(_state: Log) -> Log:
-            self.runs["fail"] += 1
-            await self.siblings_are_in.wait()
-            if self.runs["fail"] == 1:
-                raise ValueError("at first")
-            return {"log": [f"fail run {self.runs['fail']}"]}
-
-        builder = StateGraph(Log).add_node("a", succeed("a")).add_node("fail", fail).add_node("z", succeed("z"))
-        builder.add_node("last", succeed("last")).add_edge(["a", "fail", "z"], "last")
-        return builder.add_edge(START, "a").add_edge(START, "fail").add_edge(START, "z").compile(checkpointer=saver)
-
-    async def run(self, graph: Any, durability: str) -> None:
-        """Run the graph until its node fails."""
-        updates: set[str] = set()
-        # LangGraph gives out each update at once only where custom output may come too.
-        modes = ["updates", "custom"]
-        async for _mode, update in graph.astream({"log": ["start"]}, config("t"), stream_mode=modes, durability=durability):
-            updates |= set(update)
-            if updates == {"a", "z"}:
-                self.siblings_are_in.set()
-
-
-@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
-async def test_only_the_node_that_failed_runs_again(lasting_url: str, durability: str) -> None:
-    async def script(open_saver: Open) -> Any:
-        fragile = Fragile()
-        async with open_saver() as saver:
-            with pytest.raises(ValueError, match="at first"):
-                await fragile.run(fragile.build(saver), durability)
-        async with open_saver() as saver:
-            graph = fragile.build(saver)
-            fallen = await everything(graph, config("t"))
-            await graph.ainvoke(None, config("t"), durability=durability)
-            return fallen, dict(fragile.runs), await everything(graph, config("t"))
-
-    fallen, runs, done = await alike_reopened(lasting_url, script)
-    assert [task["error"] for task in fallen[0]["tasks"]] == ["None", "\"ValueError('at first')\"", "None"]
-    assert [task["result"] for task in fallen[0]["tasks"]] == [{"log": ["a run 1"]}, None, {"log": ["z run 1"]}]
-    assert runs == {"a": 1, "fail": 2, "z": 1, "last": 1}
-    assert done[0]["values"]["log"] == ["start", "a run 1", "fail run 2", "z run 1", "last run 1"]
-
-
-async def test_a_run_that_was_cancelled_goes_on_where_it_stopped(lasting_url: str) -> None:
-    async def script(open_saver: Open) -> Any:
-        started, runs = asyncio.Event(), []
-
-        async def hang(_state: Log) -> Log:
-            runs.append("hang")
-            if len(runs) == 1:
-                started.set()
-                await asyncio.Event().wait()
-            return {"log": ["done"]}
-
-        builder = steps("a", "b").add_node("hang", hang).add_edge("b", "hang")
-        async with open_saver() as saver:
-            graph = builder.compile(checkpointer=saver)
-            run = asyncio.create_task(graph.ainvoke({"log": ["start"]}, config("t"), durability="sync"))
-            await started.wait()
-            run.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await run
-        async with open_saver() as saver:
-            graph = builder.compile(checkpointer=saver)
-            stopped = await everything(graph, config("t"))
-            await graph.ainvoke(None, config("t"))
-            return len(runs), stopped, await everything(graph, config("t"))
-
-    runs, stopped, done = await alike_reopened(lasting_url, script)
-    assert runs == 2
-    assert stopped[0]["next"] == ("hang",)
-    assert done[0]["values"]["log"] == ["start", "a1", "b2", "done"]
-
-
 # --- functions ---------------------------------------------------------------------------------------------------------
 
 
@@ -570,140 +329,6 @@ async def test_a_workflow_of_functions_repeats_no_task_and_knows_its_last_result
 
 
 # --- states of every kind ----------------------------------------------------------------------------------------------
-
-
-class Chat(TypedDict):
-    messages: Annotated[list[AnyMessage], add_messages]
-
-
-MESSAGES: Sequence[AnyMessage] = (
-    SystemMessage("Be brief.", id="s"),
-    HumanMessage(
-        [{"type": "text", "text": "What is this? \N{DOG FACE} \x00"}, {"type": "image_url", "image_url": {"url": "data:,"}}], id="h"
-    ),
-    AIMessage(
-        "I'll look.",
-        id="a",
-        tool_calls=[{"name": "look", "args": {"deep": [1, 2.5, None], "at": {"x": True}}, "id": "call", "type": "tool_call"}],
-        usage_metadata={"input_tokens": 3, "output_tokens": 4, "total_tokens": 7},
-        response_metadata={"model": "none"},
-    ),
-    ToolMessage("A dog.", id="t", tool_call_id="call", artifact={"picture": b"\x00\xff" * 100}, status="success"),
-    AIMessage("A dog.", id="z", additional_kwargs={"why": "it is"}),
-)
-
-
-async def test_messages_come_back_equal(lasting_url: str) -> None:
-    async def script(open_saver: Open) -> Any:
-        left = iter(MESSAGES[1:])
-        async with open_saver() as saver:
-            chat = StateGraph(Chat).add_node("say", lambda _state: {"messages": [next(left)]}).add_edge(START, "say")
-            graph = chat.compile(checkpointer=saver)
-            await graph.ainvoke({"messages": [MESSAGES[0]]}, config("t"))
-            for _ in MESSAGES[2:]:
-                await graph.ainvoke({"messages": []}, config("t"))
-        async with open_saver() as saver:
-            return await everything(chat.compile(checkpointer=saver), config("t"))
-
-    states = await alike_reopened(lasting_url, script)
-    messages = states[0]["values"]["messages"]
-    assert messages == list(MESSAGES)
-    assert [type(message) for message in messages] == [type(message) for message in MESSAGES]
-    assert messages[3].artifact == {"picture": b"\x00\xff" * 100}
-
-
-class Mood(Enum):
-    CALM = "calm"
-    WILD = "wild"
-
-
-class Pet(BaseModel):
-    name: str
-    mood: Mood = Mood.CALM
-    born: datetime = datetime(2020, 2, 29, tzinfo=UTC)
-
-
-class Household(BaseModel):
-    pets: list[Pet] = []
-    best: Pet | None = None
-    log: Annotated[list[str], operator.add] = []
-
-
-async def test_a_pydantic_state_comes_back_as_its_models(lasting_url: str) -> None:
-    def adopt(state: Household) -> dict[str, Any]:
-        pet = Pet(name=f"pet {len(state.pets)}", mood=Mood.WILD)
-        return {"pets": [*state.pets, pet], "best": pet, "log": [repr(state.best)]}
-
-    async def script(open_saver: Open) -> Any:
-        for _ in range(3):
-            async with open_saver() as saver:
-                graph = StateGraph(Household).add_sequence([adopt]).add_edge(START, "adopt").compile(checkpointer=saver)
-                await graph.ainvoke(Household(log=["start"]) if not await history(graph, config("t")) else {"log": []}, config("t"))
-                states = await everything(graph, config("t"))
-        return states
-
-    states = await alike_reopened(lasting_url, script)
-    assert states[0]["values"]["pets"] == [Pet(name=f"pet {n}", mood=Mood.WILD) for n in range(3)]
-    assert all(type(pet) is Pet for pet in states[0]["values"]["pets"])
-
-
-@dataclass
-class Point:
-    x: float
-    y: Decimal
-
-
-@dataclass
-class Desk:
-    points: Annotated[list[Point], operator.add] = field(default_factory=list)
-    things: dict[str, Any] = field(default_factory=dict)
-
-
-THINGS: dict[str, Any] = {
-    "bytes": b"\x00\x01\xff",
-    "set": {1, 2},
-    "frozen": frozenset({"a"}),
-    "deque": deque([1, 2], maxlen=5),
-    "id": UUID(int=7),
-    "span": timedelta(days=1, microseconds=1),
-    "keys": {"": 1, "a.b": {"c": [True, 1, 1.0]}},
-    "text": "\x00 \N{SNOWMAN} ' \" % \\ {}",
-    "large": 2**63,
-    "lines": ["x" * 5_000] * 20,
-}
-
-
-async def test_a_dataclass_state_comes_back_with_every_type(lasting_url: str) -> None:
-    def draw(state: Desk) -> dict[str, Any]:
-        return {"points": [Point(len(state.points) + 0.5, Decimal("1.10"))], "things": THINGS}
-
-    async def script(open_saver: Open) -> Any:
-        for _ in range(2):
-            async with open_saver() as saver:
-                graph = StateGraph(Desk).add_sequence([draw]).add_edge(START, "draw").compile(checkpointer=saver)
-                await graph.ainvoke(Desk(points=[Point(0.0, Decimal(0))]), config("t"))
-                states = await everything(graph, config("t"))
-        return states
-
-    states = await alike_reopened(lasting_url, script)
-    assert states[0]["values"]["things"] == THINGS
-    assert [point.x for point in states[0]["values"]["points"]] == [0.0, 1.5, 0.0, 3.5]
-
-
-async def test_a_copy_with_an_allowlist_reads_types_that_the_saver_does_not(url: str) -> None:
-    allowed = [(Point.__module__, kind) for kind in ("Point", "Desk")]
-
-    async def script(saver: Saver) -> Any:
-        builder = StateGraph(Desk).add_node("draw", lambda _state: {"points": [Point(1.0, Decimal(2))]}).add_edge(START, "draw")
-        await builder.compile(checkpointer=saver.with_allowlist(allowed)).ainvoke(Desk(), config("t"))
-        read = [await builder.compile(checkpointer=each).aget_state(config("t")) for each in (saver.with_allowlist(allowed), saver)]
-        return [state.values["points"] for state in read]
-
-    async with SQLAlchemySaver.from_conn_string(url, serde=JsonPlusSerializer(allowed_msgpack_modules=None)) as saver:
-        listed, unlisted = await script(saver)
-    assert [listed, unlisted] == await script(InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=None)))
-    assert listed == [Point(1.0, Decimal(2))]
-    assert not isinstance(unlisted[0], Point)
 
 
 async def test_a_graph_is_streamed_with_its_checkpoints(saver: SQLAlchemySaver) -> None:

@@ -22,11 +22,12 @@ class Days:
 
 
 class Clock:
-    """A second passes whenever somebody looks."""
+    """A clock that moves on by so many seconds whenever it is read."""
 
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+    def __init__(self, step_seconds: float = 1) -> None:
+        self.now = START_OF_TIME
+        self._step = timedelta(seconds=step_seconds)
 
     def __call__(self) -> datetime:
-        self.now += timedelta(seconds=1)
+        self.now += self._step
         return self.now

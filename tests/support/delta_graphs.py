@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
 from langgraph.graph import START, StateGraph
+from langgraph.types import StateSnapshot
 from typing_extensions import TypedDict
+
+from tests.support.graphs import checkpoint_id, history, seen
 
 #: Every update is a snapshot, some are, none is.
 FREQUENCIES = (1, 3, 1000)
@@ -46,3 +50,26 @@ def talk(frequency: int | None = 1000, **names: Callable[..., Any]) -> StateGrap
         builder.add_edge(START, name)
     builder.add_node("count", lambda state: {"facts": {"heard": len(state["said"])}, "last": state["said"][-1]})
     return builder.add_edge(["left", "right"], "count")
+
+
+async def turns(graph: Any, where: RunnableConfig, count: int, **more: Any) -> None:
+    """So many questions."""
+    for turn in range(count):
+        await graph.ainvoke({"said": [f"question {turn}"]}, where, **more)
+
+
+async def middle_of(graph: Any, where: RunnableConfig) -> StateSnapshot:
+    """A state half way, at which both speakers are due."""
+    due = [snapshot for snapshot in await history(graph, where) if snapshot.next == ("left", "right")]
+    return due[len(due) // 2]
+
+
+def holds(snapshot: StateSnapshot) -> Any:
+    """The part of a state that survives a copy or a prune."""
+    told = seen(snapshot)
+    return [told[part] for part in ("values", "next", "tasks", "interrupts")]
+
+
+async def by_id(graph: Any, where: RunnableConfig) -> dict[str | None, Any]:
+    """Every state of a thread, each read alone."""
+    return {checkpoint_id(found.config): holds(await graph.aget_state(found.config)) for found in await history(graph, where)}

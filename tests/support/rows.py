@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.handle import Db
 from ckptstore.db.models import Base
-from ckptstore.db.sql.tables import TAG
+from ckptstore.db.sql.tables import CHECKPOINT, TAG
+from ckptstore.tags.encoding import postings
 
 
 @dataclass
@@ -76,3 +77,27 @@ def rows(saver: SQLAlchemySaver) -> dict[str, int]:
 
 def tag_rows(saver: SQLAlchemySaver) -> set[tuple[Any, ...]]:
     return {tuple(row) for row in saver.store.runner.read(lambda db: db.connection.execute(TAG.select()).all()).result()}
+
+
+async def expect_tags_of(saver: SQLAlchemySaver) -> None:
+    expected = {
+        (*posting, c.checkpoint["id"], c.config["configurable"]["thread_id"], c.config["configurable"]["checkpoint_ns"])
+        for c in await saver.alist(None)
+        for posting in postings(dict(c.metadata), saver.tag_keys)
+    }
+    assert tag_rows(saver) == expected
+
+
+async def glances(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
+    return {thread.thread_id: (thread.checkpoints, thread.size) for thread in await saver.alist_threads()}
+
+
+async def counted(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
+    """The same from the checkpoints themselves."""
+    query = CHECKPOINT.select().where(CHECKPOINT.c.hidden.is_(False))
+    rows = saver.store.runner.read(lambda db: db.connection.execute(query).mappings().all()).result()
+    found: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        number, size = found.get(row["thread_id"], (0, 0))
+        found[row["thread_id"]] = (number + 1, size + row["size"])
+    return found

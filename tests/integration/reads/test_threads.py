@@ -10,91 +10,22 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from ckptstore import SQLAlchemySaver, ThreadInfo
-from ckptstore.db.sql.tables import CHECKPOINT
-from ckptstore.errors import InvalidConfig, KeyNotIndexed, SerializationFailed
+from ckptstore.errors import InvalidConfig, KeyNotIndexed
 from ckptstore.reads import planner as search
 from ckptstore.reads import threads as reads_threads
 from ckptstore.store import listing as store_listing
-from tests.support.build import chain, checkpoint, config, metadata, put
+from tests.support.build import chain, config, put
+from tests.support.clocks import Clock
 from tests.support.faults import reported_statements
 from tests.support.filter_model import FILTERS, METADATA, model
-
-
-class Clock:
-    """Moves by a second with each look at it."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(seconds=2)
-        return self.now
-
-
-async def glances(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
-    return {thread.thread_id: (thread.checkpoints, thread.size) for thread in await saver.alist_threads()}
-
-
-async def counted(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
-    """The same from the checkpoints themselves."""
-    query = CHECKPOINT.select().where(CHECKPOINT.c.hidden.is_(False))
-    rows = saver.store.runner.read(lambda db: db.connection.execute(query).mappings().all()).result()
-    found: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        number, size = found.get(row["thread_id"], (0, 0))
-        found[row["thread_id"]] = (number + 1, size + row["size"])
-    return found
-
-
-async def test_a_thread_counts_its_checkpoints_through_everything_that_changes_them(saver: SQLAlchemySaver) -> None:
-    for n in range(4):
-        await chain(saver, f"t{n}", 3 + n, run_id=f"run-{n}")
-    assert await glances(saver) == await counted(saver)
-    assert {number for number, _ in (await glances(saver)).values()} == {3, 4, 5, 6}
-    await saver.adelete_thread("t0")
-    await saver.aprune(["t1"])
-    await saver.acopy_thread("t2", "copy")
-    await saver.acopy_thread("t2", "t3")
-    assert await glances(saver) == await counted(saver)
-    await saver.adelete_for_runs(["run-2"])
-    assert await glances(saver) == await counted(saver)
-    await saver.aprune(["t3"], strategy="delete")
-    assert await glances(saver) == await counted(saver) == {"t1": (1, (await counted(saver))["t1"][1])}
-
-
-async def test_a_checkpoint_that_is_put_again_counts_once_with_its_new_size(saver: SQLAlchemySaver) -> None:
-    made = checkpoint({"a": "short"})
-    for value in ("short", "long" * 50, "short"):
-        made["channel_values"] = {"a": value}
-        made["channel_versions"] = {"a": f"{value}.1"}
-        await saver.aput(config("t"), made, metadata(), made["channel_versions"])
-        assert await glances(saver) == await counted(saver)
-    both = [saver.aput(config("t"), made, metadata(step=n), made["channel_versions"]) for n in range(10)]
-    await asyncio.gather(*both)
-    assert await glances(saver) == await counted(saver)
-    assert (await glances(saver))["t"][0] == 1
-
-
-async def test_many_tasks_on_one_thread_and_on_many_are_counted(saver: SQLAlchemySaver) -> None:
-    await asyncio.gather(*(put(saver, config(f"t{n % 3}"), {"n": n}) for n in range(60)))
-    assert await glances(saver) == await counted(saver)
-    assert [number for number, _ in (await glances(saver)).values()] == [20, 20, 20]
-
-
-async def test_two_savers_on_one_database_count_together(lasting_url: str) -> None:
-    async with SQLAlchemySaver.from_conn_string(lasting_url) as one, SQLAlchemySaver.from_conn_string(lasting_url) as other:
-        await asyncio.gather(*(put(saver, config("t"), {"n": n}) for n in range(20) for saver in (one, other)))
-        assert (await glances(one))["t"][0] == 40
-        assert await glances(one) == await counted(other)
 
 
 async def test_the_most_recently_active_come_first_and_pages_give_each_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
     monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
-    async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
+    async with SQLAlchemySaver.from_conn_string(url, clock=Clock(step_seconds=2)) as saver:
         for n in range(10):
             await put(saver, config(f"t{n}"))
         await put(saver, config("t4"))
@@ -156,138 +87,11 @@ async def test_a_key_that_is_not_indexed_is_said(saver: SQLAlchemySaver) -> None
         saver.alist_threads(filter={"user": "ada"})
 
 
-# --- counts, through what happens to a thread ---------------------------------------------------------------------------
-
-
-async def assert_counts(saver: SQLAlchemySaver) -> None:
-    """What each thread says of itself is what a reader of its checkpoints finds."""
-    listed = await glances(saver)
-    assert {thread_id: of for thread_id, of in listed.items() if of[0]} == await counted(saver)
-    for thread_id, (number, _) in listed.items():
-        assert len(await saver.alist({"configurable": {"thread_id": thread_id}})) == number
-
-
-async def delta_chain(saver: SQLAlchemySaver, thread_id: str) -> list[Any]:
-    """A thread whose newest checkpoint is rebuilt from its ancestors, back to the fourth."""
-    where, configs = config(thread_id), []
-    for step in range(8):
-        value = {"d": _DeltaSnapshot([step])} if step == 3 else {}
-        counters = {} if step == 3 else {"counters_since_delta_snapshot": {"d": [1, 1]}}
-        made = checkpoint(value, {"d": f"{step + 1:010}"})
-        where = await saver.aput(where, made, metadata(step, **counters), made["channel_versions"])
-        await saver.aput_writes(where, [("d", step)], f"task-{step}")
-        configs.append(where)
-    return configs
-
-
-async def test_checkpoints_that_are_only_kept_for_others_are_not_counted(saver: SQLAlchemySaver) -> None:
-    await delta_chain(saver, "t")
-    await saver.aprune(["t"])
-    assert (await glances(saver))["t"][0] == 1
-    await assert_counts(saver)
-    await put(saver, config("t"), {"n": 1})
-    await saver.aprune(["t"])
-    await assert_counts(saver)
-    await saver.acopy_thread("t", "copy")
-    await assert_counts(saver)
-
-
-async def test_a_hidden_checkpoint_that_is_put_again_counts_again(saver: SQLAlchemySaver) -> None:
-    configs = await delta_chain(saver, "t")
-    await saver.aprune(["t"])
-    made = checkpoint({"n": "again"}, id=configs[5]["configurable"]["checkpoint_id"])
-    await saver.aput(configs[4], made, metadata(5), made["channel_versions"])
-    assert (await glances(saver))["t"][0] == 2
-    await assert_counts(saver)
-    assert len(await saver.alist(None, filter={"step": 5})) == 1
-
-
-async def test_namespaces_count_together(saver: SQLAlchemySaver) -> None:
-    for namespace in ("", "sub", "sub|deeper"):
-        for n in range(3):
-            await put(saver, config("t", checkpoint_ns=namespace), {"n": n})
-    await assert_counts(saver)
-    await saver.aprune(["t"])
-    assert (await glances(saver))["t"][0] == 3
-    await assert_counts(saver)
-
-
-async def test_writes_alone_make_a_thread_without_checkpoints(saver: SQLAlchemySaver) -> None:
-    await saver.aput_writes(config("t", "never"), [("x", 1)], "task")
-    assert await glances(saver) == {"t": (0, 0)}
-    assert await saver.alist_threads(filter={"nothing": {"$exists": False}}) == []
-    assert await saver.alist_threads(filter={"nothing": {"$ne": 1}}) == []
-    await put(saver, config("t"), {"x": 1})
-    await assert_counts(saver)
-
-
-async def test_a_copy_onto_a_thread_with_the_same_checkpoints_counts_each_once(saver: SQLAlchemySaver) -> None:
-    configs = await chain(saver, "t", 4)
-    await saver.acopy_thread("t", "copy")
-    await chain(saver, "copy", 2)
-    await put(saver, configs[-1], {"n": "more"})
-    for _ in range(2):
-        await saver.acopy_thread("t", "copy")
-        await assert_counts(saver)
-    assert (await glances(saver))["copy"][0] == 7
-    await saver.acopy_thread("t", "t")
-    await assert_counts(saver)
-
-
-async def test_pruning_by_age_counts_what_stays(url: str) -> None:
-    clock = Clock()
-    async with SQLAlchemySaver.from_conn_string(url, clock=clock) as saver:
-        await chain(saver, "old", 3)
-        await chain(saver, "both", 3)
-        moment = clock.now
-        await chain(saver, "both", 2)
-        await delta_chain(saver, "young")
-        await saver.aprune_older_than(clock() - moment)
-        await assert_counts(saver)
-        assert {thread_id: number for thread_id, (number, _) in (await glances(saver)).items()} == {"both": 2, "young": 8}
-
-
-async def test_counts_stay_true_while_threads_are_written_pruned_copied_and_deleted_at_once(saver: SQLAlchemySaver) -> None:
-    async def again(made: Any) -> None:
-        for n in range(10):
-            await saver.aput(config("t1"), made, metadata(n), made["channel_versions"])
-
-    async def disturb() -> None:
-        for _ in range(6):
-            await saver.aprune(["t0", "t1"])
-            await saver.acopy_thread("t0", "t1")
-            await saver.adelete_thread("t2")
-            await saver.adelete_for_runs(["gone"])
-
-    made = checkpoint({"a": "x" * 100})
-    writers = [chain(saver, f"t{n % 3}", 10, run_id="gone" if n % 2 else "stays") for n in range(6)]
-    await asyncio.gather(disturb(), again(made), again(made), *writers)
-    await assert_counts(saver)
-
-
-async def test_a_thread_that_was_deleted_counts_from_nothing_again(saver: SQLAlchemySaver) -> None:
-    for _ in range(3):
-        await chain(saver, "t", 3)
-        await saver.adelete_thread("t")
-        assert await saver.alist_threads() == []
-    await chain(saver, "t", 2)
-    assert (await glances(saver))["t"][0] == 2
-    await assert_counts(saver)
-
-
-async def test_a_put_that_is_refused_is_not_counted(saver: SQLAlchemySaver) -> None:
-    with pytest.raises(SerializationFailed):
-        await put(saver, config("t"), {"a": 1}, when=object())
-    assert await saver.alist_threads() == []
-    await put(saver, config("t"), {"a": 1})
-    await assert_counts(saver)
-
-
 # --- times --------------------------------------------------------------------------------------------------------------
 
 
 async def test_activity_is_noted_once_a_second_and_the_beginning_once(url: str) -> None:
-    clock = Clock()
+    clock = Clock(step_seconds=2)
     moments = [clock.now + timedelta(seconds=after) for after in (0, 0.25, 1, 1.5, 90)]
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         noted = []
@@ -342,7 +146,7 @@ def walked(saver: SQLAlchemySaver, limit: int, **how: Any) -> Iterator[ThreadInf
 async def test_pages_miss_nobody_while_other_threads_become_active(url: str, order_by: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_listing, "_PAGE_SIZE", 2)
     monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 2)
-    async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
+    async with SQLAlchemySaver.from_conn_string(url, clock=Clock(step_seconds=2)) as saver:
         for n in range(12):
             await put(saver, config(f"t{n:02}"))
         untouched = {f"t{n:02}" for n in range(12) if n % 3}
@@ -357,7 +161,7 @@ async def test_pages_miss_nobody_while_other_threads_become_active(url: str, ord
 
 
 async def test_a_page_goes_on_after_a_thread_that_was_deleted(url: str) -> None:
-    async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
+    async with SQLAlchemySaver.from_conn_string(url, clock=Clock(step_seconds=2)) as saver:
         for n in range(6):
             await put(saver, config(f"t{n}"))
         for order_by, rest in (("updated_at", ["t2", "t1", "t0"]), ("thread_id", ["t4", "t5"])):
@@ -372,7 +176,7 @@ async def test_a_page_goes_on_after_a_thread_that_was_deleted(url: str) -> None:
 async def test_no_more_than_the_limit_are_given(wanted: Any, limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
     monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
-    async with SQLAlchemySaver.from_conn_string(":memory:", clock=Clock()) as saver:
+    async with SQLAlchemySaver.from_conn_string(":memory:", clock=Clock(step_seconds=2)) as saver:
         for n in range(7):
             await chain(saver, f"t{n}", 2, user="ada")
         expected = ["t6", "t5", "t4", "t3", "t2", "t1", "t0"][:limit]
@@ -406,7 +210,7 @@ async def test_a_filter_gives_the_same_threads_in_every_order_by_pages_of_any_si
     monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
     if common:
         monkeypatch.setattr(search, "_COUNT_BOUND", 3)
-    async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
+    async with SQLAlchemySaver.from_conn_string(url, clock=Clock(step_seconds=2)) as saver:
         for n in range(10):
             more = [{"user": "ada", "labels": ["a", "b"]}, {"user": "grace", "labels": ["b"]}, {"labels": []}, {}][n % 4]
             await chain(saver, f"t{n}", 1 + n % 5, **more)
@@ -432,7 +236,7 @@ def test_the_threads_are_the_models(
     monkeypatch.setattr(search, "_COUNT_BOUND", bound)
 
     async def run() -> None:
-        async with SQLAlchemySaver.from_conn_string(url, clock=Clock()) as saver:
+        async with SQLAlchemySaver.from_conn_string(url, clock=Clock(step_seconds=2)) as saver:
             for listed in await saver.alist_threads():
                 await saver.adelete_thread(listed.thread_id)
             for n, found in enumerate(written):

@@ -1,0 +1,124 @@
+"""Checkpoints to list, and what a plain model lists of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.reads import checkpoints as reads
+from ckptstore.reads.planner import PagePlan
+from tests.support.build import config, put
+from tests.support.build import metadata as metadata_of
+from tests.support.filter_model import model
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Row(NamedTuple):
+    """A checkpoint of the model."""
+
+    checkpoint_id: str
+    thread_id: str
+    checkpoint_ns: str
+    created_at: datetime
+    metadata: dict[str, Any]
+
+
+def ticks() -> Iterator[datetime]:
+    """A minute apart."""
+    moment = BEGINNING
+    while True:
+        yield moment
+        moment += timedelta(minutes=1)
+
+
+async def world(saver: SQLAlchemySaver) -> list[Row]:
+    """Threads whose checkpoints differ in all that can be searched by: the model's, newest first."""
+    rows, moments = [], ticks()
+    for n in range(48):
+        moment = next(moments)
+        saver.clock = lambda moment=moment: moment  # type: ignore[misc]
+        more: dict[str, Any] = {"user": f"u{n % 13}", "kind": "odd" if n % 2 else "even", "score": n / 2}
+        more |= {"rare": "yes"} if n in {5, 30} else {}
+        more |= {"deep": {"n": n, "same": True}} if n % 16 == 3 else {}
+        more |= {"labels": ["a", f"b{n % 3}"]} if n % 4 else {}
+        where = config(f"t{n % 5}", checkpoint_ns="sub" if n % 7 == 0 else "")
+        stored = (await put(saver, where, {"n": n}, n, **more))["configurable"]
+        found = {**metadata_of(n), **more}
+        rows.append(Row(stored["checkpoint_id"], stored["thread_id"], stored["checkpoint_ns"], moment, found))
+    return sorted(rows, reverse=True)
+
+
+def expected_of(rows: list[Row], how: dict[str, Any]) -> list[str]:
+    """The model's answer to a listing."""
+    where = (how.get("config") or {}).get("configurable", {})
+    before = (how.get("before") or {}).get("configurable", {}).get("checkpoint_id")
+    found = [
+        row.checkpoint_id
+        for row in rows
+        if all(getattr(row, name) == where[name] for name in ("thread_id", "checkpoint_ns", "checkpoint_id") if name in where)
+        and (before is None or row.checkpoint_id < before)
+        and (how.get("created_after") is None or row.created_at >= how["created_after"])
+        and (how.get("created_before") is None or row.created_at < how["created_before"])
+        and all(model(row.metadata.get(key, ...), value) for key, value in (how.get("filter") or {}).items())
+    ]
+    return found[: how.get("limit")]
+
+
+def listed(found: list[Any]) -> list[str]:
+    return [c.checkpoint["id"] for c in found]
+
+
+async def assert_answers(saver: SQLAlchemySaver, rows: list[Row], **how: Any) -> None:
+    """The listing gives what the model gives, with every limit."""
+    for limit in (None, 0, 1, 2, 3, 4, 7):
+        limited = {"config": None, **how, "limit": limit}
+        assert listed(await saver.alist(**limited)) == expected_of(rows, limited), limited
+
+
+def spy(monkeypatch: pytest.MonkeyPatch) -> list[PagePlan]:
+    """The plans of all pages."""
+    made: list[PagePlan] = []
+    plan: Callable[..., PagePlan] = reads.plan_page
+
+    def note(*args: Any) -> PagePlan:
+        made.append(plan(*args))
+        return made[-1]
+
+    monkeypatch.setattr(reads, "plan_page", note)
+    return made
+
+
+def moment(minutes: int) -> datetime:
+    return BEGINNING + timedelta(minutes=minutes)
+
+
+FILTERS_OF_THE_WORLD: list[dict[str, Any]] = [
+    {},
+    {"kind": "odd"},
+    {"kind": "odd", "user": "u3"},
+    {"kind": "odd", "user": "u3", "source": "loop", "step": 3},
+    {"kind": "odd", "nothing": "at all"},
+    {"user": {"$in": []}},
+    {"user": {"$in": ["u1"]}},
+    {"user": {"$in": ["u1", "u2", "u3"]}},
+    {"user": {"$in": ["u1", "u1", "u2", 1, None, True, "nobody"]}},
+    {"user": {"$in": [f"u{n}" for n in range(12)]}},
+    {"user": {"$in": [*(f"u{n}" for n in range(12)), "u1", "u2"]}, "kind": {"$in": ["odd", "even"]}},
+    {"user": {"$in": ["u1", "u2"]}, "score": {"$gte": 3, "$lt": 20}},
+    {"user": {"$in": [f"u{n}" for n in range(12)]}, "score": {"$gte": 3}, "kind": {"$ne": "odd"}},
+    {"user": {"$in": ["u1", "u2"], "$ne": "u2"}},
+    {"rare": {"$exists": True}, "user": {"$in": ["u5", "u4"]}},
+    {"rare": {"$exists": False}, "user": {"$in": ["u5", "u4"]}},
+    {"labels": ["a"], "user": {"$in": ["u5", "u4"]}},
+    {"labels": [], "user": {"$ne": "u5"}},
+    {"deep": {"same": True}},
+    {"deep": {"n": {"$gt": 3}}, "kind": {"$in": ["odd"]}},
+    {"deep": {}},
+    {"score": 7, "kind": "even"},
+    {"score": {"$in": [7, 7.0, 7.5]}},
+]
