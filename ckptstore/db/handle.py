@@ -18,8 +18,8 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 
 from ckptstore.db.error_mapping import ConnectionLost
-from ckptstore.db.sql.fragments import key_parameters
 from ckptstore.db.sql.insert import insert_arrays, insert_rows, row_parameters
+from ckptstore.db.sql.parameters import key_parameters
 from ckptstore.db.sql.tables import OBJECT_KEY, Row
 from ckptstore.db.statement import Statements
 
@@ -85,7 +85,7 @@ class Db:
 
         Args:
             table: where they go.
-            conflict: what happens where a row with the same key exists, see `fragments.resolve_conflict`.
+            conflict: what happens where a row with the same key exists, see `sql.insert.resolve_conflict`.
             rows: their cells, times as microseconds.
 
         Returns:
@@ -98,7 +98,7 @@ class Db:
         return sum(self.run_rows(insert_rows, part, table, conflict).rowcount for part in _in_powers_of_two(rows))
 
     def key_parameters(self, names: Sequence[str], rows: Iterable[Sequence[str]]) -> dict[str, Any]:
-        """The parameters of a statement that takes a table of keys, see `fragments.keys_table`."""
+        """The parameters of a statement that takes a table of keys, see `sql.parameters.keys_table`."""
         return key_parameters(self.dialect_name, names, rows)
 
     def object_keys(self, keys: Iterable[str]) -> dict[str, Any]:

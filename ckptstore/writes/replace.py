@@ -55,7 +55,7 @@ def _missing_of(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
         if need in sql.batch_parts.BATCH_NEEDS:
             key = sql.batch_parts.BATCH_NEEDS[need][1]
             given = [(*row, str(number)) for row, number in zip(keys, rows.entry_nos[need], strict=True)]
-            for number, *found in db.run(sql.batch_parts.missing_needs, db.key_parameters((*key, "unit"), given), need):
+            for number, *found in db.run(sql.batch_parts.missing_needs, db.key_parameters((*key, "entry_no"), given), need):
                 named = dict(zip(key, found, strict=True))
                 carried = need == "carried"
                 note(number, MissingParts(channels=(named["channel"],)) if carried else MissingParts(segments=(named["digest"],)))

@@ -1,4 +1,4 @@
-"""What a batch consists of, and what it needs to exist already: the same on both databases."""
+"""The parts of a batch, and the rows that must exist before it: the same on both databases."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, and_, cast, exists, select
 
-from ckptstore.db.sql.fragments import equal, keys
+from ckptstore.db.sql.lookups import equal_columns
+from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, CHECKPOINT_KEY, SEGMENT, SEGMENT_KEY, TAG, VERSION_KEY, WRITE
 
-#: What a batch may hold beside its threads: the table of its rows, and what happens to a row that is there.
+#: The parts of a batch besides its threads: each one's table, and the rule for a row whose key exists (see `insert.resolve_conflict`).
 BATCH_ROWS = {
     "checkpoints": (CHECKPOINT, "keep"),
     "channels": (CHANNEL, "replace"),
@@ -19,26 +20,29 @@ BATCH_ROWS = {
     "replaced_writes": (WRITE, "replace"),
 }
 
-#: What a batch's units need to be there already, and where it has to be.
+#: What the entries of a batch require to be stored: the table, and the key in it. `carried` are channel values of earlier checkpoints
+#: that a new one refers to; `known` are segments that its thread is known to have.
 BATCH_NEEDS = {"carried": (CHANNEL, VERSION_KEY), "known": (SEGMENT, SEGMENT_KEY)}
 
 
 def missing_needs(database: str, need: str) -> Select[Any]:
-    """Of what units need (`BATCH_NEEDS`), given as keys that end with the number of the unit, what is not stored."""
+    """The required keys (`BATCH_NEEDS`) that are not stored. The given keys end with the number of their entry, the rows begin with it."""
     _, key = BATCH_NEEDS[need]
-    given_keys = keys(database, (*key, "unit"))
-    unit = cast(given_keys.c.unit, BigInteger)
-    return select(unit, *[given_keys.c[name] for name in key]).where(is_missing(need, given_keys))
+    given_keys = keys_table(database, (*key, "entry_no"))
+    entry_no = cast(given_keys.c.entry_no, BigInteger)
+    return select(entry_no, *[given_keys.c[name] for name in key]).where(is_missing(need, given_keys))
 
 
 def is_missing(need: str, given_keys: FromClause) -> ColumnElement[bool]:
-    """Whether what units need is not stored, for each of the given keys."""
+    """For each of the given keys, whether the required row is not stored."""
     table, key = BATCH_NEEDS[need]
-    return ~exists().where(*equal(table, given_keys, key))
+    return ~exists().where(*equal_columns(table, given_keys, key))
 
 
 def metadata_of(database: str) -> Select[Any]:
-    """Key and metadata of those of the given checkpoints that exist."""
-    given_keys = keys(database, CHECKPOINT_KEY)
+    """Key and metadata (as JSON) of those of the given checkpoints that exist."""
+    given_keys = keys_table(database, CHECKPOINT_KEY)
     columns = [CHECKPOINT.c[name] for name in CHECKPOINT_KEY]
-    return select(*columns, cast(CHECKPOINT.c.metadata, Text)).join(given_keys, and_(*equal(CHECKPOINT, given_keys, CHECKPOINT_KEY)))
+    return select(*columns, cast(CHECKPOINT.c.metadata, Text)).join(
+        given_keys, and_(*equal_columns(CHECKPOINT, given_keys, CHECKPOINT_KEY))
+    )

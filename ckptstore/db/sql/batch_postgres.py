@@ -1,4 +1,4 @@
-"""Writing: inserts, the batch in one statement, and what has to be known before."""
+"""A whole batch as one statement on PostgreSQL: data-modifying CTEs that insert from arrays, in autocommit."""
 
 from __future__ import annotations
 
@@ -25,137 +25,141 @@ from sqlalchemy import (
 )
 
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS
-from ckptstore.db.sql.fragments import driver_type, equal, insert_into, resolve_conflict, row_by_row, unnest
-from ckptstore.db.sql.insert import column_arrays
+from ckptstore.db.sql.insert import column_arrays, insert_into, resolve_conflict
+from ckptstore.db.sql.lookups import equal_columns, exists_for_row
+from ckptstore.db.sql.parameters import driver_type, unnest
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, THREAD, Row
 
 _ONE: Select[Any] = select(literal_column("1"))
-_UNITS = [
+_ENTRY_COLUMNS = [
     ("thread_id", Text()),
     ("moment", BigInteger()),
     ("generation", BigInteger()),
     ("is_checkpoint", Boolean()),
     ("size", BigInteger()),
-    ("unit", BigInteger()),
+    ("entry_no", BigInteger()),
 ]
 
 
 def entry_parameters(rows: Sequence[Row]) -> dict[str, Any]:
-    """The parameters of a `commit_batch` that say what each entry does to its thread: rows with the columns of `_UNITS`."""
-    return column_arrays([column for column, _ in _UNITS], rows, "units")
+    """The parameters of a `commit_batch` that say what each entry does to its thread: rows with the columns of `_ENTRY_COLUMNS`."""
+    return column_arrays([column for column, _ in _ENTRY_COLUMNS], rows, "entries")
 
 
 def batch_parameters(part: str, rows: Sequence[Row], entry_nos: Sequence[int]) -> dict[str, Any]:
     """The parameters of one part of a `commit_batch`: its rows, and for each row the number of its entry."""
     columns = BATCH_NEEDS[part][1] if part in BATCH_NEEDS else [column.name for column in BATCH_ROWS[part][0].c]
-    return {**column_arrays(columns, rows, part), f"{part}_unit": list(entry_nos)}
+    return {**column_arrays(columns, rows, part), f"{part}_entry_no": list(entry_nos)}
 
 
 def commit_batch(_database: str, parts: frozenset[str]) -> GenerativeSelect:
-    """A whole batch in one statement (PostgreSQL): returns the numbers of the units that went in.
+    """A whole batch in one statement; returns the numbers of the entries that were stored.
 
-    One snapshot serves all of its parts. A unit stays out, with everything of it, when what it needs is not stored, when
-    a checkpoint of its id is there already (the careful way replaces it), or when a deletion got in between: the thread's
-    row then has another generation than in the snapshot.
+    One snapshot serves all of its parts. Nothing of an entry is stored if a row that it requires is missing, if its checkpoint
+    exists already (`writes.replace` then replaces it), or if a deletion in its thread committed after the snapshot was taken: the
+    thread's row then has another generation than in the snapshot.
 
     Args:
         _database: always PostgreSQL.
         parts: which of `BATCH_ROWS` and `BATCH_NEEDS` the batch has; each costs its parameters.
     """
-    fit = _fit(parts)
-    threads = _add_up_threads(fit)
-    allowed = _allowed(fit, threads)
-    went_in = _with_checkpoint(allowed, _insert_checkpoints(allowed)) if "checkpoints" in parts else allowed
-    inserts = [_insert_part(name, went_in) for name in BATCH_ROWS if name in parts and name != "checkpoints"]
-    return select(went_in.c.unit).add_cte(threads, *inserts)
+    storable = _storable(parts)
+    threads = _update_threads(storable)
+    undisturbed = _undisturbed(storable, threads)
+    stored = _with_new_checkpoint(undisturbed, _insert_checkpoints(undisturbed)) if "checkpoints" in parts else undisturbed
+    inserts = [_insert_part(name, stored) for name in BATCH_ROWS if name in parts and name != "checkpoints"]
+    return select(stored.c.entry_no).add_cte(threads, *inserts)
 
 
 def _rows(name: str) -> FromClause:
     table = BATCH_ROWS[name][0]
-    return unnest(name, [*((column.name, driver_type(column)) for column in table.c), ("unit", BigInteger())])
+    return unnest(name, [*((column.name, driver_type(column)) for column in table.c), ("entry_no", BigInteger())])
 
 
-def _fit(parts: frozenset[str]) -> CTE:
-    """The units that find what they need, and whose checkpoint is new."""
-    units = unnest("units", _UNITS)
-    fit = select(*units.c)
-    unfit = [_lacking(name) for name in BATCH_NEEDS if name in parts]
+def _storable(parts: frozenset[str]) -> CTE:
+    """The entries whose required rows exist, and whose checkpoint does not."""
+    entries = unnest("entries", _ENTRY_COLUMNS)
+    storable = select(*entries.c)
+    unstorable = [_missing(name) for name in BATCH_NEEDS if name in parts]
     if "checkpoints" in parts:
-        unfit.append(_present())
-    if unfit:
-        left_out = (union_all(*unfit) if len(unfit) > 1 else unfit[0]).cte("left_out")
-        fit = fit.where(units.c.unit.not_in(select(left_out.c.unit)))
-    return fit.cte("fit")
+        unstorable.append(_existing())
+    if unstorable:
+        excluded = (union_all(*unstorable) if len(unstorable) > 1 else unstorable[0]).cte("excluded")
+        storable = storable.where(entries.c.entry_no.not_in(select(excluded.c.entry_no)))
+    return storable.cte("storable")
 
 
-def _add_up_threads(fit: CTE) -> CTE:
-    """The rows of the threads, locked; each counts its units that fit. Where one then stays out, the careful way counts anew."""
+def _update_threads(storable: CTE) -> CTE:
+    """Insert or update the rows of the threads, which locks them.
+
+    They count every storable entry; the caller recounts the threads of those that were not stored.
+    """
     new = {
-        "created_at": func.min(fit.c.moment),
-        "updated_at": func.max(fit.c.moment),
-        "generation": func.min(fit.c.generation),
-        "checkpoint_count": func.count().filter(fit.c.is_checkpoint),
-        "size": cast(func.sum(fit.c.size), BigInteger),
+        "created_at": func.min(storable.c.moment),
+        "updated_at": func.max(storable.c.moment),
+        "generation": func.min(storable.c.generation),
+        "checkpoint_count": func.count().filter(storable.c.is_checkpoint),
+        "size": cast(func.sum(storable.c.size), BigInteger),
     }
     # In the order of their ids: two processes that lock the same threads never deadlock.
-    rows = select(*[new.get(c.name, fit.c.thread_id) for c in THREAD.c]).group_by(fit.c.thread_id).order_by(fit.c.thread_id)
+    rows = select(*[new.get(c.name, storable.c.thread_id) for c in THREAD.c]).group_by(storable.c.thread_id).order_by(storable.c.thread_id)
     insert = resolve_conflict(insert_into("postgresql", THREAD).from_select([c.name for c in THREAD.c], rows), THREAD, "add_up")
     made: CTE = insert.returning(THREAD.c.thread_id, THREAD.c.generation).cte("threads")
     return made
 
 
-def _allowed(fit: CTE, threads: CTE) -> CTE:
-    """Of the units that fit, those whose thread's row is the one in the snapshot, or was in nobody's way."""
+def _undisturbed(storable: CTE, threads: CTE) -> CTE:
+    """The storable entries in whose thread no deletion committed since the snapshot: its row is new, or has the snapshot's generation."""
     seen = select(THREAD.c.thread_id, THREAD.c.generation).subquery("seen")
-    undisturbed = (
+    unchanged = (
         select(threads.c.thread_id)
         .outerjoin(seen, seen.c.thread_id == threads.c.thread_id)
         .where(or_(seen.c.thread_id.is_(None), seen.c.generation == threads.c.generation))
     )
-    return select(fit.c.unit, fit.c.is_checkpoint).where(_among(fit.c.thread_id, undisturbed)).cte("allowed")
+    return select(storable.c.entry_no, storable.c.is_checkpoint).where(_is_in(storable.c.thread_id, unchanged)).cte("undisturbed")
 
 
-def _among(value: ColumnElement[Any], rows: Select[Any]) -> ColumnElement[bool]:
-    """Whether a value is among rows, which are hashed once: a plain IN becomes a join, and ours compares each with each."""
+def _is_in(value: ColumnElement[Any], rows: Select[Any]) -> ColumnElement[bool]:
+    """Whether a value is among rows, which are hashed once: a plain IN becomes a join, and a nested loop would compare each with each."""
     return value.in_(rows).is_(true())
 
 
-def _lacking(name: str) -> Select[Any]:
+def _missing(name: str) -> Select[Any]:
     table, key = BATCH_NEEDS[name]
-    needed = unnest(name, [*((column, Text()) for column in key), ("unit", BigInteger())])
-    return select(needed.c.unit).where(~row_by_row("postgresql", _ONE.select_from(table).where(*equal(table, needed, key))))
+    needed = unnest(name, [*((column, Text()) for column in key), ("entry_no", BigInteger())])
+    return select(needed.c.entry_no).where(~exists_for_row("postgresql", _ONE.select_from(table).where(*equal_columns(table, needed, key))))
 
 
-def _present() -> Select[Any]:
-    rows = _keys_of_checkpoints()
-    there = _ONE.select_from(CHECKPOINT).where(*equal(CHECKPOINT, rows, CHECKPOINT_KEY))
-    return select(rows.c.unit).where(row_by_row("postgresql", there))
+def _existing() -> Select[Any]:
+    rows = _checkpoint_keys()
+    there = _ONE.select_from(CHECKPOINT).where(*equal_columns(CHECKPOINT, rows, CHECKPOINT_KEY))
+    return select(rows.c.entry_no).where(exists_for_row("postgresql", there))
 
 
-def _insert_checkpoints(allowed: CTE) -> CTE:
+def _insert_checkpoints(undisturbed: CTE) -> CTE:
     rows = _rows("checkpoints")
-    wanted = select(*[rows.c[c.name] for c in CHECKPOINT.c]).where(_among(rows.c.unit, select(allowed.c.unit)))
+    wanted = select(*[rows.c[c.name] for c in CHECKPOINT.c]).where(_is_in(rows.c.entry_no, select(undisturbed.c.entry_no)))
     insert = insert_into("postgresql", CHECKPOINT).from_select([column.name for column in CHECKPOINT.c], wanted)
     kept: CTE = resolve_conflict(insert, CHECKPOINT, "keep").returning(*[CHECKPOINT.c[name] for name in CHECKPOINT_KEY]).cte("inserted")
     return kept
 
 
-def _with_checkpoint(allowed: CTE, inserted: CTE) -> CTE:
-    """Of the allowed units, the writes, and the checkpoints that were not there before."""
-    rows = _keys_of_checkpoints()
+def _with_new_checkpoint(undisturbed: CTE, inserted: CTE) -> CTE:
+    """Of the undisturbed entries, the tasks' writes, and the checkpoints that were inserted: another transaction may have inserted one."""
+    rows = _checkpoint_keys()
     key = tuple_(*[rows.c[name] for name in CHECKPOINT_KEY])
-    new = select(rows.c.unit).where(_among(key, select(*[inserted.c[name] for name in CHECKPOINT_KEY])))
-    return select(allowed.c.unit).where(or_(~allowed.c.is_checkpoint, _among(allowed.c.unit, new))).cte("went_in")
+    new = select(rows.c.entry_no).where(_is_in(key, select(*[inserted.c[name] for name in CHECKPOINT_KEY])))
+    return select(undisturbed.c.entry_no).where(or_(~undisturbed.c.is_checkpoint, _is_in(undisturbed.c.entry_no, new))).cte("stored")
 
 
-def _keys_of_checkpoints() -> FromClause:
-    return unnest("checkpoints", [*((name, Text()) for name in CHECKPOINT_KEY), ("unit", BigInteger())])
+def _checkpoint_keys() -> FromClause:
+    return unnest("checkpoints", [*((name, Text()) for name in CHECKPOINT_KEY), ("entry_no", BigInteger())])
 
 
-def _insert_part(name: str, went_in: CTE) -> CTE:
+def _insert_part(name: str, stored: CTE) -> CTE:
     table, conflict = BATCH_ROWS[name]
     rows = _rows(name)
-    wanted = select(*[rows.c[column.name] for column in table.c]).where(_among(rows.c.unit, select(went_in.c.unit)))
+    wanted = select(*[rows.c[column.name] for column in table.c]).where(_is_in(rows.c.entry_no, select(stored.c.entry_no)))
     insert = resolve_conflict(insert_into("postgresql", table).from_select([c.name for c in table.c], wanted), table, conflict)
     cte: CTE = insert.cte(f"new_{name}")
     return cte

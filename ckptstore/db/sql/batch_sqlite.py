@@ -1,6 +1,6 @@
 """A whole batch as one statement on SQLite: the rows of all tables go into one view, whose triggers pass each on to its table.
 
-After every statement the writing thread waits for the interpreter's lock, which the callers hold most of the time: a dozen
+After every statement the writing worker thread waits for the interpreter's lock, which the callers hold most of the time: a dozen
 statements took three times as long as SQLite needed to run them. And one statement is a transaction by itself.
 """
 
@@ -14,24 +14,24 @@ from sqlalchemy import ClauseElement, ColumnElement, Insert, Table, column, lite
 from sqlalchemy.dialects import sqlite
 
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS, is_missing
-from ckptstore.db.sql.fragments import json_rows, resolve_conflict
-from ckptstore.db.sql.insert import cells
+from ckptstore.db.sql.insert import cells, resolve_conflict
+from ckptstore.db.sql.parameters import json_rows
 from ckptstore.db.sql.tables import CHECKPOINT, SEGMENT, TAG, THREAD, Row
 
 _NAME = "ckpt_batch"
 
-# The parts of a batch that are rows of a table, and what happens to a row that is there. A checkpoint must not be.
+# The parts that are rows of a table, and the rule for a row whose key exists. A checkpoint that exists makes the batch fail.
 _ROWS: Mapping[str, tuple[Table, str]] = {
     **{part: of for part, of in BATCH_ROWS.items() if part != "tags"},
     "checkpoints": (CHECKPOINT, "fail"),
     "segments": (SEGMENT, "replace_object"),
     "threads": (THREAD, "add_up"),
 }
-# The parts that travel as one JSON array: their rows are many, small, and all text.
+# The parts that are sent as one JSON array: their rows are many, small, and all text.
 _LISTS = {*BATCH_NEEDS, "tags"}
-_CELLS = [f"c{place}" for place in range(max(len(each.c) for each, _ in _ROWS.values()))]
+_CELLS = [f"c{number}" for number in range(max(len(each.c) for each, _ in _ROWS.values()))]
 _COLUMNS = ("part", *_CELLS)
-# Not None: the driver looks for an adapter of whatever is not a number or a text, each time.
+# Not None: for every value that is not a number or a text the driver looks for an adapter.
 _EMPTY: Row = (0,) * len(_COLUMNS)
 
 # Made once: `json.dumps` would make an encoder for each call.
@@ -41,7 +41,7 @@ _FIRST_CELL: ColumnElement[str] = literal_column("NEW.c0")
 
 
 def batch_view() -> list[str]:
-    """What a connection runs once, or again where that failed: a view that only it sees, with a trigger for each part of a batch."""
+    """Create a temporary view with a trigger for each part of a batch: what a connection runs once, or again after a failure."""
     cells = ", ".join(f"NULL AS {name}" for name in _COLUMNS)
     bodies: dict[str, ClauseElement] = {part: _insert_row(*of) for part, of in _ROWS.items()}
     bodies |= {need: _refuse_if_missing(need) for need in BATCH_NEEDS}
@@ -86,10 +86,9 @@ def view_rows(parts: Mapping[str, Sequence[Row]], multiple: int) -> list[Row]:
     """
     rows: list[Row] = []
     for part, some in parts.items():
-        if part in _LISTS:
-            some = [(_to_json(some),)]
-        padding = _EMPTY[len(some[0]) + 1 :]
-        rows += [(part, *row, *padding) for row in some]
+        sent: Sequence[Row] = [(_to_json(some),)] if part in _LISTS else some
+        padding = _EMPTY[len(sent[0]) + 1 :]
+        rows += [(part, *row, *padding) for row in sent]
     return rows + [_EMPTY] * (-len(rows) % multiple)
 
 

@@ -25,7 +25,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from ckptstore.db.sql.fragments import entries_of, equal, keys, links_of, looked_up, visible, with_listing
+from ckptstore.db.sql.lookups import equal_columns, is_visible, layout_entries, lookup_join, segment_lists, version_entries
+from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import (
     CHANNEL,
     CHANNEL_WRITES_KEY,
@@ -43,7 +44,7 @@ def newest(_database: str) -> Select[Any]:
     """The newest checkpoint of one namespace: ids sort by time."""
     return (
         select(CHECKPOINT)
-        .where(CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns"), visible())
+        .where(CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns"), is_visible())
         .order_by(CHECKPOINT.c.checkpoint_id.desc())
         .limit(literal_column("1"))
     )
@@ -51,7 +52,7 @@ def newest(_database: str) -> Select[Any]:
 
 def exact(_database: str) -> Select[Any]:
     """One checkpoint by its key."""
-    return select(CHECKPOINT).where(*[CHECKPOINT.c[name] == bindparam(name) for name in CHECKPOINT_KEY], visible())
+    return select(CHECKPOINT).where(*[CHECKPOINT.c[name] == bindparam(name) for name in CHECKPOINT_KEY], is_visible())
 
 
 #: What a row of `whole` is.
@@ -85,14 +86,14 @@ def whole(database: str, target: Select[Any]) -> CompoundSelect[Any]:
 
 
 def _channels(database: str, wanted: CTE) -> Select[Any]:
-    links = links_of(database, wanted.c.channel_versions)
+    links = version_entries(database, wanted.c.channel_versions)
     versions = (
         select(wanted.c.thread_id, wanted.c.checkpoint_ns, links.c.key.label("channel"), links.c.value.label("version"))
         .select_from(wanted.join(links, literal_column("true" if database == "postgresql" else "1")))
         .distinct()
         .cte("versions")
     )
-    joined, found = looked_up(database, versions, CHANNEL, equal(CHANNEL, versions, VERSION_KEY))
+    joined, found = lookup_join(database, versions, CHANNEL, equal_columns(CHANNEL, versions, VERSION_KEY))
     return _row(
         KIND_CHANNEL,
         [found.c.thread_id, found.c.checkpoint_ns, cast(null(), Text)],
@@ -103,17 +104,17 @@ def _channels(database: str, wanted: CTE) -> Select[Any]:
 
 
 def _writes(database: str, wanted: CTE) -> Select[Any]:
-    joined, found = looked_up(database, wanted, WRITE, equal(WRITE, wanted, CHECKPOINT_KEY))
+    joined, found = lookup_join(database, wanted, WRITE, equal_columns(WRITE, wanted, CHECKPOINT_KEY))
     return _row_of_write(KIND_WRITE, found).select_from(joined)
 
 
 def _parent_sends(database: str, wanted: CTE) -> Select[Any]:
     of_parent = [
-        *equal(WRITE, wanted, ("thread_id", "checkpoint_ns")),
+        *equal_columns(WRITE, wanted, ("thread_id", "checkpoint_ns")),
         WRITE.c.checkpoint_id == wanted.c.parent_checkpoint_id,
         WRITE.c.channel == literal_column(f"'{TASKS_CHANNEL}'"),
     ]
-    joined, found = looked_up(database, wanted, WRITE, of_parent)
+    joined, found = lookup_join(database, wanted, WRITE, of_parent)
     return _row_of_write(KIND_PARENT_SEND, found).select_from(joined).where(wanted.c.format < literal_column("4"))
 
 
@@ -122,10 +123,10 @@ def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
     layouts = union_all(*[select(rows.c.thread_id, rows.c.layout).where(rows.c.layout.is_not(null())) for rows in values]).cte("layouts")
     layout = layouts.c.layout if database == "sqlite" else cast(layouts.c.layout, JSON)
     directly = _named(database, layouts, layout).cte("directly")
-    joined, listed = looked_up(database, directly, SEGMENT, equal(SEGMENT, directly, SEGMENT_KEY))
-    listing = with_listing(database, select(listed).select_from(joined), listed).cte("listings")
+    joined, listed = lookup_join(database, directly, SEGMENT, equal_columns(SEGMENT, directly, SEGMENT_KEY))
+    listing = segment_lists(database, select(listed).select_from(joined), listed).cte("listings")
     named = union(select(directly), _named(database, listing, listing.c.listing)).cte("named")
-    joined, found = looked_up(database, named, SEGMENT, equal(SEGMENT, named, SEGMENT_KEY))
+    joined, found = lookup_join(database, named, SEGMENT, equal_columns(SEGMENT, named, SEGMENT_KEY))
     return _row(
         KIND_SEGMENT,
         [found.c.thread_id, cast(null(), Text), cast(null(), Text)],
@@ -137,7 +138,7 @@ def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
 
 def _named(database: str, rows: CTE, names: ColumnElement[Any]) -> Select[Any]:
     """The digests that JSON arrays name, each once a thread."""
-    entries = entries_of(database, names)
+    entries = layout_entries(database, names)
     joined = rows.join(entries, literal_column("true" if database == "postgresql" else "1"))
     return select(rows.c.thread_id, entries.c.value.label("digest")).select_from(joined).distinct()
 
@@ -170,8 +171,10 @@ def exact_whole(database: str) -> CompoundSelect[Any]:
 
 def named_whole(database: str) -> CompoundSelect[Any]:
     """The checkpoints given as keys, whole."""
-    given_keys = keys(database, CHECKPOINT_KEY)
-    return whole(database, select(CHECKPOINT).join(given_keys, and_(*equal(CHECKPOINT, given_keys, CHECKPOINT_KEY))).where(visible()))
+    given_keys = keys_table(database, CHECKPOINT_KEY)
+    return whole(
+        database, select(CHECKPOINT).join(given_keys, and_(*equal_columns(CHECKPOINT, given_keys, CHECKPOINT_KEY))).where(is_visible())
+    )
 
 
 def ancestors(_database: str) -> Select[Any]:
@@ -193,27 +196,27 @@ def body_of(_database: str) -> Select[Any]:
 def newest_id(_database: str) -> Select[Any]:
     """The id of the newest checkpoint of a namespace."""
     place = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
-    return select(func.max(CHECKPOINT.c.checkpoint_id)).where(*place, visible())
+    return select(func.max(CHECKPOINT.c.checkpoint_id)).where(*place, is_visible())
 
 
 def stored_among(database: str) -> Select[Any]:
     """Of the channel versions given as keys, those that have a value: (channel, version)."""
-    given_keys = keys(database, VERSION_KEY)
-    return select(CHANNEL.c.channel, CHANNEL.c.version).join(given_keys, and_(*equal(CHANNEL, given_keys, VERSION_KEY)))
+    given_keys = keys_table(database, VERSION_KEY)
+    return select(CHANNEL.c.channel, CHANNEL.c.version).join(given_keys, and_(*equal_columns(CHANNEL, given_keys, VERSION_KEY)))
 
 
 def channel_values(database: str) -> Select[Any]:
     """Type, bytes and layout of the channel versions given as keys."""
-    given_keys = keys(database, VERSION_KEY)
+    given_keys = keys_table(database, VERSION_KEY)
     columns = (CHANNEL.c.channel, CHANNEL.c.type, CHANNEL.c.value, cast(CHANNEL.c.layout, Text))
-    return select(*columns).join(given_keys, and_(*equal(CHANNEL, given_keys, VERSION_KEY)))
+    return select(*columns).join(given_keys, and_(*equal_columns(CHANNEL, given_keys, VERSION_KEY)))
 
 
 def segments(database: str) -> Select[Any]:
     """The segments given as keys: digest, object, size, encoding, bytes."""
-    given_keys = keys(database, SEGMENT_KEY)
+    given_keys = keys_table(database, SEGMENT_KEY)
     columns = (SEGMENT.c.digest, SEGMENT.c.object_key, SEGMENT.c.size, SEGMENT.c.encoding, SEGMENT.c.data)
-    return select(*columns).join(given_keys, and_(*equal(SEGMENT, given_keys, SEGMENT_KEY)))
+    return select(*columns).join(given_keys, and_(*equal_columns(SEGMENT, given_keys, SEGMENT_KEY)))
 
 
 def stored_versions(_database: str) -> Select[Any]:
@@ -223,7 +226,7 @@ def stored_versions(_database: str) -> Select[Any]:
 
 def channel_writes(database: str) -> Select[Any]:
     """The writes to the channels given, at the checkpoints given: keys are (thread, namespace, checkpoint, channel)."""
-    given_keys = keys(database, CHANNEL_WRITES_KEY)
-    joined = WRITE.join(given_keys, and_(*equal(WRITE, given_keys, CHANNEL_WRITES_KEY)))
+    given_keys = keys_table(database, CHANNEL_WRITES_KEY)
+    joined = WRITE.join(given_keys, and_(*equal_columns(WRITE, given_keys, CHANNEL_WRITES_KEY)))
     value = (WRITE.c.type, WRITE.c.value, cast(WRITE.c.layout, Text))
     return select(WRITE.c.checkpoint_id, WRITE.c.task_path, WRITE.c.task_id, WRITE.c.idx, WRITE.c.channel, *value).select_from(joined)

@@ -25,7 +25,9 @@ from sqlalchemy import (
     update,
 )
 
-from ckptstore.db.sql.fragments import equal, insert_into, keys, named_rows, resolve_conflict, visible
+from ckptstore.db.sql.insert import insert_into, resolve_conflict
+from ckptstore.db.sql.lookups import equal_columns, has_given_key, is_visible
+from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG, TAG_KEY, THREAD, WRITE
 
 
@@ -42,7 +44,7 @@ def thread_stamp(_database: str) -> Select[Any]:
 
 def recount(_database: str) -> Update:
     """Count a thread's checkpoints and their sizes anew, and say that some of it has gone."""
-    of_thread = [CHECKPOINT.c.thread_id == bindparam("thread_id"), visible()]
+    of_thread = [CHECKPOINT.c.thread_id == bindparam("thread_id"), is_visible()]
     count = select(func.count()).select_from(CHECKPOINT).where(*of_thread).scalar_subquery()
     size = select(func.coalesce(cast(func.sum(CHECKPOINT.c.size), BigInteger), literal_column("0"))).where(*of_thread).scalar_subquery()
     return (
@@ -59,13 +61,13 @@ def delete_thread_rows(_database: str, table: Table) -> Delete:
 
 def delete_tags(database: str) -> Delete:
     """Delete the given tags: whole keys, since the index leads with the tag, not the thread."""
-    return delete(TAG).where(named_rows(database, TAG, TAG_KEY))
+    return delete(TAG).where(has_given_key(database, TAG, TAG_KEY))
 
 
 def metadata_of_thread(_database: str) -> Select[Any]:
     """Namespace, id and metadata of the checkpoints of a thread that can be found."""
     c = CHECKPOINT.c
-    return select(c.checkpoint_ns, c.checkpoint_id, cast(c.metadata, Text)).where(c.thread_id == bindparam("thread_id"), visible())
+    return select(c.checkpoint_ns, c.checkpoint_id, cast(c.metadata, Text)).where(c.thread_id == bindparam("thread_id"), is_visible())
 
 
 def delete_empty_thread(_database: str) -> Delete:
@@ -87,7 +89,7 @@ def copy_rows(database: str, table: Table) -> Insert:
 def show_copied(_database: str) -> Update:
     """Let readers find what was hidden in a thread and can be found in the one that was copied to it."""
     source = CHECKPOINT.alias("source")
-    same = equal(source, CHECKPOINT, ("checkpoint_ns", "checkpoint_id"))
+    same = equal_columns(source, CHECKPOINT, ("checkpoint_ns", "checkpoint_id"))
     found = exists().where(source.c.thread_id == bindparam("thread_id"), source.c.hidden.is_(false()), *same)
     hidden = [CHECKPOINT.c.thread_id == bindparam("target", type_=Text()), CHECKPOINT.c.hidden.is_(true())]
     return update(CHECKPOINT).where(*hidden, found).values(hidden=false())
@@ -95,5 +97,5 @@ def show_copied(_database: str) -> Update:
 
 def checkpoints_with_postings(database: str) -> Select[Any]:
     """The checkpoints that have one of the given postings: (thread, namespace, id)."""
-    given_keys = keys(database, ("key", "value"))
-    return select(*[TAG.c[name] for name in CHECKPOINT_KEY]).join(given_keys, and_(*equal(TAG, given_keys, ("key", "value"))))
+    given_keys = keys_table(database, ("key", "value"))
+    return select(*[TAG.c[name] for name in CHECKPOINT_KEY]).join(given_keys, and_(*equal_columns(TAG, given_keys, ("key", "value"))))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Insert, Table, select, text
+from sqlalchemy import BigInteger, Insert, Table, case, literal_column, null, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ckptstore.db.sql.fragments import driver_type, resolve_conflict, unnest
+from ckptstore.db.sql.parameters import driver_type, unnest
 from ckptstore.db.sql.tables import Row
+
+_TOUCH_MICROSECONDS = 1_000_000
 
 
 def insert_rows(_database: str, count: int, table: Table, conflict: str) -> Insert:
@@ -46,3 +48,35 @@ def column_arrays(names: Sequence[str], rows: Sequence[Row], prefix: str) -> dic
     """Rows turned into one list a column, by `<prefix>_<column>`."""
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
     return {f"{prefix}_{name}": list(values) for name, values in zip(names, columns, strict=True)}
+
+
+def insert_into(database: str, table: Table) -> Any:
+    """An insert that knows the database's ON CONFLICT."""
+    return sqlite.insert(table) if database == "sqlite" else postgresql.insert(table)
+
+
+def resolve_conflict(insert: Any, table: Table, conflict: str) -> Any:
+    """What happens where a row with the same key exists.
+
+    `keep` the existing row; `replace` it; `replace_object`: replace it where an object holds its bytes; `add_up`: add to a thread's
+    counters. `add_up` ignores activity within a second of the recorded one: the index on that time would change with every write.
+    """
+    key = [column.name for column in table.primary_key]
+    if conflict == "keep":
+        return insert.on_conflict_do_nothing(index_elements=key)
+    if conflict == "add_up":
+        return _added_up(insert, table, key)
+    # The object may be lost, or unreachable for this store; the bytes that were just sent are neither.
+    where = table.c.object_key.is_not(null()) if conflict == "replace_object" else None
+    others = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
+    return insert.on_conflict_do_update(index_elements=key, set_=others, where=where)
+
+
+def _added_up(insert: Any, threads: Table, key: Sequence[str]) -> Any:
+    new = insert.excluded
+    later = new.updated_at > threads.c.updated_at + literal_column(str(_TOUCH_MICROSECONDS), BigInteger)
+    moment = case((later, new.updated_at), else_=threads.c.updated_at)
+    # PostgreSQL also writes an unchanged row, to lock it. SQLite has no row locks.
+    where = or_(later, new.checkpoint_count != literal_column("0")) if isinstance(insert, sqlite.Insert) else None
+    sums = {name: threads.c[name] + new[name] for name in ("checkpoint_count", "size")}
+    return insert.on_conflict_do_update(index_elements=list(key), set_={"updated_at": moment, **sums}, where=where)

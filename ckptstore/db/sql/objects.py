@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from ckptstore.db.sql.fragments import keys
+from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import OBJECT, OBJECT_KEY, SEGMENT
 
 _MOMENT = bindparam("moment", type_=BigInteger)
@@ -31,7 +31,7 @@ def _in_state(*states: str) -> ColumnElement[bool]:
 
 
 def _given(database: str) -> ColumnElement[bool]:
-    given_keys = keys(database, OBJECT_KEY)
+    given_keys = keys_table(database, OBJECT_KEY)
     return OBJECT.c.key.in_(select(given_keys.c.key))
 
 

@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 
 from ckptstore.db.sql.checkpoints import whole
-from ckptstore.db.sql.fragments import equal, keys, row_by_row, visible
+from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible
+from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG
 
 #: The order of a listing, newest first.
@@ -86,13 +87,13 @@ def page(database: str, shape: Shape) -> Select[Any]:
         query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT)
     else:
         found = gathered(database, shape.lead)
-        joined = found.join(CHECKPOINT, and_(*equal(CHECKPOINT, found, CHECKPOINT_KEY)))
+        joined = found.join(CHECKPOINT, and_(*equal_columns(CHECKPOINT, found, CHECKPOINT_KEY)))
         query = _restricted(select(CHECKPOINT).select_from(joined), database, shape, CHECKPOINT)
     return _newest(query, CHECKPOINT)
 
 
 def _stream(database: str, shape: Shape, number: int) -> Select[Any]:
-    joined = TAG.join(CHECKPOINT, and_(*equal(TAG, CHECKPOINT, CHECKPOINT_KEY)))
+    joined = TAG.join(CHECKPOINT, and_(*equal_columns(TAG, CHECKPOINT, CHECKPOINT_KEY)))
     query = select(CHECKPOINT).select_from(joined)
     query = query.where(TAG.c.key == bindparam("lead_key"), TAG.c.value == bindparam(f"lead_value_{number}"))
     return _newest(_restricted(query, database, shape, TAG), TAG)
@@ -111,7 +112,7 @@ def gathered(database: str, lead: str) -> FromClause:
 
 def _restricted(query: Select[Any], database: str, shape: Shape, leads: Table) -> Select[Any]:
     """What holds for every checkpoint of the page; conditions on keys are put to the table that leads."""
-    query = query.where(visible(), *[leads.c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in shape.given])
+    query = query.where(is_visible(), *[leads.c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in shape.given])
     if "before" in shape.given:
         query = query.where(leads.c.checkpoint_id < bindparam("before"))
     if "created_after" in shape.given:
@@ -134,7 +135,7 @@ def has_posting(database: str, of: FromClause, prefix: str, *, several: bool = F
     """Whether a checkpoint (a row with its key) has a posting: `prefix_key`, and `prefix_value` or one of `prefix_values`."""
     probe = TAG.alias(prefix)
     wanted = _one_of(database, prefix, probe) if several else _is(prefix, probe)
-    return row_by_row(database, select(literal_column("1")).select_from(probe).where(wanted, *equal(probe, of, CHECKPOINT_KEY)))
+    return exists_for_row(database, select(literal_column("1")).select_from(probe).where(wanted, *equal_columns(probe, of, CHECKPOINT_KEY)))
 
 
 def _is(prefix: str, tag: FromClause) -> ColumnElement[bool]:
@@ -179,7 +180,7 @@ def weights_of_postings(database: str) -> Select[Any]:
 
     Columns: key, value, count, and the id of the checkpoint that comes after `skipped` newer ones below `below`, or null.
     """
-    given = keys(database, ("key", "value"))
+    given = keys_table(database, ("key", "value"))
     posting = [TAG.c.key == given.c.key, TAG.c.value == given.c.value]
     one: ColumnElement[int] = literal_column("1")
     some = select(one.label("one")).select_from(TAG).where(*posting).limit(bindparam("bound", type_=BigInteger)).correlate(given)

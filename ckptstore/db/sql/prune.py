@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningDelete
 
-from ckptstore.db.sql.fragments import entries_of, equal, named_rows, row_by_row, with_listing
+from ckptstore.db.sql.lookups import equal_columns, exists_for_row, has_given_key, layout_entries, segment_lists
 from ckptstore.db.sql.tables import (
     CHANNEL,
     CHECKPOINT,
@@ -72,22 +72,22 @@ def checkpoints_with_sends(_database: str) -> Select[Any]:
 
 def hide_checkpoints(database: str) -> Update:
     """Mark the given checkpoints as kept for others only."""
-    return update(CHECKPOINT).where(named_rows(database, CHECKPOINT, CHECKPOINT_KEY)).values(hidden=true())
+    return update(CHECKPOINT).where(has_given_key(database, CHECKPOINT, CHECKPOINT_KEY)).values(hidden=true())
 
 
 def delete_checkpoints(database: str) -> ReturningDelete[Any]:
     """Delete the given checkpoints; returns the bytes of each row's payload."""
-    return delete(CHECKPOINT).where(named_rows(database, CHECKPOINT, CHECKPOINT_KEY)).returning(func.length(CHECKPOINT.c.body))
+    return delete(CHECKPOINT).where(has_given_key(database, CHECKPOINT, CHECKPOINT_KEY)).returning(func.length(CHECKPOINT.c.body))
 
 
 def delete_writes(database: str) -> ReturningDelete[Any]:
     """Delete the writes of the given checkpoints; returns the bytes of each row's payload."""
-    return delete(WRITE).where(named_rows(database, WRITE, CHECKPOINT_KEY)).returning(_bytes_of(WRITE.c.value))
+    return delete(WRITE).where(has_given_key(database, WRITE, CHECKPOINT_KEY)).returning(_bytes_of(WRITE.c.value))
 
 
 def delete_values(database: str) -> ReturningDelete[Any]:
     """Delete the given values; returns the bytes of each row's payload."""
-    return delete(CHANNEL).where(named_rows(database, CHANNEL, VERSION_KEY)).returning(_bytes_of(CHANNEL.c.value))
+    return delete(CHANNEL).where(has_given_key(database, CHANNEL, VERSION_KEY)).returning(_bytes_of(CHANNEL.c.value))
 
 
 def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
@@ -108,12 +108,12 @@ def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
         .select_from(table.join(entries, literal_column("true" if database == "postgresql" else "1")))
         .where(table.c.thread_id == bindparam("thread_id"), table.c.layout.is_not(null()))
         for table in (CHANNEL, WRITE)
-        for entries in [entries_of(database, table.c.layout)]
+        for entries in [layout_entries(database, table.c.layout)]
     ]
     directly = union_all(*linked).cte("directly")
     this_thread = SEGMENT.c.thread_id == bindparam("thread_id")
-    lists = with_listing(database, select(SEGMENT).where(this_thread, SEGMENT.c.digest.in_(select(directly.c.value)))).cte("lists")
-    entries = entries_of(database, lists.c.listing)
+    lists = segment_lists(database, select(SEGMENT).where(this_thread, SEGMENT.c.digest.in_(select(directly.c.value)))).cte("lists")
+    entries = layout_entries(database, lists.c.listing)
     by_lists = select(entries.c.value).select_from(lists.join(entries, literal_column("true" if database == "postgresql" else "1")))
     # A null among them would make NOT IN answer with null.
     named = union_all(select(directly.c.value).where(directly.c.value.is_not(null())), by_lists).subquery("named")
@@ -123,7 +123,7 @@ def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
 
 def delete_stray_writes(_database: str) -> ReturningDelete[Any]:
     """Delete a thread's writes from before `moment` whose checkpoint is not there; returns the bytes of each row's payload."""
-    stray = ~exists().where(*equal(CHECKPOINT, WRITE, CHECKPOINT_KEY))
+    stray = ~exists().where(*equal_columns(CHECKPOINT, WRITE, CHECKPOINT_KEY))
     these = delete(WRITE).where(WRITE.c.thread_id == bindparam("thread_id"), WRITE.c.created_at < _MOMENT, stray)
     return these.returning(_bytes_of(WRITE.c.value))
 
@@ -131,7 +131,7 @@ def delete_stray_writes(_database: str) -> ReturningDelete[Any]:
 def references_to_objects(database: str) -> Select[Any]:
     """Key and size of each of the given objects, and how many segments refer to it."""
     references = select(func.count()).select_from(SEGMENT).where(SEGMENT.c.object_key == OBJECT.c.key).scalar_subquery()
-    return select(OBJECT.c.key, OBJECT.c.size, references).where(named_rows(database, OBJECT, OBJECT_KEY))
+    return select(OBJECT.c.key, OBJECT.c.size, references).where(has_given_key(database, OBJECT, OBJECT_KEY))
 
 
 # --- the threads that may have something to lose, page by page: each row begins with the thread and its checkpoints
@@ -176,10 +176,10 @@ def long_threads(_database: str) -> Select[Any]:
 def threads_with_stray_writes(database: str) -> Select[Any]:
     """Threads with writes from before `moment` whose checkpoint is not there, in the order of their ids."""
     c = WRITE.c
-    checkpoint: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(*equal(CHECKPOINT, WRITE, CHECKPOINT_KEY))
+    checkpoint: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(*equal_columns(CHECKPOINT, WRITE, CHECKPOINT_KEY))
     return (
         select(c.thread_id, _checkpoints_of(c.thread_id), c.thread_id)
-        .where(c.thread_id > bindparam("after_thread_id", type_=Text()), c.created_at < _MOMENT, ~row_by_row(database, checkpoint))
+        .where(c.thread_id > bindparam("after_thread_id", type_=Text()), c.created_at < _MOMENT, ~exists_for_row(database, checkpoint))
         .distinct()
         .order_by(c.thread_id)
         .limit(_PAGE_SIZE)

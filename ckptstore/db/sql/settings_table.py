@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Delete, Insert, Select, Text, bindparam, cast, delete, literal_column, select
 
-from ckptstore.db.sql.fragments import insert_into, resolve_conflict
+from ckptstore.db.sql.insert import insert_into, resolve_conflict
 from ckptstore.db.sql.tables import CHECKPOINT, SETTING
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, bindparam, cast, literal_column, select, tuple_
 
-from ckptstore.db.sql.fragments import row_by_row, visible
+from ckptstore.db.sql.lookups import exists_for_row, is_visible
 from ckptstore.db.sql.pages import Shape, gathered, has_posting, text_list
 from ckptstore.db.sql.tables import CHECKPOINT, THREAD
 
@@ -29,7 +29,7 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
         query = query.join(threads, threads.c.thread_id == c.thread_id)
     elif shape.required or shape.forbidden:
         of_thread: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(CHECKPOINT.c.thread_id == c.thread_id)
-        query = query.where(row_by_row(database, of_thread.where(*_conditions(database, shape))))
+        query = query.where(exists_for_row(database, of_thread.where(*_conditions(database, shape))))
     after = [bindparam("after_updated_at", type_=BigInteger), bindparam("after_thread_id", type_=Text())]
     if order_by == "updated_at":
         query = query.order_by(c.updated_at.desc(), c.thread_id.desc())
@@ -47,7 +47,7 @@ def metadata_of_threads(database: str, shape: Shape) -> Select[Any]:
 
 
 def _conditions(database: str, shape: Shape) -> list[ColumnElement[bool]]:
-    return [visible(), *_tags_of(database, shape, CHECKPOINT)]
+    return [is_visible(), *_tags_of(database, shape, CHECKPOINT)]
 
 
 def _tags_of(database: str, shape: Shape, of: FromClause) -> list[ColumnElement[bool]]:

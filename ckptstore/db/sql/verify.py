@@ -22,7 +22,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from ckptstore.db.sql.fragments import entries_of, equal, keys
+from ckptstore.db.sql.lookups import equal_columns, layout_entries
+from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHANNEL, OBJECT, OBJECT_KEY, SEGMENT, SEGMENT_KEY, THREAD, WRITE
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
@@ -55,8 +56,8 @@ def segments_after(_database: str, with_data: bool) -> Select[Any]:
 
 def segments_among(database: str) -> Select[Any]:
     """Of the given segments, those that are there: (thread, digest)."""
-    given_keys = keys(database, SEGMENT_KEY)
-    return select(SEGMENT.c.thread_id, SEGMENT.c.digest).join(given_keys, and_(*equal(SEGMENT, given_keys, SEGMENT_KEY)))
+    given_keys = keys_table(database, SEGMENT_KEY)
+    return select(SEGMENT.c.thread_id, SEGMENT.c.digest).join(given_keys, and_(*equal_columns(SEGMENT, given_keys, SEGMENT_KEY)))
 
 
 def threads_after(_database: str) -> Select[Any]:
@@ -76,7 +77,7 @@ def lacking_segments(database: str) -> Select[Any]:
 
 
 def _named(database: str, table: Any) -> Select[Any]:
-    entries = entries_of(database, table.c.layout)
+    entries = layout_entries(database, table.c.layout)
     digest = entries.c.value
     first = func.substr(digest, literal_column("1"), literal_column("1"))
     return (
@@ -101,13 +102,13 @@ def registered_objects(_database: str) -> Select[Any]:
 
 def registered_among(database: str) -> Select[Any]:
     """Of the given keys, those of registered objects."""
-    given_keys = keys(database, OBJECT_KEY)
+    given_keys = keys_table(database, OBJECT_KEY)
     return select(OBJECT.c.key).where(OBJECT.c.key.in_(select(given_keys.c.key)))
 
 
 def needed_among(database: str) -> Select[Any]:
     """Of the given keys, those of objects that must be there: live, or marked although something refers to them."""
-    given_keys = keys(database, OBJECT_KEY)
+    given_keys = keys_table(database, OBJECT_KEY)
     referred_to = exists().where(SEGMENT.c.object_key == OBJECT.c.key)
     needed = or_(_in_state("live"), and_(_in_state("marked"), referred_to))
     return select(OBJECT.c.key).where(OBJECT.c.key.in_(select(given_keys.c.key)), needed)

@@ -1,0 +1,92 @@
+"""Conditions and joins that find rows by a key, whatever the planner believes about the sizes of tables and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    literal_column,
+    null,
+    select,
+    tuple_,
+)
+
+from ckptstore.db.sql.parameters import keys_table
+from ckptstore.db.sql.tables import CHECKPOINT, SEGMENT
+
+
+def equal_columns(one: FromClause, other: FromClause, names: Iterable[str]) -> list[ColumnElement[bool]]:
+    """For each name the condition that the columns of both tables are equal."""
+    return [one.c[name] == other.c[name] for name in names]
+
+
+def exists_for_row(database: str, probe: Select[Any]) -> ColumnElement[bool]:
+    """Whether a correlated query finds a row, asked for each outer row. As a join, both tables might be read whole."""
+    # PostgreSQL makes no join of a query with an OFFSET.
+    return (probe.offset(literal_column("0")) if database == "postgresql" else probe).exists()
+
+
+def has_given_key(database: str, table: Table, names: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a row has one of the given keys (parameters of `keys_table`): for deletes and updates by a key, or by its leading columns."""
+    given = keys_table(database, names)
+    if database == "sqlite":
+        return tuple_(*[table.c[name] for name in names]).in_(select(*[given.c[name] for name in names]))
+    # A plain join lets PostgreSQL read the whole table, so the row of each key is looked up first.
+    same = table.alias("same")
+    found: Select[Any] = select(literal_column("same.ctid").label("row")).select_from(same).where(*equal_columns(same, given, names))
+    rows = found.offset(literal_column("0")).lateral("found")
+    places = select(rows.c.row).select_from(given.join(rows, literal_column("true"))).scalar_subquery()
+    return literal_column(f"{table.name}.ctid") == func.any(func.array(places))
+
+
+def version_entries(database: str, versions: ColumnElement[Any]) -> FromClause:
+    """The entries of `channel_versions` as rows: key (the channel) and value (its version)."""
+    each = func.json_each(versions) if database == "sqlite" else func.json_each_text(versions)
+    links = each.table_valued(Column("key", Text), Column("value", Text), name="links")
+    return links if database == "sqlite" else links.render_derived().lateral()
+
+
+def layout_entries(database: str, layout: ColumnElement[Any]) -> FromClause:
+    """The entries of a value's layout as rows with one column, `value`: among them the digests of its segments."""
+    if database == "sqlite":
+        return func.json_each(layout).table_valued(Column("value", Text), Column("type", Text), name="entries")
+    return func.json_array_elements_text(layout).table_valued(Column("value", Text), name="entries").render_derived().lateral()
+
+
+def lookup_join(database: str, rows: FromClause, table: Table, on: Iterable[ColumnElement[bool]]) -> tuple[FromClause, FromClause]:
+    """Join rows with a table by looking up each row's key; returns the join, and what the table's columns belong to in it.
+
+    A planner that knows no values, or that planned while the table was empty, would start from the table and read all of it.
+    """
+    if database == "sqlite":
+        return rows.join(table, and_(*on)), table
+    # PostgreSQL makes no plain join of a query with an OFFSET.
+    found = select(table).where(*on).offset(literal_column("0")).lateral(f"of_{table.name}")
+    return rows.join(found, literal_column("true")), found
+
+
+def segment_lists(database: str, segments: Select[Any], of: FromClause = SEGMENT) -> Select[Any]:
+    """Those of some segments that are lists of segments, with the JSON array of their digests as `listing`."""
+    text = cast(of.c.data, Text) if database == "sqlite" else cast(func.convert_from(of.c.data, "UTF8"), JSON)
+    is_list = of.c.encoding == literal_column("'list'")
+    # Only their bytes are text: PostgreSQL must not convert others, whichever condition it evaluates first.
+    listing = case((is_list, text), else_=null()).label("listing")
+    return segments.with_only_columns(of.c.thread_id, listing).where(is_list)
+
+
+def is_visible() -> ColumnElement[bool]:
+    """Whether readers find a checkpoint: one that was pruned and is kept only to rebuild others is hidden."""
+    return CHECKPOINT.c.hidden.is_(false())
