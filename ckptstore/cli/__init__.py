@@ -1,5 +1,5 @@
-"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `blobs copy`, `blobs collect`, `blobs verify`, `tags rebuild`,
-`prune`, `vacuum`.
+"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `blobs copy`, `blobs collect`, `blobs verify` and
+`tags rebuild`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import sys
 
 try:
     import click
-    import tqdm  # noqa: F401  # the commands need it: it is asked for here, before any of them is loaded
-except ImportError as exc:  # pragma: no cover - the test of the installed wheel sees this
+    import tqdm  # noqa: F401  # imported here for the error message: the modules of the commands import it below
+except ImportError as exc:  # pragma: no cover - the test of the installed wheel covers it
     sys.exit(f"the command line needs click and tqdm ({exc.name} is missing): pip install 'ckptstore[cli]'")
 
 from ckptstore.cli.blobs import blobs as blob_commands
@@ -21,9 +21,9 @@ from ckptstore.cli.tags import tags as tag_commands
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ckptstore")
-@click.option("-v", "--verbose", is_flag=True, help="Say what happens, as it happens.")
+@click.option("-v", "--verbose", is_flag=True, help="Print log messages while the command runs.")
 def main(verbose: bool) -> None:
-    """Look after a ckptstore database and its blobs."""
+    """Maintain a ckptstore database and its blobs."""
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 

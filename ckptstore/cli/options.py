@@ -1,4 +1,4 @@
-"""What the commands have in common: where the database and its blobs are, and errors as words."""
+"""What the commands share: the options for the database and its blobs, opening a store, and errors without a traceback."""
 
 from __future__ import annotations
 
@@ -21,14 +21,24 @@ from ckptstore.tags.keys import TagKeys
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_url = click.option("--url", envvar=DATABASE_URL_VARIABLE, required=True, help=f"The database; by default ${DATABASE_URL_VARIABLE}.")
-_schema = click.option("--schema", "in_schema", default=None, help="The PostgreSQL schema that holds the tables.")
+_url = click.option("--url", envvar=DATABASE_URL_VARIABLE, required=True, help=f"The database URL; by default ${DATABASE_URL_VARIABLE}.")
+_schema = click.option("--schema", "in_schema", default=None, help="The PostgreSQL schema of the tables.")
 _blob_url = click.option(
     "--blob-url",
     envvar=BLOB_URL_VARIABLE,
     default=None,
-    help=f"The blobs; by default ${BLOB_URL_VARIABLE}, or the folder beside a SQLite file.",
+    help=f"The URL of the blobs; by default ${BLOB_URL_VARIABLE}, or the folder next to a SQLite file.",
 )
+
+
+def database_options(command: Command) -> Command:
+    """Add --url and --schema to a command."""
+    return _url(_schema(command))
+
+
+def store_options(command: Command) -> Command:
+    """Add --url, --schema and --blob-url to a command."""
+    return database_options(_blob_url(command))
 
 
 def wall_clock() -> int:
@@ -36,55 +46,45 @@ def wall_clock() -> int:
     return time.time_ns() // 1000
 
 
-def of_database(command: Command) -> Command:
-    """The options that say where the tables are."""
-    return _url(_schema(command))
-
-
-def of_store(command: Command) -> Command:
-    """The options that say where the tables and the blobs are."""
-    return of_database(_blob_url(command))
-
-
-def parsed(url: str) -> URL:
-    """The database's URL; one that can't be used is said in words."""
-    with words_for_errors():
-        return parse_database_url(url)
-
-
-def existing(url: str) -> URL:
-    """The database's URL; a SQLite file that is not there is said, where SQLite would make an empty one."""
-    found = parsed(url)
-    if found.get_backend_name() == "sqlite" and not is_memory(found) and not Path(str(found.database)).exists():
-        raise click.ClickException(f"there is no database {found.database}; correct --url, or make one: ckptstore upgrade --url ...")
-    return found
-
-
 @contextmanager
-def words_for_errors() -> Iterator[None]:
-    """Say an error in a line, where Python would print a traceback."""
+def errors_as_messages() -> Iterator[None]:
+    """Print an error of ckptstore or of the operating system as one line, without a traceback, and exit with 1."""
     try:
         yield
     except (CkptStoreError, OSError) as exc:
         raise click.ClickException(str(exc)) from exc
 
 
+def parse_url(url: str) -> URL:
+    """Parse a database URL; exits with a message if it is invalid."""
+    with errors_as_messages():
+        return parse_database_url(url)
+
+
+def existing_database(url: str) -> URL:
+    """Parse the URL of a database that must exist; exits with a message for a missing SQLite file, which SQLite would create."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite" and not is_memory(parsed) and not Path(str(parsed.database)).exists():
+        raise click.ClickException(f"database {parsed.database} does not exist; correct --url, or create it: ckptstore upgrade --url ...")
+    return parsed
+
+
 @contextmanager
-def opened_store(url: str, in_schema: str | None, blob_url: str | None, tag_keys: TagKeys | None = None) -> Iterator[Store]:
-    """A store on a database that is there.
+def open_store(url: str, in_schema: str | None, blob_url: str | None, tag_keys: TagKeys | None = None) -> Iterator[Store]:
+    """Open a store on an existing database; errors inside the block are printed without a traceback.
 
     Args:
         url: the database.
         in_schema: the PostgreSQL schema of the tables.
-        blob_url: where its blobs are; by default beside a SQLite file.
-        tag_keys: for commands that make tags.
+        blob_url: the blobs; by default the folder next to a SQLite file.
+        tag_keys: which metadata keys are indexed, for commands that write tags.
     """
-    found = existing(url)
-    with words_for_errors():
+    database_url = existing_database(url)
+    with errors_as_messages():
         settings = DatabaseSettings()
-        runner = open_database(found, settings, in_schema)
-        place = blob_url or default_blob_url(runner.url)
-        store = Store(runner, settings, blobs=place, blob_settings=BlobSettings(), upgrade=False, tag_keys=tag_keys)
+        runner = open_database(database_url, settings, in_schema)
+        blobs = blob_url or default_blob_url(runner.url)
+        store = Store(runner, settings, blobs=blobs, blob_settings=BlobSettings(), upgrade=False, tag_keys=tag_keys)
         try:
             yield store
         finally:

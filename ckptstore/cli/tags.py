@@ -5,28 +5,31 @@ from __future__ import annotations
 import click
 from tqdm import tqdm
 
-from ckptstore.cli.options import of_database, opened_store, words_for_errors
+from ckptstore.cli.options import database_options, errors_as_messages, open_store
 from ckptstore.runtime.steps import drive
 from ckptstore.tags.keys import TagKeys
 
 
 @click.group()
 def tags() -> None:
-    """Look after the index of metadata."""
+    """Maintain the index of metadata."""
 
 
 @tags.command()
-@of_database
-@click.option("--include", multiple=True, default=("*",), show_default=True, help="A pattern of keys that become tags; several times.")
-@click.option("--exclude", multiple=True, help="A pattern of keys that do not; several times.")
+@database_options
+@click.option("--include", multiple=True, default=("*",), show_default=True, help="A pattern of metadata keys to index. Repeatable.")
+@click.option("--exclude", multiple=True, help="A pattern of metadata keys not to index. Repeatable.")
 def rebuild(url: str, in_schema: str | None, include: tuple[str, ...], exclude: tuple[str, ...]) -> None:
-    """Make all tags anew, after a change of a saver's tag_keys. Stop all writers first; savers with other keys are refused then."""
-    with words_for_errors():
-        tag_keys = TagKeys(include=include, exclude=exclude)
-    with opened_store(url, in_schema, None, tag_keys) as store, tqdm(desc="threads", unit="", disable=None) as bar:
+    """Rebuild the index of metadata after the tag_keys of your savers changed.
 
-        def done(threads: int) -> None:
+    Stop all writers first. Afterwards savers with other tag_keys refuse to start.
+    """
+    with errors_as_messages():
+        tag_keys = TagKeys(include=include, exclude=exclude)
+    with open_store(url, in_schema, None, tag_keys) as store, tqdm(desc="threads", unit="", disable=None) as bar:
+
+        def show(threads: int) -> None:
             bar.update(threads - bar.n)
 
-        made = drive(store.rebuild_tags(done))
-    click.echo(f"{made} tags")
+        count = drive(store.rebuild_tags(show))
+    click.echo(f"{count} tags")

@@ -1,4 +1,4 @@
-"""Checking that all is there: every object and segment that a value is made of, and what the backend holds beside them."""
+"""Verification: whether every segment and object that the stored values consist of exists and has the right content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Select
 
-from ckptstore.blobs.backends.protocol import BlobEntry
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
@@ -27,17 +26,24 @@ R = TypeVar("R", bound=Sequence[Any])
 
 logger = logging.getLogger(__name__)
 
-_PAGE = 500
-# Each thread is one look at all of its layouts.
-_THREADS = 50
-# Every object that is read whole has a temporary file open.
-_PARALLEL = 8
-# No thread's id sorts after it: the last look takes in threads that have lost their own row.
-_LAST = "\U0010ffff"
+_ROWS_PER_PAGE = 500
+# One statement reads all layouts of so many threads.
+_THREADS_PER_PAGE = 50
+# Each object whose content is read has a temporary file open.
+_MAX_OPEN_FILES = 8
+# Sorts after every thread id: the last statement also finds threads that have no row in the table of threads.
+_AFTER_ALL_THREADS = "\U0010ffff"
+
+
+class _SegmentRef(NamedTuple):
+    """A segment of a thread."""
+
+    thread_id: str
+    digest: str
 
 
 class _Segment(NamedTuple):
-    """One row of `segments_after`, and what of its list is not there."""
+    """One row of `segments_after`, and the digests in its list that the database does not have."""
 
     thread_id: str
     digest: str
@@ -45,29 +51,41 @@ class _Segment(NamedTuple):
     size: int
     encoding: str
     object_state: str | None
-    held: bool
+    #: Whether the database has bytes for it.
+    has_data: bool
+    #: The bytes: always of a segment that lists others, of the rest only with `deep`.
     data: bytes | None
-    lacking: Sequence[str] = ()
+    missing: Sequence[str] = ()
+
+
+class _ObjectRow(NamedTuple):
+    """One row of `registered_objects`."""
+
+    key: str
+    digest: str
+    size: int
+    state: str
 
 
 async def verify(objects: ObjectRegistry, *, deep: bool, progress: Callable[[int], None] | None = None) -> VerifyReport:
-    """Check that the values of channels and writes can be put together. On the objects' loop.
+    """Check that the values of channels and writes can be read back, on the event loop of the objects.
 
-    These are checked:
+    It checks that
         - every segment that a layout or a list of segments names is in the database, in the same thread;
-        - every segment holds bytes, or refers to an object whose row says that it is there, in a store that has a backend;
-        - every list of segments has its digest;
-        - every object that is live, or marked although a segment refers to it, is in the backend and has its size;
-        - with `deep`, the bytes of every segment in the database and of every object have their digest.
+        - every segment has bytes, or refers to a registered object, in a store that has a backend;
+        - the content of every list of segments has its digest;
+        - every object that is live, or marked although a segment refers to it, is in the backend with its size;
+        - with `deep`, the content of every other segment in the database and of every object has its digest.
 
-    These are not: that a checkpoint's channels have values, the bytes that are kept in a value's own row, that an object holds
-    the segment which refers to it, what a serialiser makes of it all, and handles that no object belongs to (a text that only
-    looks like one is legal). Writers, prunes and collectors may be at work meanwhile: what they take away is not reported.
+    It does not check that a checkpoint's channels have values, the bytes that are stored in a value's own row, that an object has
+    the content of the segments which refer to it, whether the serialiser can read the values, and blob handles whose blob does not
+    exist (any text may look like a handle). Writers, prunes and garbage collection may run at the same time: what they delete
+    is not reported.
 
     Args:
-        objects: the store's.
-        deep: whether to read all bytes.
-        progress: told how many threads, segments or objects were just looked at, on the objects' loop.
+        objects: the registry of the store's objects.
+        deep: whether to read the content of all segments and objects.
+        progress: called on the event loop of the objects with the number of threads, segments or objects that were just checked.
 
     Raises:
         BlobUnavailable: the backend failed.
@@ -82,14 +100,14 @@ async def verify(objects: ObjectRegistry, *, deep: bool, progress: Callable[[int
 
 def _log(report: VerifyReport, seconds: float) -> None:
     counts = {each.name: _count(getattr(report, each.name)) for each in fields(report)}
+    problems = ("missing_objects", "missing_segments", "corrupt", "broken_references", "unregistered_objects")
     logger.log(
         logging.INFO if report.ok else logging.ERROR,
-        "verified %d objects and %d segments: %d objects missing, %d segments missing, %d corrupt, %d broken references, "
-        "%d unregistered objects in %.3f s",
+        "verified %d objects and %d segments in %.3f s: %s",
         report.objects,
         report.segments,
-        *[counts[name] for name in ("missing_objects", "missing_segments", "corrupt", "broken_references", "unregistered_objects")],
         seconds,
+        ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in problems),
         extra={"event": "verified", "seconds": seconds, **counts},
     )
 
@@ -104,150 +122,159 @@ class _Verifier:
         self._deep = deep
         self._progress = progress
         self._report = VerifyReport()
-        # A layout and a list may name the same.
-        self._lacking: set[tuple[str, str]] = set()
-        self._files = asyncio.Semaphore(_PARALLEL)
+        # A set: a layout and a list may name the same segment.
+        self._missing_segments: set[_SegmentRef] = set()
+        self._open_files = asyncio.Semaphore(_MAX_OPEN_FILES)
 
     async def run(self) -> VerifyReport:
         await self._check_layouts()
         await self._check_segments()
         if self._objects.has_backend:
             await self._check_objects()
-            await self._find_strays()
-        self._report.missing_segments = sorted(self._lacking)
+            await self._find_unregistered_objects()
+        self._report.missing_segments = sorted((each.thread_id, each.digest) for each in self._missing_segments)
         return self._report
 
     # --- in the database
 
     async def _check_layouts(self) -> None:
         after = ""
-        async for threads in _pages(partial(self._objects.rows, sql.verify.threads_after), _THREADS, after=0):
-            await self._check_threads(after, threads[-1][0])
-            after = threads[-1][0]
-            self._progress(len(threads))
-        await self._check_threads(after, _LAST)
+        async for rows in _pages(partial(self._objects.rows, sql.verify.threads_after), _THREADS_PER_PAGE, after=0):
+            (last,) = rows[-1]
+            await self._check_layouts_between(after, last)
+            after = last
+            self._progress(len(rows))
+        await self._check_layouts_between(after, _AFTER_ALL_THREADS)
 
-    async def _check_threads(self, after: str, last: str) -> None:
-        lacking = await self._objects.rows(sql.verify.lacking_segments, {"after": after, "last": last})
-        self._lacking |= {(row[0], row[1]) for row in lacking}
+    async def _check_layouts_between(self, after: str, last: str) -> None:
+        rows = await self._objects.rows(sql.verify.lacking_segments, {"after": after, "last": last})
+        self._missing_segments |= {_SegmentRef(*row) for row in rows}
 
     async def _check_segments(self) -> None:
-        async for segments in _pages(self._read_segments, _PAGE, after_thread=0, after_digest=1):
+        async for segments in _pages(self._read_segments, _ROWS_PER_PAGE, after_thread=0, after_digest=1):
             self._report.segments += len(segments)
-            self._report.broken_references += [segment[:2] for segment in segments if self._dangles(segment)]
-            self._report.corrupt += await asyncio.to_thread(_altered, segments)
-            self._lacking |= {(segment.thread_id, digest) for segment in segments for digest in segment.lacking}
+            self._report.broken_references += [(each.thread_id, each.digest) for each in segments if self._is_broken(each)]
+            self._report.corrupt += await asyncio.to_thread(_corrupt_digests, segments)
+            self._missing_segments |= {_SegmentRef(each.thread_id, digest) for each in segments for digest in each.missing}
             self._progress(len(segments))
 
     async def _read_segments(self, parameters: dict[str, Any]) -> Sequence[_Segment]:
-        return await self._objects.read(partial(_segments, self._deep, parameters=parameters))
+        return await self._objects.read(partial(_read_segments, self._deep, parameters=parameters))
 
-    def _dangles(self, segment: _Segment) -> bool:
-        # Who stores a segment makes its object live in the same transaction: `pending` is not on its way to it. A marked
-        # object that something refers to is there, and the collector unmarks it.
-        there = self._objects.has_backend and segment.object_state in ("live", "marked")
-        return segment.object_key is not None and not there
+    def _is_broken(self, segment: _Segment) -> bool:
+        # A writer makes an object live in the transaction that stores its segment, so `pending` is a fault. A marked object that
+        # is referred to exists: the next garbage collection pass unmarks it.
+        exists = self._objects.has_backend and segment.object_state in ("live", "marked")
+        return segment.object_key is not None and not exists
 
     # --- in the backend
 
     async def _check_objects(self) -> None:
-        async for rows in _pages(partial(self._objects.rows, sql.verify.registered_objects), _PAGE, after=0):
-            # One that is pending may not be there yet, one that is being deleted not any more.
-            await asyncio.gather(*[self._check_object(*row[:3]) for row in rows if row[3] in ("live", "marked")])
+        async for rows in _pages(partial(self._objects.rows, sql.verify.registered_objects), _ROWS_PER_PAGE, after=0):
+            # A pending object may not be uploaded yet, and one in state `deleting` may be deleted already.
+            found = [each for each in (_ObjectRow(*row) for row in rows) if each.state in ("live", "marked")]
+            await asyncio.gather(*[self._check_object(each) for each in found])
 
-    async def _check_object(self, key: str, digest: str, size: int) -> None:
+    async def _check_object(self, row: _ObjectRow) -> None:
         self._report.objects += 1
-        self._report.object_bytes += size
+        self._report.object_bytes += row.size
         try:
-            found = None if await self._is_right(key, digest, size) else self._report.corrupt
+            problems = None if await self._has_right_content(row) else self._report.corrupt
         except BlobMissing:
-            found = self._report.missing_objects
-        # The row was read before the object: a collector may have taken both away in between.
-        if found is not None and await self._among(sql.verify.needed_among, [key]):
-            found.append(key)
+            problems = self._report.missing_objects
+        # The row was read before the object: garbage collection may have deleted both since.
+        if problems is not None and await self._keys_among(sql.verify.needed_among, [row.key]):
+            problems.append(row.key)
         self._progress(1)
 
-    async def _is_right(self, key: str, digest: str, size: int) -> bool:
-        found = await self._objects.backend.size(key)
-        if found is None:
-            raise BlobMissing(f"object {key} is not at {self._objects.backend.url}")
-        return found == size and (not self._deep or await self._digest_of(key) == digest)
+    async def _has_right_content(self, row: _ObjectRow) -> bool:
+        size = await self._objects.backend.size(row.key)
+        if size is None:
+            raise BlobMissing(f"object {row.key} is not at {self._objects.backend.url}")
+        return size == row.size and (not self._deep or await self._digest_of(row.key) == row.digest)
 
     async def _digest_of(self, key: str) -> str:
-        # By way of a file, since an object may be larger than the memory.
-        async with self._files:
+        # Through a file: an object may be larger than the memory.
+        async with self._open_files:
             with temporary_path() as path:
                 await self._objects.backend.get_file(key, path)
-                return (await asyncio.to_thread(hash_file, path))[0]
+                digest, _size = await asyncio.to_thread(hash_file, path)
+                return digest
 
-    async def _find_strays(self) -> None:
-        async for page in _pages_of(self._objects.backend.entries()):
-            keys = [entry.key for entry in page]
-            known = await self._among(sql.verify.registered_among, keys)
-            # One that a collector took in between has gone, row and all.
-            self._report.unregistered_objects += [
-                key for key in keys if key not in known and await self._objects.backend.size(key) is not None
-            ]
+    async def _find_unregistered_objects(self) -> None:
+        async for keys in _key_pages(self._objects):
+            registered = await self._keys_among(sql.verify.registered_among, keys)
+            for key in keys:
+                # The object was listed before the row was read: garbage collection may have deleted both since.
+                if key not in registered and await self._objects.backend.size(key) is not None:
+                    self._report.unregistered_objects.append(key)
 
-    async def _among(self, build: Callable[[str], Select[Any]], keys: Sequence[str]) -> set[str]:
+    async def _keys_among(self, build: Callable[[str], Select[Any]], keys: Sequence[str]) -> set[str]:
+        """The keys of the objects, among the given ones, that a statement finds."""
         rows = await self._objects.read(lambda db: db.run(build, db.object_keys(keys)).all())
-        return {row[0] for row in rows}
+        return {key for (key,) in rows}
 
 
 async def _pages(read: Callable[[dict[str, Any]], Awaitable[Sequence[R]]], page_size: int, **columns: int) -> AsyncIterator[Sequence[R]]:
-    """Page after page of rows, in the order of their key: `columns` says which parameter takes which column of the last row."""
-    place: dict[str, Any] = dict.fromkeys(columns, "")
-    while rows := await read({**place, "page_size": page_size}):
+    """Rows in the order of their keys, a page at a time.
+
+    Args:
+        read: reads one page, given its parameters.
+        page_size: rows of a page.
+        columns: for each parameter of the next page, the column of the last row that it takes.
+    """
+    last_key: dict[str, Any] = dict.fromkeys(columns, "")
+    while rows := await read({**last_key, "page_size": page_size}):
         yield rows
-        place = {name: rows[-1][column] for name, column in columns.items()}
+        last_key = {name: rows[-1][column] for name, column in columns.items()}
 
 
-def _segments(deep: bool, db: Db, parameters: dict[str, Any]) -> Sequence[_Segment]:
-    # A prune takes a list away together with what it names: both are read from one state of the database.
+async def _key_pages(objects: ObjectRegistry) -> AsyncIterator[list[str]]:
+    page: list[str] = []
+    async for entry in objects.backend.entries():
+        page.append(entry.key)
+        if len(page) == _ROWS_PER_PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _read_segments(deep: bool, db: Db, parameters: dict[str, Any]) -> Sequence[_Segment]:
+    """One page of segments; the segments that the lists among them name are read in the same snapshot, since a prune deletes both."""
     with db.snapshot():
         segments = [_Segment(*row) for row in db.run(sql.verify.segments_after, parameters, deep)]
-        named = {(segment.thread_id, digest) for segment in segments for digest in _digests_in(segment)}
-        given = db.key_parameters(sql.tables.SEGMENT_KEY, sorted(named))
-        there = {(row[0], row[1]) for row in db.run(sql.verify.segments_among, given)} if named else set()
-    lacking = named - there
+        listed = {_SegmentRef(segment.thread_id, digest) for segment in segments for digest in _listed_digests(segment)}
+        keys = db.key_parameters(sql.tables.SEGMENT_KEY, sorted(listed))
+        stored = {_SegmentRef(*row) for row in db.run(sql.verify.segments_among, keys)} if listed else set()
+    missing = listed - stored
     return [
-        segment._replace(lacking=[digest for digest in _digests_in(segment) if (segment.thread_id, digest) in lacking])
+        segment._replace(missing=[digest for digest in _listed_digests(segment) if (segment.thread_id, digest) in missing])
         for segment in segments
     ]
 
 
-def _digests_in(segment: _Segment) -> Sequence[str]:
+def _listed_digests(segment: _Segment) -> Sequence[str]:
     if segment.encoding != "list" or segment.data is None:
         return ()
     try:
         digests = json.loads(segment.data)
     except ValueError:
-        # Altered, which its own digest tells.
+        # Corrupt, as the check of its own digest reports.
         return ()
     return [digest for digest in digests if isinstance(digest, str)] if isinstance(digests, list) else ()
 
 
-def _altered(segments: Sequence[_Segment]) -> list[str]:
-    return [segment.digest for segment in segments if not _is_whole(segment)]
+def _corrupt_digests(segments: Sequence[_Segment]) -> list[str]:
+    return [segment.digest for segment in segments if not _has_right_content(segment)]
 
 
-def _is_whole(segment: _Segment) -> bool:
+def _has_right_content(segment: _Segment) -> bool:
     if segment.data is None:
-        # Not asked for, or in an object.
-        return segment.held or segment.object_key is not None
+        # The bytes were not read, or are in an object.
+        return segment.has_data or segment.object_key is not None
     try:
         decompress_segment(segment.digest, segment.size, segment.encoding, segment.data)
     except BlobCorrupt:
         return False
     return True
-
-
-async def _pages_of(entries: AsyncIterator[BlobEntry]) -> AsyncIterator[list[BlobEntry]]:
-    page: list[BlobEntry] = []
-    async for entry in entries:
-        page.append(entry)
-        if len(page) == _PAGE:
-            yield page
-            page = []
-    if page:
-        yield page

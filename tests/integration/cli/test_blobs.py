@@ -65,7 +65,7 @@ async def test_blobs_move_to_s3_and_everything_reads_as_before(filled: str, s3: 
         assert (await saver.averify(deep=True)).ok
     again = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", s3.bucket_url(bucket))
     assert "0 blobs copied" in again.stdout
-    assert "12 were there already" in again.stdout
+    assert "12 already at the target" in again.stdout
 
 
 async def test_a_copy_that_broke_off_goes_on_where_it_stopped(filled: str, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ async def test_what_is_not_ours_is_left_alone(filled: str, tmp_path: Path) -> No
     (Path(f"{filled}.blobs") / "README.txt").write_text("not a blob")
     done = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", str(tmp_path / "target"))
     assert done.returncode == 0
-    assert "left alone, not a blob of ckptstore's: README.txt" in done.stderr
+    assert "not copied, not a blob of ckptstore: README.txt" in done.stderr
     assert not (tmp_path / "target" / "README.txt").exists()
 
 
@@ -107,12 +107,12 @@ async def test_collecting_and_verifying_from_the_command_line(filled: str) -> No
     fine = command("blobs", "verify", "--url", filled, "--deep")
     assert fine.returncode == 0
     assert "11 blobs" in fine.stdout
-    assert "all is there" in fine.stdout
+    assert "nothing is missing or corrupt" in fine.stdout
     some_blob(filled).unlink()
     harmed = command("blobs", "verify", "--url", filled)
     assert harmed.returncode == 1
-    assert "missing: " in harmed.stderr
-    assert "NOT all is there" in harmed.stdout
+    assert "missing blob: " in harmed.stderr
+    assert "FAILED" in harmed.stdout
 
 
 async def test_an_object_without_room_on_the_temporary_disk_fails_alone(
@@ -161,7 +161,7 @@ def test_a_source_without_blobs_is_said(tmp_path: Path, source: str) -> None:
     (tmp_path / "strange" / "README.txt").write_text("not a blob")
     done = command("blobs", "copy", "--from", str(tmp_path / source), "--to", str(tmp_path / "target"))
     assert done.returncode == 1
-    assert f"{tmp_path / source} does not exist, or holds no blob" in done.stderr
+    assert f"{tmp_path / source} does not exist, or has no blobs" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -178,13 +178,13 @@ def test_a_database_that_is_not_there_is_said_and_not_made(tmp_path: Path, name:
     path = tmp_path / "typo.sqlite"
     done = CliRunner().invoke(main, [*name, "--url", f"{scheme}{path}"])
     assert done.exit_code == 1
-    assert f"there is no database {path}" in done.output
+    assert f"database {path} does not exist" in done.output
     assert list(tmp_path.iterdir()) == []
     assert CliRunner().invoke(main, ["upgrade", "--url", f"{scheme}{path}"]).exit_code == 0
     assert path.exists()
 
 
-@pytest.mark.parametrize(("name", "shown"), [("verify", "looking at"), ("collect", "collecting")])
+@pytest.mark.parametrize(("name", "shown"), [("verify", "checking"), ("collect", "collecting")])
 def test_what_takes_long_is_shown_on_a_terminal_only(filled: str, name: str, shown: str) -> None:
     screen, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
@@ -216,8 +216,8 @@ async def test_what_a_value_lacks_is_said(filled: str) -> None:
         saver.store.runner.write(lose).result()
     done = command("blobs", "verify", "--url", filled)
     assert done.returncode == 1
-    assert "segment not in the database: ('t', " in done.stderr
-    assert "NOT all is there" in done.stdout
+    assert "missing segment: ('t', " in done.stderr
+    assert "FAILED" in done.stdout
 
 
 def test_a_url_that_cannot_be_used_is_said_without_a_traceback(tmp_path: Path) -> None:

@@ -140,8 +140,8 @@ async def test_text_that_looks_like_a_handle_is_no_fault(url: str, tmp_path: Pat
 
 
 async def test_threads_are_all_looked_at(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "_THREADS", 2)
-    monkeypatch.setattr(verification, "_PAGE", 3)
+    monkeypatch.setattr(verification, "_THREADS_PER_PAGE", 2)
+    monkeypatch.setattr(verification, "_ROWS_PER_PAGE", 3)
     counts: list[int] = []
     async with saver_on(url, tmp_path) as saver:
         for number in range(5):
