@@ -1,7 +1,7 @@
-"""The same searches as typed statements, for those who use SQLAlchemy themselves.
+"""The searches of `SQLAlchemySaver.list` and `list_threads` as typed statements, for sessions of the user's.
 
-Statements are over the ORM models (`ckptstore.db.models`), with every value a bound parameter, to be run in a session or joined
-with other tables. They give rows; what is in a checkpoint is for a saver to read.
+Statements select ORM models (`ckptstore.models`) and pass every value as a bound parameter; they can be joined with other tables.
+`SQLAlchemySaver.aload` turns the rows into LangGraph's tuples.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ckptstore.tags.keys import EVERYTHING, TagKeys
 
 
 def has_tags(wanted: Mapping[str, Any], *, of: type[Checkpoint] = Checkpoint, tag_keys: TagKeys = EVERYTHING) -> ColumnElement[bool]:
-    """A condition on checkpoints: their metadata matches. For statements in which something else leads to few of them.
+    """A condition on checkpoints: their metadata matches. For statements whose other conditions select few checkpoints.
 
     Args:
         wanted: a filter as for `SQLAlchemySaver.list`.
         of: `Checkpoint`, or an alias of it.
-        tag_keys: the saver's.
+        tag_keys: the saver's `tag_keys`.
 
     Raises:
         InvalidFilter: the filter has no meaning, or tags alone can't decide it; the message names the key.
@@ -46,14 +46,14 @@ def select_checkpoints(
     created_before: datetime | None = None,
     tag_keys: TagKeys = EVERYTHING,
 ) -> Select[Checkpoint]:
-    """Checkpoints, newest first. The first key of the filter leads the search: name the rarest first, and set a limit.
+    """Checkpoints, newest first. The first key of the filter drives the search: put the rarest first, and set a limit.
 
     Args:
         wanted: a filter as for `SQLAlchemySaver.list`.
         thread_id: only this thread's.
         created_after: only those created from this moment on.
         created_before: only those created before this moment.
-        tag_keys: the saver's.
+        tag_keys: the saver's `tag_keys`.
 
     Raises:
         InvalidFilter: the filter has no meaning, or tags alone can't decide it; the message names the key.
@@ -80,7 +80,7 @@ def select_threads(wanted: Mapping[str, Any] | None = None, *, tag_keys: TagKeys
 
     Args:
         wanted: a filter as for `SQLAlchemySaver.list`; None for all threads.
-        tag_keys: the saver's.
+        tag_keys: the saver's `tag_keys`.
 
     Raises:
         InvalidFilter: the filter has no meaning, or tags alone can't decide it; the message names the key.
@@ -113,7 +113,7 @@ def _is(condition: ValueIn | ValueRange | Posting, tag: type[Tag]) -> ColumnElem
         one = len(condition.values) == 1
         return and_(at_key, tag.value == condition.values[0] if one else tag.value.in_(condition.values))
     within = and_(at_key, tag.value >= condition.low, tag.value < condition.high)
-    # The character after the slash ends what begins with the key and a slash.
+    # "0" follows "/": the range holds every key that begins with this key and a slash.
     return or_(within, and_(tag.key >= f"{condition.key}/", tag.key < f"{condition.key}0")) if condition.include_nested else within
 
 

@@ -26,13 +26,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_microseconds(moment: datetime) -> int:
-    """Microseconds since 1970 in UTC, exactly; a naive `datetime` counts as UTC."""
+    """Microseconds since 1970 in UTC, without rounding; a naive `datetime` counts as UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (aware - _EPOCH) // timedelta(microseconds=1)
 
 
 class UtcMicroseconds(TypeDecorator[datetime]):
-    """A moment: `datetime` in UTC here, a 64-bit integer there, the same on every database."""
+    """`datetime` in UTC in Python, microseconds since 1970 as a 64-bit integer on every database."""
 
     impl = BigInteger
     cache_ok = True
@@ -46,7 +46,7 @@ class UtcMicroseconds(TypeDecorator[datetime]):
 
 Key = Text().with_variant(Text(collation="C"), "postgresql")
 
-# On SQLite these rows live in the tree of their primary key: one tree to write instead of two.
+# WITHOUT ROWID: SQLite stores the rows in the B-tree of the primary key, so an insert writes one tree instead of two.
 CLUSTERED = {"sqlite_with_rowid": False}
 
 _PRUNE = "await saver.aprune_by(policy)"
@@ -65,18 +65,18 @@ def _equal(here: FromClause, there: FromClause, *names: str) -> ColumnElement[bo
 
 @read_only(write=_PUT, delete="await saver.adelete_thread(thread_id)")
 class Thread(Base):
-    """One thread: enough to list threads without a look at their checkpoints."""
+    """One thread, with everything that a listing of threads shows: it reads no checkpoints."""
 
     __tablename__ = "ckpt_thread"
 
     thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
     created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
     updated_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
-    #: Rises with every deletion of values, so that a put in flight notices that what it builds on has gone.
+    #: Incremented by every deletion of values, so that a put in progress notices that values it refers to may have been deleted.
     generation: Mapped[int] = mapped_column(BigInteger)
-    #: How many checkpoints a reader can find.
+    #: Number of visible checkpoints.
     checkpoint_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    #: The sum of their sizes.
+    #: Sum of their `size`, in bytes.
     size: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
     #: Newest first, of all namespaces.
@@ -107,15 +107,15 @@ class Checkpoint(Base):
     format: Mapped[int] = mapped_column(SmallInteger)
     #: The serialiser's type tag of `body`.
     type: Mapped[str] = mapped_column(Text)
-    #: The serialised checkpoint: all but the values that live in `ckpt_channel`. Numbers, short texts and the like live here.
+    #: The serialised checkpoint without the values that are stored in `ckpt_channel`. Small values (numbers, short texts) are in it.
     body: Mapped[bytes] = mapped_column(LargeBinary)
-    #: channel -> version, all as text: the link to `ckpt_channel`. Null where the body has the value.
+    #: channel -> version, both text: the link to `ckpt_channel`. Null where the value is in `body`.
     channel_versions: Mapped[dict[str, str | None]] = mapped_column(JSON)
-    #: What LangGraph and the caller said about the checkpoint; plain text, even under an encrypting serialiser.
+    #: LangGraph's and the caller's metadata; plain text, even with an encrypting serialiser.
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
-    #: Bytes that this checkpoint added: its body and the serialised values that changed.
+    #: Bytes that this checkpoint added: `body` and the serialised values that changed.
     size: Mapped[int] = mapped_column(BigInteger)
-    #: Pruned, and kept only because a later checkpoint is rebuilt from it: no read finds it, no tag leads to it.
+    #: Pruned, but kept because a later checkpoint is rebuilt from it: reads skip it, and it has no tags.
     hidden: Mapped[bool] = mapped_column(Boolean)
 
     thread: Mapped[Thread | None] = relationship(primaryjoin=lambda: foreign(Checkpoint.thread_id) == Thread.thread_id, viewonly=True)
@@ -162,8 +162,8 @@ class Checkpoint(Base):
     )
 
     __table_args__ = (
-        # Partial, by a condition that always holds: only statements that repeat it can use the index. For the newest
-        # checkpoint of one thread a planner would read it from the end, past those of all other threads.
+        # Partial, with a condition that always holds, so that only statements that repeat the condition use it. To find the newest
+        # checkpoint of one thread, a planner would otherwise read this index backwards, past the checkpoints of all other threads.
         Index("ckpt_checkpoint_newest", "checkpoint_id", postgresql_where=_ANY_ID, sqlite_where=_ANY_ID),
         Index("ckpt_checkpoint_by_time", "created_at"),
         CLUSTERED,
@@ -186,9 +186,9 @@ class Channel(Base):
     type: Mapped[str] = mapped_column(Text)
     #: Bytes of the serialised value.
     size: Mapped[int] = mapped_column(BigInteger)
-    #: The bytes of the serialised value that are kept in the row: all of them where `layout` is null.
+    #: The bytes of the serialised value that are stored in the row: all of them where `layout` is null.
     value: Mapped[bytes | None] = mapped_column(LargeBinary)
-    #: How to put the value together, see `ckptstore.records.Layout`.
+    #: How to assemble the value, see `ckptstore.records.Layout`.
     layout: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
 
     __table_args__ = (CLUSTERED,)
@@ -196,7 +196,7 @@ class Channel(Base):
 
 @read_only(write=_PUT, delete=_PRUNE)
 class Segment(Base):
-    """A reference to a part of a value, stored once per thread under its digest: here or in the blob backend."""
+    """A part of a value, stored once per thread under its digest: in this row or in the blob backend."""
 
     __tablename__ = "ckpt_segment"
 
@@ -224,7 +224,7 @@ class Write(Base):
     checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
     checkpoint_id: Mapped[str] = mapped_column(Key, primary_key=True)
     task_id: Mapped[str] = mapped_column(Key, primary_key=True)
-    #: The place in the task's writes; negative for LangGraph's special channels.
+    #: Position among the task's writes; negative for LangGraph's special channels.
     idx: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     task_path: Mapped[str] = mapped_column(Key)
     channel: Mapped[str] = mapped_column(Key)
@@ -250,7 +250,7 @@ class Write(Base):
 
 @read_only(write="await saver.blobs.put(data)", delete="await saver.acollect()")
 class StoredObject(Base):
-    """One object in the blob backend. It is registered before its upload, so a crash leaves nothing unknown."""
+    """One object in the blob backend. It is registered before its upload, so that a crash leaves no object without a row."""
 
     __tablename__ = "ckpt_object"
 
@@ -260,9 +260,9 @@ class StoredObject(Base):
     #: Bytes of the object's content.
     size: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
-    #: `pending` (registered, perhaps not there yet), `live`, `marked` (nothing refers to it) or `deleting`.
+    #: `pending` (registered, perhaps not uploaded yet), `live`, `marked` (nothing refers to it) or `deleting`.
     state: Mapped[str] = mapped_column(Text)
-    #: When a writer last confirmed it, or a collector changed its state: what periods of grace count from.
+    #: When a writer last confirmed it, or the collector changed its state. Grace periods start here.
     changed_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
 
     __table_args__ = (
@@ -288,7 +288,7 @@ class Tag(Base):
 
 @read_only(write="await saver.setup()", delete="await saver.setup()")
 class Setting(Base):
-    """What all savers on a database have to agree on."""
+    """A setting that all savers on a database must share."""
 
     __tablename__ = "ckpt_setting"
 
