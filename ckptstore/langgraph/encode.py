@@ -189,7 +189,7 @@ class Encoder:
             NewWrite(WRITES_IDX_MAP.get(channel, idx), channel, with_references(value, writes[idx][1]))
             for idx, (channel, value) in enumerate(serialised)
         ]
-        replace = all([channel in WRITES_IDX_MAP for channel, _ in writes])
+        replace = WRITES_IDX_MAP.keys() >= {channel for channel, _ in writes}
         return NewWrites(key, task_id, task_path, created_at, records, replace)
 
 
