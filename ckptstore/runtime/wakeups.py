@@ -71,7 +71,7 @@ class LoopWaker:
 
 
 class coalesced_wakeups:  # noqa: N801  # a context manager, named like a function
-    """Within this context, futures that the current thread completes wake each loop once, at the end. Contexts nest: the outermost wakes."""
+    """Within this context, futures that the current thread completes wake each loop once, at the end of the outermost context."""
 
     __slots__ = ("_is_outermost",)
 

@@ -41,7 +41,7 @@ class EncodedWrite(NamedTuple):
     known: Sequence[str]
     #: Bytes that go into the database.
     size: int
-    #: Whether later writes to the thread must wait for the next batch: they may build on this one, and this one may be found to miss something.
+    #: Whether later writes to the thread must wait for the next batch: they may build on this one, which may turn out to miss something.
     blocks_thread: bool
     #: Whether it may meet an object in blob storage, or a row that refers to one.
     touches_objects: bool = False
