@@ -1,6 +1,6 @@
-"""For tests: what every blob backend has to fulfil, and wrappers that fail or stop a backend where a test says.
+"""For users' tests: a conformance suite for blob backends, and wrappers that make a backend fail or pause.
 
-A backend of your own is checked by subclassing `BlobBackendConformance`; pytest and pytest-asyncio (in its auto mode) run it:
+To check your own backend, subclass `BlobBackendConformance`; pytest and pytest-asyncio (in its auto mode) run it:
 
     class TestMyBackend(BlobBackendConformance):
         @pytest.fixture

@@ -1,4 +1,4 @@
-"""What every blob backend has to fulfil, as tests."""
+"""The contract of `BlobBackend` as a test suite."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ _LARGE_BYTES = 64 * _MEBIBYTE
 
 
 class BlobBackendConformance:
-    """Every sentence of `BlobBackend`'s contract, as a test. Needs a fixture `backend`: an open and empty one.
+    """One test for each guarantee of `BlobBackend`. Needs a fixture `backend` that returns an open and empty backend.
 
     Attributes:
-        memory_is_elsewhere: whether the objects take none of this process's memory; without, flat memory can't be measured.
+        stores_outside_process: whether the objects are outside this process's memory. If not, the test that a file is never
+            read into memory as a whole is skipped.
     """
 
-    memory_is_elsewhere = True
+    stores_outside_process = True
 
-    async def test_content_comes_back(self, backend: BlobBackend) -> None:
+    async def test_reads_return_what_was_stored(self, backend: BlobBackend) -> None:
         for number, size in enumerate((0, 1, 5_000_000)):
             content = _content(size)
             await backend.put(_key(number), content)
             assert await backend.get(_key(number)) == content
             assert await backend.size(_key(number)) == size
 
-    async def test_a_slice_of_memory_is_stored_as_it_is(self, backend: BlobBackend) -> None:
+    async def test_a_memoryview_slice_is_stored(self, backend: BlobBackend) -> None:
         content = _content(100_000)
         await backend.put(_key(0), memoryview(content)[1_000:60_000])
         await backend.put(_key(1), memoryview(content)[5:5])
         assert await backend.get(_key(0)) == content[1_000:60_000]
         assert await backend.get(_key(1)) == b""
 
-    async def test_later_changes_of_the_callers_memory_do_not_reach_the_object(self, backend: BlobBackend) -> None:
+    async def test_changing_the_callers_buffer_later_does_not_change_the_object(self, backend: BlobBackend) -> None:
         memory = bytearray(b"before")
         await backend.put(_key(0), memoryview(memory))
         memory[:] = b"after!"
         assert await backend.get(_key(0)) == b"before"
 
-    async def test_files_come_back(self, backend: BlobBackend, tmp_path: Path) -> None:
+    async def test_reads_return_the_file_that_was_stored(self, backend: BlobBackend, tmp_path: Path) -> None:
         source, target = tmp_path / "source", tmp_path / "target"
         for number, size in enumerate((0, 1, 23_000_001)):
             source.write_bytes(_content(size))
@@ -53,7 +54,7 @@ class BlobBackendConformance:
             assert target.read_bytes() == source.read_bytes()
             assert await backend.size(_key(number)) == size
 
-    async def test_files_and_bytes_are_the_same_objects(self, backend: BlobBackend, tmp_path: Path) -> None:
+    async def test_files_and_bytes_are_interchangeable(self, backend: BlobBackend, tmp_path: Path) -> None:
         source, target = tmp_path / "source", tmp_path / "target"
         source.write_bytes(b"from a file")
         await backend.put_file(_key(0), source)
@@ -63,9 +64,9 @@ class BlobBackendConformance:
         assert await backend.get(_key(0)) == b"from a file"
         assert target.read_bytes() == b"from memory"
 
-    async def test_memory_does_not_grow_with_a_file(self, backend: BlobBackend, tmp_path: Path) -> None:
-        if not self.memory_is_elsewhere:
-            _skip("the objects are in this process's memory")
+    async def test_a_large_file_is_not_read_into_memory(self, backend: BlobBackend, tmp_path: Path) -> None:
+        if not self.stores_outside_process:
+            _skip("the backend stores objects in this process's memory")
         source, target = tmp_path / "source", tmp_path / "target"
         with source.open("wb") as file:
             file.truncate(_LARGE_BYTES)
@@ -79,29 +80,29 @@ class BlobBackendConformance:
         assert target.stat().st_size == _LARGE_BYTES
         assert peak < _LARGE_BYTES // 2
 
-    async def test_a_missing_object_is_named(self, backend: BlobBackend, tmp_path: Path) -> None:
+    async def test_reading_a_missing_object_raises_blob_missing_with_key_and_url(self, backend: BlobBackend, tmp_path: Path) -> None:
         await backend.put(_key(0), b"another")
         for call in (lambda: backend.get(_key(1)), lambda: backend.get_file(_key(1), tmp_path / "target")):
-            error = await _raised(BlobMissing, call)
+            error = await _expect_error(BlobMissing, call)
             assert _key(1) in str(error)
             assert backend.url in str(error)
         assert await backend.size(_key(1)) is None
 
-    async def test_in_an_empty_backend_nothing_is_there(self, backend: BlobBackend) -> None:
+    async def test_an_empty_backend_has_no_objects(self, backend: BlobBackend) -> None:
         assert [entry async for entry in backend.entries()] == []
         assert await backend.size(_key(0)) is None
-        await _raised(BlobMissing, lambda: backend.get(_key(0)))
+        await _expect_error(BlobMissing, lambda: backend.get(_key(0)))
 
-    async def test_a_folder_of_keys_is_no_object(self, backend: BlobBackend) -> None:
+    async def test_a_key_prefix_is_not_an_object(self, backend: BlobBackend) -> None:
         await backend.put(_key(0), b"content")
         assert await backend.size(_key(0).partition("/")[0]) is None
 
-    async def test_deleting_is_done_once_and_counts_twice(self, backend: BlobBackend) -> None:
-        await backend.put(_key(0), b"goes")
-        await backend.put(_key(1), b"stays")
+    async def test_delete_is_idempotent(self, backend: BlobBackend) -> None:
+        await backend.put(_key(0), b"deleted")
+        await backend.put(_key(1), b"kept!")
         await backend.delete(_key(0))
         await backend.delete(_key(0))
-        await _raised(BlobMissing, lambda: backend.get(_key(0)))
+        await _expect_error(BlobMissing, lambda: backend.get(_key(0)))
         assert await backend.size(_key(0)) is None
         assert [entry async for entry in backend.entries()] == [BlobEntry(_key(1), 5)]
 
@@ -111,7 +112,7 @@ class BlobBackendConformance:
         await backend.put(_key(0), b"content")
         assert await backend.get(_key(0)) == b"content"
 
-    async def test_entries_are_what_was_put(self, backend: BlobBackend, tmp_path: Path) -> None:
+    async def test_entries_lists_keys_and_sizes(self, backend: BlobBackend, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"x" * 1_000)
         for number in range(40):
             await backend.put(_key(number), b"x" * number)
@@ -119,58 +120,58 @@ class BlobBackendConformance:
         expected = sorted([BlobEntry(_key(number), number) for number in range(40)] + [BlobEntry(_key(40), 1_000)])
         assert sorted([entry async for entry in backend.entries()]) == expected
 
-    async def test_objects_can_be_deleted_while_they_are_listed(self, backend: BlobBackend) -> None:
+    async def test_objects_can_be_deleted_during_a_listing(self, backend: BlobBackend) -> None:
         for number in range(5):
             await backend.put(_key(number), b"content")
         async for key, _ in backend.entries():
             await backend.delete(key)
         assert [entry async for entry in backend.entries()] == []
 
-    async def test_fifty_at_once(self, backend: BlobBackend) -> None:
+    async def test_fifty_concurrent_operations(self, backend: BlobBackend) -> None:
         contents = {_key(number): _content(10_000 + number) for number in range(50)}
         await asyncio.gather(*[backend.put(key, content) for key, content in contents.items()])
         found = await asyncio.gather(*[backend.get(key) for key in contents])
         assert found == list(contents.values())
 
-    async def test_readers_of_one_object_do_not_mix(self, backend: BlobBackend, tmp_path: Path) -> None:
+    async def test_concurrent_readers_of_one_object(self, backend: BlobBackend, tmp_path: Path) -> None:
         content = _content(300_000)
         await backend.put(_key(0), content)
         targets = [tmp_path / str(number) for number in range(8)]
         await asyncio.gather(*[backend.get_file(_key(0), target) for target in targets], *[backend.get(_key(0)) for _ in targets])
         assert all(target.read_bytes() == content for target in targets)
 
-    async def test_storing_the_same_again_changes_nothing(self, backend: BlobBackend) -> None:
+    async def test_put_is_idempotent(self, backend: BlobBackend) -> None:
         await asyncio.gather(*[backend.put(_key(0), b"content") for _ in range(5)])
         await backend.put(_key(0), b"content")
         assert await backend.get(_key(0)) == b"content"
         assert [entry async for entry in backend.entries()] == [BlobEntry(_key(0), 7)]
 
-    async def test_a_source_that_is_no_file_is_the_callers_fault(self, backend: BlobBackend, tmp_path: Path) -> None:
-        await _raised(FileNotFoundError, lambda: backend.put_file(_key(0), tmp_path / "absent"))
-        await _raised(IsADirectoryError, lambda: backend.put_file(_key(0), tmp_path))
+    async def test_an_invalid_source_path_raises_the_os_error(self, backend: BlobBackend, tmp_path: Path) -> None:
+        await _expect_error(FileNotFoundError, lambda: backend.put_file(_key(0), tmp_path / "absent"))
+        await _expect_error(IsADirectoryError, lambda: backend.put_file(_key(0), tmp_path))
         assert await backend.size(_key(0)) is None
 
-    async def test_a_target_that_cannot_be_written_is_the_callers_fault(self, backend: BlobBackend, tmp_path: Path) -> None:
+    async def test_an_invalid_target_path_raises_the_os_error(self, backend: BlobBackend, tmp_path: Path) -> None:
         await backend.put(_key(0), b"content")
-        await _raised(FileNotFoundError, lambda: backend.get_file(_key(0), tmp_path / "absent" / "target"))
-        await _raised(IsADirectoryError, lambda: backend.get_file(_key(0), tmp_path))
+        await _expect_error(FileNotFoundError, lambda: backend.get_file(_key(0), tmp_path / "absent" / "target"))
+        await _expect_error(IsADirectoryError, lambda: backend.get_file(_key(0), tmp_path))
 
-    async def test_hostile_keys_are_refused(self, backend: BlobBackend, tmp_path: Path) -> None:
+    async def test_invalid_keys_are_rejected(self, backend: BlobBackend, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"content")
-        for key in _HOSTILE:
+        for key in _INVALID_KEYS:
             for call in _every_call(backend, key, tmp_path):
-                error = await _raised(BlobUnavailable, call)
+                error = await _expect_error(BlobUnavailable, call)
                 assert isinstance(error, BlobUnavailable)
                 assert not error.transient
         assert [entry async for entry in backend.entries()] == []
 
-    async def test_closing_twice_is_fine(self, backend: BlobBackend) -> None:
+    async def test_close_is_idempotent(self, backend: BlobBackend) -> None:
         await backend.put(_key(0), b"content")
         await backend.close()
         await backend.close()
 
 
-_HOSTILE = (
+_INVALID_KEYS = (
     "", "/", "/etc/passwd", "..", "../outside", "ab/../../outside", "ab//cd", "ab/", "./ab", "ab/./cd", "ab\\..\\cd", "ab/c\0d", "ab/c\nd",
     "ab/.hidden", "ab/*", "ab/c?versionId=1", "file://ab", "~/ab", "a" * 2_000,
 )  # fmt: skip
@@ -195,12 +196,12 @@ def _content(size: int) -> bytes:
     return random.Random(size).randbytes(size)  # noqa: S311
 
 
-async def _raised(kind: type[Exception], call: Callable[[], Awaitable[object]]) -> Exception:
+async def _expect_error(kind: type[Exception], call: Callable[[], Awaitable[object]]) -> Exception:
     try:
         await call()
     except kind as error:
         return error
-    raise AssertionError(f"nothing was raised, expected {kind.__name__}")
+    raise AssertionError(f"expected {kind.__name__}, but nothing was raised")
 
 
 def _skip(reason: str) -> None:

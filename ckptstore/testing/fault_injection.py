@@ -1,4 +1,4 @@
-"""Blob backends that fail or stop where a test says."""
+"""Fault injection: wrappers that make chosen calls of a blob backend fail or pause."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ T = TypeVar("T")
 
 
 class FailingBackend(BackendWrapper):
-    """A backend that fails where a test says, and works otherwise. May be told so from any thread.
+    """A wrapper that makes chosen calls fail. `fail` may be called from any thread.
+
+    Args:
+        inner: the backend that handles all other calls.
 
     Attributes:
-        calls: how often each operation was called, failures included.
+        calls: how often each operation was called, including the calls that failed.
     """
 
     def __init__(self, inner: BlobBackend) -> None:
@@ -31,14 +34,14 @@ class FailingBackend(BackendWrapper):
         self._faults: list[_Fault] = []
 
     def fail(self, operation: str, error: BaseException, *, on_call: int = 1, times: int = 1, after: bool = False) -> None:
-        """Raise an error in place of an operation.
+        """Make calls of an operation raise an error.
 
         Args:
-            operation: the method's name.
-            error: what to raise; any exception, a `KeyboardInterrupt` for a kill.
+            operation: the name of the method.
+            error: any exception; a `KeyboardInterrupt` simulates a killed process.
             on_call: the first call that fails, counted from now.
-            times: how many calls fail.
-            after: whether the operation takes effect first: the answer is lost, not the request.
+            times: how many calls in a row fail.
+            after: whether the operation takes effect before the error is raised, like a response that was lost.
         """
         with self._lock:
             first = self.calls.get(operation, 0) + on_call
@@ -64,11 +67,11 @@ class _Fault:
 
 
 class Pause:
-    """One stop of a `PausingBackend`. Every method may be called from any thread; leaving a `with` block releases it.
+    """One pause of a `PausingBackend`. Its methods may be called from any thread. At the end of a `with` block it is released.
 
     Attributes:
-        reached: set when the operation has stopped; `reached.wait(timeout)` blocks a thread until then.
-        key: of the object at which it stopped, once it did.
+        reached: set when the operation pauses; `reached.wait(timeout)` blocks a thread until then.
+        key: the key of the object whose operation paused; None until then.
     """
 
     def __init__(self, operation: str, *, after: bool) -> None:
@@ -79,20 +82,20 @@ class Pause:
         self._end: Future[BaseException | None] = Future()
 
     def release(self) -> None:
-        """Let the operation go on."""
+        """Let the operation continue."""
         self._finish(None)
 
     def kill(self, error: BaseException) -> None:
-        """Raise an error where the operation stopped."""
+        """Let the operation raise an error where it paused."""
         self._finish(error)
 
     def _finish(self, error: BaseException | None) -> None:
-        # Released before, or its task was cancelled.
+        # It was released before, or the paused task was cancelled.
         with suppress(InvalidStateError):
             self._end.set_result(error)
 
-    async def stop(self, key: str | None) -> None:
-        """Stop here. For the backend."""
+    async def wait(self, key: str | None) -> None:
+        """Pause until `release` or `kill` is called. `PausingBackend` calls it."""
         self.key = key
         self.reached.set()
         error = await asyncio.wrap_future(self._end)
@@ -107,13 +110,16 @@ class Pause:
 
 
 class PausingBackend(BackendWrapper):
-    """A backend that stops at a named step until a test lets it go on: threads interleave as the test says, without a sleep.
+    """A wrapper that pauses chosen calls until the test continues them, so that a test can interleave threads without sleeping.
 
-    with backend.pause("put") as pause:
-        writer = pool.submit(write_something)
-        assert pause.reached.wait(10)
-        collect()           # while the object is not there yet
-    writer.result()
+        with backend.pause("put") as pause:
+            writer = pool.submit(write_something)
+            assert pause.reached.wait(10)
+            collect()  # while the object does not exist yet
+        writer.result()
+
+    Args:
+        inner: the backend that executes the calls.
     """
 
     def __init__(self, inner: BlobBackend) -> None:
@@ -122,7 +128,7 @@ class PausingBackend(BackendWrapper):
         self._pauses: list[Pause] = []
 
     def pause(self, operation: str, *, after: bool = False) -> Pause:
-        """Stop the next call of an operation; with `after`, once it took effect. Several pauses are used in turn."""
+        """Pause the next call of an operation, with `after` once it took effect. Several pauses apply to successive calls."""
         pause = Pause(operation, after=after)
         with self._lock:
             self._pauses.append(pause)
@@ -136,8 +142,8 @@ class PausingBackend(BackendWrapper):
         if pause is None:
             return await call()
         if not pause.after:
-            await pause.stop(key)
+            await pause.wait(key)
             return await call()
         result = await call()
-        await pause.stop(key)
+        await pause.wait(key)
         return result

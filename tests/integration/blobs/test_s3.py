@@ -27,7 +27,7 @@ from tests.support.s3 import S3Server
 
 class TestS3(BlobBackendConformance):
     # moto runs in this process; `test_memory_does_not_grow_with_a_file_in_s3` measures a client of its own.
-    memory_is_elsewhere = False
+    stores_outside_process = False
 
     @pytest.fixture
     async def backend(self, s3: S3Server, bucket: str) -> AsyncIterator[BlobBackend]:

@@ -22,7 +22,7 @@ from tests.support.blob_backends import KEY, ONCE, PlainFiles, files_in, listed,
 
 
 class TestMemory(BlobBackendConformance):
-    memory_is_elsewhere = False
+    stores_outside_process = False
 
     @pytest.fixture
     async def backend(self) -> AsyncIterator[BlobBackend]:
