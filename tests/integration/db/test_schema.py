@@ -12,9 +12,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from alembic.script import ScriptDirectory
 from click.testing import CliRunner
-from sqlalchemy import MetaData, inspect
+from sqlalchemy import inspect
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
@@ -85,11 +84,6 @@ def test_offline_sql_for_postgres_builds_the_same_schema(postgres_url: str) -> N
         names = {row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'offline'")}
         connection.execute("DROP SCHEMA offline CASCADE")
     assert names == {*Base.metadata.tables, "ckpt_alembic_version"}
-
-
-def test_the_revisions_in_the_code_are_those_of_the_folder() -> None:
-    script = ScriptDirectory(str(schema.migrations_folder()))
-    assert tuple(reversed([revision.revision for revision in script.walk_revisions()])) == schema.REVISIONS
 
 
 def test_the_command_line_upgrades_says_the_revision_and_goes_back(bare_url: str) -> None:
@@ -181,14 +175,6 @@ async def test_a_schema_for_each_tenant(postgres_url: str) -> None:
         for name in names:
             quoted = name.replace('"', '""')
             connection.execute(f'DROP SCHEMA "{quoted}" CASCADE')  # type: ignore[arg-type]
-
-
-def test_a_hosts_autogenerate_can_leave_our_tables_out() -> None:
-    theirs = MetaData()
-    assert not schema.leave_out_ckptstore(None, "ckpt_tag", "table", True, None)
-    assert not schema.leave_out_ckptstore(None, "ckpt_alembic_version", "table", True, None)
-    assert schema.leave_out_ckptstore(theirs, "orders", "table", True, None)
-    assert schema.leave_out_ckptstore(theirs, "ckpt_like_index", "index", True, None)
 
 
 def test_setting_up_in_plain_code_is_done_when_it_returns(bare_url: str) -> None:

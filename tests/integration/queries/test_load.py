@@ -14,8 +14,8 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.db.handle import Db
 from ckptstore.errors import BlobMissing, InvalidConfig
 from ckptstore.models import Checkpoint, Thread, Write
-from tests.integration.queries.test_queries import engine_on, fill
 from tests.support.build import chain, config, put
+from tests.support.orm import engine_on, fill
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session, selectinload
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import CkptStoreError, ReadOnlyModel
 from ckptstore.models import Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, Write
-from tests.integration.queries.test_queries import engine_on
 from tests.support.build import checkpoint, config, metadata
+from tests.support.orm import engine_on
 
 ALL = [selectinload(getattr(Checkpoint, name)) for name in ("thread", "parent", "children", "writes", "tags", "channels")]
 A, B = "00000001.a", "00000002.b"

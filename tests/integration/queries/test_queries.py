@@ -6,16 +6,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
-from sqlalchemy.pool import NullPool
 
-from ckptstore import SQLAlchemySaver, TagKeys
+from ckptstore import SQLAlchemySaver
 from ckptstore.db.models import Checkpoint
-from ckptstore.db.url import parse_database_url
-from ckptstore.errors import InvalidFilter, KeyNotIndexed
 from ckptstore.queries import has_tags, select_checkpoints, select_threads
-from tests.support.build import chain
+from tests.support.orm import engine_on, fill
 
 FILTERS: list[dict[str, Any]] = [
     {},
@@ -39,18 +36,6 @@ class Invoice(Base):
 
     number: Mapped[int] = mapped_column(primary_key=True)
     thread_id: Mapped[str] = mapped_column()
-
-
-def engine_on(url: str) -> Any:
-    parsed = parse_database_url(url)
-    drivername = "sqlite+aiosqlite" if parsed.get_backend_name() == "sqlite" else parsed.drivername
-    return create_async_engine(parsed.set(drivername=drivername), poolclass=NullPool)
-
-
-async def fill(saver: SQLAlchemySaver) -> None:
-    await chain(saver, "t1", 4, user="ada", kind="chat", deep={"inner": [1, 2, 3]})
-    await chain(saver, "t2", 3, user="grace", kind="chat", deep={"inner": [1]})
-    await chain(saver, "t3", 2, user="ada", kind="batch")
 
 
 @pytest.mark.parametrize("wanted", FILTERS, ids=str)
@@ -84,10 +69,3 @@ async def test_a_table_of_the_callers_joins_on_tags(lasting_url: str) -> None:
         async with engine.begin() as connection:
             await connection.execute(text("DROP TABLE invoice"))
         await engine.dispose()
-
-
-def test_what_tags_can_not_decide_is_refused() -> None:
-    with pytest.raises(InvalidFilter, match="'deep'"):
-        select_checkpoints({"deep": {}})
-    with pytest.raises(KeyNotIndexed, match="'user'"):
-        select_threads({"user": "ada"}, tag_keys=TagKeys(exclude=("user",)))

@@ -13,8 +13,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.models import Checkpoint
-from tests.integration.queries.test_queries import engine_on
 from tests.support.build import checkpoint, config, metadata
+from tests.support.orm import engine_on
 
 README = Path(__file__).parents[3] / "README.md"
 HEADING = "**In SQLAlchemy**"

@@ -253,3 +253,21 @@ def test_after_every_stage_what_is_visible_has_all_that_it_is_read_from(view: Th
         of_it = [place for place in visible if place.checkpoint_ns == namespace]
         newest = max(of_it)
         assert newest in kept or lost_in[newest] == max(lost_in[place] for place in of_it if place in lost_in)
+
+
+@pytest.mark.parametrize("age", ["45s", timedelta(days=1, seconds=1), timedelta(days=12345, hours=7)])
+def test_an_age_of_a_part_of_a_day_is_the_same_after_a_round_trip(age: Any) -> None:
+    policy = RetentionPolicy.from_dict({"max_age": age})
+    assert RetentionPolicy.from_dict(policy.to_dict()) == policy
+
+
+@pytest.mark.parametrize("text", ["tool = 3", "[tool]\nckptstore = 'x'"])
+def test_a_file_whose_tables_are_none_is_no_policy(tmp_path: Path, text: str) -> None:
+    (tmp_path / "policy.toml").write_text(text)
+    with pytest.raises(InvalidPolicy):
+        RetentionPolicy.from_toml(tmp_path / "policy.toml")
+
+
+def test_plain_values_of_a_policy_are_json() -> None:
+    policy = RetentionPolicy(keep_last=1, keep_tags={"kind": {"$in": {"a", "b"}}})
+    assert RetentionPolicy.from_dict(json.loads(json.dumps(policy.to_dict()))).keep_last == 1

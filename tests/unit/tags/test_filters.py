@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 
+from ckptstore import SQLAlchemySaver
+from ckptstore.errors import (
+    InvalidFilter,
+)
 from ckptstore.records import Posting
 from ckptstore.tags.conditions import ValueRange
 from ckptstore.tags.encoding import postings
@@ -37,3 +42,23 @@ def test_the_exact_test_agrees_with_the_model_and_the_index_says_no_less(found: 
         assert conditions_hold(parsed, postings(found))
     if parsed.exact:
         assert conditions_hold(parsed, postings(found)) == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        ({"a": {"$near": 1}}, "'a'.*'\\$near'"),
+        ({"a": {"$gt": 1, "b": 2}}, "'a'.*'b'"),
+        ({"a": {"$in": "text"}}, "'a'.*\\$in"),
+        ({"a": {"$exists": 1}}, "'a'.*\\$exists"),
+        ({"a": {"$gt": [1]}}, "'a'.*\\$gt"),
+        ({"a": object()}, "'a'"),
+        ({"a": {"b": {1, 2}}}, "'a'"),
+        ({"a": float("nan")}, "'a'"),
+        ({1: "a"}, "key 1"),
+        (["a"], "a dict"),
+    ],
+)
+def test_a_filter_that_has_no_meaning_names_its_key(wrong: Any, key: str) -> None:
+    with SQLAlchemySaver.from_conn_string(":memory:") as saver, pytest.raises(InvalidFilter, match=key):
+        saver.alist(None, filter=wrong)

@@ -4,86 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
 
 import pytest
 
-from ckptstore.db.handle import Db
 from ckptstore.db.open import open_database
-from ckptstore.db.runner import Work
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
-from ckptstore.errors import BlobUnavailable, DatabaseUnavailable, StatementRefused, StoreClosed
-from ckptstore.records import NewWrites
+from ckptstore.errors import BlobUnavailable, StatementRefused, StoreClosed
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.queue import WriteQueue
-from tests.support.attempts import EncodedAttempt, GivenEncoder, new_checkpoint, task_writes
-
-
-class ManualRunner:
-    """A database that a test runs by hand: it notes each batch, and ends it when the test says so."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[str]] = []
-        self.under_way: list[tuple[Future[Any], Work[Any]]] = []
-        #: Names of writes that make their batch fail.
-        self.poison: set[str] = set()
-        #: Names of writes that are not stored, and what they miss.
-        self.missing: dict[str, MissingParts] = {}
-        self.may_wait = False
-
-    def write(self, work: Work[Any]) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.under_way.append((future, work))
-        return future
-
-    def commit(self, _db: Db, batch: Sequence[EncodedWrite]) -> list[MissingParts | None]:
-        records = [write.record for write in batch]
-        names = [record.task_id if isinstance(record, NewWrites) else record.key.checkpoint_id for record in records]
-        if self.poison & set(names):
-            raise StatementRefused("bad write")
-        self.batches.append(names)
-        return [self.missing.get(name) for name in names]
-
-    def finish_one(self) -> None:
-        future, work = self.under_way.pop(0)
-        try:
-            result = work(None)  # type: ignore[arg-type]
-        except Exception as exc:
-            future.set_exception(exc)
-        else:
-            future.set_result(result)
-
-    def finish_all(self) -> None:
-        while self.under_way:
-            self.finish_one()
-
-
-@pytest.fixture
-def runner() -> ManualRunner:
-    return ManualRunner()
-
-
-def queue_on(runner: ManualRunner, max_pending: int = 100, **more: Any) -> WriteQueue:
-    return WriteQueue(runner, runner.commit, GivenEncoder(), max_pending, **more)  # type: ignore[arg-type]
-
-
-def submit(queue: WriteQueue, thread_id: str, name: str, data: bytes = b"") -> Future[None]:
-    return queue.submit(EncodedAttempt(thread_id, task_writes(thread_id, name, data)))
-
-
-def submit_checkpoint(queue: WriteQueue, thread_id: str, name: str) -> Future[None]:
-    return queue.submit(EncodedAttempt(thread_id, new_checkpoint(thread_id, name)))
-
-
-def submit_later(queue: WriteQueue, thread_id: str) -> tuple[Future[None], Future[EncodedWrite]]:
-    """Submit a write that is encoded elsewhere; returns its future, and the one to complete with its encoded form."""
-    encoding: Future[EncodedWrite] = Future()
-    return queue.submit(EncodedAttempt(thread_id, encoding, held_bytes=5_000_000)), encoding
+from tests.support.attempts import EncodedAttempt, GivenEncoder, task_writes
+from tests.support.write_queue import ManualRunner, queue_on, submit, submit_checkpoint, submit_later
 
 
 def test_what_waits_while_a_batch_is_under_way_goes_in_together(runner: ManualRunner) -> None:
@@ -92,91 +26,6 @@ def test_what_waits_while_a_batch_is_under_way_goes_in_together(runner: ManualRu
     runner.finish_all()
     assert runner.batches == [["0"], ["1", "2", "3", "4"]]
     assert [future.result(0) for future in futures] == [None] * 5
-
-
-# --- lingering
-
-
-def lingering_queue_on(runner: ManualRunner, monkeypatch: pytest.MonkeyPatch, seconds: float) -> WriteQueue:
-    """A queue whose batches linger for so long."""
-    monkeypatch.setattr("ckptstore.writes.linger._LINGER_RATIO", 1e9)
-    monkeypatch.setattr("ckptstore.writes.linger._MAX_LINGER_SECONDS", seconds)
-    runner.may_wait = True
-    return queue_on(runner)
-
-
-def test_a_batch_lingers_for_those_whose_writes_the_last_one_stored(runner: ManualRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = lingering_queue_on(runner, monkeypatch, 30)
-    for name in "abc":
-        submit(queue, name, name)
-    runner.finish_one()
-    assert runner.batches == [["a", "b", "c"]]
-    submit(queue, "a", "a again")
-    running = threading.Thread(target=runner.finish_one)
-    running.start()
-    submit(queue, "b", "b again")
-    assert running.is_alive()
-    last = submit(queue, "c", "c again")
-    running.join(20)
-    assert last.done()
-    assert runner.batches[1:] == [["a again", "b again", "c again"]]
-
-
-def test_a_batch_goes_without_those_that_do_not_come_back(runner: ManualRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = lingering_queue_on(runner, monkeypatch, 0.001)
-    for name in "ab":
-        submit(queue, name, name)
-    runner.finish_one()
-    submit(queue, "a", "a again")
-    runner.finish_one()
-    assert runner.batches[1:] == [["a again"]]
-
-
-def test_many_callers_alternate_in_two_groups(runner: ManualRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = lingering_queue_on(runner, monkeypatch, 30)
-    names = [f"t{number}" for number in range(8)]
-    for turn in range(2):
-        for name in names:
-            submit(queue, name, f"{name} {turn}")
-        runner.finish_all()
-    assert [len(batch) for batch in runner.batches] == [8, 4, 4]
-    # The first group is back before the second one's futures are done.
-    for name in names[:4]:
-        submit(queue, name, f"{name} 2")
-    runner.finish_one()
-    assert [len(batch) for batch in runner.batches[3:]] == [4]
-
-
-def test_nothing_joins_a_batch_that_failed_before_it_ran(runner: ManualRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = lingering_queue_on(runner, monkeypatch, 30)
-    failing = submit(queue, "a", "failing")
-    runner.under_way.pop(0)[0].set_exception(DatabaseUnavailable("the database is away"))
-    assert isinstance(failing.exception(0), DatabaseUnavailable)
-    after = submit(queue, "b", "after")
-    runner.finish_all()
-    assert after.result(0) is None
-    assert runner.batches == [["after"]]
-
-
-def test_a_lone_write_waits_for_nobody(runner: ManualRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = lingering_queue_on(runner, monkeypatch, 1e6)
-    for name in ("first", "second", "third"):
-        submit(queue, "t", name)
-        runner.finish_one()
-    assert runner.batches == [["first"], ["second"], ["third"]]
-
-
-def test_what_joins_a_batch_late_keeps_the_order_of_its_thread(runner: ManualRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = lingering_queue_on(runner, monkeypatch, 0)
-    submit_checkpoint(queue, "t", "c1")
-    submit(queue, "t", "after c1")
-    submit(queue, "u", "elsewhere")
-    done = queue.run(lambda _db: None, "v")
-    runner.finish_one()
-    assert runner.batches == [["c1", "elsewhere"]]
-    runner.finish_all()
-    assert done.done()
-    assert runner.batches == [["c1", "elsewhere"], ["after c1"]]
 
 
 # --- order

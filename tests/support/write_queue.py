@@ -1,0 +1,73 @@
+"""A write queue on a database that a test runs by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from ckptstore.db.handle import Db
+from ckptstore.db.runner import Work
+from ckptstore.errors import StatementRefused
+from ckptstore.records import NewWrites
+from ckptstore.values.encode import EncodedWrite
+from ckptstore.writes.attempt import MissingParts
+from ckptstore.writes.queue import WriteQueue
+from tests.support.attempts import EncodedAttempt, GivenEncoder, new_checkpoint, task_writes
+
+
+class ManualRunner:
+    """A database that a test runs by hand: it notes each batch, and ends it when the test says so."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.under_way: list[tuple[Future[Any], Work[Any]]] = []
+        #: Names of writes that make their batch fail.
+        self.poison: set[str] = set()
+        #: Names of writes that are not stored, and what they miss.
+        self.missing: dict[str, MissingParts] = {}
+        self.may_wait = False
+
+    def write(self, work: Work[Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.under_way.append((future, work))
+        return future
+
+    def commit(self, _db: Db, batch: Sequence[EncodedWrite]) -> list[MissingParts | None]:
+        records = [write.record for write in batch]
+        names = [record.task_id if isinstance(record, NewWrites) else record.key.checkpoint_id for record in records]
+        if self.poison & set(names):
+            raise StatementRefused("bad write")
+        self.batches.append(names)
+        return [self.missing.get(name) for name in names]
+
+    def finish_one(self) -> None:
+        future, work = self.under_way.pop(0)
+        try:
+            result = work(None)  # type: ignore[arg-type]
+        except Exception as exc:
+            future.set_exception(exc)
+        else:
+            future.set_result(result)
+
+    def finish_all(self) -> None:
+        while self.under_way:
+            self.finish_one()
+
+
+def queue_on(runner: ManualRunner, max_pending: int = 100, **more: Any) -> WriteQueue:
+    return WriteQueue(runner, runner.commit, GivenEncoder(), max_pending, **more)  # type: ignore[arg-type]
+
+
+def submit(queue: WriteQueue, thread_id: str, name: str, data: bytes = b"") -> Future[None]:
+    return queue.submit(EncodedAttempt(thread_id, task_writes(thread_id, name, data)))
+
+
+def submit_checkpoint(queue: WriteQueue, thread_id: str, name: str) -> Future[None]:
+    return queue.submit(EncodedAttempt(thread_id, new_checkpoint(thread_id, name)))
+
+
+def submit_later(queue: WriteQueue, thread_id: str) -> tuple[Future[None], Future[EncodedWrite]]:
+    """Submit a write that is encoded elsewhere; returns its future, and the one to complete with its encoded form."""
+    encoding: Future[EncodedWrite] = Future()
+    return queue.submit(EncodedAttempt(thread_id, encoding, held_bytes=5_000_000)), encoding

@@ -1,0 +1,21 @@
+"""Revisions in the code and in the folder are the same; a host's autogenerate leaves our tables out."""
+
+from __future__ import annotations
+
+from alembic.script import ScriptDirectory
+from sqlalchemy import MetaData
+
+from ckptstore.db import schema
+
+
+def test_the_revisions_in_the_code_are_those_of_the_folder() -> None:
+    script = ScriptDirectory(str(schema.migrations_folder()))
+    assert tuple(reversed([revision.revision for revision in script.walk_revisions()])) == schema.REVISIONS
+
+
+def test_a_hosts_autogenerate_can_leave_our_tables_out() -> None:
+    theirs = MetaData()
+    assert not schema.leave_out_ckptstore(None, "ckpt_tag", "table", True, None)
+    assert not schema.leave_out_ckptstore(None, "ckpt_alembic_version", "table", True, None)
+    assert schema.leave_out_ckptstore(theirs, "orders", "table", True, None)
+    assert schema.leave_out_ckptstore(theirs, "ckpt_like_index", "index", True, None)

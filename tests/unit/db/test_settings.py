@@ -1,0 +1,16 @@
+"""Database settings that can't work are refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ckptstore import DatabaseSettings
+
+
+@pytest.mark.parametrize("name", ["pool_size", "max_pending", "retry_seconds", "synchronous"])
+def test_settings_that_can_not_work(name: str) -> None:
+    wrong: dict[str, Any] = {name: "OFF" if name == "synchronous" else -1}
+    with pytest.raises(ValueError, match=name):
+        DatabaseSettings(**wrong)
