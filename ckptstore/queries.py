@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 
 from ckptstore.db.models import Checkpoint, Tag, Thread
 from ckptstore.errors import InvalidFilter
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.records import Posting
 from ckptstore.tags.conditions import ValueIn, ValueRange
 from ckptstore.tags.filters import Filter
@@ -94,7 +95,7 @@ def select_threads(wanted: Mapping[str, Any] | None = None, *, tag_keys: TagKeys
 
 
 def _decided_by_tags(wanted: Mapping[str, Any], tag_keys: TagKeys) -> Filter:
-    parsed = Filter.parse(wanted, tag_keys)
+    parsed = Filter.parse(wanted, tag_keys, unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
     if not parsed.exact:
         raise InvalidFilter(f"tags alone can't decide the filter on {', '.join(map(repr, wanted))}; let a saver list the checkpoints")
     return parsed

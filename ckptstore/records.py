@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -70,6 +70,27 @@ class Posting(NamedTuple):
 
     key: str
     value: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StateFormat:
+    """What the layers below the adapter must know of its checkpoints: the adapter implements it, and gives it to the store.
+
+    `ckptstore.langgraph.format` has the only one, and explains where LangGraph defines each of these.
+    """
+
+    #: The channel whose writes are the tasks (`Send`s) that a checkpoint starts with.
+    tasks_channel: str
+    #: Checkpoints of an earlier format keep these tasks as writes of their parent.
+    first_format_with_own_tasks: int
+    #: The metadata key that is in every checkpoint and mostly empty: an empty value of it is not indexed.
+    unindexed_when_empty: str
+    #: From a checkpoint's metadata (JSON), the channels whose values are rebuilt from the writes of its ancestors.
+    delta_channels: Callable[[str], frozenset[str]]
+    #: From the metadata (JSON) of a subgraph's checkpoint, the id of the root graph's checkpoint that it ran under, if any.
+    root_checkpoint_id: Callable[[str], str | None]
+    #: From a namespace, whether its subgraph runs within one task of its parent, and so has no state of its own between runs.
+    is_task_namespace: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +187,7 @@ class LoadedCheckpoint:
     values: dict[str, SerialisedValue] = field(default_factory=dict)
     #: Ordered by (task_path, task_id, idx).
     writes: list[LoadedWrite] = field(default_factory=list)
-    #: For formats before 4: the parent's writes to LangGraph's tasks channel, in the same order.
+    #: For formats whose tasks are writes of the parent (see `StateFormat`): these writes, in the same order.
     parent_sends: list[LoadedWrite] = field(default_factory=list)
 
     @property

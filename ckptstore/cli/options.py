@@ -16,6 +16,7 @@ from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import BLOB_URL_VARIABLE, DATABASE_URL_VARIABLE, default_blob_url, is_memory, parse_database_url
 from ckptstore.errors import CkptStoreError
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.store.store import Store
 from ckptstore.tags.keys import TagKeys
 
@@ -84,7 +85,15 @@ def open_store(url: str, in_schema: str | None, blob_url: str | None, tag_keys: 
         settings = DatabaseSettings()
         runner = open_database(database_url, settings, in_schema)
         blobs = blob_url or default_blob_url(runner.url)
-        store = Store(runner, settings, blobs=blobs, blob_settings=BlobSettings(), upgrade=False, tag_keys=tag_keys)
+        store = Store(
+            runner,
+            settings,
+            blobs=blobs,
+            blob_settings=BlobSettings(),
+            upgrade=False,
+            tag_keys=tag_keys,
+            state_format=LANGGRAPH,
+        )
         try:
             yield store
         finally:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from ckptstore.db.models import to_microseconds
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.store.store import Store
+from ckptstore.tags.filters import Filter
 from ckptstore.tags.keys import TagKeys
 
 
@@ -30,6 +33,10 @@ class SaverBase(BaseCheckpointSaver[str]):
     clock: Callable[[], datetime]
     #: The metadata keys that filters can use.
     tag_keys: TagKeys
+
+    def _parse_filter(self, wanted: Mapping[str, Any] | None) -> Filter:
+        """A metadata filter, checked against the keys that are indexed."""
+        return Filter.parse(wanted, self.tag_keys, unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
 
     def _now(self) -> int:
         """The clock's time in microseconds since 1970, UTC."""

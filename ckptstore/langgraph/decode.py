@@ -15,8 +15,8 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ckptstore.db.sql.tables import TASKS_CHANNEL
 from ckptstore.langgraph.encode import _SCALARS
+from ckptstore.langgraph.format import FIRST_FORMAT_WITH_OWN_SENDS, TASKS_CHANNEL
 from ckptstore.langgraph.serialise import decode
 from ckptstore.records import (
     ChannelHistory,
@@ -25,8 +25,6 @@ from ckptstore.records import (
     LoadedWrite,
     Value,
 )
-
-_FIRST_FORMAT_WITH_OWN_SENDS = 4
 
 
 def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_version: Callable[[None, None], Any]) -> CheckpointTuple:
@@ -44,7 +42,7 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
     }
     # Where revision 0001 kept channels without a version.
     values |= {channel: decode(serde, Value(*value), channel) for channel, value in body.pop("channel_values", {}).items()}
-    if loaded.format < _FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
+    if loaded.format < FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
         values[TASKS_CHANNEL] = [decode(serde, write.value, TASKS_CHANNEL) for write in loaded.parent_sends]
         versions[TASKS_CHANNEL] = max(versions.values()) if versions else next_version(None, None)
     checkpoint = {"v": loaded.format, "id": loaded.key.checkpoint_id, **body, "channel_versions": versions, "channel_values": values}

@@ -11,7 +11,6 @@ from ckptstore.maintenance.prune_plan import keep_newest, keep_nothing
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.records import Posting
 from ckptstore.runtime.steps import Steps, drive, drive_async
-from ckptstore.tags.filters import Filter
 
 _PRUNE_RULES = {"keep_latest": keep_newest, "delete": keep_nothing}
 
@@ -37,7 +36,7 @@ class Deleting(SaverBase):
 
     def _delete_for_runs(self, run_ids: Sequence[str]) -> Steps[PruneReport]:
         runs = [str(run_id) for run_id in id_list(run_ids, "run_ids")]
-        (wanted,) = Filter.parse({"run_id": {"$in": runs}}, self.tag_keys).required
+        (wanted,) = self._parse_filter({"run_id": {"$in": runs}}).required
         return (yield from self.store.delete_with_postings([Posting(wanted.key, value) for value in wanted.values]))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:

@@ -18,6 +18,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from ckptstore.langgraph.config import check_channels, checked, ids_of, key_of
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.serialise import serialise, with_references
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
 from ckptstore.tags import encoding as tags
@@ -160,7 +161,7 @@ class Encoder:
             metadata=metadata_json,
             values=values,
             carried=[(channel, channels.versions[channel]) for channel in channels.carried],
-            postings=tags.postings(tags.as_json_values(merged, metadata_json), self._tag_keys),
+            postings=tags.postings(tags.as_json_values(merged, metadata_json), self._tag_keys, LANGGRAPH.unindexed_when_empty),
             size=len(body.data) + sum([len(value.data) for value in changed.values()]),
         )
 

@@ -18,7 +18,6 @@ from ckptstore.reads.threads import ThreadOrder
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, ThreadInfo
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.store.listing import CheckpointPages, Listing, ThreadPages, load_in_order
-from ckptstore.tags.filters import Filter
 
 
 class Reading(SaverBase):
@@ -116,7 +115,7 @@ class Reading(SaverBase):
         created_before: datetime | None = None,
     ) -> Listing[CheckpointTuple]:
         """As `list`: `async for` streams it a page at a time, `await` gives a list."""
-        search = search_of(config, before, Filter.parse(filter, self.tag_keys), created_after, created_before)
+        search = search_of(config, before, self._parse_filter(filter), created_after, created_before)
         limit = limit_of(limit)
         return Listing(lambda: iter(CheckpointPages(self.store, search, limit, self._decoded)))
 
@@ -153,7 +152,7 @@ class Reading(SaverBase):
         after: ThreadInfo | None = None,
     ) -> Listing[ThreadInfo]:
         """As `list_threads`: `async for` streams them a page at a time, `await` gives a list."""
-        wanted, limit = Filter.parse(filter, self.tag_keys), limit_of(limit)
+        wanted, limit = self._parse_filter(filter), limit_of(limit)
         if order_by not in get_args(ThreadOrder):
             raise InvalidConfig(f"threads are ordered by {' or '.join(get_args(ThreadOrder))}, not by {order_by!r}")
         if after is not None and not isinstance(after, ThreadInfo):

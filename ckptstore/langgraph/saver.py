@@ -22,6 +22,7 @@ from ckptstore.langgraph.database import OwnDatabase, open_runner, parse_conn_st
 from ckptstore.langgraph.decode import config_of
 from ckptstore.langgraph.deleting import Deleting
 from ckptstore.langgraph.encode import CheckpointPut, Encoder, TaskWritesPut
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.serialise import allow_handles
@@ -81,6 +82,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
             blob_settings=blob_settings_of(options),
             upgrade=runner.statements.on_sqlite,
             tag_keys=self.tag_keys,
+            state_format=LANGGRAPH,
         )
         self._limit(options.get("limits", DEFAULT_LIMITS), "max_checkpoint_bytes of SizeLimits")
         self._retention = self._start_retention(options.get("retention"), options.get("retention_interval", timedelta(days=1)))

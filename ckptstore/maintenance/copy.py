@@ -5,12 +5,13 @@ from __future__ import annotations
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.maintenance.thread_rows import checkpoint_metadata, indexed_tag_rows, lock_thread
+from ckptstore.records import StateFormat
 from ckptstore.tags.keys import TagKeys
 from ckptstore.writes.rows import new_generation
 from ckptstore.writes.tag_rows import insert_tags
 
 
-def copy_thread(db: Db, source: str, target: str, tag_keys: TagKeys) -> int:
+def copy_thread(db: Db, source: str, target: str, tag_keys: TagKeys, state_format: StateFormat) -> int:
     """Copy everything that a thread has to another thread id, in one transaction. Objects are shared.
 
     Rows that the target has already under the same keys stay as they are.
@@ -20,6 +21,7 @@ def copy_thread(db: Db, source: str, target: str, tag_keys: TagKeys) -> int:
         source: the id of the thread to copy; nothing is copied if there is no such thread.
         target: the id of the copy.
         tag_keys: which metadata keys are in the tag index.
+        state_format: what the checkpoints' metadata means.
 
     Returns:
         How many checkpoints the target has afterwards.
@@ -35,6 +37,6 @@ def copy_thread(db: Db, source: str, target: str, tag_keys: TagKeys) -> int:
         db.run(sql.delete.show_copied, parameters)
         # Read from the target, since a checkpoint that it had before keeps its own metadata.
         checkpoints = checkpoint_metadata(db, target)
-        insert_tags(db, indexed_tag_rows(checkpoints, tag_keys))
+        insert_tags(db, indexed_tag_rows(checkpoints, tag_keys, state_format))
         db.run(sql.delete.recount, {"thread_id": target})
     return len(checkpoints)

@@ -5,7 +5,6 @@ A rule names the checkpoints to keep; `plan_stages` says how the others go, so t
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -13,12 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-#: LangGraph's counters: their names are the channels whose values are rebuilt from ancestors' writes.
-_DELTA_COUNTERS = "counters_since_delta_snapshot"
-
-#: Formats before this one keep a checkpoint's `Send`s as writes of its parent.
-_FORMAT_WITH_OWN_SENDS = 4
-
+from ckptstore.records import StateFormat
 
 #: Namespace, channel and version: the name of a stored value within its thread.
 Version = tuple[str, str, str]
@@ -37,6 +31,7 @@ class CheckpointRef(NamedTuple):
 class Node:
     """One checkpoint, as far as a rule needs to know it."""
 
+    state_format: StateFormat
     ref: CheckpointRef
     parent_checkpoint_id: str | None
     #: Microseconds since 1970, UTC.
@@ -59,30 +54,27 @@ class Node:
         return CheckpointRef(self.ref.checkpoint_ns, self.parent_checkpoint_id)
 
     @property
-    def counted_channels(self) -> frozenset[str]:
-        """The channels that have counted steps since their last snapshot."""
-        if _DELTA_COUNTERS not in self.metadata:
-            return frozenset()
-        return frozenset(json.loads(self.metadata).get(_DELTA_COUNTERS) or ())
+    def delta_channels(self) -> frozenset[str]:
+        """The channels whose values are rebuilt from the writes of ancestors, as this checkpoint knows."""
+        return self.state_format.delta_channels(self.metadata)
 
     @property
     def root(self) -> CheckpointRef:
         """For a subgraph's checkpoint that of the root graph which it ran under; else its own ref."""
         if self.ref.checkpoint_ns == "":
             return self.ref
-        root_id = (json.loads(self.metadata).get("parents") or {}).get("")
+        root_id = self.state_format.root_checkpoint_id(self.metadata)
         return self.ref if root_id is None else CheckpointRef("", root_id)
 
     @property
     def of_single_task(self) -> bool:
         """Whether it is of a subgraph that one task of the root graph ran: nothing continues it but that task."""
-        # LangGraph puts the task's id behind a colon, but for subgraphs that keep a state of their own.
-        return ":" in self.ref.checkpoint_ns and self.root != self.ref
+        return self.state_format.is_task_namespace(self.ref.checkpoint_ns) and self.root != self.ref
 
     @property
     def of_memory(self) -> bool:
         """Whether it is of a subgraph that keeps a state of its own from one run of the root graph to the next."""
-        return self.ref.checkpoint_ns != "" and ":" not in self.ref.checkpoint_ns
+        return self.ref.checkpoint_ns != "" and not self.state_format.is_task_namespace(self.ref.checkpoint_ns)
 
 
 @dataclass(frozen=True)
@@ -109,7 +101,7 @@ class ThreadView:
         A thread's whole evidence counts: a graph that does not know the channel may have written the newest checkpoint,
         and one that does may read it again.
         """
-        return {(node.ref.checkpoint_ns, channel) for node in self.nodes.values() for channel in node.counted_channels}
+        return {(node.ref.checkpoint_ns, channel) for node in self.nodes.values() for channel in node.delta_channels}
 
 
 Rule = Callable[[ThreadView], set[CheckpointRef]]
@@ -227,7 +219,7 @@ def _read_from(view: ThreadView, node: Node) -> Iterable[CheckpointRef]:
     needs the parent that holds its `Send`s.
     """
     ref = node.parent
-    if node.format < _FORMAT_WITH_OWN_SENDS and ref is not None and ref in view.with_sends and ref in view.nodes:
+    if node.format < node.state_format.first_format_with_own_tasks and ref is not None and ref in view.with_sends and ref in view.nodes:
         yield ref
     namespace = node.ref.checkpoint_ns
     # Without a version a channel was never written: it is empty, and nothing is looked for.

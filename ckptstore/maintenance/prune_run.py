@@ -21,6 +21,7 @@ from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import Rule
 from ckptstore.maintenance.prune_thread import CarryOut, Request, Task, decide, try_out
 from ckptstore.maintenance.reports import DeletedRows, PruneReport
+from ckptstore.records import StateFormat
 from ckptstore.runtime.steps import Steps
 
 T = TypeVar("T")
@@ -77,19 +78,17 @@ class Pruner:
 
     Args:
         store: where it runs.
-        prepared: the statements of its database.
+        state_format: what its checkpoints mean.
     """
 
-    def __init__(
-        self,
-        store: Running,
-    ) -> None:
+    def __init__(self, store: Running, state_format: StateFormat) -> None:
         self._store = store
+        self._state_format = state_format
 
     def threads(self, wanted: Iterable[tuple[str, Rule]]) -> Steps[PruneReport]:
         """Delete what a rule does not keep of a thread, for each of some threads."""
         run = _Run(PruneCallbacks(), dry_run=False, policy=None)
-        requests = deque(Request(thread_id, rule) for thread_id, rule in wanted)
+        requests = deque(Request(thread_id, rule, self._state_format) for thread_id, rule in wanted)
         while requests:
             tasks = yield from self._decide(_taken(requests, self._pace().threads_decided))
             yield from self._carry_out(tasks, run)
@@ -105,7 +104,7 @@ class Pruner:
             dry_run: do it and undo it, thread by thread: the report is that of a real run.
         """
         run = _Run(watch, dry_run=dry_run, policy=policy)
-        request = Request("", policy.rule(now), policy.oldest(now), policy.moment("thread_ttl", now))
+        request = Request("", policy.rule(now), self._state_format, policy.oldest(now), policy.moment("thread_ttl", now))
         done: set[str] = set()
         for stream in _streams(policy, now):
             after: Mapping[str, Any] | None = stream.start

@@ -13,7 +13,7 @@ from ckptstore.db.handle import Db
 from ckptstore.maintenance.prune_plan import CheckpointRef, Node, Rule, Stage, ThreadView, plan_stages
 from ckptstore.maintenance.reports import DeletedRows
 from ckptstore.maintenance.thread_rows import ThreadStamp, lock_thread, read_stamp
-from ckptstore.records import CheckpointKey
+from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
 # A writer on SQLite waits for so many: some milliseconds.
@@ -25,6 +25,7 @@ class Request(NamedTuple):
 
     thread_id: str
     rule: Rule
+    state_format: StateFormat
     #: Writes older than this whose checkpoint never came go too (microseconds since 1970, UTC).
     stray_before: int | None = None
     #: All of them go in a thread in which nothing was stored since.
@@ -142,7 +143,7 @@ def _decide(
     task: Task,
 ) -> Task:
     thread_id = task.request.thread_id
-    view = view_thread(db, thread_id, task.stamp.updated_at)
+    view = view_thread(db, thread_id, task.stamp.updated_at, task.request.state_format)
     stages = plan_stages(view, task.request.rule(view), _CHECKPOINTS_PER_STAGE)
     # Here, beside the writers, rather than with the thread locked.
     tags = [stored_tag_rows((CheckpointKey(thread_id, *node.ref), node.metadata) for node in stage.removed) for stage in stages]
@@ -153,17 +154,28 @@ def view_thread(
     db: Db,
     thread_id: str,
     active_at: int,
+    state_format: StateFormat,
 ) -> ThreadView:
     """A thread as rules see it."""
     this = {"thread_id": thread_id}
     nodes = [
-        Node(CheckpointRef(namespace, checkpoint_id), parent, created_at, format_, json.loads(versions), metadata, size, bool(hidden))
+        Node(
+            state_format,
+            CheckpointRef(namespace, checkpoint_id),
+            parent,
+            created_at,
+            format_,
+            json.loads(versions),
+            metadata,
+            size,
+            bool(hidden),
+        )
         for namespace, checkpoint_id, parent, created_at, format_, versions, metadata, size, hidden in db.run(sql.prune.thread_nodes, this)
     ]
     return ThreadView(
         {node.ref: node for node in nodes},
         {(row[0], row[1], row[2]) for row in db.run(sql.checkpoints.stored_versions, this)},
-        {CheckpointRef(row[0], row[1]) for row in db.run(sql.prune.checkpoints_with_sends, this)},
+        {CheckpointRef(*row) for row in db.run(sql.prune.checkpoints_with_writes_to, {**this, "channel": state_format.tasks_channel})},
         active_at,
     )
 

@@ -10,6 +10,7 @@ from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.errors import TagKeysChanged
 from ckptstore.maintenance.thread_rows import checkpoint_metadata, indexed_tag_rows, lock_thread
+from ckptstore.records import StateFormat
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.writes.tag_rows import delete_tags, insert_tags, stored_tag_rows
 
@@ -63,13 +64,13 @@ def _patterns(tag_keys: TagKeys) -> dict[str, Any]:
     return {"include": sorted(tag_keys.include), "exclude": sorted(tag_keys.exclude)}
 
 
-def rebuild_tags(db: Db, thread_id: str, tag_keys: TagKeys) -> int:
+def rebuild_tags(db: Db, thread_id: str, tag_keys: TagKeys, state_format: StateFormat) -> int:
     """Rebuild the tags of one thread in one transaction; returns how many it has afterwards."""
     with db.transaction():
         lock_thread(db, thread_id)
         checkpoints = checkpoint_metadata(db, thread_id)
         delete_tags(db, stored_tag_rows(checkpoints))
-        rows = indexed_tag_rows(checkpoints, tag_keys)
+        rows = indexed_tag_rows(checkpoints, tag_keys, state_format)
         insert_tags(db, rows)
     return len(rows)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.db.sql.tables import Row
-from ckptstore.records import CheckpointKey
+from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.tags.encoding import postings
 from ckptstore.tags.keys import TagKeys
 from ckptstore.writes.rows import tag_rows
@@ -54,6 +54,7 @@ def checkpoint_metadata(db: Db, thread_id: str) -> list[CheckpointMetadata]:
     ]
 
 
-def indexed_tag_rows(checkpoints: list[CheckpointMetadata], tag_keys: TagKeys) -> list[Row]:
+def indexed_tag_rows(checkpoints: list[CheckpointMetadata], tag_keys: TagKeys, state_format: StateFormat) -> list[Row]:
     """The rows that these checkpoints have in the tag index of a saver with these `tag_keys`."""
-    return [row for key, metadata in checkpoints for row in tag_rows(key, postings(json.loads(metadata), tag_keys))]
+    without = state_format.unindexed_when_empty
+    return [row for key, metadata in checkpoints for row in tag_rows(key, postings(json.loads(metadata), tag_keys, without))]

@@ -14,6 +14,7 @@ from ckptstore.records import (
     LoadedCheckpoint,
     LoadedSegment,
     LoadedWrite,
+    StateFormat,
     Value,
 )
 from ckptstore.values.cache import MemoryCache
@@ -35,23 +36,28 @@ class Page(NamedTuple):
     more: bool
 
 
-def load_newest(db: Db, thread_id: str, checkpoint_ns: str, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
+def load_newest(
+    db: Db, thread_id: str, checkpoint_ns: str, state_format: StateFormat, cache: MemoryCache
+) -> Loaded[list[LoadedCheckpoint]]:
     """The newest checkpoint of a namespace, or none."""
-    return _assemble(db.run(sql.checkpoints.newest_whole, {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}), SegmentSet(cache))
+    rows = db.run(sql.checkpoints.newest_whole, {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}, state_format)
+    return _assemble(rows, SegmentSet(cache))
 
 
-def load_exact(db: Db, key: CheckpointKey, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
+def load_exact(db: Db, key: CheckpointKey, state_format: StateFormat, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
     """One checkpoint, or none."""
-    return _assemble(db.run(sql.checkpoints.exact_whole, key._asdict()), SegmentSet(cache))
+    return _assemble(db.run(sql.checkpoints.exact_whole, key._asdict(), state_format), SegmentSet(cache))
 
 
-def load_named(db: Db, keys: Sequence[CheckpointKey], cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
+def load_named(db: Db, keys: Sequence[CheckpointKey], state_format: StateFormat, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
     """The checkpoints with these keys, newest first; missing and hidden ones are left out."""
     parameters = db.key_parameters(sql.tables.CHECKPOINT_KEY, keys)
-    return _assemble(db.run(sql.checkpoints.named_whole, parameters) if keys else (), SegmentSet(cache))
+    return _assemble(db.run(sql.checkpoints.named_whole, parameters, state_format) if keys else (), SegmentSet(cache))
 
 
-def load_page(db: Db, search: CheckpointQuery, after: CheckpointKey | None, size: int, cache: MemoryCache) -> Page:
+def load_page(
+    db: Db, search: CheckpointQuery, after: CheckpointKey | None, size: int, state_format: StateFormat, cache: MemoryCache
+) -> Page:
     """Up to `size` checkpoints after a key, newest first. There may be fewer, and yet more to come.
 
     The number of statements does not depend on what is found: a count for each condition that may lead, and one that brings
@@ -61,14 +67,23 @@ def load_page(db: Db, search: CheckpointQuery, after: CheckpointKey | None, size
         return Page([], SegmentSet(cache), after, more=False)
     how = plan_page(db, search, after)
     if not how.exact:
-        return _load_matching(db, search, how, after, size, cache)
+        return _load_matching(db, search, how, after, size, state_format, cache)
     this = how.after(after)
-    loaded = _assemble(db.run(sql.pages.page_whole, {**this.parameters, "page_size": size}, this.shape), SegmentSet(cache))
+    rows = db.run(sql.pages.page_whole, {**this.parameters, "page_size": size}, this.shape, state_format)
+    loaded = _assemble(rows, SegmentSet(cache))
     found = loaded.result
     return Page(found, loaded.segments, found[-1].key if found else after, more=len(found) == size)
 
 
-def _load_matching(db: Db, search: CheckpointQuery, how: PagePlan, after: CheckpointKey | None, size: int, cache: MemoryCache) -> Page:
+def _load_matching(
+    db: Db,
+    search: CheckpointQuery,
+    how: PagePlan,
+    after: CheckpointKey | None,
+    size: int,
+    state_format: StateFormat,
+    cache: MemoryCache,
+) -> Page:
     keys: list[CheckpointKey] = []
     more = True
     for _ in range(_LOOKS):
@@ -84,7 +99,7 @@ def _load_matching(db: Db, search: CheckpointQuery, how: PagePlan, after: Checkp
                 break
         if not more or len(keys) == size:
             break
-    loaded = load_named(db, keys, cache)
+    loaded = load_named(db, keys, state_format, cache)
     return Page(loaded.result, loaded.segments, after, more)
 
 

@@ -33,7 +33,7 @@ from ckptstore.maintenance.verify import verify
 from ckptstore.reads import checkpoints as reads
 from ckptstore.reads.delta_history import load_history
 from ckptstore.reads.planner import CheckpointQuery
-from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting
+from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint, Posting, StateFormat
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
@@ -57,7 +57,8 @@ class Store:
         settings: bounds of the queue.
         blobs: where large values go, or None where they stay in the runner.
         blob_settings: parallelism, retries and caches of the blobs.
-        tag_keys: which keys of metadata become tags; None for a store that neither makes tags nor searches by them.
+        tag_keys: the metadata keys that are indexed; None for a store that neither writes tags nor searches by them.
+        state_format: what the checkpoints' channels, metadata and namespaces mean, see `ckptstore.langgraph.format`.
         upgrade: whether the first use brings the schema to head (an embedded database) or only checks it (a server).
     """
 
@@ -70,6 +71,7 @@ class Store:
         blob_settings: BlobSettings,
         upgrade: bool,
         tag_keys: TagKeys | None,
+        state_format: StateFormat,
     ) -> None:
         self.runner = runner
         known = KnownSegments()
@@ -80,7 +82,8 @@ class Store:
         agree = partial(require_same_keys, tag_keys=tag_keys) if tag_keys else None
         self._schema_gate = SchemaGate(runner, upgrade=upgrade, then=agree)
         self._tag_keys = tag_keys or EVERYTHING
-        self._pruner = Pruner(self)
+        self._state_format = state_format
+        self._pruner = Pruner(self, state_format)
         self._closed = False
         #: Whether the schema was seen to be right and the store is open: reads and writes need not wait for anything.
         self._is_ready = False
@@ -129,22 +132,25 @@ class Store:
 
     def newest(self, thread_id: str, checkpoint_ns: str) -> Steps[LoadedCheckpoint | None]:
         """The newest checkpoint of a namespace."""
-        work = partial(reads.load_newest, thread_id=thread_id, checkpoint_ns=checkpoint_ns, cache=self._cache)
+        work = partial(
+            reads.load_newest, thread_id=thread_id, checkpoint_ns=checkpoint_ns, state_format=self._state_format, cache=self._cache
+        )
         found = yield from self._load(work)
         return found[0] if found else None
 
     def exact(self, key: CheckpointKey) -> Steps[LoadedCheckpoint | None]:
         """One checkpoint."""
-        found = yield from self._load(partial(reads.load_exact, key=key, cache=self._cache))
+        work = partial(reads.load_exact, key=key, state_format=self._state_format, cache=self._cache)
+        found = yield from self._load(work)
         return found[0] if found else None
 
     def named(self, keys: Sequence[CheckpointKey]) -> Steps[Loaded[list[LoadedCheckpoint]]]:
         """The checkpoints with these keys, newest first, without what objects hold; missing ones are left out."""
-        return self.read(partial(reads.load_named, keys=keys, cache=self._cache))
+        return self.read(partial(reads.load_named, keys=keys, state_format=self._state_format, cache=self._cache))
 
     def page(self, search: CheckpointQuery, after: CheckpointKey | None, size: int) -> Steps[reads.Page]:
         """The next checkpoints of a listing, newest first, without what objects hold: see `with_objects`."""
-        work = partial(reads.load_page, search=search, after=after, size=size, cache=self._cache)
+        work = partial(reads.load_page, search=search, after=after, size=size, state_format=self._state_format, cache=self._cache)
         return self.read(work)
 
     def with_objects(self, checkpoints: Sequence[LoadedCheckpoint], segments: SegmentSet) -> Steps[list[LoadedCheckpoint]]:
@@ -234,7 +240,8 @@ class Store:
 
     def copy_thread(self, source: str, target: str) -> Steps[int]:
         """Copy a thread to another id."""
-        copied = yield from self.run_in_queue(lambda db: copy_thread(db, source, target, self._tag_keys), source, target)
+        work = partial(copy_thread, source=source, target=target, tag_keys=self._tag_keys, state_format=self._state_format)
+        copied = yield from self.run_in_queue(work, source, target)
         logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
         return copied
 
@@ -253,7 +260,7 @@ class Store:
         made, threads, after = 0, 0, ""
         while page := (yield self.runner.read(partial(next_threads, after=after))):
             for thread_id in page:
-                work = partial(rebuild_tags, thread_id=thread_id, tag_keys=self._tag_keys)
+                work = partial(rebuild_tags, thread_id=thread_id, tag_keys=self._tag_keys, state_format=self._state_format)
                 made += yield self._queue.run(work, thread_id)
             after, threads = page[-1], threads + len(page)
             progress(threads)

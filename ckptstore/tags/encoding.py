@@ -5,8 +5,7 @@ A posting is a key path and a typed value, both text whose byte order is the ord
 - a path is a JSON pointer without its first slash (RFC 6901), so a dot in a key is a dot; `~2` steps into a list;
 - a value is a letter for its type and its text; numbers order as numbers, `3` equals `3.0`, and `True` is not `1`.
 
-A dict or list has postings for what is in it; an empty one has a posting of its own, so that it can be found too. Only the
-`parents` that LangGraph writes into every checkpoint, mostly empty, go without.
+A dict or list has postings for what is in it; an empty one has a posting of its own, so that it can be found too.
 """
 
 from __future__ import annotations
@@ -27,9 +26,6 @@ from ckptstore.tags.keys import EVERYTHING, TagKeys
 LONGEST_TEXT = 200
 _IN_LIST = "~2"
 _EMPTY = "e"
-
-#: LangGraph's own key, of whose empty dicts the index says nothing.
-PARENTS = "parents"
 
 Scalar = str | int | float | bool | None
 
@@ -64,9 +60,9 @@ def to_json(metadata: Mapping[str, Any]) -> str:
 
 def as_json_values(metadata: Mapping[str, Any], text: str) -> Mapping[str, Any]:
     """What the JSON of some metadata holds: the metadata itself where nothing in it is other than in JSON, which is nearly always."""
-    for name, value in metadata.items():
+    for value in metadata.values():
         kind = type(value)
-        if not (kind in _SAME_IN_JSON or (kind is float and math.isfinite(value)) or (name == PARENTS and not value)):
+        if not (kind in _SAME_IN_JSON or (kind is float and math.isfinite(value)) or (kind is dict and not value)):
             found: Mapping[str, Any] = json.loads(text)
             return found
     return metadata
@@ -95,8 +91,14 @@ def _plain(value: Any, key: str) -> Any:
     )
 
 
-def postings(metadata: Mapping[str, Any], tag_keys: TagKeys = EVERYTHING) -> frozenset[Posting]:
-    """Every posting of one checkpoint's metadata (JSON values only) that these keys admit: one a scalar, wherever it is."""
+def postings(metadata: Mapping[str, Any], tag_keys: TagKeys = EVERYTHING, unindexed_when_empty: str | None = None) -> frozenset[Posting]:
+    """Every posting of one checkpoint's metadata (JSON values only): one for each scalar, however deep, and each empty list or dict.
+
+    Args:
+        metadata: the metadata.
+        tag_keys: which keys are indexed.
+        unindexed_when_empty: the key that has no posting while its value is empty, see `StateFormat`.
+    """
     found: set[Posting] = set()
     for key, value in metadata.items():
         path = _escaped(key if type(key) is str else str(key))
@@ -104,7 +106,7 @@ def postings(metadata: Mapping[str, Any], tag_keys: TagKeys = EVERYTHING) -> fro
             if tag_keys is EVERYTHING or tag_keys.is_indexed(path):
                 is_long = type(value) is str and len(value) > LONGEST_TEXT
                 found.add(_posting(path, value) if is_long else _cached_posting(path, value))
-        elif value or key != PARENTS:
+        elif value or key != unindexed_when_empty:
             found.update(Posting(abbreviate(inner), text) for inner, text in _postings(path, value) if tag_keys.is_indexed(inner))
     return frozenset(found)
 
@@ -126,7 +128,7 @@ def _postings(path: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _postings(list_path(path), inner)
     else:
         yield path, encode_value(value)
-    if isinstance(value, (Mapping, list, tuple)) and not value and path != PARENTS:
+    if isinstance(value, (Mapping, list, tuple)) and not value:
         yield path, _EMPTY
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from ckptstore.errors import InvalidFilter, KeyNotIndexed
 from ckptstore.records import Posting
 from ckptstore.tags.conditions import GREATEST_TEXT, ValueIn, ValueRange
-from ckptstore.tags.encoding import LONGEST_TEXT, PARENTS, abbreviate, child_path, encode_value, list_path, storable_text
+from ckptstore.tags.encoding import LONGEST_TEXT, abbreviate, child_path, encode_value, list_path, storable_text
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 
 _OPERATORS = ("$eq", "$ne", "$in", "$gt", "$gte", "$lt", "$lte", "$exists")
@@ -46,12 +46,13 @@ class Filter:
     exact: bool = True
 
     @classmethod
-    def parse(cls, wanted: Mapping[str, Any] | None, tag_keys: TagKeys = EVERYTHING) -> Filter:
+    def parse(cls, wanted: Mapping[str, Any] | None, tag_keys: TagKeys = EVERYTHING, *, unindexed_when_empty: str | None = None) -> Filter:
         """Read a filter as users write it.
 
         Args:
             wanted: the filter.
             tag_keys: which keys the index holds.
+            unindexed_when_empty: the key whose empty values the index does not hold, see `StateFormat`.
 
         Raises:
             InvalidFilter: it is not a dict, or a key or operator has no meaning; the message names the key.
@@ -66,7 +67,7 @@ class Filter:
             raise InvalidFilter(f"metadata keys are text, got the key {strange[0]!r} of type {type(strange[0]).__name__}")
         # As metadata is when it is stored, or the very values that were put would not be found.
         wanted = _plain(wanted)
-        reading = _Reading(tag_keys)
+        reading = _Reading(tag_keys, unindexed_when_empty)
         for key, value in wanted.items():
             reading.read(child_path(None, key), value, key)
         return cls(
@@ -88,8 +89,9 @@ _ABSENT: Any = object()
 class _Reading:
     """The conditions of a filter, as far as it was read."""
 
-    def __init__(self, tag_keys: TagKeys) -> None:
+    def __init__(self, tag_keys: TagKeys, unindexed_when_empty: str | None) -> None:
         self._tag_keys = tag_keys
+        self._unindexed_when_empty = unindexed_when_empty
         self.required: list[ValueIn] = []
         self.spans: list[ValueRange] = []
         self.forbidden: list[Posting] = []
@@ -166,7 +168,7 @@ class _Reading:
         at = self._indexed(path, key)
         if not self._tag_keys.is_indexed_below(path):
             raise self._not_indexed(path, key)
-        if path == PARENTS or at != path:
+        if path == self._unindexed_when_empty or at != path:
             # Of these the index does not know all that is there.
             self.exact = False
         else:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from ckptstore.errors import SchemaTooNew
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.tags.encoding import postings
 
 revision = "0002"
@@ -66,7 +67,11 @@ def make_tags_again(connection: sa.Connection) -> None:
         if not rows:
             return
         after = tuple(rows[-1][:3])
-        tags = [posting._asdict() | dict(zip(KEY, row[:3], strict=True)) for row in rows for posting in postings(row[3])]
+        tags = [
+            posting._asdict() | dict(zip(KEY, row[:3], strict=True))
+            for row in rows
+            for posting in postings(row[3], unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
+        ]
         if tags:
             connection.execute(sa.insert(tag), tags)
 

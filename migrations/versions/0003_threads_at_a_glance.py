@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context, op
 
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.tags.encoding import postings
 
 revision = "0003"
@@ -67,6 +68,10 @@ def make_tags_again(connection: sa.Connection) -> None:
         if not rows:
             return
         after = tuple(rows[-1][:3])
-        tags = [posting._asdict() | dict(zip(KEY, row[:3], strict=True)) for row in rows for posting in postings(row[3])]
+        tags = [
+            posting._asdict() | dict(zip(KEY, row[:3], strict=True))
+            for row in rows
+            for posting in postings(row[3], unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
+        ]
         if tags:
             connection.execute(sa.insert(tag), tags)

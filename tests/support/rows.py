@@ -13,6 +13,7 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.db.handle import Db
 from ckptstore.db.models import Base
 from ckptstore.db.sql.tables import CHECKPOINT, TAG
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.tags.encoding import postings
 
 
@@ -83,7 +84,7 @@ async def expect_tags_of(saver: SQLAlchemySaver) -> None:
     expected = {
         (*posting, c.checkpoint["id"], c.config["configurable"]["thread_id"], c.config["configurable"]["checkpoint_ns"])
         for c in await saver.alist(None)
-        for posting in postings(dict(c.metadata), saver.tag_keys)
+        for posting in postings(dict(c.metadata), saver.tag_keys, LANGGRAPH.unindexed_when_empty)
     }
     assert tag_rows(saver) == expected
 

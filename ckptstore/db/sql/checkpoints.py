@@ -34,10 +34,10 @@ from ckptstore.db.sql.tables import (
     CHECKPOINT_KEY,
     SEGMENT,
     SEGMENT_KEY,
-    TASKS_CHANNEL,
     VERSION_KEY,
     WRITE,
 )
+from ckptstore.records import StateFormat
 
 
 def newest(_database: str) -> Select[Any]:
@@ -63,7 +63,7 @@ KIND_PARENT_SEND = 3
 KIND_SEGMENT = 4
 
 
-def whole(database: str, target: Select[Any]) -> CompoundSelect[Any]:
+def whole(database: str, target: Select[Any], state_format: StateFormat) -> CompoundSelect[Any]:
     """Checkpoints with their channels, writes and segments, in one statement and so in one snapshot.
 
     Each row starts with its kind and the key of its checkpoint; a channel version or a segment that several share comes
@@ -80,7 +80,7 @@ def whole(database: str, target: Select[Any]) -> CompoundSelect[Any]:
     values = [
         _channels(database, wanted).cte("channels"),
         _writes(database, wanted).cte("writes"),
-        _parent_sends(database, wanted).cte("sends"),
+        _parent_sends(database, wanted, state_format).cte("sends"),
     ]
     return union_all(checkpoints, *[select(rows) for rows in values], _segments(database, values))
 
@@ -108,14 +108,16 @@ def _writes(database: str, wanted: CTE) -> Select[Any]:
     return _row_of_write(KIND_WRITE, found).select_from(joined)
 
 
-def _parent_sends(database: str, wanted: CTE) -> Select[Any]:
+def _parent_sends(database: str, wanted: CTE, state_format: StateFormat) -> Select[Any]:
+    # Literals, not parameters: planners see how few rows these are.
     of_parent = [
         *equal_columns(WRITE, wanted, ("thread_id", "checkpoint_ns")),
         WRITE.c.checkpoint_id == wanted.c.parent_checkpoint_id,
-        WRITE.c.channel == literal_column(f"'{TASKS_CHANNEL}'"),
+        WRITE.c.channel == literal_column(f"'{state_format.tasks_channel}'"),
     ]
     joined, found = lookup_join(database, wanted, WRITE, of_parent)
-    return _row_of_write(KIND_PARENT_SEND, found).select_from(joined).where(wanted.c.format < literal_column("4"))
+    in_parent = wanted.c.format < literal_column(str(state_format.first_format_with_own_tasks))
+    return _row_of_write(KIND_PARENT_SEND, found).select_from(joined).where(in_parent)
 
 
 def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
@@ -159,22 +161,21 @@ def _row(kind: int, key: Sequence[Any], texts: Sequence[Any], number: Any, value
     return select(literal_column(str(kind)).label("kind"), *columns)
 
 
-def newest_whole(database: str) -> CompoundSelect[Any]:
+def newest_whole(database: str, state_format: StateFormat) -> CompoundSelect[Any]:
     """The newest checkpoint of a namespace, whole."""
-    return whole(database, newest(database))
+    return whole(database, newest(database), state_format)
 
 
-def exact_whole(database: str) -> CompoundSelect[Any]:
+def exact_whole(database: str, state_format: StateFormat) -> CompoundSelect[Any]:
     """One checkpoint by its key, whole."""
-    return whole(database, exact(database))
+    return whole(database, exact(database), state_format)
 
 
-def named_whole(database: str) -> CompoundSelect[Any]:
+def named_whole(database: str, state_format: StateFormat) -> CompoundSelect[Any]:
     """The checkpoints given as keys, whole."""
     given_keys = keys_table(database, CHECKPOINT_KEY)
-    return whole(
-        database, select(CHECKPOINT).join(given_keys, and_(*equal_columns(CHECKPOINT, given_keys, CHECKPOINT_KEY))).where(is_visible())
-    )
+    wanted = select(CHECKPOINT).join(given_keys, and_(*equal_columns(CHECKPOINT, given_keys, CHECKPOINT_KEY))).where(is_visible())
+    return whole(database, wanted, state_format)
 
 
 def ancestors(_database: str) -> Select[Any]:

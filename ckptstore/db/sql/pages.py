@@ -28,6 +28,7 @@ from ckptstore.db.sql.checkpoints import whole
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG
+from ckptstore.records import StateFormat
 
 #: The order of a listing, newest first.
 ORDER = ("checkpoint_id", "thread_id", "checkpoint_ns")
@@ -58,9 +59,9 @@ class Shape(NamedTuple):
     forbidden: int = 0
 
 
-def page_whole(database: str, shape: Shape) -> CompoundSelect[Any]:
+def page_whole(database: str, shape: Shape, state_format: StateFormat) -> CompoundSelect[Any]:
     """A page of checkpoints, whole: one statement, however many there are."""
-    return whole(database, page(database, shape))
+    return whole(database, page(database, shape), state_format)
 
 
 def page_metadata(database: str, shape: Shape) -> Select[Any]:

@@ -34,7 +34,6 @@ from ckptstore.db.sql.tables import (
     OBJECT,
     OBJECT_KEY,
     SEGMENT,
-    TASKS_CHANNEL,
     THREAD,
     VERSION_KEY,
     WRITE,
@@ -64,10 +63,10 @@ def thread_nodes(_database: str) -> Select[Any]:
     )
 
 
-def checkpoints_with_sends(_database: str) -> Select[Any]:
-    """Namespace and id of the thread's checkpoints whose writes hold `Send`s."""
-    sends = WRITE.c.channel == literal_column(f"'{TASKS_CHANNEL}'")
-    return select(WRITE.c.checkpoint_ns, WRITE.c.checkpoint_id).where(WRITE.c.thread_id == bindparam("thread_id"), sends).distinct()
+def checkpoints_with_writes_to(_database: str) -> Select[Any]:
+    """Namespace and id of the thread's checkpoints that have writes to a channel."""
+    of_channel = [WRITE.c[name] == bindparam(name) for name in ("thread_id", "channel")]
+    return select(WRITE.c.checkpoint_ns, WRITE.c.checkpoint_id).where(*of_channel).distinct()
 
 
 def hide_checkpoints(database: str) -> Update:

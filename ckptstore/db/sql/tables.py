@@ -28,9 +28,6 @@ WRITE = _table_of(Write)
 TAG = _table_of(Tag)
 OBJECT = _table_of(StoredObject)
 
-#: LangGraph's channel of pending `Send`s, which formats before 4 kept as writes of the parent.
-TASKS_CHANNEL = "__pregel_tasks"
-
 CHECKPOINT_KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
 VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")
 CHANNEL_WRITES_KEY = (*CHECKPOINT_KEY, "channel")

@@ -15,6 +15,7 @@ from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.db.models import to_microseconds
 from ckptstore.langgraph.base import utc_now
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.maintenance import prune_run as pruner
 from ckptstore.maintenance.gc import GcPass
 from ckptstore.maintenance.prune_plan import CheckpointRef, Node, ThreadView, plan_stages
@@ -31,7 +32,7 @@ from tests.support.rows import Rows
 
 def node(namespace: str, checkpoint_id: str, root: str | None = None, parent: str | None = None, **more: Any) -> Node:
     told = json.dumps({"parents": {} if root is None else {"": root}, **more})
-    return Node(CheckpointRef(namespace, checkpoint_id), parent, 0, 4, {"d": checkpoint_id}, told, 1)
+    return Node(LANGGRAPH, CheckpointRef(namespace, checkpoint_id), parent, 0, 4, {"d": checkpoint_id}, told, 1)
 
 
 def test_the_newest_of_a_memory_stays_the_newest_where_an_older_root_ran_last() -> None:

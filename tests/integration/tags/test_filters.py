@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import InvalidConfig
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.tags.encoding import postings
 from tests.support.build import chain, checkpoint, config, put
 from tests.support.build import metadata as metadata_of
@@ -61,7 +62,7 @@ async def expected_tags(saver: SQLAlchemySaver) -> set[tuple[Any, ...]]:
     return {
         (*posting, c.checkpoint["id"], c.config["configurable"]["thread_id"], c.config["configurable"]["checkpoint_ns"])
         for c in await saver.alist(None)
-        for posting in postings(dict(c.metadata))
+        for posting in postings(dict(c.metadata), unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
     }
 
 

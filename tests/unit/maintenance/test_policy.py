@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ckptstore import RetentionPolicy
 from ckptstore.errors import InvalidPolicy
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.maintenance.prune_plan import CheckpointRef, Node, Stage, ThreadView, plan_stages
 
 NOW = 1_000_000_000_000_000
@@ -155,7 +156,7 @@ def test_one_filter_is_a_list_of_one() -> None:
 )
 def test_exempt_are_just_those_that_match(keep_tags: Any, kept: list[int]) -> None:
     told: list[dict[str, Any]] = [{"step": 0}, {"step": 1}, {"step": 2, "pinned": True}, {"step": 3, "pinned": False}, {"step": 4}]
-    nodes = [Node(CheckpointRef("", str(n)), None, 0, 4, {}, json.dumps(each), 1) for n, each in enumerate(told)]
+    nodes = [Node(LANGGRAPH, CheckpointRef("", str(n)), None, 0, 4, {}, json.dumps(each), 1) for n, each in enumerate(told)]
     view = ThreadView({node.ref: node for node in nodes}, set(), set(), NOW)
     policy = RetentionPolicy(keep_last=1, keep_tags=keep_tags)
     assert policy.rule(NOW)(view) == {CheckpointRef("", str(n)) for n in [*kept, 4]}
@@ -187,7 +188,9 @@ def views(draw: st.DrawFn) -> ThreadView:
         place = CheckpointRef(namespace, f"{number:04}")
         hidden = draw(st.integers(0, 5)) == 0
         version = draw(st.sampled_from((4, 4, 3)))
-        nodes[place] = Node(place, parent.checkpoint_id if parent else None, number, version, inherited, json.dumps(told), 1, hidden)
+        nodes[place] = Node(
+            LANGGRAPH, place, parent.checkpoint_id if parent else None, number, version, inherited, json.dumps(told), 1, hidden
+        )
         roots += [place] if namespace == "" else []
     sends = draw(st.sets(st.sampled_from(sorted(nodes)))) if nodes else set()
     return ThreadView(nodes, stored, sends, NOW)
@@ -200,7 +203,7 @@ def read_from(view: ThreadView, node: Node) -> set[CheckpointRef]:
         found.add(node.parent)
     for channel in node.channel_versions:
         namespace = node.ref.checkpoint_ns
-        counted = any(each.ref.checkpoint_ns == namespace and channel in each.counted_channels for each in view.nodes.values())
+        counted = any(each.ref.checkpoint_ns == namespace and channel in each.delta_channels for each in view.nodes.values())
         here: Node | None = node if counted else None
         while here is not None and (namespace, channel, here.channel_versions.get(channel)) not in view.stored:
             here = view.nodes.get(here.parent) if here.parent else None

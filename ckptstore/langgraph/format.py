@@ -1,0 +1,56 @@
+"""LangGraph's checkpoint formats: the one place that knows what its channels, metadata keys and namespaces mean.
+
+The layers below work on any checkpoints; they are given `LANGGRAPH`, a `StateFormat`.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ckptstore.records import StateFormat
+
+#: LangGraph's channel of pending `Send`s (`langgraph._internal._constants.TASKS`).
+TASKS_CHANNEL = "__pregel_tasks"
+
+#: `checkpoint["v"]`: from this format on, a checkpoint holds its pending `Send`s itself, as a value of `TASKS_CHANNEL`. Before, they
+#: are the writes to that channel at its parent (`BaseCheckpointSaver` implementations call this "migrate pending sends").
+FIRST_FORMAT_WITH_OWN_SENDS = 4
+
+#: Metadata key: channel -> counters, for each `DeltaChannel`. Such a channel stores a snapshot now and then; in between its value is
+#: rebuilt from the writes of the checkpoint's ancestors.
+_DELTA_COUNTERS = "counters_since_delta_snapshot"
+
+#: Metadata key: namespace -> id of the checkpoint that was current there when a subgraph's checkpoint was stored. The root graph's
+#: namespace is empty.
+_PARENTS = "parents"
+_ROOT_NS = ""
+
+# A namespace is `node:task_id` for a subgraph that runs within one task, and `node` for one with `checkpointer=True`, whose state
+# lives on from one run of the root graph to the next (`langgraph._internal._constants.NS_END`).
+_TASK_ID_SEPARATOR = ":"
+
+
+def _delta_channels(metadata: str) -> frozenset[str]:
+    if _DELTA_COUNTERS not in metadata:
+        # Nearly always: parsing JSON takes much longer.
+        return frozenset()
+    return frozenset(json.loads(metadata).get(_DELTA_COUNTERS) or ())
+
+
+def _root_checkpoint_id(metadata: str) -> str | None:
+    found: str | None = (json.loads(metadata).get(_PARENTS) or {}).get(_ROOT_NS)
+    return found
+
+
+def _is_task_namespace(checkpoint_ns: str) -> bool:
+    return _TASK_ID_SEPARATOR in checkpoint_ns
+
+
+LANGGRAPH = StateFormat(
+    tasks_channel=TASKS_CHANNEL,
+    first_format_with_own_tasks=FIRST_FORMAT_WITH_OWN_SENDS,
+    unindexed_when_empty=_PARENTS,
+    delta_channels=_delta_channels,
+    root_checkpoint_id=_root_checkpoint_id,
+    is_task_namespace=_is_task_namespace,
+)
