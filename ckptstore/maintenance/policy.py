@@ -1,4 +1,4 @@
-"""Retention as users say it: how old, how many, how idle, and what is exempt."""
+"""`RetentionPolicy`: which checkpoints a prune keeps, by age, number, last activity and metadata."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, ThreadView, ne
 from ckptstore.tags.filters import Filter
 
 _MICROSECOND = timedelta(microseconds=1)
-_AGES = ("max_age", "thread_ttl")
-# What a database's integers hold, and more than any thread has.
-_MOST = 2**31 - 1
+_AGE_FIELDS = ("max_age", "thread_ttl")
+# The largest integer of the database's columns; no thread has so many checkpoints.
+_MAX_KEEP_LAST = 2**31 - 1
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-# A century: moments stay within the database's integers, and within `datetime`.
-_LONGEST = timedelta(days=36_600)
+# A century: times stay within the database's integers, and within `datetime`.
+_MAX_AGE = timedelta(days=36_600)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPolicy:
-    """Which checkpoints may go.
+    """Which checkpoints a prune keeps, and which it deletes.
 
-    A checkpoint goes when it is older than `max_age` and not among the newest `keep_last` of its namespace; where only one of
-    the two is given, that one decides. A thread in which nothing was stored for `thread_ttl` goes whole. What matches one of
-    `keep_tags` stays in any case. A subgraph's checkpoints stay with the root graph's checkpoint that they ran under, and those of
-    single tasks go with it; a subgraph with a memory of its own keeps the newest as long as anything of the thread stays. What a
-    remaining checkpoint is read from stays too, out of sight.
+    A checkpoint is deleted if it is older than `max_age` and not among the newest `keep_last` of its thread and namespace; if only
+    one of the two is given, that one decides. A thread in which nothing was stored for `thread_ttl` is deleted completely. A
+    checkpoint that matches one of `keep_tags` is always kept. A subgraph's checkpoints are kept with the root graph's checkpoint
+    that they ran under, and those of single tasks are deleted with it; of a subgraph with its own persistent state, the newest is
+    kept as long as anything of the thread is. A checkpoint from which a kept one is rebuilt is hidden instead of deleted.
 
     Args:
-        max_age: by the saver's clock, from when a checkpoint was stored.
-        keep_last: per thread and namespace.
-        thread_ttl: since the last checkpoint or write.
-        keep_tags: a metadata filter, see `ckptstore.tags.filters`, or several of them.
+        max_age: the age of a checkpoint, from when it was stored, by the saver's clock.
+        keep_last: how many checkpoints to keep of each thread and namespace, whatever their age.
+        thread_ttl: the time since the last checkpoint or write of a thread.
+        keep_tags: a metadata filter, see `ckptstore.tags.filters`, or a list of them.
 
     Raises:
-        InvalidPolicy: a value makes no sense, or nothing would ever go; the message names the field.
+        InvalidPolicy: a value is invalid, or the policy would never delete anything; the message names the field.
     """
 
     max_age: timedelta | None = None
@@ -49,51 +49,51 @@ class RetentionPolicy:
     keep_tags: Sequence[Mapping[str, Any]] = field(default=())
 
     def __post_init__(self) -> None:
-        """Check every field, and read `keep_tags`."""
-        for name in _AGES:
+        """Validate every field, and normalise `keep_tags`."""
+        for name in _AGE_FIELDS:
             _check_age(name, getattr(self, name))
         _check_number("keep_last", self.keep_last)
         object.__setattr__(self, "keep_tags", _checked_filters(self.keep_tags))
         if self.max_age is None and self.keep_last is None and self.thread_ttl is None:
-            raise InvalidPolicy("nothing would ever go: give max_age, keep_last or thread_ttl")
+            raise InvalidPolicy("the policy never deletes anything: give max_age, keep_last or thread_ttl")
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
-        """A policy from plain values: ages as `timedelta`, as a number of days, or as text such as `30d`, `12h` or `90m`.
+        """Make a policy from plain values: ages as `timedelta`, as a number of days, or as text such as `30d`, `12h` or `90m`.
 
         Raises:
-            InvalidPolicy: a key is unknown, or a value makes no sense.
+            InvalidPolicy: a key is unknown, or a value is invalid.
         """
         if not isinstance(given, Mapping):
-            raise InvalidPolicy(f"a policy is a dict, got {type(given).__name__}")
+            raise InvalidPolicy(f"a policy must be a dict, got {type(given).__name__}")
         known = [each.name for each in fields(cls)]
         unknown = sorted(str(key) for key in given if key not in known)
         if unknown:
-            raise InvalidPolicy(f"unknown key {unknown[0]!r}; a policy has {', '.join(known)}")
+            raise InvalidPolicy(f"unknown key {unknown[0]!r}; known keys are {', '.join(known)}")
         values = dict(given)
-        for name in _AGES:
+        for name in _AGE_FIELDS:
             if values.get(name) is not None:
                 values[name] = parse_age(name, values[name])
         return cls(**values)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
-        """A policy from a TOML file: its keys at the top, or in a table `[retention]` or `[tool.ckptstore.retention]`.
+        """Read a policy from a TOML file: its keys at the top level, or in a table `[retention]` or `[tool.ckptstore.retention]`.
 
         Raises:
-            InvalidPolicy: it is no TOML, or no policy.
+            InvalidPolicy: the file is not valid TOML, or not a valid policy.
             OSError: the file can't be read.
         """
         try:
             content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-            raise InvalidPolicy(f"{path} is no TOML: {exc}") from exc
+            raise InvalidPolicy(f"{path} is not valid TOML: {exc}") from exc
         return cls.from_dict(_table(content, "tool", "ckptstore", "retention") or _table(content, "retention") or content)
 
     def to_dict(self) -> dict[str, Any]:
-        """The policy in plain values that `from_dict` reads: ages as text."""
+        """The policy as plain values that `from_dict` reads, with ages as text."""
         plain: dict[str, Any] = {}
-        for name in _AGES:
+        for name in _AGE_FIELDS:
             age: timedelta | None = getattr(self, name)
             if age is not None:
                 plain[name] = _age_as_text(age)
@@ -103,57 +103,66 @@ class RetentionPolicy:
             plain["keep_tags"] = [dict(each) for each in self.keep_tags]
         return plain
 
-    def moment(self, name: str, now: int) -> int | None:
-        """Where an age ends that began at `now` (microseconds since 1970, UTC), by the field's name; None where it is not given."""
+    def cutoff(self, name: str, now: int) -> int | None:
+        """The time before which the age `max_age` or `thread_ttl` has passed; None if that field is not given.
+
+        Args:
+            name: the name of the field.
+            now: the current time in microseconds since 1970, UTC, as is the result.
+        """
         age: timedelta | None = getattr(self, name)
         return None if age is None else now - age // _MICROSECOND
 
-    def oldest(self, now: int) -> int | None:
-        """From before this moment nothing stays that belongs to no checkpoint, whatever thread it is in."""
-        return min((moment for name in _AGES if (moment := self.moment(name, now)) is not None), default=None)
+    def orphan_cutoff(self, now: int) -> int | None:
+        """The time before which writes without a checkpoint are deleted in every thread; None if they are kept."""
+        return min((cutoff for name in _AGE_FIELDS if (cutoff := self.cutoff(name, now)) is not None), default=None)
 
     def rule(self, now: int) -> Rule:
-        """The checkpoints of a thread that stay, at a moment (microseconds since 1970, UTC)."""
-        exempt = [Filter.parse(each) for each in self.keep_tags]
-        old = self.moment("max_age", now)
-        idle = self.moment("thread_ttl", now)
+        """The rule that names the checkpoints of a thread to keep at a time (microseconds since 1970, UTC)."""
+        filters = [Filter.parse(each) for each in self.keep_tags]
+        max_age_cutoff = self.cutoff("max_age", now)
+        idle_cutoff = self.cutoff("thread_ttl", now)
 
         def kept(view: ThreadView) -> set[CheckpointRef]:
-            seeds = {node.ref for node in view.visible if exempt and _is_exempt(node.metadata, exempt)}
-            if idle is None or _last_activity(view) >= idle:
-                seeds |= self._kept_by_age_and_number(view, old)
-            roots = {view.nodes[ref].root for ref in seeds}
-            kept = seeds | {node.ref for node in view.visible if node.root in roots}
-            # The root graph goes on with what they last knew, however long ago that was.
+            chosen = {node.ref for node in view.visible if filters and _matches_any(node.metadata, filters)}
+            if idle_cutoff is None or _last_activity(view) >= idle_cutoff:
+                chosen |= self._kept_by_age_and_number(view, max_age_cutoff)
+            roots = {view.nodes[ref].root for ref in chosen}
+            kept = chosen | {node.ref for node in view.visible if node.root in roots}
+            # The root graph continues with the newest state of these subgraphs, however old it is.
             return kept | newest_of((node for node in view.visible if node.of_memory), 1) if kept else kept
 
         return kept
 
-    def _kept_by_age_and_number(self, view: ThreadView, old: int | None) -> set[CheckpointRef]:
-        if old is None and self.keep_last is None:
+    def _kept_by_age_and_number(self, view: ThreadView, cutoff: int | None) -> set[CheckpointRef]:
+        if cutoff is None and self.keep_last is None:
             return {node.ref for node in view.visible}
-        young = set() if old is None else {node.ref for node in view.visible if node.created_at >= old}
+        young = set() if cutoff is None else {node.ref for node in view.visible if node.created_at >= cutoff}
         if self.keep_last is None:
             return young
-        # Those of a single task's subgraph are of use beneath their root only.
+        # The checkpoints of a single task's subgraph are only of use with their root.
         return young | newest_of((node for node in view.visible if not node.of_single_task), self.keep_last)
 
 
 def _last_activity(view: ThreadView) -> int:
-    # The thread's own note may be a second behind.
+    # The time in the thread's row may be up to a second too early.
     return max([view.active_at, *(node.created_at for node in view.visible)])
 
 
-def _is_exempt(metadata: str, exempt: Sequence[Filter]) -> bool:
-    plain = json.loads(metadata)
-    return any(wanted.matches(plain) for wanted in exempt)
+def _matches_any(metadata: str, filters: Sequence[Filter]) -> bool:
+    parsed = json.loads(metadata)
+    return any(each.matches(parsed) for each in filters)
 
 
 def parse_age(name: str, given: Any) -> timedelta:
-    """An age as people write it: a `timedelta`, a number of days, or a number with a unit (`s`, `m`, `h`, `d` or `w`).
+    """Parse an age: a `timedelta`, a number of days, or a number with a unit (`s`, `m`, `h`, `d` or `w`).
+
+    Args:
+        name: of the field or option, for the error message.
+        given: the age.
 
     Raises:
-        InvalidPolicy: it is none of them.
+        InvalidPolicy: it is none of these.
     """
     if isinstance(given, timedelta):
         return given
@@ -174,15 +183,15 @@ def _check_age(name: str, age: Any) -> None:
         return
     if not isinstance(age, timedelta):
         raise InvalidPolicy(f"{name} must be a timedelta, got {age!r}; RetentionPolicy.from_dict reads text such as '30d'")
-    if not timedelta(0) <= age <= _LONGEST:
-        raise InvalidPolicy(f"{name} must be from 0 to {_LONGEST.days} days, got {age}")
+    if not timedelta(0) <= age <= _MAX_AGE:
+        raise InvalidPolicy(f"{name} must be from 0 to {_MAX_AGE.days} days, got {age}")
 
 
 def _check_number(name: str, number: Any) -> None:
     if number is None:
         return
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MOST:
-        raise InvalidPolicy(f"{name} must be a whole number from 1 to {_MOST}, got {number!r}")
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MAX_KEEP_LAST:
+        raise InvalidPolicy(f"{name} must be a whole number from 1 to {_MAX_KEEP_LAST}, got {number!r}")
 
 
 def _age_as_text(age: timedelta) -> str:
@@ -192,7 +201,7 @@ def _age_as_text(age: timedelta) -> str:
 
 
 def _table(content: Any, *names: str) -> Any:
-    """A table within tables; None where one of them is not there, or no table."""
+    """A nested table; None if one of the tables is missing, or is not a table."""
     for name in names:
         content = content.get(name) if isinstance(content, Mapping) else None
     return content
@@ -204,13 +213,13 @@ def _checked_filters(given: Any) -> tuple[Mapping[str, Any], ...]:
         raise InvalidPolicy(f"keep_tags must be a metadata filter or a list of them, got {type(given).__name__}")
     for each in filters:
         if not each:
-            raise InvalidPolicy("a filter in keep_tags is empty: everything would stay")
+            raise InvalidPolicy("a filter in keep_tags is empty: it would keep every checkpoint")
         try:
             Filter.parse(each)
         except InvalidFilter as exc:
             raise InvalidPolicy(f"keep_tags: {exc}") from exc
     try:
-        # Plain values, as a file would have them: a set in `$in` becomes a list.
+        # As plain values: a set in `$in` becomes a list.
         return tuple(json.loads(json.dumps(list(filters), default=list)))
     except (TypeError, ValueError) as exc:
-        raise InvalidPolicy(f"keep_tags holds what JSON can't: {exc}") from exc
+        raise InvalidPolicy(f"keep_tags can't be written as JSON: {exc}") from exc

@@ -104,7 +104,7 @@ class Pruner:
             dry_run: do it and undo it, thread by thread: the report is that of a real run.
         """
         run = _Run(watch, dry_run=dry_run, policy=policy)
-        request = Request("", policy.rule(now), self._state_format, policy.oldest(now), policy.moment("thread_ttl", now))
+        request = Request("", policy.rule(now), self._state_format, policy.orphan_cutoff(now), policy.cutoff("thread_ttl", now))
         done: set[str] = set()
         for stream in _streams(policy, now):
             after: Mapping[str, Any] | None = stream.start
@@ -208,7 +208,7 @@ _BEFORE_ALL_TIME = -(2**62)
 def _streams(policy: RetentionPolicy, now: int) -> list[_Stream]:
     streams: list[_Stream] = []
     by_id = {"after_thread_id": ""}
-    old, idle, oldest = policy.moment("max_age", now), policy.moment("thread_ttl", now), policy.oldest(now)
+    old, idle, oldest = policy.cutoff("max_age", now), policy.cutoff("thread_ttl", now), policy.orphan_cutoff(now)
     if old is not None:
         start = {"after_created_at": _BEFORE_ALL_TIME, "after_thread_id": "", "after_checkpoint_ns": "", "after_checkpoint_id": ""}
         streams.append(_Stream(sql.prune.old_checkpoints, {"moment": old}, start, longer_than=policy.keep_last or 0))

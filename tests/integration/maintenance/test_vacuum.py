@@ -176,7 +176,7 @@ def test_prune_says_what_went(database: str) -> None:
         (["--keep-last", "2", "--keep-tag", '{"a": {"$near": 1}}'], "$near"),
         (["--policy", "fine.toml", "--keep-last", "2"], "not both"),
         (["--policy", "nowhere.toml"], "nowhere.toml"),
-        (["--policy", "bad.toml"], "bad.toml is no TOML"),
+        (["--policy", "bad.toml"], "bad.toml is not valid TOML"),
         (["--policy", "unknown.toml"], "unknown key 'max_days'"),
     ],
 )

@@ -103,13 +103,13 @@ def test_a_policy_from_a_toml_file(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"max_age = 30d", "policy.toml is no TOML"),
-        (b"\xff\xfe", "policy.toml is no TOML"),
+        (b"max_age = 30d", "policy.toml is not valid TOML"),
+        (b"\xff\xfe", "policy.toml is not valid TOML"),
         (b"[retention]\nmax_ages = 3", "unknown key 'max_ages'"),
         (b"[build-system]\nrequires = []", "unknown key 'build-system'"),
         (b"retention = 3", "int"),
         (b"[tool.ckptstore]\nretention = 'x'", "str"),
-        (b"", "nothing would ever go"),
+        (b"", "never deletes anything"),
         (b"max_age = 2020-01-01", "max_age"),
         (b"keep_last = 1\nkeep_tags = 'pinned'", "keep_tags"),
     ],
