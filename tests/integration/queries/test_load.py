@@ -15,14 +15,7 @@ from ckptstore.db.handle import Db
 from ckptstore.errors import BlobMissing, InvalidConfig
 from ckptstore.models import Checkpoint, Thread, Write
 from tests.support.build import chain, config, put
-from tests.support.orm import engine_on, fill
-
-
-@pytest.fixture
-async def engine(lasting_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = engine_on(lasting_url)
-    yield engine
-    await engine.dispose()
+from tests.support.orm import fill
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,18 +15,10 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.errors import CkptStoreError, ReadOnlyModel
 from ckptstore.models import Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, Write
 from tests.support.build import checkpoint, config, metadata
-from tests.support.orm import engine_on
 
 ALL = [selectinload(getattr(Checkpoint, name)) for name in ("thread", "parent", "children", "writes", "tags", "channels")]
 A, B = "00000001.a", "00000002.b"
 MISSING = "00000000-0000-0000-0000-00000000dead"
-
-
-@pytest.fixture
-async def engine(lasting_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = engine_on(lasting_url)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture
@@ -168,11 +160,13 @@ async def test_changing_through_a_session_is_refused(engine: AsyncEngine, ids: l
 
 @pytest.mark.parametrize("model", METHODS, ids=lambda model: model.__name__)
 def test_adding_to_a_session_is_refused(model: type[Any]) -> None:
-    with Session(create_engine("sqlite://")) as session:
+    engine = create_engine("sqlite://")
+    with Session(engine) as session:
         session.add(model(**{column.key: "x" for column in model.__table__.primary_key}))
         with pytest.raises(ReadOnlyModel, match=rf"can't insert a {model.__name__}.*{METHODS[model][0]}") as refused:
             session.flush()
         session.rollback()
+    engine.dispose()
     assert isinstance(refused.value, CkptStoreError)
 
 
