@@ -21,7 +21,7 @@ _HAS_VIEW = "ckpt_batch"
 
 def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | None]:
     """Make a batch durable, see `commit.commit_batch`."""
-    if not any([write.touches_objects for write in batch]):
+    if not any(write.touches_objects for write in batch):
         rows = sql.batch_sqlite.view_rows({**BatchRows(enumerate(batch)).parts, "threads": thread_rows(batch)}, _ROWS_MULTIPLE)
         if len(rows) <= _MAX_ROWS and _insert(db, rows):
             return [None] * len(batch)
