@@ -6,6 +6,8 @@ a batch lingers for more (`linger`).
 
 Guarantees: the entries of one thread commit in the order in which they were submitted; an entry that can't be stored fails alone; a
 caller that is cancelled breaks no batch; the queue is bounded in entries and bytes, so that callers wait and memory does not grow.
+
+Over 300 lines: the five steps share one lock and one queue; in two modules a reader could not see which of them holds the lock when.
 """
 
 from __future__ import annotations
