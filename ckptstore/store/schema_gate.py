@@ -1,4 +1,4 @@
-"""Waiting until a database's schema is known to fit, once for all operations of a store."""
+"""The schema gate: no operation touches a database before its schema has been checked, once for all operations of a store."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ckptstore.runtime.steps import Steps
 
 
 class SchemaGate:
-    """Whether the schema is right: found out at the first use.
+    """Checks the schema at the first use, or upgrades it.
 
     Args:
-        runner: of the database.
-        upgrade: whether the first use brings the schema to head (an embedded database) or only checks it (a server).
-        then: what else has to hold, once the schema is right; None for nothing.
+        runner: runs work on the database.
+        upgrade: True if the first use brings the schema to head (an embedded database), False if it only checks it (a server).
+        also_check: another check, which runs after the schema's; None for none.
     """
 
-    def __init__(self, runner: Runner, *, upgrade: bool, then: Work[None] | None) -> None:
+    def __init__(self, runner: Runner, *, upgrade: bool, also_check: Work[None] | None) -> None:
         self._runner = runner
         self._check = schema.upgrade_if_needed if upgrade else schema.require_head
-        self._then = then
+        self._also_check = also_check
         self._reset()
-        # A child of fork must not wait for what a thread of its parent's was doing.
+        # A child process must not wait for a check that a worker thread of its parent was running.
         in_child(self._reset)
 
     def _reset(self) -> None:
@@ -36,29 +36,29 @@ class SchemaGate:
         self._setting_up: Future[None] | None = None
 
     def set_up(self) -> Future[None]:
-        """Bring the schema to head."""
+        """Bring the schema to head. Callers at the same time share one upgrade."""
         with self._lock:
             if self._setting_up is None or self._setting_up.done():
-                self._setting_up = self._runner.write(partial(self._look, schema.upgrade_if_needed))
+                self._setting_up = self._runner.write(partial(self._run_checks, schema.upgrade_if_needed))
             self._checked = self._setting_up
             return self._setting_up
 
     def wait(self) -> Steps[None]:
-        """Wait until the schema is known to be right. A failure is not remembered: the next call looks again."""
+        """Wait until the checks have passed. A failure is not remembered: the next call checks again."""
         checked = self._checked
         if checked is not None and checked.done() and checked.exception() is None:
             return
         with self._lock:
             if self._checked is None or (self._checked.done() and self._checked.exception() is not None):
-                self._checked = self._runner.write(partial(self._look, self._check))
+                self._checked = self._runner.write(partial(self._run_checks, self._check))
             checked = self._checked
         yield checked
 
     def check_schema(self) -> Future[None]:
-        """See that the schema is right, whatever else would have to hold."""
+        """Check (or upgrade) the schema only, without `also_check`."""
         return self._runner.write(self._check)
 
-    def _look(self, check: Work[None], db: Db) -> None:
-        check(db)
-        if self._then is not None:
-            self._then(db)
+    def _run_checks(self, check_schema: Work[None], db: Db) -> None:
+        check_schema(db)
+        if self._also_check is not None:
+            self._also_check(db)

@@ -14,7 +14,7 @@ from ckptstore import SQLAlchemySaver, TagKeys
 from ckptstore.cli import main
 from ckptstore.errors import TagKeysChanged
 from ckptstore.maintenance import reindex as tagging
-from ckptstore.store import store
+from ckptstore.store import upkeep
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.rows import expect_tags_of, tag_rows
 
@@ -28,7 +28,7 @@ async def test_savers_have_to_agree_until_the_tags_are_made_anew(lasting_url: st
         for operation in (saver.alist(None), put(saver, config("t")), saver.aget_tuple(config("t")), saver.alist_threads()):
             with pytest.raises(TagKeysChanged, match=r"'exclude': \[\].*'deep/er', 'step'.*ckptstore tags rebuild"):
                 await operation
-        real = store.rebuild_tags
+        real = upkeep.rebuild_tags
         calls = iter(range(100))
 
         def breaks_down(*args: Any, **kwargs: Any) -> int:
@@ -36,7 +36,7 @@ async def test_savers_have_to_agree_until_the_tags_are_made_anew(lasting_url: st
                 raise RuntimeError("power cut")
             return real(*args, **kwargs)
 
-        monkeypatch.setattr(store, "rebuild_tags", breaks_down)
+        monkeypatch.setattr(upkeep, "rebuild_tags", breaks_down)
         with pytest.raises(RuntimeError, match="power cut"):
             await saver.arebuild_tags()
         with pytest.raises(TagKeysChanged):
@@ -179,7 +179,7 @@ async def test_after_half_a_rebuild_no_saver_gives_half_an_answer(lasting_url: s
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         for n in range(3):
             await put(saver, config(f"t{n}"), user="ada")
-    real = store.rebuild_tags
+    real = upkeep.rebuild_tags
 
     def breaks_down(connection: Any, thread_id: str, *args: Any, **kwargs: Any) -> int:
         if thread_id == "t1":
@@ -187,7 +187,7 @@ async def test_after_half_a_rebuild_no_saver_gives_half_an_answer(lasting_url: s
         return real(connection, thread_id, *args, **kwargs)
 
     async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=TagKeys(exclude=("user",))) as saver:
-        monkeypatch.setattr(store, "rebuild_tags", breaks_down)
+        monkeypatch.setattr(upkeep, "rebuild_tags", breaks_down)
         with pytest.raises(RuntimeError, match="power cut"):
             await saver.arebuild_tags()
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:

@@ -1,0 +1,148 @@
+"""What every operation of the store stands on: the schema gate, reads in parallel, and one queue for writes."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from ckptstore.blobs.backends.open import open_backend
+from ckptstore.blobs.download import Downloader
+from ckptstore.blobs.registry import ObjectRegistry
+from ckptstore.blobs.settings import BlobSettings
+from ckptstore.db.runner import Runner, Work
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.errors import StoreClosed
+from ckptstore.maintenance.reindex import require_same_keys
+from ckptstore.records import StateFormat
+from ckptstore.runtime.steps import Steps
+from ckptstore.store.schema_gate import SchemaGate
+from ckptstore.tags.keys import EVERYTHING, TagKeys
+from ckptstore.values.cache import FolderCache, MemoryCache
+from ckptstore.values.known_segments import KnownSegments
+from ckptstore.writes.attempt import WriteAttempt, WriteEncoder
+from ckptstore.writes.commit import commit_batch
+from ckptstore.writes.queue import WriteQueue
+
+T = TypeVar("T")
+
+
+class StoreBase:
+    """Connections, caches and queue of a store, and the ways in which work runs on them.
+
+    Args:
+        runner: runs work on the database that holds the tables.
+        settings: bounds of the write queue.
+        blobs: the URL of the backend for large values; None to keep them in the database.
+        blob_settings: parallelism, retries and caches of the blobs.
+        upgrade: True if the first use brings the schema to head (an embedded database), False if it only checks it (a server).
+        tag_keys: the metadata keys that are indexed; None for a store that neither writes tags nor searches by them.
+        state_format: what channels, metadata and namespaces of the checkpoints mean, see `ckptstore.langgraph.format`.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        settings: DatabaseSettings,
+        *,
+        blobs: str | None,
+        blob_settings: BlobSettings,
+        upgrade: bool,
+        tag_keys: TagKeys | None,
+        state_format: StateFormat,
+    ) -> None:
+        self.runner = runner
+        known = KnownSegments()
+        self._cache = MemoryCache(blob_settings.cache_bytes)
+        self.objects = ObjectRegistry(runner, None if blobs is None else partial(open_backend, blobs, blob_settings), known)
+        self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
+        self._queue = WriteQueue(runner, commit_batch, WriteEncoder(known, self.objects), settings.max_pending)
+        require_keys = partial(require_same_keys, tag_keys=tag_keys) if tag_keys else None
+        self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=require_keys)
+        self._tag_keys = tag_keys or EVERYTHING
+        self._state_format = state_format
+        self._closed = False
+        #: True once the schema was checked, while the store is open: reads and writes then start at once.
+        self._is_ready = False
+
+    # --- schema
+
+    def set_up(self) -> Future[None]:
+        """Bring the schema to head."""
+        return self._schema_gate.set_up()
+
+    def _ready(self) -> Steps[None]:
+        """Wait until the schema has been checked.
+
+        Raises:
+            StoreClosed: `close` was called.
+        """
+        if self._closed:
+            raise StoreClosed
+        yield from self._schema_gate.wait()
+        self._is_ready = not self._closed
+
+    # --- running work
+
+    def read(self, work: Work[T]) -> Steps[T]:
+        """Run work that only reads, in parallel with other work."""
+        if not self._is_ready:
+            yield from self._ready()
+        result: T = yield self.runner.read(work)
+        return result
+
+    def write(self, attempt: WriteAttempt) -> Steps[None]:
+        """Store one write; writes of a thread are stored in the order of these calls. Returns when it is durable."""
+        if not self._is_ready:
+            yield from self._ready()
+        yield self._queue.submit(attempt)
+
+    def run_in_queue(self, work: Work[T], *threads: str) -> Steps[T]:
+        """Run work that writes to these threads, after the writes to them that were queued before. It opens its own transaction."""
+        yield from self._ready()
+        result: T = yield self._queue.run(work, *threads)
+        return result
+
+    def run_concurrently(self, work: Work[T], *threads: str) -> Steps[T]:
+        """Run work that writes to these threads and locks each of them: in parallel with the queue if the database can.
+
+        SQLite has one writer, so there it runs in the queue.
+        """
+        if self.runner.statements.on_sqlite:
+            return (yield from self.run_in_queue(work, *threads))
+        yield from self._ready()
+        result: T = yield self.runner.write(work)
+        return result
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last write was queued."""
+        return time.monotonic() - self._queue.last_write_at
+
+    def ready_objects(self) -> Steps[ObjectRegistry]:
+        """The registry of objects, once the schema has been checked.
+
+        Raises:
+            InvalidConfig: the store has no blob backend.
+        """
+        yield from self._ready()
+        self.objects.require_backend()
+        return self.objects
+
+    # --- closing
+
+    def close(self) -> None:
+        """Finish the writes that were accepted, then close every connection. Blocks; a second call does nothing."""
+        self._closed = True
+        self._is_ready = False
+        try:
+            self._queue.close()
+            self.objects.close()
+        finally:
+            self.runner.close()
+
+
+def _folder_cache(settings: BlobSettings) -> FolderCache | None:
+    return FolderCache(Path(settings.cache_folder), settings.cache_folder_bytes) if settings.cache_folder else None

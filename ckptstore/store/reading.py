@@ -1,0 +1,97 @@
+"""Reading whole checkpoints: rows first, then the large values that objects hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+from ckptstore.db.runner import Work
+from ckptstore.errors import BlobMissing
+from ckptstore.reads import checkpoints as reads
+from ckptstore.reads.delta_history import load_history
+from ckptstore.reads.planner import CheckpointQuery
+from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint
+from ckptstore.runtime.steps import Steps
+from ckptstore.store.base import StoreBase
+from ckptstore.values.decode import Loaded, SegmentSet
+
+T = TypeVar("T")
+
+
+class StoreReading(StoreBase):
+    """The part of the store that reads checkpoints."""
+
+    def newest(self, thread_id: str, checkpoint_ns: str) -> Steps[LoadedCheckpoint | None]:
+        """The newest checkpoint of a namespace; None if it has none."""
+        work = partial(
+            reads.load_newest, thread_id=thread_id, checkpoint_ns=checkpoint_ns, state_format=self._state_format, cache=self._cache
+        )
+        found = yield from self._load(work)
+        return found[0] if found else None
+
+    def exact(self, key: CheckpointKey) -> Steps[LoadedCheckpoint | None]:
+        """The checkpoint with this key; None if there is none."""
+        work = partial(reads.load_exact, key=key, state_format=self._state_format, cache=self._cache)
+        found = yield from self._load(work)
+        return found[0] if found else None
+
+    def named(self, keys: Sequence[CheckpointKey]) -> Steps[Loaded[list[LoadedCheckpoint]]]:
+        """The checkpoints with these keys, newest first, without the contents of objects; missing ones are left out."""
+        return self.read(partial(reads.load_named, keys=keys, state_format=self._state_format, cache=self._cache))
+
+    def page(self, search: CheckpointQuery, after: CheckpointKey | None, size: int) -> Steps[reads.Page]:
+        """The next page of a listing, newest first, without the contents of objects: see `with_objects`."""
+        work = partial(reads.load_page, search=search, after=after, size=size, state_format=self._state_format, cache=self._cache)
+        return self.read(work)
+
+    def with_objects(self, checkpoints: Sequence[LoadedCheckpoint], segments: SegmentSet) -> Steps[list[LoadedCheckpoint]]:
+        """These checkpoints with the contents of their objects; those that were pruned and collected meanwhile are left out.
+
+        Args:
+            checkpoints: some or all checkpoints of a page.
+            segments: the segments of that page.
+
+        Raises:
+            BlobMissing: an object is missing, and the rows still refer to it.
+        """
+        wanted = segments.remote_segments(value for loaded in checkpoints for value in loaded.all_values)
+        try:
+            if wanted:
+                fetched: Mapping[str, bytes] = yield self.downloads.fetch(wanted)
+                segments.local.update(fetched)
+            return list(checkpoints)
+        except BlobMissing:
+            found: list[LoadedCheckpoint] = []
+            for loaded in checkpoints:
+                reloaded = yield from self.exact(loaded.key)
+                found.extend([reloaded] if reloaded is not None else [])
+            return found
+
+    def history(
+        self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, channels: Sequence[str]
+    ) -> Steps[Mapping[str, ChannelHistory]]:
+        """For each channel, its writes at the ancestors of a checkpoint, see `load_history`; without an id, of the newest one."""
+        work = partial(
+            load_history,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+            channels=channels,
+            cache=self._cache,
+        )
+        return self._load(work)
+
+    def _load(self, work: Work[Loaded[T]]) -> Steps[T]:
+        """Run work that loads values, then fetch the objects that they refer to."""
+        loaded = yield from self.read(work)
+        wanted = loaded.segments.remote_segments(loaded.values)
+        if wanted:
+            try:
+                fetched: Mapping[str, bytes] = yield self.downloads.fetch(wanted)
+            except BlobMissing:
+                # The checkpoint may have been pruned, and its objects collected, since the rows were read: read them again.
+                loaded = yield from self.read(work)
+                fetched = yield self.downloads.fetch(loaded.segments.remote_segments(loaded.values))
+            loaded.segments.local.update(fetched)
+        return loaded.result

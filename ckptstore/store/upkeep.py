@@ -1,0 +1,130 @@
+"""Deleting, pruning and copying threads, and the upkeep of tags, objects and disk space."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from ckptstore.errors import InvalidConfig
+from ckptstore.maintenance.copy import copy_thread
+from ckptstore.maintenance.delete import checkpoints_with_postings, delete_thread
+from ckptstore.maintenance.gc import GcPass, collect
+from ckptstore.maintenance.policy import RetentionPolicy
+from ckptstore.maintenance.prune_plan import Rule, keep_all_but
+from ckptstore.maintenance.prune_run import PruneCallbacks, Pruner
+from ckptstore.maintenance.reindex import begin_rebuilding, next_threads, rebuild_tags, store_keys
+from ckptstore.maintenance.reports import CollectReport, DeletedRows, PruneReport, VacuumReport, VerifyReport
+from ckptstore.maintenance.vacuum import vacuum
+from ckptstore.maintenance.verify import verify
+from ckptstore.records import Posting
+from ckptstore.runtime.steps import Steps
+from ckptstore.store.base import StoreBase
+
+logger = logging.getLogger(__name__)
+
+
+class StoreUpkeep(StoreBase):
+    """The part of the store that deletes, copies, checks and rebuilds."""
+
+    # --- threads
+
+    def delete_thread(self, thread_id: str) -> Steps[DeletedRows]:
+        """Delete everything that a thread has."""
+        started = time.perf_counter()
+        deleted = yield from self.run_in_queue(partial(delete_thread, thread_id=thread_id), thread_id)
+        seconds = time.perf_counter() - started
+        fields = {"event": "thread_deleted", "thread_id": thread_id, "checkpoints": deleted.checkpoints, "writes": deleted.writes}
+        fields |= {"values": deleted.values, "segments": deleted.segments, "seconds": seconds}
+        logger.info("thread deleted: %d checkpoints, %d writes in %.3f s", deleted.checkpoints, deleted.writes, seconds, extra=fields)
+        return deleted
+
+    def copy_thread(self, source: str, target: str) -> Steps[int]:
+        """Copy everything that a thread has to another thread id; returns how many checkpoints the target has afterwards."""
+        work = partial(copy_thread, source=source, target=target, tag_keys=self._tag_keys, state_format=self._state_format)
+        copied = yield from self.run_in_queue(work, source, target)
+        logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
+        return copied
+
+    # --- pruning
+
+    @property
+    def _pruner(self) -> Pruner:
+        return Pruner(self, self._state_format)
+
+    def prune(self, thread_ids: Iterable[str], rule: Rule) -> Steps[PruneReport]:
+        """Delete the checkpoints of these threads that a rule does not keep."""
+        return self._pruner.threads((thread_id, rule) for thread_id in dict.fromkeys(thread_ids))
+
+    def prune_by(self, policy: RetentionPolicy, now: int, watch: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]:
+        """Delete the checkpoints of all threads that a policy does not keep, see `Pruner.by_policy`."""
+        return self._pruner.by_policy(policy, now, watch, dry_run=dry_run)
+
+    def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:
+        """Delete the checkpoints that have at least one of these postings."""
+        found = yield from self.read(partial(checkpoints_with_postings, wanted=wanted))
+        return (yield from self._pruner.threads((thread_id, keep_all_but(refs)) for thread_id, refs in found.items()))
+
+    # --- tags
+
+    def rebuild_tags(self, progress: Callable[[int], None] = lambda _threads: None) -> Steps[int]:
+        """Rebuild the tags of all threads, one transaction for each; returns how many tags there are afterwards.
+
+        Args:
+            progress: called after each page of threads with the number of threads that are done.
+        """
+        # Only the schema: tags that were made with other `tag_keys`, which the gate refuses, are the reason to rebuild them.
+        yield self._schema_gate.check_schema()
+        started = time.perf_counter()
+        yield self._queue.run(begin_rebuilding)
+        tags, threads, after = 0, 0, ""
+        while page := (yield from self._threads_after(after)):
+            for thread_id in page:
+                work = partial(rebuild_tags, thread_id=thread_id, tag_keys=self._tag_keys, state_format=self._state_format)
+                count: int = yield self._queue.run(work, thread_id)
+                tags += count
+            after, threads = page[-1], threads + len(page)
+            progress(threads)
+        yield self._queue.run(partial(store_keys, tag_keys=self._tag_keys))
+        seconds = time.perf_counter() - started
+        fields = {"event": "tags_rebuilt", "tags": tags, "threads": threads, "seconds": seconds}
+        logger.info("tags rebuilt: %d of %d threads in %.3f s", tags, threads, seconds, extra=fields)
+        return tags
+
+    def _threads_after(self, after: str) -> Steps[list[str]]:
+        page: list[str] = yield self.runner.read(partial(next_threads, after=after))
+        return page
+
+    # --- objects
+
+    def collect(self, this: GcPass) -> Steps[CollectReport]:
+        """Run one garbage collection pass over the objects; without a blob backend there are none."""
+        yield from self._ready()
+        if not self.objects.has_backend:
+            return CollectReport(dry_run=this.dry_run)
+        report: CollectReport = yield self.objects.run(collect(self.objects, this))
+        return report
+
+    def verify(self, *, deep: bool) -> Steps[VerifyReport]:
+        """Check that every segment and object that is referred to exists; with `deep`, that their bytes have their digests."""
+        yield from self._ready()
+        report: VerifyReport = yield self.objects.run(verify(self.objects, deep=deep))
+        return report
+
+    # --- disk space
+
+    def vacuum(self, *, full: bool) -> Steps[VacuumReport]:
+        """Free the space of deleted rows, see `maintenance.vacuum`."""
+        yield from self._ready()
+        return (yield from vacuum(self.runner, self._queue, full=full))
+
+    def vacuum_sqlite(self) -> Steps[VacuumReport | None]:
+        """Run an incremental VACUUM on SQLite; None on PostgreSQL, where autovacuum does it, and if the file does not allow it."""
+        if not self.runner.statements.on_sqlite:
+            return None
+        try:
+            return (yield from self.vacuum(full=False))
+        except InvalidConfig as exc:
+            logger.warning("%s", exc, extra={"event": "not_vacuumed"})
+            return None
