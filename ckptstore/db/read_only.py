@@ -16,7 +16,8 @@ Model = TypeVar("Model", bound=DeclarativeBase)
 def read_only(*, write: str, delete: str) -> Callable[[type[Model]], type[Model]]:
     """A class decorator: a flush that would insert, update or delete a row raises `ReadOnlyModel`.
 
-    Statements that a session executes (`session.execute(delete(Checkpoint))`) pass: SQLAlchemy has no hook for those of one model.
+    Statements that a session executes (`session.execute(delete(Checkpoint))`) and its bulk methods pass: SQLAlchemy has no hook for
+    those of one model, and one for all models would be in every session of the user's.
 
     Args:
         write: what stores such rows, for the message.
@@ -32,7 +33,7 @@ def read_only(*, write: str, delete: str) -> Callable[[type[Model]], type[Model]
 
         def before_update(_mapper: Mapper[Any], _connection: Connection, row: object) -> None:
             session = object_session(row)
-            # SQLAlchemy also asks about rows to which the values that they have were assigned again.
+            # SQLAlchemy also calls this for rows whose attributes were assigned the values that they had.
             if session is None or session.is_modified(row, include_collections=False):
                 refuse("update", write)
 

@@ -1,4 +1,4 @@
-"""An event loop on a thread of its own, for async libraries that callers of any kind need."""
+"""An event loop on a worker thread of its own, for async libraries that synchronous and asynchronous callers share."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def selector_loop() -> asyncio.AbstractEventLoop:
 
 
 class LoopThread:
-    """Runs coroutines; its thread starts with the first one.
+    """Runs coroutines; the worker thread starts with the first one.
 
     Args:
-        name: the thread's name, for people who look at a process.
-        new_loop: makes the loop; by default the platform's kind.
+        name: the worker thread's name, for debuggers and logs.
+        new_loop: makes the loop; by default of the platform's kind.
     """
 
     def __init__(self, name: str, new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
@@ -39,7 +39,7 @@ class LoopThread:
         self._refusal: str | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start a coroutine; its result arrives in the future.
+        """Start a coroutine; the future receives its result.
 
         Raises:
             StoreClosed: `refuse` or `close` was called.
@@ -55,12 +55,12 @@ class LoopThread:
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def refuse(self, why: str) -> None:
-        """From here on `run` raises."""
+        """Make every later `run` raise `StoreClosed` with this message."""
         with self._lock:
             self._refusal = why
 
     def close(self, last: Coroutine[Any, Any, None]) -> None:
-        """Refuse what comes, let what is under way end, run `last`, stop. Blocks; a second call does nothing."""
+        """Refuse new coroutines, wait for the running ones, run `last` and stop. Blocks; a second call does nothing."""
         with self._lock:
             loop, self._loop, self._refusal = self._loop, None, str(StoreClosed())
         if loop is None:
@@ -76,7 +76,7 @@ class LoopThread:
 
     @staticmethod
     async def _finish(last: Coroutine[Any, Any, None]) -> None:
-        # Somebody waits for each of these: what is under way ends before its connection does.
+        # Each has a caller that waits for it: coroutines end before their connections are closed.
         under_way = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*under_way, return_exceptions=True)
         await last
