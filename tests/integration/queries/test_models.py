@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, delete, event, select, update
+from sqlalchemy import create_engine, delete, event, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, selectinload
 
@@ -15,6 +15,7 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.errors import CkptStoreError, ReadOnlyModel
 from ckptstore.models import Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, Write
 from tests.support.build import checkpoint, config, metadata
+from tests.support.orm import engine_on
 
 ALL = [selectinload(getattr(Checkpoint, name)) for name in ("thread", "parent", "children", "writes", "tags", "channels")]
 A, B = "00000001.a", "00000002.b"
@@ -108,6 +109,23 @@ async def test_relationships_join(engine: AsyncEngine, ids: list[str]) -> None:
         assert sorted(await session.scalars(query)) == ids[:2]
         query = select(Checkpoint.checkpoint_id).where(Checkpoint.writes.any(Write.task_id == "a"))
         assert list(await session.scalars(query)) == [ids[1]]
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_relationships_lead_within_a_schema(postgres_url: str, driver: str) -> None:
+    url = postgres_url.replace("postgresql://", f"postgresql+{driver}://", 1)
+    schema = f"models_{driver}"
+    async with SQLAlchemySaver.from_conn_string(url, schema=schema) as saver:
+        await saver.setup()
+        await saver.aput(config("t"), checkpoint({"log": ["one"]}, {"log": A}), metadata(), {"log": A})
+    engine = engine_on(url)
+    async with AsyncSession(engine.execution_options(schema_translate_map={None: schema})) as session:
+        (found,) = await session.scalars(select(Checkpoint).options(*ALL))
+        assert found.thread.thread_id == "t"
+        assert [channel.channel for channel in found.channels] == ["log"]
+    async with engine.begin() as connection:
+        await connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    await engine.dispose()
 
 
 def test_a_synchronous_session_loads_when_asked(tmp_path: Any) -> None:
