@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ckptstore.cli.options import database_options, open_store, store_options, wall_clock
 from ckptstore.errors import InvalidPolicy
 from ckptstore.maintenance.policy import RetentionPolicy, parse_age
-from ckptstore.maintenance.prune_run import PruneCallbacks
+from ckptstore.maintenance.prune_progress import PruneCallbacks
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.steps import drive

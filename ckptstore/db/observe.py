@@ -6,6 +6,7 @@ import logging
 
 from sqlalchemy import Engine
 
+
 def is_observed(engine: Engine) -> bool:
     """Whether a listener or a log handler would miss statements that are executed at the driver's own cursor.
 

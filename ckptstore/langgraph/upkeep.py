@@ -9,7 +9,7 @@ from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import SaverBase
 from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_run import PruneCallbacks, ignore_progress, never_stop
+from ckptstore.maintenance.prune_progress import PruneCallbacks, ignore_progress, never_stop
 from ckptstore.maintenance.reports import CollectReport, PruneReport, VacuumReport, VerifyReport
 from ckptstore.runtime.steps import Steps, drive, drive_async
 

@@ -130,7 +130,7 @@ class RetentionPolicy:
             roots = {view.nodes[ref].root for ref in chosen}
             kept = chosen | {node.ref for node in view.visible if node.root in roots}
             # The root graph continues with the newest state of these subgraphs, however old it is.
-            return kept | newest_of((node for node in view.visible if node.of_memory), 1) if kept else kept
+            return kept | newest_of((node for node in view.visible if node.is_of_stateful_subgraph), 1) if kept else kept
 
         return kept
 
@@ -141,12 +141,12 @@ class RetentionPolicy:
         if self.keep_last is None:
             return young
         # The checkpoints of a single task's subgraph are only of use with their root.
-        return young | newest_of((node for node in view.visible if not node.of_single_task), self.keep_last)
+        return young | newest_of((node for node in view.visible if not node.is_of_single_task), self.keep_last)
 
 
 def _last_activity(view: ThreadView) -> int:
     # The time in the thread's row may be up to a second too early.
-    return max([view.active_at, *(node.created_at for node in view.visible)])
+    return max([view.updated_at, *(node.created_at for node in view.visible)])
 
 
 def _matches_any(metadata: str, filters: Sequence[Filter]) -> bool:

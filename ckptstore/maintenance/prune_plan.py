@@ -1,6 +1,7 @@
-"""What may go: pure decisions over a thread's checkpoints. Nothing here touches a database.
+"""Planning a prune: pure functions that decide which checkpoints of a thread are deleted, and in which order.
 
-A rule names the checkpoints to keep; `plan_stages` says how the others go, so that none of those that remain reads differently.
+A rule names the checkpoints to keep. `plan_stages` splits the removal of the others into stages, so that after each of them every
+checkpoint that readers still find reads as before.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from ckptstore.records import StateFormat
 
-#: Namespace, channel and version: the name of a stored value within its thread.
+#: Namespace, channel and version: the key of a stored value within its thread.
 Version = tuple[str, str, str]
 
 _NEVER = math.inf
@@ -29,7 +30,7 @@ class CheckpointRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One checkpoint, as far as a rule needs to know it."""
+    """What a rule and a plan need to know of one checkpoint."""
 
     state_format: StateFormat
     ref: CheckpointRef
@@ -37,205 +38,208 @@ class Node:
     #: Microseconds since 1970, UTC.
     created_at: int
     format: int
-    #: None for a version whose value is in the checkpoint itself.
+    #: None for a version whose value is stored in the checkpoint itself.
     channel_versions: Mapping[str, str | None]
     #: JSON.
     metadata: str
-    #: Bytes that it added.
+    #: Bytes that the checkpoint added.
     size: int
-    #: Pruned before, and kept for others only.
+    #: Removed by an earlier prune, and kept only because other checkpoints are rebuilt from it.
     hidden: bool = False
 
     @property
     def parent(self) -> CheckpointRef | None:
-        """The parent's ref: always in the same namespace."""
+        """The parent, which is always in the same namespace."""
         if self.parent_checkpoint_id is None:
             return None
         return CheckpointRef(self.ref.checkpoint_ns, self.parent_checkpoint_id)
 
     @property
     def delta_channels(self) -> frozenset[str]:
-        """The channels whose values are rebuilt from the writes of ancestors, as this checkpoint knows."""
+        """The channels that are rebuilt from the writes of ancestors, according to this checkpoint's metadata."""
         return self.state_format.delta_channels(self.metadata)
 
     @property
     def root(self) -> CheckpointRef:
-        """For a subgraph's checkpoint that of the root graph which it ran under; else its own ref."""
+        """For a subgraph's checkpoint, the root graph's checkpoint that it ran under; otherwise the checkpoint itself."""
         if self.ref.checkpoint_ns == "":
             return self.ref
         root_id = self.state_format.root_checkpoint_id(self.metadata)
         return self.ref if root_id is None else CheckpointRef("", root_id)
 
     @property
-    def of_single_task(self) -> bool:
-        """Whether it is of a subgraph that one task of the root graph ran: nothing continues it but that task."""
+    def is_of_single_task(self) -> bool:
+        """Whether it belongs to a subgraph that one task of the root graph ran; only that task continues it."""
         return self.state_format.is_task_namespace(self.ref.checkpoint_ns) and self.root != self.ref
 
     @property
-    def of_memory(self) -> bool:
-        """Whether it is of a subgraph that keeps a state of its own from one run of the root graph to the next."""
+    def is_of_stateful_subgraph(self) -> bool:
+        """Whether it belongs to a subgraph that keeps its own state from one run of the root graph to the next."""
         return self.ref.checkpoint_ns != "" and not self.state_format.is_task_namespace(self.ref.checkpoint_ns)
 
 
 @dataclass(frozen=True)
 class ThreadView:
-    """A thread's checkpoints, and what else decides whether one of them can be read without its ancestors."""
+    """A thread's checkpoints, and what else decides which ancestors each of them is rebuilt from."""
 
     nodes: Mapping[CheckpointRef, Node]
-    #: Every stored value.
-    stored: Set[Version]
-    #: Checkpoints whose writes hold `Send`s.
-    with_sends: Set[CheckpointRef]
+    stored_values: Set[Version]
+    #: Checkpoints that have writes to the channel of tasks (`StateFormat.tasks_channel`).
+    with_task_writes: Set[CheckpointRef]
     #: When something was last stored in the thread, to the second (microseconds since 1970, UTC).
-    active_at: int
+    updated_at: int
 
     @property
     def visible(self) -> Iterator[Node]:
-        """The checkpoints that a reader can find."""
+        """The checkpoints that readers find."""
         return (node for node in self.nodes.values() if not node.hidden)
 
     @cached_property
     def delta_channels(self) -> Set[tuple[str, str]]:
         """(namespace, channel) of every channel that is rebuilt from writes.
 
-        A thread's whole evidence counts: a graph that does not know the channel may have written the newest checkpoint,
-        and one that does may read it again.
+        Every checkpoint of the thread counts, not only the newest: that may come from a graph that does not have the channel, while
+        another graph that has it may read it again.
         """
         return {(node.ref.checkpoint_ns, channel) for node in self.nodes.values() for channel in node.delta_channels}
 
 
+#: Returns the checkpoints of a thread to keep, all of them visible.
 Rule = Callable[[ThreadView], set[CheckpointRef]]
 
 
 def keep_nothing(_view: ThreadView) -> set[CheckpointRef]:
-    """Everything goes."""
+    """Keep no checkpoint."""
     return set()
 
 
 def keep_newest(view: ThreadView) -> set[CheckpointRef]:
-    """The newest checkpoint of each namespace stays."""
+    """Keep the newest checkpoint of each namespace."""
     return newest_of(view.visible, 1)
 
 
 def newest_of(nodes: Iterable[Node], number: int) -> set[CheckpointRef]:
-    """The newest of these checkpoints, so many of each namespace."""
+    """The newest `number` of these checkpoints in each namespace."""
     by_namespace: dict[str, list[str]] = {}
     for node in nodes:
         by_namespace.setdefault(node.ref.checkpoint_ns, []).append(node.ref.checkpoint_id)
-    return {CheckpointRef(namespace, found) for namespace, ids in by_namespace.items() for found in sorted(ids)[-number:]}
+    return {CheckpointRef(namespace, each) for namespace, ids in by_namespace.items() for each in sorted(ids)[-number:]}
 
 
 def keep_all_but(refs: Set[CheckpointRef]) -> Rule:
-    """All but the given checkpoints stay."""
+    """Keep every checkpoint but the given ones."""
     return lambda view: {node.ref for node in view.visible if node.ref not in refs}
 
 
 @dataclass(slots=True)
 class Stage:
-    """What goes in one transaction. After each stage the thread is whole: all that can still be found reads as it did."""
+    """What one transaction deletes. After each stage every checkpoint that readers find reads as before."""
 
-    #: Checkpoints that could be found until now.
+    #: Checkpoints that readers find before the stage and not after it: each is hidden or deleted.
     removed: list[Node] = field(default_factory=list)
-    #: Those of them that stay, out of sight, since others are read from them.
+    #: Those of them that are kept without being found, because others are rebuilt from them.
     hidden: list[CheckpointRef] = field(default_factory=list)
-    #: Checkpoints that go, whether they are lost now or were hidden before.
+    #: Checkpoints whose rows are deleted, removed by this stage or hidden before.
     deleted: list[CheckpointRef] = field(default_factory=list)
-    #: Values that no checkpoint names any more.
+    #: Values to which no checkpoint refers any more.
     values: list[Version] = field(default_factory=list)
 
 
-def plan_stages(view: ThreadView, kept: Set[CheckpointRef], most: int) -> list[Stage]:
-    """How to come to a thread in which only the kept checkpoints can be found: at least one stage, perhaps of nothing.
+def plan_stages(view: ThreadView, kept: Set[CheckpointRef], max_per_stage: int) -> list[Stage]:
+    """Plan how to remove all checkpoints but the kept ones: at least one stage, which may be empty.
 
-    The oldest go first, so that the newest checkpoint of a namespace is its newest to the end. What a remaining one is read
-    from is hidden, and goes when nothing that remains needs it.
+    The oldest are removed first, so that the newest checkpoint of a namespace is its newest until the last stage. A checkpoint
+    from which a remaining one is rebuilt is hidden, and deleted once no remaining one needs it.
 
     Args:
         view: the thread.
-        kept: the checkpoints that stay.
-        most: how many checkpoints are lost in a stage.
+        kept: the checkpoints to keep.
+        max_per_stage: how many checkpoints a stage removes at most.
     """
     removable = sorted((node for node in view.visible if node.ref not in kept), key=lambda node: (node.ref.checkpoint_id, node.ref))
-    stages = [Stage() for _ in range(max(1, -(-len(removable) // most)))]
-    lost_in = {node.ref: number // most for number, node in enumerate(removable)}
-    needed = _needed_in(view, kept, removable, lost_in)
-    goes_in: dict[CheckpointRef, float] = {node.ref: needed.get(node.ref, 0) for node in view.nodes.values() if node.hidden}
+    stages = [Stage() for _ in range(max(1, math.ceil(len(removable) / max_per_stage)))]
+    removed_in = {node.ref: number // max_per_stage for number, node in enumerate(removable)}
+    needed_until = _needed_until(view, kept, removable, removed_in)
+    deleted_in: dict[CheckpointRef, float] = {node.ref: needed_until.get(node.ref, 0) for node in view.nodes.values() if node.hidden}
     for node in removable:
-        lost = lost_in[node.ref]
-        goes_in[node.ref] = max(lost, needed.get(node.ref, 0))
-        stages[lost].removed.append(node)
-        if goes_in[node.ref] > lost:
-            stages[lost].hidden.append(node.ref)
-    _spread(goes_in, lost_in, len(stages), most)
-    last = max((goes for goes in goes_in.values() if goes != _NEVER), default=0)
+        stage = removed_in[node.ref]
+        deleted_in[node.ref] = max(stage, needed_until.get(node.ref, 0))
+        stages[stage].removed.append(node)
+        if deleted_in[node.ref] > stage:
+            stages[stage].hidden.append(node.ref)
+    _limit_deletions(deleted_in, removed_in, len(stages), max_per_stage)
+    last = max((stage for stage in deleted_in.values() if stage != _NEVER), default=0)
     stages += [Stage() for _ in range(len(stages), int(last) + 1)]
-    for ref, goes in goes_in.items():
-        if goes != _NEVER:
-            stages[int(goes)].deleted.append(ref)
-    for version, goes in _unnamed_in(view, goes_in).items():
-        stages[int(goes)].values.append(version)
+    for ref, number in deleted_in.items():
+        if number != _NEVER:
+            stages[int(number)].deleted.append(ref)
+    for version, number in _values_deleted_in(view, deleted_in).items():
+        stages[int(number)].values.append(version)
     return stages
 
 
-def _spread(goes_in: dict[CheckpointRef, float], lost_in: Mapping[CheckpointRef, int], stages: int, most: int) -> None:
-    """Let no stage take more than so many: what is hidden may go later too, in stages of its own at the end."""
-    taken = Counter(goes for ref, goes in goes_in.items() if lost_in.get(ref) == goes)
-    end = stages
-    for earliest, ref in sorted((goes, ref) for ref, goes in goes_in.items() if goes != _NEVER and lost_in.get(ref) != goes):
+def _limit_deletions(
+    deleted_in: dict[CheckpointRef, float], removed_in: Mapping[CheckpointRef, int], stage_count: int, max_per_stage: int
+) -> None:
+    """Limit how many checkpoints each stage deletes: hidden ones may be deleted later too, in more stages at the end."""
+    counts = Counter(stage for ref, stage in deleted_in.items() if removed_in.get(ref) == stage)
+    last = stage_count
+    for earliest, ref in sorted((stage, ref) for ref, stage in deleted_in.items() if stage != _NEVER and removed_in.get(ref) != stage):
         stage = earliest
-        if taken[stage] >= most:
-            end += taken[end] >= most
-            stage = goes_in[ref] = end
-        taken[stage] += 1
+        if counts[stage] >= max_per_stage:
+            last += counts[last] >= max_per_stage
+            stage = deleted_in[ref] = last
+        counts[stage] += 1
 
 
-def _needed_in(
-    view: ThreadView, kept: Set[CheckpointRef], removable: Sequence[Node], lost_in: Mapping[CheckpointRef, int]
+def _needed_until(
+    view: ThreadView, kept: Set[CheckpointRef], removable: Sequence[Node], removed_in: Mapping[CheckpointRef, int]
 ) -> dict[CheckpointRef, float]:
-    """For each checkpoint that others are read from, the stage in which the last of them is lost."""
-    needed: dict[CheckpointRef, float] = {}
+    """For each checkpoint from which others are rebuilt, the stage that removes the last of those others."""
+    needed_until: dict[CheckpointRef, float] = {}
     for node in (*(view.nodes[ref] for ref in kept), *reversed(removable)):
-        for ancestor in _read_from(view, node):
-            # The last come first.
-            needed.setdefault(ancestor, lost_in.get(node.ref, _NEVER))
-    return needed
+        for ancestor in _rebuilt_from(view, node):
+            # Those that are kept or removed last come first.
+            needed_until.setdefault(ancestor, removed_in.get(node.ref, _NEVER))
+    return needed_until
 
 
-def _unnamed_in(view: ThreadView, goes_in: Mapping[CheckpointRef, float]) -> dict[Version, float]:
-    """For each stored value that will not stay, the stage in which the last checkpoint goes that names it."""
-    named: dict[Version, float] = dict.fromkeys(view.stored, 0)
+def _values_deleted_in(view: ThreadView, deleted_in: Mapping[CheckpointRef, float]) -> dict[Version, float]:
+    """For each stored value that is deleted, the stage that deletes the last checkpoint that refers to it."""
+    referenced_until: dict[Version, float] = dict.fromkeys(view.stored_values, 0)
     for node in view.nodes.values():
-        stage = goes_in.get(node.ref, _NEVER)
+        stage = deleted_in.get(node.ref, _NEVER)
         for channel, version in node.channel_versions.items():
-            if version is not None and (value := (node.ref.checkpoint_ns, channel, version)) in named:
-                named[value] = max(named[value], stage)
-    return {value: stage for value, stage in named.items() if stage != _NEVER}
+            if version is not None and (value := (node.ref.checkpoint_ns, channel, version)) in referenced_until:
+                referenced_until[value] = max(referenced_until[value], stage)
+    return {value: stage for value, stage in referenced_until.items() if stage != _NEVER}
 
 
-def _read_from(view: ThreadView, node: Node) -> Iterable[CheckpointRef]:
+def _rebuilt_from(view: ThreadView, node: Node) -> Iterable[CheckpointRef]:
     """The ancestors without which a checkpoint would read differently.
 
-    A channel that is rebuilt from writes needs its ancestors back to the nearest stored value; a checkpoint of an old format
-    needs the parent that holds its `Send`s.
+    A channel that is rebuilt from writes needs the ancestors back to the nearest one with a stored value; a checkpoint of an old
+    format needs the parent that has its tasks.
     """
     ref = node.parent
-    if node.format < node.state_format.first_format_with_own_tasks and ref is not None and ref in view.with_sends and ref in view.nodes:
+    parent_has_tasks = node.format < node.state_format.first_format_with_own_tasks and ref in view.with_task_writes
+    if parent_has_tasks and ref is not None and ref in view.nodes:
         yield ref
     namespace = node.ref.checkpoint_ns
-    # Without a version a channel was never written: it is empty, and nothing is looked for.
-    remaining = {channel for channel in node.channel_versions if (namespace, channel) in view.delta_channels}
-    remaining = {channel for channel in remaining if not _stores(view, node, channel)}
+    # A channel without a version was never written: it is empty, and nothing is read for it.
+    unresolved = {channel for channel in node.channel_versions if (namespace, channel) in view.delta_channels}
+    unresolved = {channel for channel in unresolved if not _has_value(view, node, channel)}
     visited = {node.ref}
-    while remaining and ref is not None and ref in view.nodes and ref not in visited:
+    while unresolved and ref is not None and ref in view.nodes and ref not in visited:
         visited.add(ref)
         yield ref
         ancestor = view.nodes[ref]
-        remaining = {channel for channel in remaining if not _stores(view, ancestor, channel)}
+        unresolved = {channel for channel in unresolved if not _has_value(view, ancestor, channel)}
         ref = ancestor.parent
 
 
-def _stores(view: ThreadView, node: Node, channel: str) -> bool:
+def _has_value(view: ThreadView, node: Node, channel: str) -> bool:
     if channel not in node.channel_versions:
         return False
     version = node.channel_versions[channel]
-    return version is None or (node.ref.checkpoint_ns, channel, version) in view.stored
+    return version is None or (node.ref.checkpoint_ns, channel, version) in view.stored_values

@@ -1,4 +1,4 @@
-"""Pruning one thread, stage by stage: what goes is decided beside the writers, and done in small transactions."""
+"""Pruning one thread: plan without a lock, while others write, and delete stage by stage in small transactions."""
 
 from __future__ import annotations
 
@@ -10,225 +10,229 @@ from sqlalchemy import ClauseElement
 
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
+from ckptstore.db.sql.tables import Row
 from ckptstore.maintenance.prune_plan import CheckpointRef, Node, Rule, Stage, ThreadView, plan_stages
 from ckptstore.maintenance.reports import DeletedRows
 from ckptstore.maintenance.thread_rows import ThreadStamp, lock_thread, read_stamp
 from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
-# A writer on SQLite waits for so many: some milliseconds.
+# Other writes on SQLite wait for the deletion of so many: some milliseconds.
 _CHECKPOINTS_PER_STAGE = 50
 
 
-class Request(NamedTuple):
-    """What is to be pruned of a thread."""
+class PruneRequest(NamedTuple):
+    """What to prune of a thread. Times are in microseconds since 1970, UTC."""
 
     thread_id: str
     rule: Rule
     state_format: StateFormat
-    #: Writes older than this whose checkpoint never came go too (microseconds since 1970, UTC).
-    stray_before: int | None = None
-    #: All of them go in a thread in which nothing was stored since.
-    idle_before: int | None = None
+    #: Delete writes from before this time that have no checkpoint; None keeps them.
+    orphan_cutoff: int | None = None
+    #: If nothing was stored in the thread since this time, delete all its writes that have no checkpoint.
+    idle_cutoff: int | None = None
 
 
-class Removal(NamedTuple):
-    """A stage, and the rows of the tag index that go with it."""
+class PlannedStage(NamedTuple):
+    """A stage, and the rows of the tag index that it deletes."""
 
     stage: Stage
-    tags: Sequence[tuple[str, ...]]
+    tag_rows: Sequence[Row]
 
 
-class Task(NamedTuple):
-    """What is left to do of a request, if the thread still looks like this."""
+class PruneTask(NamedTuple):
+    """A request and the stages that are left to execute. The plan holds as long as the thread has this stamp."""
 
-    request: Request
+    request: PruneRequest
     stamp: ThreadStamp
-    removals: Sequence[Removal]
-    #: What went with the stage before, or in a trial with all of them.
-    removed: DeletedRows = DeletedRows()
-    #: Whether anything went so far.
-    took_something: bool = False
+    stages: Sequence[PlannedStage]
+    #: What the last executed stage deleted; after a dry run, what all stages deleted.
+    deleted: DeletedRows = DeletedRows()
+    #: Whether any stage deleted anything.
+    deleted_anything: bool = False
 
     @property
-    def done(self) -> bool:
-        """Whether nothing is left."""
-        return not self.removals
+    def is_done(self) -> bool:
+        """Whether no stage is left."""
+        return not self.stages
 
     @property
-    def takes_something(self) -> bool:
-        """Whether anything goes, apart from what has no checkpoint or value."""
-        return any(stage.removed or stage.deleted or stage.values for stage, _ in self.removals)
+    def removes_anything(self) -> bool:
+        """Whether the stages remove checkpoints or values; apart from that they may delete orphaned writes and segments."""
+        return any(stage.removed or stage.deleted or stage.values for stage, _ in self.stages)
 
     @property
-    def size(self) -> int:
-        """How many checkpoints go next."""
-        return len(self.removals[0].stage.deleted)
+    def next_deletions(self) -> int:
+        """How many checkpoints the next stage deletes."""
+        return len(self.stages[0].stage.deleted)
 
 
-def decide(
-    db: Db,
-    requests: Sequence[Request],
-) -> list[Task]:
-    """What goes, without a lock; nothing of threads that are not there."""
+def plan_tasks(db: Db, requests: Sequence[PruneRequest]) -> list[PruneTask]:
+    """Plan each request in one snapshot, without locks. Threads that don't exist get no task."""
     with db.snapshot():
         stamps = [(request, read_stamp(db, request.thread_id)) for request in requests]
-        return [_decide(db, Task(request, stamp, ())) for request, stamp in stamps if stamp is not None]
+        return [_plan(db, PruneTask(request, stamp, ())) for request, stamp in stamps if stamp is not None]
 
 
-class CarryOut:
-    """Carries out the next stage of each task, in one transaction, and says what is left of them.
+class ExecuteNextStages:
+    """Work for the database: execute the next stage of each task in one transaction, and return what is left of the tasks.
 
-    Where a thread has changed since it was decided what goes of it, that is decided anew. It may run again when the answer to
-    its commit was lost: a thread that looks as it left it was done.
+    If a thread has changed since it was planned, it is planned again. The work may run again after a commit of unknown outcome: a
+    thread with the stamp that the first run left was committed by it.
+
+    Args:
+        tasks: at least one stage of each is left.
     """
 
-    def __init__(
-        self,
-        tasks: Sequence[Task],
-    ) -> None:
-        # As batches of writes have it: two processes that lock the same threads never deadlock.
+    def __init__(self, tasks: Sequence[PruneTask]) -> None:
+        # In the order in which batches of writes lock threads too, so that two processes never deadlock.
         self._tasks = sorted(tasks, key=lambda task: task.request.thread_id)
-        self._done: dict[str, Task] = {}
+        self._executed: dict[str, PruneTask] = {}
 
-    def __call__(self, db: Db) -> list[Task]:
-        """Do it."""
+    def __call__(self, db: Db) -> list[PruneTask]:
+        """Run the transaction."""
         with db.transaction():
-            self._done = {task.request.thread_id: self._next(db, task) for task in self._tasks}
-        return list(self._done.values())
+            self._executed = {task.request.thread_id: self._execute(db, task) for task in self._tasks}
+        return list(self._executed.values())
 
-    def _next(self, db: Db, task: Task) -> Task:
-        before = self._done.get(task.request.thread_id)
+    def _execute(self, db: Db, task: PruneTask) -> PruneTask:
+        earlier = self._executed.get(task.request.thread_id)
         stamp = lock_thread(db, task.request.thread_id)
-        if before is not None and (stamp is None if before.removed.threads else stamp == before.stamp):
-            return before
-        return _carry_out_next(db, task, stamp)
+        if earlier is not None and (stamp is None if earlier.deleted.threads else stamp == earlier.stamp):
+            return earlier
+        return _execute_next(db, task, stamp)
 
 
-def try_out(
-    db: Db,
-    tasks: Sequence[Task],
-) -> list[Task]:
-    """Carry out all stages of each task, and undo it: what went is told to the byte."""
-    tried: list[Task] = []
+def dry_run_tasks(db: Db, tasks: Sequence[PruneTask]) -> list[PruneTask]:
+    """Execute all stages of each task and roll back: the counts are exactly those of a real run."""
+    executed: list[PruneTask] = []
     with db.rolled_back():
         for task in sorted(tasks, key=lambda task: task.request.thread_id):
-            removed, left = DeletedRows(), task
-            while not left.done:
-                left = _carry_out_next(db, left, lock_thread(db, task.request.thread_id))
-                removed += left.removed
-            tried.append(left._replace(removed=removed))
-    return tried
+            deleted, left = DeletedRows(), task
+            while not left.is_done:
+                left = _execute_next(db, left, lock_thread(db, task.request.thread_id))
+                deleted += left.deleted
+            executed.append(left._replace(deleted=deleted))
+    return executed
 
 
-def _carry_out_next(
-    db: Db,
-    task: Task,
-    stamp: ThreadStamp | None,
-) -> Task:
+def _execute_next(db: Db, task: PruneTask, stamp: ThreadStamp | None) -> PruneTask:
     if stamp is None:
-        return task._replace(removals=(), removed=DeletedRows())
+        return task._replace(stages=(), deleted=DeletedRows())
     if stamp != task.stamp:
-        task = _decide(db, task._replace(stamp=stamp))
-    removal, rest = task.removals[0], task.removals[1:]
-    removed = _remove(db, task.request.thread_id, removal)
+        task = _plan(db, task._replace(stamp=stamp))
+    planned, *rest = task.stages
+    deleted = _delete_stage(db, task.request.thread_id, planned)
     if not rest:
-        removed += _sweep(db, task.request, stamp)
-    after = ThreadStamp(stamp.generation + 1, stamp.checkpoint_count - len(removal.stage.removed), stamp.updated_at)
-    return task._replace(stamp=after, removals=rest, removed=removed, took_something=task.took_something or removed != DeletedRows())
+        deleted += _delete_orphans(db, task.request, stamp)
+    new_stamp = ThreadStamp(stamp.generation + 1, stamp.checkpoint_count - len(planned.stage.removed), stamp.updated_at)
+    deleted_anything = task.deleted_anything or deleted != DeletedRows()
+    return task._replace(stamp=new_stamp, stages=rest, deleted=deleted, deleted_anything=deleted_anything)
 
 
-def _decide(
-    db: Db,
-    task: Task,
-) -> Task:
-    thread_id = task.request.thread_id
-    view = view_thread(db, thread_id, task.stamp.updated_at, task.request.state_format)
-    stages = plan_stages(view, task.request.rule(view), _CHECKPOINTS_PER_STAGE)
-    # Here, beside the writers, rather than with the thread locked.
-    tags = [stored_tag_rows((CheckpointKey(thread_id, *node.ref), node.metadata) for node in stage.removed) for stage in stages]
-    return task._replace(removals=[*map(Removal, stages, tags)])
+def _plan(db: Db, task: PruneTask) -> PruneTask:
+    request = task.request
+    view = read_thread(db, request, task.stamp.updated_at)
+    stages = plan_stages(view, request.rule(view), _CHECKPOINTS_PER_STAGE)
+    # Computed here, while others write, and not while the thread is locked.
+    tag_rows = [stored_tag_rows((CheckpointKey(request.thread_id, *node.ref), node.metadata) for node in stage.removed) for stage in stages]
+    return task._replace(stages=[*map(PlannedStage, stages, tag_rows)])
 
 
-def view_thread(
-    db: Db,
-    thread_id: str,
-    active_at: int,
-    state_format: StateFormat,
-) -> ThreadView:
-    """A thread as rules see it."""
-    this = {"thread_id": thread_id}
-    nodes = [
-        Node(
-            state_format,
-            CheckpointRef(namespace, checkpoint_id),
-            parent,
-            created_at,
-            format_,
-            json.loads(versions),
-            metadata,
-            size,
-            bool(hidden),
-        )
-        for namespace, checkpoint_id, parent, created_at, format_, versions, metadata, size, hidden in db.run(sql.prune.thread_nodes, this)
-    ]
+class _CheckpointRow(NamedTuple):
+    """One row of `thread_nodes`."""
+
+    checkpoint_ns: str
+    checkpoint_id: str
+    parent_checkpoint_id: str | None
+    created_at: int
+    format: int
+    channel_versions: str
+    metadata: str
+    size: int
+    #: An integer on SQLite.
+    hidden: bool | int
+
+
+def read_thread(db: Db, request: PruneRequest, updated_at: int) -> ThreadView:
+    """Read what a rule and a plan need to know of a thread; never a payload.
+
+    Args:
+        db: the database.
+        request: names the thread and its format.
+        updated_at: when something was last stored in the thread.
+    """
+    thread = {"thread_id": request.thread_id}
+    tasks_channel = {"channel": request.state_format.tasks_channel}
+    rows = [_CheckpointRow(*row) for row in db.run(sql.prune.thread_nodes, thread)]
+    nodes = [_node(request.state_format, row) for row in rows]
     return ThreadView(
-        {node.ref: node for node in nodes},
-        {(row[0], row[1], row[2]) for row in db.run(sql.checkpoints.stored_versions, this)},
-        {CheckpointRef(*row) for row in db.run(sql.prune.checkpoints_with_writes_to, {**this, "channel": state_format.tasks_channel})},
-        active_at,
+        nodes={node.ref: node for node in nodes},
+        stored_values={(namespace, channel, version) for namespace, channel, version in db.run(sql.checkpoints.stored_versions, thread)},
+        with_task_writes={CheckpointRef(*row) for row in db.run(sql.prune.checkpoints_with_writes_to, {**thread, **tasks_channel})},
+        updated_at=updated_at,
     )
 
 
-def _remove(
-    db: Db,
-    thread_id: str,
-    removal: Removal,
-) -> DeletedRows:
-    """Take away what a stage names."""
-    stage = removal.stage
-    delete_tags(db, removal.tags)
-    hidden = _keys(db, sql.tables.CHECKPOINT_KEY, thread_id, stage.hidden)
+def _node(state_format: StateFormat, row: _CheckpointRow) -> Node:
+    return Node(
+        state_format=state_format,
+        ref=CheckpointRef(row.checkpoint_ns, row.checkpoint_id),
+        parent_checkpoint_id=row.parent_checkpoint_id,
+        created_at=row.created_at,
+        format=row.format,
+        channel_versions=json.loads(row.channel_versions),
+        metadata=row.metadata,
+        size=row.size,
+        hidden=bool(row.hidden),
+    )
+
+
+def _delete_stage(db: Db, thread_id: str, planned: PlannedStage) -> DeletedRows:
+    stage = planned.stage
+    delete_tags(db, planned.tag_rows)
     if stage.hidden:
-        db.run(sql.prune.hide_checkpoints, hidden)
-    gone = _keys(db, sql.tables.CHECKPOINT_KEY, thread_id, stage.deleted)
-    writes = _lengths(db, sql.prune.delete_writes, gone) if stage.deleted else []
-    bodies = _lengths(db, sql.prune.delete_checkpoints, gone) if stage.deleted else []
-    unnamed = _keys(db, sql.tables.VERSION_KEY, thread_id, stage.values)
-    values = _lengths(db, sql.prune.delete_values, unnamed) if stage.values else []
-    size = sum(node.size for node in stage.removed)
-    db.run(sql.prune.count_lost, {"thread_id": thread_id, "checkpoint_count": len(stage.removed), "size": size})
-    return DeletedRows(
-        checkpoints=len(stage.removed), writes=len(writes), values=len(values), bytes=sum(writes) + sum(bodies) + sum(values)
-    )
+        db.run(sql.prune.hide_checkpoints, _keys(db, sql.tables.CHECKPOINT_KEY, thread_id, stage.hidden))
+    checkpoint_keys = _keys(db, sql.tables.CHECKPOINT_KEY, thread_id, stage.deleted)
+    value_keys = _keys(db, sql.tables.VERSION_KEY, thread_id, stage.values)
+    writes = _deleted_lengths(db, sql.prune.delete_writes, checkpoint_keys) if stage.deleted else []
+    bodies = _deleted_lengths(db, sql.prune.delete_checkpoints, checkpoint_keys) if stage.deleted else []
+    values = _deleted_lengths(db, sql.prune.delete_values, value_keys) if stage.values else []
+    count, size = len(stage.removed), sum(node.size for node in stage.removed)
+    db.run(sql.prune.subtract_removed, {"thread_id": thread_id, "checkpoint_count": count, "size": size})
+    return DeletedRows(checkpoints=count, writes=len(writes), values=len(values), bytes=sum(writes) + sum(bodies) + sum(values))
 
 
-def _sweep(
-    db: Db,
-    request: Request,
-    stamp: ThreadStamp,
-) -> DeletedRows:
-    """What is left over when all else has gone: writes without a checkpoint, segments without a value, a thread without either."""
-    this = {"thread_id": request.thread_id}
-    stray: list[int] = []
-    is_idle = request.idle_before is not None and stamp.updated_at < request.idle_before
-    stray_before = request.idle_before if is_idle else request.stray_before
-    if stray_before is not None:
-        stray = _lengths(db, sql.prune.delete_stray_writes, {**this, "moment": stray_before})
-    # Also where nothing was deleted: a checkpoint or a write that was replaced leaves segments behind.
-    segments = db.run(sql.prune.delete_unlinked_segments, this).all()
-    threads = db.run(sql.delete.delete_empty_thread, this).rowcount
+class _DeletedSegment(NamedTuple):
+    """One row of `delete_unlinked_segments`."""
+
+    length: int
+    object_key: str | None
+
+
+def _delete_orphans(db: Db, request: PruneRequest, stamp: ThreadStamp) -> DeletedRows:
+    """Delete old writes without a checkpoint, segments that no value refers to, and the thread's row if nothing else is left."""
+    thread = {"thread_id": request.thread_id}
+    writes: list[int] = []
+    is_idle = request.idle_cutoff is not None and stamp.updated_at < request.idle_cutoff
+    cutoff = request.idle_cutoff if is_idle else request.orphan_cutoff
+    if cutoff is not None:
+        writes = _deleted_lengths(db, sql.prune.delete_orphaned_writes, {**thread, "moment": cutoff})
+    # Even if this prune deleted nothing: a checkpoint or a write that was replaced leaves its segments behind.
+    segments = [_DeletedSegment(*row) for row in db.run(sql.prune.delete_unlinked_segments, thread)]
+    threads = db.run(sql.delete.delete_empty_thread, thread).rowcount
     return DeletedRows(
         threads=threads,
-        writes=len(stray),
+        writes=len(writes),
         segments=len(segments),
-        bytes=sum(stray) + sum(row[0] for row in segments),
-        object_keys=tuple(row[1] for row in segments if row[1] is not None),
+        bytes=sum(writes) + sum(segment.length for segment in segments),
+        object_keys=tuple(segment.object_key for segment in segments if segment.object_key is not None),
     )
 
 
-def _lengths(db: Db, build: Callable[[str], ClauseElement], parameters: dict[str, Any]) -> list[int]:
-    return [row[0] for row in db.run(build, parameters)]
+def _deleted_lengths(db: Db, build: Callable[[str], ClauseElement], parameters: dict[str, Any]) -> list[int]:
+    """Delete rows; returns the bytes of each row's payload."""
+    return [length for (length,) in db.run(build, parameters)]
 
 
 def _keys(db: Db, names: Sequence[str], thread_id: str, rows: Sequence[tuple[str, ...]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_run import NO_CALLBACKS, PruneCallbacks
+from ckptstore.maintenance.prune_progress import NO_CALLBACKS, PruneCallbacks
 from ckptstore.maintenance.reports import CollectReport, PruneReport, VacuumReport
 from ckptstore.runtime.steps import Steps
 
@@ -15,7 +15,7 @@ from ckptstore.runtime.steps import Steps
 class MaintainedStore(Protocol):
     """The operations of the store that a run consists of."""
 
-    def prune_by(self, policy: RetentionPolicy, now: int, watch: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]: ...
+    def prune_by(self, policy: RetentionPolicy, now: int, callbacks: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]: ...
     def collect(self, this: GcPass) -> Steps[CollectReport]: ...
     def vacuum_sqlite(self) -> Steps[VacuumReport | None]: ...
 

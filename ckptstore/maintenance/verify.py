@@ -147,7 +147,7 @@ class _Verifier:
         await self._check_layouts_between(after, _AFTER_ALL_THREADS)
 
     async def _check_layouts_between(self, after: str, last: str) -> None:
-        rows = await self._objects.rows(sql.verify.lacking_segments, {"after": after, "last": last})
+        rows = await self._objects.rows(sql.verify.missing_segments, {"after": after, "last": last})
         self._missing_segments |= {_SegmentRef(*row) for row in rows}
 
     async def _check_segments(self) -> None:

@@ -16,7 +16,7 @@ from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.errors import InvalidPolicy, StoreClosed
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_run import PruneCallbacks
+from ckptstore.maintenance.prune_progress import PruneCallbacks
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.fork import in_child

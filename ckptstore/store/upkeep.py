@@ -13,7 +13,8 @@ from ckptstore.maintenance.delete import checkpoints_with_postings, delete_threa
 from ckptstore.maintenance.gc import GcPass, collect
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import Rule, keep_all_but
-from ckptstore.maintenance.prune_run import PruneCallbacks, Pruner
+from ckptstore.maintenance.prune_progress import PruneCallbacks
+from ckptstore.maintenance.prune_run import Pruner
 from ckptstore.maintenance.reindex import begin_rebuilding, next_threads, rebuild_tags, store_keys
 from ckptstore.maintenance.reports import CollectReport, DeletedRows, PruneReport, VacuumReport, VerifyReport
 from ckptstore.maintenance.vacuum import vacuum
@@ -57,9 +58,9 @@ class StoreUpkeep(StoreBase):
         """Delete the checkpoints of these threads that a rule does not keep."""
         return self._pruner.threads((thread_id, rule) for thread_id in dict.fromkeys(thread_ids))
 
-    def prune_by(self, policy: RetentionPolicy, now: int, watch: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]:
+    def prune_by(self, policy: RetentionPolicy, now: int, callbacks: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]:
         """Delete the checkpoints of all threads that a policy does not keep, see `Pruner.by_policy`."""
-        return self._pruner.by_policy(policy, now, watch, dry_run=dry_run)
+        return self._pruner.by_policy(policy, now, callbacks, dry_run=dry_run)
 
     def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:
         """Delete the checkpoints that have at least one of these postings."""

@@ -93,8 +93,8 @@ def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
     return func.coalesce(func.length(column), literal_column("0"))
 
 
-def count_lost(_database: str) -> Update:
-    """Say that something of the thread has gone, and take it off its counters."""
+def subtract_removed(_database: str) -> Update:
+    """Subtract removed checkpoints from the thread's counters, and raise its generation."""
     counters = {name: THREAD.c[name] - bindparam(name, type_=BigInteger) for name in ("checkpoint_count", "size")}
     raised = THREAD.c.generation + literal_column("1")
     return update(THREAD).where(THREAD.c.thread_id == bindparam("thread_id")).values(generation=raised, **counters)
@@ -120,10 +120,10 @@ def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
     return unlinked.returning(_bytes_of(SEGMENT.c.data), SEGMENT.c.object_key)
 
 
-def delete_stray_writes(_database: str) -> ReturningDelete[Any]:
+def delete_orphaned_writes(_database: str) -> ReturningDelete[Any]:
     """Delete a thread's writes from before `moment` whose checkpoint is not there; returns the bytes of each row's payload."""
-    stray = ~exists().where(*equal_columns(CHECKPOINT, WRITE, CHECKPOINT_KEY))
-    these = delete(WRITE).where(WRITE.c.thread_id == bindparam("thread_id"), WRITE.c.created_at < _MOMENT, stray)
+    orphaned = ~exists().where(*equal_columns(CHECKPOINT, WRITE, CHECKPOINT_KEY))
+    these = delete(WRITE).where(WRITE.c.thread_id == bindparam("thread_id"), WRITE.c.created_at < _MOMENT, orphaned)
     return these.returning(_bytes_of(WRITE.c.value))
 
 
@@ -172,7 +172,7 @@ def long_threads(_database: str) -> Select[Any]:
     return select(c.thread_id, c.checkpoint_count, c.thread_id).where(longer, after).order_by(c.thread_id).limit(_PAGE_SIZE)
 
 
-def threads_with_stray_writes(database: str) -> Select[Any]:
+def threads_with_orphaned_writes(database: str) -> Select[Any]:
     """Threads with writes from before `moment` whose checkpoint is not there, in the order of their ids."""
     c = WRITE.c
     checkpoint: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(*equal_columns(CHECKPOINT, WRITE, CHECKPOINT_KEY))

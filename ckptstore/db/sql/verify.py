@@ -66,7 +66,7 @@ def threads_after(_database: str) -> Select[Any]:
     return select(THREAD.c.thread_id).where(after).order_by(THREAD.c.thread_id).limit(_PAGE_SIZE)
 
 
-def lacking_segments(database: str) -> Select[Any]:
+def missing_segments(database: str) -> Select[Any]:
     """(thread, digest) of the segments that a layout names and that are not there, in the threads after `after` up to `last`.
 
     One statement, so one state of the database: what a prune takes away meanwhile goes with the layout that names it.

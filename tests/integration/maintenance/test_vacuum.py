@@ -18,7 +18,7 @@ from ckptstore import RetentionPolicy, SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance import run as run_module
-from ckptstore.maintenance.prune_run import PruneCallbacks
+from ckptstore.maintenance.prune_progress import PruneCallbacks
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
 from tests.support.build import checkpoint, config, metadata, put

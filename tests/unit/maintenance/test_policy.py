@@ -199,13 +199,13 @@ def views(draw: st.DrawFn) -> ThreadView:
 def read_from(view: ThreadView, node: Node) -> set[CheckpointRef]:
     """What a checkpoint is read from, said another way: channel by channel, from the checkpoint up."""
     found: set[CheckpointRef] = set()
-    if node.format < 4 and node.parent in view.with_sends and node.parent in view.nodes:
+    if node.format < 4 and node.parent in view.with_task_writes and node.parent in view.nodes:
         found.add(node.parent)
     for channel in node.channel_versions:
         namespace = node.ref.checkpoint_ns
         counted = any(each.ref.checkpoint_ns == namespace and channel in each.delta_channels for each in view.nodes.values())
         here: Node | None = node if counted else None
-        while here is not None and (namespace, channel, here.channel_versions.get(channel)) not in view.stored:
+        while here is not None and (namespace, channel, here.channel_versions.get(channel)) not in view.stored_values:
             here = view.nodes.get(here.parent) if here.parent else None
             found |= {here.ref} if here else set()
     return found
@@ -217,7 +217,7 @@ def names(node: Node) -> set[tuple[str, str, str]]:
 
 def check_whole(was: ThreadView, nodes: dict[CheckpointRef, Node], hidden: set[CheckpointRef], stored: set[Any]) -> None:
     for node in nodes.values():
-        assert names(node) & was.stored <= stored, "a value goes that a remaining checkpoint names"
+        assert names(node) & was.stored_values <= stored, "a value goes that a remaining checkpoint names"
         if node.ref not in hidden:
             assert read_from(was, node) <= nodes.keys(), "a checkpoint goes that a visible one is read from"
 
@@ -240,7 +240,7 @@ def test_after_every_stage_what_is_visible_has_all_that_it_is_read_from(view: Th
     visible = sorted(node.ref for node in view.visible)
     kept = data.draw(st.sets(st.sampled_from(visible))) if visible else set()
     stages = plan_stages(view, kept, most)
-    nodes, hidden, stored = dict(view.nodes), {node.ref for node in view.nodes.values() if node.hidden}, set(view.stored)
+    nodes, hidden, stored = dict(view.nodes), {node.ref for node in view.nodes.values() if node.hidden}, set(view.stored_values)
     lost_in = {node.ref: number for number, stage in enumerate(stages) for node in stage.removed}
     assert len(lost_in) == sum(len(stage.removed) for stage in stages) == len(visible) - len(kept)
     assert stages
@@ -251,7 +251,7 @@ def test_after_every_stage_what_is_visible_has_all_that_it_is_read_from(view: Th
     needed = set().union(*(read_from(view, view.nodes[place]) for place in kept)) if kept else set()
     assert nodes.keys() == kept | needed, "just what is kept is left, and what that is read from"
     assert nodes.keys() - hidden == kept
-    assert stored == view.stored & set().union(*map(names, nodes.values()))
+    assert stored == view.stored_values & set().union(*map(names, nodes.values()))
     for namespace in {place.checkpoint_ns for place in lost_in}:
         of_it = [place for place in visible if place.checkpoint_ns == namespace]
         newest = max(of_it)

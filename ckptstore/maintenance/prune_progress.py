@@ -1,0 +1,93 @@
+"""The progress of one prune: what it has deleted so far, and whether its caller stopped it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+from ckptstore.maintenance.prune_thread import PruneTask
+from ckptstore.maintenance.reports import DeletedRows, PruneReport
+
+
+def ignore_progress(_report: PruneReport) -> None:
+    """Do nothing with a report of the progress."""
+
+
+def never_stop() -> bool:
+    """Let a prune run to its end."""
+    return False
+
+
+class PruneCallbacks(NamedTuple):
+    """How a caller follows a prune, and stops it early."""
+
+    #: Called after each transaction with what was deleted so far.
+    progress: Callable[[PruneReport], None] = ignore_progress
+    #: Called before each transaction and before each page of threads is read; True stops the prune.
+    should_stop: Callable[[], bool] = never_stop
+
+
+NO_CALLBACKS = PruneCallbacks()
+
+
+class PruneProgress:
+    """Counts what a prune deletes.
+
+    Args:
+        callbacks: the caller's.
+        dry_run: whether every deletion is rolled back.
+    """
+
+    def __init__(self, callbacks: PruneCallbacks, *, dry_run: bool) -> None:
+        self._callbacks = callbacks
+        self._started = time.perf_counter()
+        self._deleted = DeletedRows()
+        self._threads = 0
+        self.dry_run = dry_run
+        #: Whether the caller stopped the prune.
+        self.stopped = False
+        #: For each object, how many segments that referred to it were deleted.
+        self.deleted_references: Counter[str] = Counter()
+
+    def should_stop(self) -> bool:
+        """Ask the caller whether to stop; not again once it answered True."""
+        self.stopped = self.stopped or self._callbacks.should_stop()
+        return self.stopped
+
+    def add(self, tasks: Iterable[PruneTask]) -> None:
+        """Count what one transaction deleted, and report the progress."""
+        for task in tasks:
+            self.deleted_references.update(task.deleted.object_keys)
+            self._threads += task.is_done and task.deleted_anything
+            self._deleted += replace(task.deleted, object_keys=())
+        self._callbacks.progress(self.report(0, 0))
+
+    def add_unfinished(self, tasks: Iterable[PruneTask]) -> None:
+        """Count the threads of tasks that were begun and will not be finished."""
+        self._threads += sum(task.deleted_anything for task in tasks)
+
+    def report(self, objects: int, object_bytes: int) -> PruneReport:
+        """What was deleted so far.
+
+        Args:
+            objects: how many objects nothing refers to any more.
+            object_bytes: the bytes of these objects.
+        """
+        deleted = self._deleted
+        return PruneReport(
+            threads=self._threads,
+            deleted_threads=deleted.threads,
+            checkpoints=deleted.checkpoints,
+            writes=deleted.writes,
+            values=deleted.values,
+            segments=deleted.segments,
+            bytes=deleted.bytes,
+            objects=objects,
+            object_bytes=object_bytes,
+            stopped=self.stopped,
+            dry_run=self.dry_run,
+            seconds=time.perf_counter() - self._started,
+        )
