@@ -1,6 +1,10 @@
-"""Operations that are written once for plain code and for event loops: generators that yield the futures they wait for.
+"""Operations that are written once for synchronous and asynchronous callers: generators of futures, as psycopg's generators do.
 
-`drive` runs one in a plain thread, `drive_async` in an event loop; an `Outcome` leaves the choice to whoever takes it.
+An operation yields each `Future` that it has to wait for, gets the future's result back, and returns its own result. `Steps[T]` is an
+operation that returns a `T`. What a `yield` gives back is not typed, so operations annotate it: `rows: Rows = yield future`.
+`drive` runs an operation in a thread, `drive_async` in an event loop; an `Outcome` leaves the choice to the caller.
+
+Source: psycopg 3 (`psycopg/generators.py`, `psycopg/waiting.py`).
 """
 
 from __future__ import annotations
@@ -21,11 +25,11 @@ def _wait(future: Future[Any]) -> Any:
 
 
 def drive(steps: Steps[T], wait: Callable[[Future[Any]], Any] = _wait) -> T:
-    """Run an operation here and now. It waits on other threads only, so a running event loop is no obstacle.
+    """Run an operation in this thread. It waits for worker threads only, so it can't deadlock below a running event loop.
 
     Args:
         steps: the operation.
-        wait: waits for a future, and returns what it holds.
+        wait: waits for a future and returns its result.
     """
     try:
         future = next(steps)
@@ -42,7 +46,7 @@ def drive(steps: Steps[T], wait: Callable[[Future[Any]], Any] = _wait) -> T:
 
 
 async def drive_async(steps: Steps[T]) -> T:
-    """Run an operation in this event loop. A caller that is cancelled leaves what it handed over to its end."""
+    """Run an operation in this event loop. If the caller is cancelled, futures that were submitted still run to their end."""
     try:
         future = next(steps)
         while True:
@@ -64,7 +68,7 @@ class Outcome(Generic[T]):
 
     Args:
         steps: the operation.
-        name: what the caller wrote, for the warning; None where a caller may drop it.
+        name: the operation's name in the warning; None for an operation that may be dropped.
     """
 
     __slots__ = ("_name", "_steps")

@@ -1,4 +1,4 @@
-"""Pruning by itself: in the background of a long-lived process, in one process of a cluster at a time."""
+"""Background retention: a worker thread of a long-lived process prunes; of several processes on a database, one at a time."""
 
 from __future__ import annotations
 
@@ -30,85 +30,79 @@ logger = logging.getLogger(__name__)
 _SETTING = "retention"
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = 1_000_000
-# Of a process that died in a run; a living one renews its lease at half of the time.
-_LEASE = 5 * 60 * _SECOND
+# How long the lease outlives a process that died during a run; a living process renews its lease after half of this.
+_LEASE_MICROSECONDS = 5 * 60 * _SECOND
 _RETRY_SECONDS = 60.0
-# How often it is looked whether a lease has to be renewed while one part of a run takes long.
+# How often a long operation is interrupted to see whether the lease must be renewed.
 _RENEWAL_SECONDS = 30.0
-_LONGEST_WAIT_SECONDS = 24 * 3600.0
+_MAX_WAIT_SECONDS = 24 * 3600.0
 
 
-class Turn(NamedTuple):
-    """Whether this process runs now, or else after how many microseconds to ask again."""
+class Lease(NamedTuple):
+    """Whether this process holds the lease, and may run."""
 
-    mine: bool
-    ask_again: int = 0
+    is_held: bool
+    #: Microseconds until it makes sense to ask again.
+    retry_after: int = 0
 
 
-def acquire_lease(
-    db: Db,
-    holder: str,
-    now: int,
-    interval: int,
-) -> Turn:
-    """Take the lease if the last run was long enough ago and nobody else runs; or renew it, for whoever has it."""
+def acquire_lease(db: Db, holder: str, now: int, interval: int) -> Lease:
+    """Take the lease if a run is due and no other process holds it; if `holder` holds it, renew it.
+
+    Args:
+        db: the database.
+        holder: a name of this process.
+        now: microseconds since 1970, UTC.
+        interval: microseconds from the start of one run to the next.
+    """
     with db.transaction():
-        noted = _noted(db)
-        if noted.get("holder") not in (None, holder) and noted["until"] > now:
-            return Turn(False, min(noted["until"] - now, interval))
-        if noted.get("holder") != holder and now < noted.get("ran_at", now - interval) + interval:
-            return Turn(False, noted["ran_at"] + interval - now)
-        _note(db, {**noted, "holder": holder, "until": now + _LEASE})
-        return Turn(True)
+        state = _lock_state(db)
+        if state.get("holder") not in (None, holder) and state["until"] > now:
+            return Lease(False, min(state["until"] - now, interval))
+        if state.get("holder") != holder and now < state.get("ran_at", now - interval) + interval:
+            return Lease(False, state["ran_at"] + interval - now)
+        _store_state(db, {**state, "holder": holder, "until": now + _LEASE_MICROSECONDS})
+        return Lease(True)
 
 
-def release_lease(
-    db: Db,
-    holder: str,
-    ran_at: int | None,
-) -> None:
-    """Give the lease back, and note when the run began, unless it failed."""
+def release_lease(db: Db, holder: str, ran_at: int | None) -> None:
+    """Give the lease back, and store when the run started; None for a run that failed or was stopped."""
     with db.transaction():
-        noted = _noted(db)
-        if noted.get("holder") == holder:
-            before = {"ran_at": noted["ran_at"]} if "ran_at" in noted else {}
-            _note(db, before if ran_at is None else {"ran_at": ran_at})
+        state = _lock_state(db)
+        if state.get("holder") == holder:
+            before = {"ran_at": state["ran_at"]} if "ran_at" in state else {}
+            _store_state(db, before if ran_at is None else {"ran_at": ran_at})
 
 
-def _noted(
-    db: Db,
-) -> dict[str, Any]:
-    """What is noted of runs, locked until the transaction ends."""
+def _lock_state(db: Db) -> dict[str, Any]:
+    """The stored state of the runs, locked until the transaction ends: `holder`, `until` and `ran_at`, each if there is one."""
     db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": "{}"}, "keep")
     found: dict[str, Any] = json.loads(db.run(sql.settings_table.lock_setting, {"name": _SETTING}).scalar_one())
     return found
 
 
-def _note(
-    db: Db,
-    value: dict[str, Any],
-) -> None:
-    db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": json.dumps(value)}, "replace")
+def _store_state(db: Db, state: dict[str, Any]) -> None:
+    db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": json.dumps(state)}, "replace")
 
 
 class BackgroundRetention:
-    """Runs a policy again and again: it prunes, collects objects, and gives free pages back.
+    """Runs maintenance by a policy at intervals, see `run_maintenance`.
 
     Args:
-        store: where.
-        policy: what stays.
-        interval: from the beginning of a run to the next, over all processes on this database.
+        store: the store to maintain.
+        policy: what to keep.
+        interval: time from the start of one run to the next, over all processes on this database.
         now: the application's clock (microseconds since 1970, UTC).
 
     Raises:
-        InvalidPolicy: the interval is not positive.
+        InvalidPolicy: `policy` is not a policy, or the interval is not positive.
     """
 
     def __init__(self, store: Store, policy: RetentionPolicy, interval: timedelta, now: Callable[[], int]) -> None:
         if not isinstance(policy, RetentionPolicy):
             raise InvalidPolicy(f"retention must be a RetentionPolicy, got {type(policy).__name__}")
         if not isinstance(interval, timedelta) or interval <= timedelta(0):
-            raise InvalidPolicy(f"retention_interval must be positive, and a timedelta; got {interval!r}")
+            raise InvalidPolicy(f"retention_interval must be a positive timedelta, got {interval!r}")
         self._store = store
         self._policy = policy
         self._interval = interval // _MICROSECOND
@@ -117,19 +111,19 @@ class BackgroundRetention:
         in_child(self._start_again)
 
     def start(self) -> None:
-        """Begin, on a thread of its own; the first run is due at once, unless another process had one lately."""
+        """Start the worker thread. The first run is due at once, unless another process had one within the interval."""
         self._holder = secrets.token_hex(8)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="ckptstore-retention", daemon=True)
         self._thread.start()
 
     def _start_again(self) -> None:
-        # A thread does not come along into a child of fork.
+        # Worker threads do not exist in the child of a fork.
         if not self._stop.is_set():
             self.start()
 
     def close(self) -> None:
-        """End after the transaction that is under way. Blocks; a second call does nothing."""
+        """Stop after the current transaction. Blocks; a second call does nothing."""
         self._stop.set()
         self._thread.join()
 
@@ -137,54 +131,58 @@ class BackgroundRetention:
         wait_seconds = 0.0
         while not self._stop.wait(wait_seconds):
             try:
-                turn, _report = self.run_if_due()
-                wait_seconds = min(turn.ask_again / _SECOND, _LONGEST_WAIT_SECONDS)
+                lease, _report = self.run_if_due()
+                wait_seconds = min(lease.retry_after / _SECOND, _MAX_WAIT_SECONDS)
             except StoreClosed:
                 return
             except Exception:
-                # Whatever it was (the application's clock may fail too): growing without bound would be worse than trying again.
+                # Any error (the application's clock may fail too): a retry is better than a database that grows without bound.
                 wait_seconds = min(_RETRY_SECONDS, self._interval / _SECOND)
-                logger.exception("retention failed; tried again in %.0f s", wait_seconds, extra={"event": "retention_failed"})
+                logger.exception("background retention failed, will retry in %.0f s", wait_seconds, extra={"event": "retention_failed"})
 
-    def run_if_due(self) -> tuple[Turn, PruneReport | None]:
-        """One run, if it is this process's turn."""
-        began = self._now()
-        turn = self._take_turn(began)
-        if not turn.mine:
-            return turn, None
-        self._mine = True
-        ended: int | None = None
+    def run_if_due(self) -> tuple[Lease, PruneReport | None]:
+        """Run once if a run is due and this process gets the lease.
+
+        Returns:
+            The lease, with the time until the next run, and the report of the run; None without one.
+        """
+        started = self._now()
+        lease = self._acquire(started)
+        if not lease.is_held:
+            return lease, None
+        self._holds_lease = True
+        completed: int | None = None
         try:
             callbacks = PruneCallbacks(should_stop=self._should_stop)
             report = self._drive(run_maintenance(self._store, self._policy, self._now, callbacks))
             if not report.stopped:
-                ended = began
-            return Turn(True, max(0, began + self._interval - self._now())), report
+                completed = started
+            return Lease(True, max(0, started + self._interval - self._now())), report
         finally:
-            drive(self._store.run_in_queue(partial(release_lease, holder=self._holder, ran_at=ended)))
+            drive(self._store.run_in_queue(partial(release_lease, holder=self._holder, ran_at=completed)))
 
-    def _take_turn(self, now: int) -> Turn:
-        self._renew_at = now + _LEASE // 2
+    def _acquire(self, now: int) -> Lease:
+        self._renew_at = now + _LEASE_MICROSECONDS // 2
         work = partial(acquire_lease, holder=self._holder, now=now, interval=self._interval)
         return drive(self._store.run_in_queue(work))
 
     def _should_stop(self) -> bool:
-        self._keep_turn()
-        return self._stop.is_set() or not self._mine
+        self._renew_lease()
+        return self._stop.is_set() or not self._holds_lease
 
-    def _keep_turn(self) -> None:
-        """Renew the lease when it is time, or find that somebody else took it."""
+    def _renew_lease(self) -> None:
+        """Renew the lease if it is time to, or notice that another process has taken it."""
         now = self._now()
-        if self._mine and now >= self._renew_at:
-            self._mine = self._take_turn(now).mine
+        if self._holds_lease and now >= self._renew_at:
+            self._holds_lease = self._acquire(now).is_held
 
     def _drive(self, steps: Steps[T]) -> T:
         return drive(steps, self._wait)
 
     def _wait(self, future: Future[Any]) -> Any:
-        """Wait for a part of a run, and keep the lease meanwhile, however long it takes."""
+        """Wait for an operation of the run, and renew the lease while it takes."""
         while True:
-            self._keep_turn()
+            self._renew_lease()
             try:
                 return future.result(timeout=_RENEWAL_SECONDS)
             except TimeoutError:

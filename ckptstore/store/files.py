@@ -1,4 +1,4 @@
-"""`saver.blobs`: files that a graph keeps by handle, put and read explicitly."""
+"""`saver.blobs`: files that a graph stores explicitly, and refers to by handle."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from ckptstore.blobs.download import Downloader
 from ckptstore.blobs.registry import ObjectRegistry, Upload
@@ -24,16 +24,21 @@ from ckptstore.values.size_limits import SizeChecker
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 
 _CHUNK_BYTES = 1024 * 1024
-# An object that is being deleted just now makes the next upload a new one.
-_ATTEMPTS = 3
+# Attempts to store a blob while the garbage collector deletes the object that it would share.
+_MAX_UPLOADS = 3
 
 
 class BlobStore:
-    """Blobs by handle. Every method returns an `Outcome`: `await` it, or call `result()` in code without an event loop.
+    """Stores and reads blobs. Every method returns an `Outcome`: `await` it, or call `result()` in code without an event loop.
 
-    A blob stays as long as a checkpoint or a write holds its handle; one that none holds yet is safe for the collector's
-    period of grace. Contents are stored once, however often they are put. They are stored as they are: a serialiser that
-    encrypts does not reach them.
+    A blob is kept while a checkpoint or a write holds its handle; a blob whose handle no one holds yet is kept for the garbage
+    collector's grace period. Equal contents are stored once. They are stored as they are: a serialiser that encrypts does not
+    encrypt them.
+
+    Args:
+        store: the store.
+        clock: the saver's clock.
+        limiter: refuses blobs that are too large.
     """
 
     def __init__(self, store: Store, clock: Callable[[], datetime], limiter: SizeChecker) -> None:
@@ -47,33 +52,36 @@ class BlobStore:
         """Store a blob.
 
         Args:
-            source: the content; or the path of a file, or a file opened for reading bytes: those are streamed, so that a
-                file of any size takes little memory (an open file is copied to a temporary one first).
-            media_type: kept in the handle, for whoever reads it.
+            source: the content, or the path of a file, or a file opened for reading bytes. Files are streamed, so that a file of any
+                size needs little memory; an open file is first copied to a temporary file.
+            media_type: stored in the handle, for example `application/pdf`.
+
+        Returns:
+            The handle to keep in the graph's state.
 
         Raises:
-            InvalidConfig: the saver has no blob backend, or the source is none of these.
-            CheckpointTooLarge: it is past `max_blob_bytes` of the saver's `SizeLimits`; nothing was stored.
-            BlobUnavailable: the backend failed; nothing refers to what it may have stored.
+            InvalidConfig: the saver has no blob backend, or `source` has another type.
+            CheckpointTooLarge: the content exceeds `max_blob_bytes` of the saver's `SizeLimits`; nothing was stored.
+            BlobUnavailable: the backend failed. The garbage collector deletes what it may have stored.
         """
         return Outcome(self._put(source, media_type), name="blobs.put")
 
     def _put(self, source: Any, media_type: str | None) -> Steps[BlobRef]:
         objects = yield from self._store.ready_objects()
-        putting = _Putting(objects, to_microseconds(self._clock()), self._limiter)
+        upload = _BlobUpload(objects, to_microseconds(self._clock()), self._limiter)
         if isinstance(source, (bytes, bytearray, memoryview)):
-            steps = putting.content(bytes(source))
+            uploading = upload.content(bytes(source))
         elif isinstance(source, (str, os.PathLike)):
-            steps = putting.file(Path(source))
+            uploading = upload.file(Path(source))
         elif hasattr(source, "read"):
-            steps = putting.stream(source)
+            uploading = upload.stream(source)
         else:
             raise InvalidConfig(f"a blob is bytes, a path or an open file, got {type(source).__name__}")
-        digest, size = yield objects.run(steps)
-        return handle_to(digest, size, media_type)
+        stored: _StoredBlob = yield objects.run(uploading)
+        return handle_to(stored.digest, stored.size, media_type)
 
     def get(self, ref: BlobRef | str) -> Outcome[bytes]:
-        """Read a blob whole and check it; a blob that was read lately comes from the cache.
+        """Read a whole blob and check it. Blobs that were read recently come from the cache.
 
         Args:
             ref: what `put` returned, or its `id`.
@@ -82,9 +90,10 @@ class BlobStore:
             Bytes whose SHA-256 is `ref.digest` (its first 160 bits are compared).
 
         Raises:
-            BlobMissing: no such blob is registered, or its object is not in the backend.
-            BlobCorrupt: the bytes hash to something else.
-            BlobUnavailable: the backend failed; safe to try again.
+            InvalidConfig: `ref` is not a handle, or the saver has no blob backend.
+            BlobMissing: the blob is not registered, or its object is not in the backend.
+            BlobCorrupt: the bytes have another digest.
+            BlobUnavailable: the backend failed; safe to retry.
         """
         return Outcome(self._get(ref), name="blobs.get")
 
@@ -95,10 +104,21 @@ class BlobStore:
         return data
 
     def open(self, ref: BlobRef | str) -> Outcome[IO[bytes]]:
-        """Open a blob for reading, in memory that does not grow with it: `with await saver.blobs.open(ref) as file`.
+        """Open a blob as a file, without holding it in memory: `with await saver.blobs.open(ref) as file`.
 
-        The content is copied to a temporary file and checked before any of it is handed out; closing the file deletes it.
-        Seeking works. Raises as `get`.
+        The content is copied to a temporary file and checked before this returns; closing the file deletes it.
+
+        Args:
+            ref: what `put` returned, or its `id`.
+
+        Returns:
+            A file opened for reading bytes; it can seek.
+
+        Raises:
+            InvalidConfig: see `get`, and so are the others.
+            BlobMissing: see `get`.
+            BlobCorrupt: see `get`.
+            BlobUnavailable: see `get`.
         """
         return Outcome(self._open(ref), name="blobs.open")
 
@@ -109,42 +129,49 @@ class BlobStore:
         return file
 
 
-class _Putting:
-    """One blob on its way in."""
+class _StoredBlob(NamedTuple):
+    #: SHA-256 in hexadecimal.
+    digest: str
+    #: Bytes.
+    size: int
 
-    def __init__(self, objects: ObjectRegistry, moment: int, limiter: SizeChecker) -> None:
+
+class _BlobUpload:
+    """The upload of one blob, on the event loop of the registry."""
+
+    def __init__(self, objects: ObjectRegistry, created_at: int, limiter: SizeChecker) -> None:
         self._objects = objects
-        self._moment = moment
+        self._created_at = created_at
         self._limiter = limiter
 
-    async def content(self, data: bytes) -> tuple[str, int]:
+    async def content(self, data: bytes) -> _StoredBlob:
         digest = await asyncio.to_thread(digest_of, data)
-        return await self._place(digest, len(data), lambda backend, key: backend.put(key, data))
+        return await self._store(digest, len(data), lambda backend, key: backend.put(key, data))
 
-    async def file(self, path: Path) -> tuple[str, int]:
+    async def file(self, path: Path) -> _StoredBlob:
         try:
-            before = await asyncio.to_thread(_stamp, path)
+            before = await asyncio.to_thread(_modification, path)
             digest, size = await asyncio.to_thread(hash_file, path)
         except OSError as exc:
             raise InvalidConfig(f"can't read {path}: {exc.strerror or type(exc).__name__}") from exc
-        placed = await self._place(digest, size, lambda backend, key: backend.put_file(key, path))
-        if await asyncio.to_thread(_stamp, path) != before:
-            raise BlobCorrupt(f"{path} changed while it was stored; put it again when nobody writes to it")
-        return placed
+        stored = await self._store(digest, size, lambda backend, key: backend.put_file(key, path))
+        if await asyncio.to_thread(_modification, path) != before:
+            raise BlobCorrupt(f"{path} was modified while it was stored; put it again when no program writes to it")
+        return stored
 
-    async def stream(self, file: IO[bytes]) -> tuple[str, int]:
+    async def stream(self, file: IO[bytes]) -> _StoredBlob:
         with temporary_path() as spool:
             await asyncio.to_thread(_copy, file, spool)
             return await self.file(spool)
 
-    async def _place(self, digest: str, size: int, upload: Upload) -> tuple[str, int]:
+    async def _store(self, digest: str, size: int, upload: Upload) -> _StoredBlob:
         self._limiter.check_blob(size, "a blob")
-        for _ in range(_ATTEMPTS):
-            key = await self._objects.ensure_uploaded(digest, size, self._moment, upload)
-            if await self._objects.confirm_live(key, self._moment):
-                return digest, size
+        for _ in range(_MAX_UPLOADS):
+            key = await self._objects.ensure_uploaded(digest, size, self._created_at, upload)
+            if await self._objects.confirm_live(key, self._created_at):
+                return _StoredBlob(digest, size)
             await self._objects.forget([key])
-        raise BlobUnavailable(f"blob {digest[:12]}... is being deleted again and again; is the collector's grace too short?")
+        raise BlobUnavailable(f"blob {digest[:12]}... was garbage-collected {_MAX_UPLOADS} times during its upload; use a longer grace")
 
 
 async def _get(objects: ObjectRegistry, downloads: Downloader, digest: str) -> bytes:
@@ -169,7 +196,8 @@ async def _open(objects: ObjectRegistry, digest: str) -> IO[bytes]:
         raise
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _modification(path: Path) -> tuple[int, int]:
+    """What changes when a file is written to."""
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_size
 
@@ -178,5 +206,5 @@ def _copy(source: IO[bytes], target: Path) -> None:
     with target.open("wb") as file:
         while chunk := source.read(_CHUNK_BYTES):
             if not isinstance(chunk, bytes):
-                raise InvalidConfig(f"the file gives {type(chunk).__name__}; open it for reading bytes (mode 'rb')")
+                raise InvalidConfig(f"read() of the file returned {type(chunk).__name__}; open it for reading bytes (mode 'rb')")
             file.write(chunk)

@@ -1,4 +1,4 @@
-"""Listings that stream: `async for` takes pages as it goes, `await` takes the whole as a list."""
+"""Listings: `async for` loads them page by page, `await` loads the whole as a list."""
 
 from __future__ import annotations
 
@@ -18,11 +18,19 @@ from ckptstore.values.decode import SegmentSet, group_by_remote_bytes
 T = TypeVar("T")
 Pages = Callable[[], Iterator[Steps[list[T]]]]
 
+_PAGE_SIZE = 100
+# The contents of objects that are fetched, and held in memory, at a time.
+_GROUP_BYTES = 32 * 1024 * 1024
+
 
 class Listing(Generic[T]):
-    """A listing that was asked for and not yet read. While its reader pauses it holds no connection and no lock.
+    """A lazy listing: nothing is read before it is iterated over. Between two pages it holds no connection and no lock.
 
-    `async for item in listing` streams; `await listing` gives a list; `anext(listing)` goes on where the last one ended.
+    `async for item in listing` streams; `await listing` gives a list; `anext(listing)` gives the next item; without an event
+    loop, `for item in listing`. Like any iterable, it can be dropped without being read: there is no warning.
+
+    Args:
+        pages: starts to read from the beginning; returns operations that give a page each.
     """
 
     def __init__(self, pages: Pages[T]) -> None:
@@ -30,7 +38,7 @@ class Listing(Generic[T]):
         self._stream: AsyncIterator[T] | None = None
 
     def __aiter__(self) -> AsyncIterator[T]:
-        """Stream from the start, or go on with what `anext` began."""
+        """Stream from the beginning, or continue where `anext` stopped."""
         return self._stream or self._items()
 
     async def __anext__(self) -> T:
@@ -40,7 +48,7 @@ class Listing(Generic[T]):
         return await anext(self._stream)
 
     def __await__(self) -> Generator[Any, None, list[T]]:
-        """All of it."""
+        """All items."""
         return self._all().__await__()
 
     async def aclose(self) -> None:
@@ -58,58 +66,53 @@ class Listing(Generic[T]):
                 yield item
 
     def __iter__(self) -> Iterator[T]:
-        """The same, for code without an event loop."""
+        """Stream in code without an event loop."""
         for page in self._pages():
             yield from drive(page)
 
 
 class ThreadPages:
-    """One walk through the threads that have a matching checkpoint.
+    """The pages of a listing of threads that have a matching checkpoint.
 
     Args:
-        store: where they are.
-        wanted: what one of a thread's checkpoints has to match; every thread where it asks for nothing.
+        store: the store.
+        wanted: the filter that at least one checkpoint of the thread must match; an empty one lists every thread.
         order_by: the order.
-        limit: at most so many, or None.
-        after: the last thread of an earlier walk: this one goes on after it.
+        limit: the largest number of threads; None for no limit.
+        after: the last thread of an earlier listing; this one starts after it.
     """
 
     def __init__(self, store: Store, wanted: Filter, order_by: ThreadOrder, limit: int | None, after: ThreadInfo | None) -> None:
         self._store = store
         self._wanted = wanted
         self._order_by = order_by
-        self._left = limit
+        self._remaining = limit
         self._after = after
         self._more = limit != 0
 
     def __iter__(self) -> Iterator[Steps[list[ThreadInfo]]]:
-        """Operations, each of which gives some more; between them nothing is held."""
+        """Operations that give one page each; between them nothing is held."""
         while self._more:
             yield self._page()
 
     def _page(self) -> Steps[list[ThreadInfo]]:
-        size = _PAGE_SIZE if self._left is None else min(self._left, _PAGE_SIZE)
+        size = _PAGE_SIZE if self._remaining is None else min(self._remaining, _PAGE_SIZE)
         work = partial(load_threads, wanted=self._wanted, order_by=self._order_by, after=self._after, size=size)
         page = yield from self._store.read(work)
         self._more, self._after = page.more, page.last
-        if self._left is not None:
-            self._left -= len(page.threads)
-            self._more = self._more and self._left > 0
+        if self._remaining is not None:
+            self._remaining -= len(page.threads)
+            self._more = self._more and self._remaining > 0
         return page.threads
-
-
-_PAGE_SIZE = 100
-
-_GROUP_BYTES = 32 * 1024 * 1024
 
 
 def load_in_order(store: Store, keys: Sequence[CheckpointKey], decode: Callable[[LoadedCheckpoint], T]) -> Steps[list[T]]:
     """The checkpoints with these keys, in this order, read in one round trip; missing ones are left out.
 
     Args:
-        store: where they are.
-        keys: a key given twice gives the same result twice.
-        decode: makes the result of a checkpoint.
+        store: the store.
+        keys: the keys; one that occurs twice gives the same result twice.
+        decode: turns a loaded checkpoint into an item of the result.
     """
     if not keys:
         return []
@@ -123,43 +126,43 @@ def load_in_order(store: Store, keys: Sequence[CheckpointKey], decode: Callable[
 
 
 class CheckpointPages(Generic[T]):
-    """One walk through the checkpoints that a search finds, newest first.
+    """The pages of a listing of checkpoints, newest first.
 
     Args:
-        store: where they are.
-        search: what restricts them.
-        limit: at most so many, or None.
-        decoded: what becomes of a checkpoint.
+        store: the store.
+        search: which checkpoints to list.
+        limit: the largest number of checkpoints; None for no limit.
+        decode: turns a loaded checkpoint into an item of the listing.
     """
 
-    def __init__(self, store: Store, search: CheckpointQuery, limit: int | None, decoded: Callable[[LoadedCheckpoint], T]) -> None:
+    def __init__(self, store: Store, search: CheckpointQuery, limit: int | None, decode: Callable[[LoadedCheckpoint], T]) -> None:
         self._store = store
         self._search = search
-        self._left = limit
-        self._decoded = decoded
+        self._remaining = limit
+        self._decode = decode
         self._after: CheckpointKey | None = None
         self._more = limit != 0
-        #: What was found and not yet given out.
+        #: Checkpoints whose rows were read: the contents of their objects are fetched group by group, to bound memory.
         self._groups: deque[tuple[Sequence[LoadedCheckpoint], SegmentSet]] = deque()
 
     def __iter__(self) -> Iterator[Steps[list[T]]]:
-        """Operations, each of which gives some more; between them nothing is held but what was found."""
+        """Operations that give some checkpoints each; between them only the rows of the current page are held."""
         while self._more or self._groups:
             yield self._group() if self._groups else self._page()
 
     def _page(self) -> Steps[list[T]]:
-        size = _PAGE_SIZE if self._left is None else min(self._left, _PAGE_SIZE)
+        size = _PAGE_SIZE if self._remaining is None else min(self._remaining, _PAGE_SIZE)
         page = yield from self._store.page(self._search, self._after, size)
         self._more, self._after = page.more, page.last
-        if self._left is not None:
-            self._left -= len(page.checkpoints)
-            self._more = self._more and self._left > 0
+        if self._remaining is not None:
+            self._remaining -= len(page.checkpoints)
+            self._more = self._more and self._remaining > 0
         self._groups.extend((group, page.segments) for group in group_by_remote_bytes(page.checkpoints, page.segments, _GROUP_BYTES))
         return (yield from self._group()) if self._groups else []
 
     def _group(self) -> Steps[list[T]]:
         checkpoints, segments = self._groups.popleft()
         found = yield from self._store.with_objects(checkpoints, segments)
-        decoded = [self._decoded(loaded) for loaded in found]
+        decoded = [self._decode(loaded) for loaded in found]
         segments.release_remote()
         return decoded

@@ -177,11 +177,11 @@ async def test_nobody_else_runs_while_objects_are_collected(lasting_url: str) ->
             for _ in range(4):
                 clock.now += timedelta(minutes=2)
                 yield one.store.runner.read(lambda _: None)
-                turns.append(theirs._take_turn(to_microseconds(clock.now)).mine)
+                turns.append(theirs._acquire(to_microseconds(clock.now)).is_held)
             return (yield from collect(this))
 
         one.store.collect = slow  # type: ignore[method-assign]
-        assert mine.run_if_due()[0].mine
+        assert mine.run_if_due()[0].is_held
         assert turns == [False] * 4
 
 

@@ -47,9 +47,9 @@ async def test_a_saver_prunes_by_itself_as_soon_as_it_is_opened(lasting_url: str
         async with SQLAlchemySaver.from_conn_string(lasting_url, retention=NEWEST) as saver:
             # Another had its run within the interval: what comes in waits for the next.
             await chain(saver, "u", 3)
-            turn, report = retention_of(saver, saver.clock).run_if_due()
-            assert (turn.mine, report) == (False, None)
-            assert 0 < turn.ask_again <= HOUR / timedelta(microseconds=1)
+            lease, report = retention_of(saver, saver.clock).run_if_due()
+            assert (lease.is_held, report) == (False, None)
+            assert 0 < lease.retry_after <= HOUR / timedelta(microseconds=1)
         assert pruned.records == []
 
 
@@ -62,12 +62,12 @@ async def test_one_of_two_savers_runs_in_an_interval(lasting_url: str) -> None:
             clock.go_to(minute / 24 / 60)
             await chain(one, f"t{minute}", 2)
             for name, schedule in (("other", theirs), ("one", mine)) if minute % 2 else (("one", mine), ("other", theirs)):
-                turn, report = schedule.run_if_due()
-                if turn.mine:
+                lease, report = schedule.run_if_due()
+                if lease.is_held:
                     assert report is not None
                     ran.append((name, minute, report.checkpoints))
                 else:
-                    assert turn.ask_again == (60 - minute % 60) * 60 * 1_000_000
+                    assert lease.retry_after == (60 - minute % 60) * 60 * 1_000_000
         assert ran == [("one", 0, 1), ("one", 60, 4), ("one", 120, 4), ("one", 180, 4)]
         assert noted(one) == {"ran_at": at(3)}
 
@@ -76,14 +76,14 @@ async def test_the_lease_of_a_process_that_died_expires(lasting_url: str) -> Non
     clock = Days()
     async with SQLAlchemySaver.from_conn_string(lasting_url) as dead, SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         await chain(dead, "t", 3)
-        assert retention_of(dead, clock)._take_turn(at(0)).mine
+        assert retention_of(dead, clock)._acquire(at(0)).is_held
         mine = retention_of(saver, clock)
         for minutes, runs in ((0, False), (4.99, False), (5.01, True)):
             clock.go_to(minutes / 24 / 60)
-            turn, report = mine.run_if_due()
-            assert (turn.mine, report is not None) == (runs, runs)
+            lease, report = mine.run_if_due()
+            assert (lease.is_held, report is not None) == (runs, runs)
             if not runs:
-                assert 0 < turn.ask_again <= 5 * 60 * 1_000_000
+                assert 0 < lease.retry_after <= 5 * 60 * 1_000_000
         assert len(await saver.alist(config("t"))) == 1
 
 
@@ -100,7 +100,7 @@ async def test_a_run_renews_its_lease_and_ends_when_it_has_lost_it(lasting_url: 
             # Each transaction takes two minutes; before the fourth the machine sleeps for ten.
             number = next(looks)
             clock.now += timedelta(minutes=10 if number == 3 else 2)
-            taken.append(theirs._take_turn(to_microseconds(clock.now)).mine)
+            taken.append(theirs._acquire(to_microseconds(clock.now)).is_held)
             return ask()
 
         mine._should_stop = should_stop  # type: ignore[method-assign]
@@ -128,8 +128,8 @@ async def test_a_run_that_fails_gives_its_turn_back(lasting_url: str, statement:
         with fault(saver, "before", statement, transient_fault(saver), times=10_000), pytest.raises(DatabaseUnavailable):
             retention_of(saver, clock).run_if_due()
         assert noted(saver) == {}
-        turn, report = retention_of(other, clock).run_if_due()
-        assert turn.mine
+        lease, report = retention_of(other, clock).run_if_due()
+        assert lease.is_held
         assert report is not None
         assert report.checkpoints == 2
 
@@ -141,7 +141,7 @@ async def test_a_failure_is_logged_and_tried_again(lasting_url: str) -> None:
         settings = DatabaseSettings(retry_seconds=0.02)
         saver = SQLAlchemySaver.from_conn_string(lasting_url, settings=settings)
         with fault(saver, "before", "DELETE FROM ckpt_checkpoint", transient_fault(saver), times=10_000):
-            saver._prune_by_itself(NEWEST, timedelta(milliseconds=50))
+            saver._retention = saver._start_retention(NEWEST, timedelta(milliseconds=50))
             assert await asyncio.to_thread(failed.came.wait, WAIT_SECONDS)
         assert await asyncio.to_thread(pruned.came.wait, WAIT_SECONDS)
         await saver.aclose()
@@ -161,7 +161,7 @@ async def test_closing_ends_a_run_after_the_transaction_that_is_under_way(lastin
             assert closing.wait(WAIT_SECONDS)
 
     with told_of("pruned") as pruned, reported_statements(saver, hold):
-        saver._prune_by_itself(NEWEST, HOUR)
+        saver._retention = saver._start_retention(NEWEST, HOUR)
         assert await asyncio.to_thread(reached.wait, WAIT_SECONDS)
         assert saver._retention is not None
         saver._retention._stop.set()
@@ -197,6 +197,6 @@ async def test_a_child_of_a_fork_prunes_by_itself_too(lasting_url: str) -> None:
 
 @pytest.mark.parametrize("interval", [timedelta(0), timedelta(seconds=-1)])
 def test_an_interval_that_is_none_is_refused(tmp_path: Path, interval: timedelta) -> None:
-    with pytest.raises(InvalidPolicy, match="retention_interval must be positive"):
+    with pytest.raises(InvalidPolicy, match="retention_interval must be a positive timedelta"):
         SQLAlchemySaver.from_conn_string(tmp_path / "c.sqlite", retention=NEWEST, retention_interval=interval)
     assert "ckptstore-retention" not in [thread.name for thread in threading.enumerate()]
