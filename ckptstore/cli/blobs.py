@@ -68,9 +68,9 @@ def copy(source: str, target: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Change nothing, and print what would be done.")
 def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: float, dry_run: bool) -> None:
     """Run one garbage collection pass, for cron: mark blobs that nothing refers to, delete those that an earlier pass marked."""
-    this = GcPass(wall_clock(), timedelta(hours=grace_hours), dry_run)
+    gc_pass = GcPass(wall_clock(), timedelta(hours=grace_hours), dry_run)
     with open_store(url, in_schema, blob_url) as store, _elapsed_time("collecting"):
-        report = drive(store.collect(this))
+        report = drive(store.collect(gc_pass))
     would_be = "would be " if dry_run else ""
     click.echo(f"{report.deleted} blobs {would_be}deleted ({report.deleted_bytes} bytes)")
     click.echo(f"{report.marked} {would_be}marked, {report.unmarked} {would_be}unmarked")

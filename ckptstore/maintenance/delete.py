@@ -27,7 +27,7 @@ def delete_thread(db: Db, thread_id: str) -> DeletedRows:
         delete_tags(db, stored_tag_rows(checkpoints))
         deleted = {table: db.run(sql.delete.delete_thread_rows, {"thread_id": thread_id}, table).rowcount for table in _TABLES}
     return DeletedRows(
-        threads=1,
+        deleted_threads=1,
         checkpoints=len(checkpoints),
         writes=deleted[sql.tables.WRITE],
         values=deleted[sql.tables.CHANNEL],

@@ -52,10 +52,10 @@ class GcPass:
         return {"moment": self.now, "before": self.now - self.grace // _MICROSECOND, "page_size": _PAGE_SIZE}
 
 
-async def collect(objects: ObjectRegistry, this: GcPass) -> CollectReport:
+async def collect(objects: ObjectRegistry, gc_pass: GcPass) -> CollectReport:
     """Run one pass, on the event loop of the objects."""
     started = time.perf_counter()
-    collector = _Collector(objects, this)
+    collector = _Collector(objects, gc_pass)
     await collector.finish_deletions()
     # Before marking: a pass never deletes an object that it marked itself.
     await collector.sweep()
@@ -65,7 +65,7 @@ async def collect(objects: ObjectRegistry, this: GcPass) -> CollectReport:
         "garbage collection: %d objects deleted (%d bytes), %d marked, %d unmarked, %d failed in %.3f s",
         report.deleted, report.deleted_bytes, report.marked, report.unmarked, len(report.failed), seconds,
         extra={"event": "collected", "deleted": report.deleted, "bytes": report.deleted_bytes, "marked": report.marked,
-               "unmarked": report.unmarked, "failed": len(report.failed), "dry_run": this.dry_run, "seconds": seconds},
+               "unmarked": report.unmarked, "failed": len(report.failed), "dry_run": gc_pass.dry_run, "seconds": seconds},
     )  # fmt: skip
     return report
 
@@ -76,11 +76,11 @@ class _StoredObject(NamedTuple):
 
 
 class _Collector:
-    def __init__(self, objects: ObjectRegistry, this: GcPass) -> None:
+    def __init__(self, objects: ObjectRegistry, gc_pass: GcPass) -> None:
         self._objects = objects
-        self._parameters = this.parameters
-        self._dry_run = this.dry_run
-        self.report = CollectReport(dry_run=this.dry_run)
+        self._parameters = gc_pass.parameters
+        self._dry_run = gc_pass.dry_run
+        self.report = CollectReport(dry_run=gc_pass.dry_run)
 
     async def finish_deletions(self) -> None:
         """Delete the objects in state `deleting`: an earlier pass died before it deleted them, or the backend failed."""

@@ -76,15 +76,9 @@ class PruneProgress:
             objects: how many objects nothing refers to any more.
             object_bytes: the bytes of these objects.
         """
-        deleted = self._deleted
         return PruneReport(
+            **self._deleted.counts(),
             threads=self._threads,
-            deleted_threads=deleted.threads,
-            checkpoints=deleted.checkpoints,
-            writes=deleted.writes,
-            values=deleted.values,
-            segments=deleted.segments,
-            bytes=deleted.bytes,
             objects=objects,
             object_bytes=object_bytes,
             stopped=self.stopped,

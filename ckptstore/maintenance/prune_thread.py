@@ -98,7 +98,7 @@ class ExecuteNextStages:
     def _execute(self, db: Db, task: PruneTask) -> PruneTask:
         earlier = self._executed.get(task.request.thread_id)
         stamp = lock_thread(db, task.request.thread_id)
-        if earlier is not None and (stamp is None if earlier.deleted.threads else stamp == earlier.stamp):
+        if earlier is not None and (stamp is None if earlier.deleted.deleted_threads else stamp == earlier.stamp):
             return earlier
         return _execute_next(db, task, stamp)
 
@@ -222,7 +222,7 @@ def _delete_orphans(db: Db, request: PruneRequest, stamp: ThreadStamp) -> Delete
     segments = [_DeletedSegment(*row) for row in db.run(sql.prune.delete_unlinked_segments, thread)]
     threads = db.run(sql.delete.delete_empty_thread, thread).rowcount
     return DeletedRows(
-        threads=threads,
+        deleted_threads=threads,
         writes=len(writes),
         segments=len(segments),
         bytes=sum(writes) + sum(segment.length for segment in segments),

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class DeletedRows:
-    """How many rows one transaction deleted, and the bytes that they held in the database."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCounts:
+    """How many rows were deleted, and the bytes that they held in the database."""
 
     #: Threads of which nothing is left.
-    threads: int = 0
+    deleted_threads: int = 0
     #: Checkpoints that readers no longer find: deleted, or hidden because other checkpoints are rebuilt from them.
     checkpoints: int = 0
     writes: int = 0
@@ -20,29 +20,30 @@ class DeletedRows:
     segments: int = 0
     #: Stored bytes of the payloads, without those that are in objects.
     bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedRows(RowCounts):
+    """What one transaction deleted."""
+
     #: The object of each deleted segment that had one.
     object_keys: tuple[str, ...] = ()
 
     def __add__(self, other: DeletedRows) -> DeletedRows:
         """The sum, field by field."""
-        return DeletedRows(*[getattr(self, each.name) + getattr(other, each.name) for each in fields(self)])
+        return DeletedRows(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
+
+    def counts(self) -> dict[str, int]:
+        """The fields of `RowCounts`, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(RowCounts)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PruneReport:
+class PruneReport(RowCounts):
     """What a prune deleted, or with `dry_run` would have deleted."""
 
     #: Threads from which anything was deleted.
     threads: int = 0
-    #: Those of them of which nothing is left.
-    deleted_threads: int = 0
-    #: Checkpoints that readers no longer find.
-    checkpoints: int = 0
-    writes: int = 0
-    values: int = 0
-    segments: int = 0
-    #: Stored bytes of the deleted payloads, without those that are in objects.
-    bytes: int = 0
     #: Objects in the blob backend that nothing refers to any more. Garbage collection deletes them after its grace period.
     objects: int = 0
     object_bytes: int = 0

@@ -99,12 +99,12 @@ class StoreUpkeep(StoreBase):
 
     # --- objects
 
-    def collect(self, this: GcPass) -> Steps[CollectReport]:
+    def collect(self, gc_pass: GcPass) -> Steps[CollectReport]:
         """Run one garbage collection pass over the objects; without a blob backend there are none."""
         yield from self._ready()
         if not self.objects.has_backend:
-            return CollectReport(dry_run=this.dry_run)
-        report: CollectReport = yield self.objects.run(collect(self.objects, this))
+            return CollectReport(dry_run=gc_pass.dry_run)
+        report: CollectReport = yield self.objects.run(collect(self.objects, gc_pass))
         return report
 
     def verify(self, *, deep: bool) -> Steps[VerifyReport]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -15,10 +14,8 @@ from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.db.models import to_microseconds
 from ckptstore.langgraph.base import utc_now
-from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.maintenance import prune_run as pruner
 from ckptstore.maintenance.gc import GcPass
-from ckptstore.maintenance.prune_plan import CheckpointRef, Node, ThreadView, plan_stages
 from ckptstore.maintenance.reports import CollectReport
 from ckptstore.runtime.steps import Steps
 from tests.support.background import retention_of, told_of
@@ -26,31 +23,6 @@ from tests.support.build import chain, config
 from tests.support.clocks import Days
 from tests.support.faults import reported_statements, transient_fault
 from tests.support.rows import Rows
-
-# --- stages
-
-
-def node(namespace: str, checkpoint_id: str, root: str | None = None, parent: str | None = None, **more: Any) -> Node:
-    told = json.dumps({"parents": {} if root is None else {"": root}, **more})
-    return Node(LANGGRAPH, CheckpointRef(namespace, checkpoint_id), parent, 0, 4, {"d": checkpoint_id}, told, 1)
-
-
-def test_the_newest_of_a_memory_stays_the_newest_where_an_older_root_ran_last() -> None:
-    # The root graph went back to its first checkpoint, and the memory that ran under it is newer than the second's.
-    nodes = [node("", "1"), node("", "2"), node("memory", "3", "2"), node("memory", "4", "1")]
-    stages = plan_stages(ThreadView({each.ref: each for each in nodes}, set(), set(), 0), set(), 1)
-    lost = [each.ref.checkpoint_id for stage in stages for each in stage.removed if each.ref.checkpoint_ns]
-    assert lost == ["3", "4"]
-
-
-def test_no_stage_takes_a_whole_history_at_once() -> None:
-    counted = {"counters_since_delta_snapshot": {"d": [1, 1]}}
-    nodes = [node("", f"{n:04}", parent=f"{n - 1:04}" if n else None, **counted) for n in range(1_000)]
-    stages = plan_stages(ThreadView({each.ref: each for each in nodes}, set(), set(), 0), set(), 100)
-    assert max(len(stage.deleted) for stage in stages) <= 150
-
-
-# --- runs
 
 
 async def test_progress_tells_of_each_transaction_of_a_long_thread(saver: SQLAlchemySaver) -> None:
@@ -172,13 +144,13 @@ async def test_nobody_else_runs_while_objects_are_collected(lasting_url: str) ->
         mine, theirs = retention_of(one, clock), retention_of(other, clock)
         collect, turns = one.store.collect, []
 
-        def slow(this: GcPass) -> Steps[CollectReport]:
+        def slow(gc_pass: GcPass) -> Steps[CollectReport]:
             # Minutes go by, with many objects in a remote backend.
             for _ in range(4):
                 clock.now += timedelta(minutes=2)
                 yield one.store.runner.read(lambda _: None)
                 turns.append(theirs._acquire(to_microseconds(clock.now)).is_held)
-            return (yield from collect(this))
+            return (yield from collect(gc_pass))
 
         one.store.collect = slow  # type: ignore[method-assign]
         assert mine.run_if_due()[0].is_held
