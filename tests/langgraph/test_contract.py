@@ -202,6 +202,7 @@ async def test_a_missing_namespace_is_the_root_in_get_and_all_of_them_in_list(sa
 async def test_a_config_without_a_thread_lists_all_of_them(saver: SQLAlchemySaver) -> None:
     for thread_id in ("a", "b", "c"):
         await chain(saver, thread_id, 2)
+    anything: Any
     for anything in (None, {}, {"configurable": {}}):
         listed = await saver.alist(anything)
         ids = [c.checkpoint["id"] for c in listed]

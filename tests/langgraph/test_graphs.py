@@ -96,6 +96,7 @@ async def test_a_node_that_asks_twice_keeps_its_first_answer(lasting_url: str) -
 
     async def script(open_saver: Open) -> Any:
         states = []
+        given: Any
         for given in ({"log": []}, Command(resume="one"), Command(resume="two")):
             async with open_saver() as saver:
                 graph = StateGraph(Log).add_sequence([ask_twice]).add_edge(START, "ask_twice").compile(checkpointer=saver)
@@ -110,6 +111,7 @@ async def test_a_node_that_asks_twice_keeps_its_first_answer(lasting_url: str) -
 async def test_a_breakpoint_outlives_its_saver(lasting_url: str) -> None:
     async def script(open_saver: Open) -> Any:
         states = []
+        given: Any
         for given in ({"log": []}, None, None):
             async with open_saver() as saver:
                 graph = steps("a", "b", "c").compile(checkpointer=saver, interrupt_before=["b"], interrupt_after=["b"])
@@ -312,6 +314,7 @@ async def test_a_workflow_of_functions_repeats_no_task_and_knows_its_last_result
             return 2 * n
 
         results = []
+        given: Any
         for given in (3, Command(resume=10), 4, Command(resume=20)):
             async with open_saver() as saver:
 
@@ -336,6 +339,7 @@ async def test_a_graph_is_streamed_with_its_checkpoints(saver: SQLAlchemySaver) 
         graph = steps("a", "b").compile(checkpointer=saver)
 
         async def stream() -> AsyncIterator[Any]:
+            chunk: Any
             async for mode, chunk in graph.astream({"log": ["start"]}, config("t"), stream_mode=["values", "updates", "checkpoints"]):
                 yield mode, (chunk["values"], chunk["next"], chunk["metadata"]["step"]) if mode == "checkpoints" else chunk
 

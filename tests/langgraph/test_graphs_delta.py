@@ -138,6 +138,7 @@ async def test_a_subgraph_of_every_durability_waits_and_goes_on(lasting_url: str
 
     async def script(open_saver: Open) -> Any:
         states = []
+        given: Any
         for given in ({"said": ["question"]}, Command(resume="answer"), {"said": ["next"]}, Command(resume="other")):
             async with open_saver() as saver:
                 await build(saver).ainvoke(given, config("t"), durability=durability)

@@ -221,7 +221,7 @@ class ByHand:
 
 def chained(*deltas: str, namespace: str = "", **more: Any) -> list[Any]:
     """A chain, each of whose checkpoints does this with the channel that is rebuilt from writes."""
-    steps = [Put(0 if place else None, namespace, "set", 20, delta, 4) for place, delta in enumerate(deltas)]  # type: ignore[arg-type]
+    steps = [Put(0 if place else None, namespace, "set", 20, delta, 4) for place, delta in enumerate(deltas)]
     return [*steps[:-1], steps[-1]._replace(**more)]
 
 

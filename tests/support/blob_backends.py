@@ -31,7 +31,7 @@ SECRET = "hunter2SECRET"
 numbers = itertools.count()
 
 
-class PlainFiles(LocalFileSystem):
+class PlainFiles(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
     """A file system of plain methods, as SFTP is: no coroutines, folders must be made, a file is seen while it grows."""
 
     protocol = "plainfiles"

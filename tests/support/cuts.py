@@ -71,6 +71,6 @@ def check(value: Value) -> ChunkedValue:
         assert {part for part, _ in parts(made) if isinstance(part, str)} == made.segments.keys()
         assert boundaries(made)[-1:] in ([len(value.data)], [])
     # What is named in the layout itself is worth a row; a list has no other place for its parts.
-    assert all(len(made.segments[entry]) >= LITERAL_BYTES for entry in entries(made) if entry in made.segments)
+    assert all(len(made.segments[entry]) >= LITERAL_BYTES for entry in entries(made) if isinstance(entry, str) and entry in made.segments)
     assert made.lists.keys().isdisjoint(made.segments)
     return made

@@ -36,9 +36,11 @@ class Last(TypedDict):
 
 def talk_state(frequency: int | None) -> Any:
     """A state with a long list and a dict; without a frequency the list is an ordinary channel."""
-    said = operator.add if frequency is None else DeltaChannel(extend, snapshot_frequency=frequency)
-    facts = DeltaChannel(merge, snapshot_frequency=(frequency or 1) // 2 + 1)
-    return TypedDict("Talk", {"said": Annotated[list[str], said], "facts": Annotated[dict[str, int], facts], "last": str})
+    said: Any = operator.add if frequency is None else DeltaChannel(extend, snapshot_frequency=frequency)
+    facts: Any = DeltaChannel(merge, snapshot_frequency=(frequency or 1) // 2 + 1)
+    fields: Any = {"said": Annotated[list[str], said], "facts": Annotated[dict[str, int], facts], "last": str}
+    make: Any = TypedDict
+    return make("Talk", fields)
 
 
 def talk(frequency: int | None = 1000, **names: Callable[..., Any]) -> StateGraph[Any, Any, Any, Any]:

@@ -23,10 +23,10 @@ def compare(found: Any, name: str, operand: Any) -> bool:
     if name == "$in":
         return any(model(found, item) for item in operand)
     if name == "$exists":
-        return (found is not ...) == operand
+        return bool((found is not ...) == operand)
     if isinstance(found, bool) or not isinstance(found, str if isinstance(operand, str) else (int, float)):
         return False
-    return {"$gt": found > operand, "$gte": found >= operand, "$lt": found < operand, "$lte": found <= operand}[name]
+    return bool({"$gt": found > operand, "$gte": found >= operand, "$lt": found < operand, "$lte": found <= operand}[name])
 
 
 WORDS = st.sampled_from(["a", "b", "a.b", "a/b", "~", "x" * 300, "x" * 299 + "y", "", "'"])

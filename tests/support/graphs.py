@@ -153,10 +153,11 @@ def asker(checkpointer: Any = None) -> Any:
 
 def nested(depth: int, innermost: Any) -> StateGraph[Any, Any, Any, Any]:
     """A graph round a graph, `depth` times."""
-    within = innermost
+    within: Any = innermost
     for level in range(depth, 0, -1):
         builder = StateGraph(Log).add_node("before", lambda _state, level=level: {"log": [f"in {level}"]}).add_node("within", within)
         builder.add_node("after", lambda _state, level=level: {"log": [f"out {level}"]})
         builder.add_edge(START, "before").add_edge("before", "within").add_edge("within", "after")
         within = builder.compile() if level > 1 else builder
-    return within
+    outermost: StateGraph[Any, Any, Any, Any] = within
+    return outermost

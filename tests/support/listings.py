@@ -83,7 +83,7 @@ async def assert_answers(saver: SQLAlchemySaver, rows: list[Row], **how: Any) ->
 def spy(monkeypatch: pytest.MonkeyPatch) -> list[PagePlan]:
     """The plans of all pages."""
     made: list[PagePlan] = []
-    plan: Callable[..., PagePlan] = reads.plan_page
+    plan: Callable[..., PagePlan] = reads.plan_page  # type: ignore[attr-defined]  # where it is used, to be replaced there
 
     def note(*args: Any) -> PagePlan:
         made.append(plan(*args))

@@ -69,7 +69,8 @@ class Rows:
 def rows(saver: SQLAlchemySaver) -> dict[str, int]:
     def count(db: Db) -> dict[str, int]:
         return {
-            name: db.connection.execute(select(func.count()).select_from(table)).scalar() for name, table in Base.metadata.tables.items()
+            name: db.connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for name, table in Base.metadata.tables.items()
         }
 
     found = saver.store.runner.read(count).result()

@@ -71,14 +71,14 @@ MESSAGES = [
     AIMessage("", invalid_tool_calls=[{"name": "x", "args": "{", "id": "i", "error": "no", "type": "invalid_tool_call"}]),
     SystemMessage("Be brief.", id="s", additional_kwargs={"why": "so"}),
     ToolMessage("A dog.", tool_call_id="call", artifact={"picture": b"\x00\xff" * 50_000}, status="error"),
-    FunctionMessage("42", name="answer"),
-    ChatMessage("hm", role="critic"),
+    FunctionMessage(content="42", name="answer"),
+    ChatMessage(content="hm", role="critic"),
     RemoveMessage(id="gone"),
-    AIMessageChunk("part", tool_call_chunks=[{"name": "look", "args": '{"a', "id": "c", "index": 0, "type": "tool_call_chunk"}]),
-    HumanMessageChunk("part"),
-    SystemMessageChunk("part"),
-    ToolMessageChunk("part", tool_call_id="call"),
-    FunctionMessageChunk("part", name="answer"),
+    AIMessageChunk(content="part", tool_call_chunks=[{"name": "look", "args": '{"a', "id": "c", "index": 0, "type": "tool_call_chunk"}]),
+    HumanMessageChunk(content="part"),
+    SystemMessageChunk(content="part"),
+    ToolMessageChunk(content="part", tool_call_id="call"),
+    FunctionMessageChunk(content="part", name="answer"),
 ]
 
 

@@ -7,15 +7,17 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
-from sqlalchemy import select
+from sqlalchemy import Table, select
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.db.handle import Db
 from ckptstore.db.models import Base
 from tests.support.build import config
 
@@ -54,7 +56,7 @@ def same(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, np.ndarray):
-        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+        return bool(one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes())
     if isinstance(one, dict):
         return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
     if isinstance(one, (list, tuple, deque)):
@@ -64,7 +66,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, float):
         return repr(one) == repr(other)
     if isinstance(one, datetime):
-        return one == other and one.utcoffset() == other.utcoffset()
+        return bool(one == other and one.utcoffset() == other.utcoffset())
     return bool(one == other)
 
 
@@ -74,11 +76,14 @@ async def read(saver: SQLAlchemySaver, where: Any = None) -> dict[str, Any]:
     return dict(found.checkpoint["channel_values"])
 
 
+def rows_of(db: Db, table: Table) -> list[dict[str, Any]]:
+    return [dict(row) for row in db.connection.execute(select(table)).mappings()]
+
+
 def rows(saver: SQLAlchemySaver) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every row of every table."""
     for name, table in Base.metadata.tables.items():
-        found = saver.store.runner.read(lambda db, table=table: db.connection.execute(select(table)).mappings().all()).result()
-        yield from ((name, dict(row)) for row in found)
+        yield from ((name, row) for row in saver.store.runner.read(partial(rows_of, table=table)).result())
 
 
 def stored_bytes(saver: SQLAlchemySaver) -> int:

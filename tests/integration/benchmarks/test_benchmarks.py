@@ -111,17 +111,17 @@ async def test_what_was_acknowledged_and_is_lost_is_counted(name: str, checkpoin
             assert await count_lost(saver, [work]) == (1, 3)
 
 
-async def test_a_step_that_fails_is_counted_and_the_next_one_taken() -> None:
+async def test_a_step_that_fails_is_counted_and_the_next_one_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     work = Work()
     async with on_sqlite(ASYNC_SQLITE) as contender:
         put, failures = contender.saver.aput, [TimeoutError()]
 
-        async def fail_once(*arguments: Any) -> Any:
+        async def fail_once(*arguments: Any, **named: Any) -> Any:
             if failures:
                 raise failures.pop()
-            return await put(*arguments)
+            return await put(*arguments, **named)
 
-        contender.saver.aput = fail_once  # type: ignore[method-assign]
+        monkeypatch.setattr(contender.saver, "aput", fail_once)
         await try_steps(HandMade(contender.saver, "thread"), 3, work)
         assert await count_lost(contender.saver, [work]) == (0, 0)
     assert work.errors == {"TimeoutError": 1}

@@ -92,7 +92,7 @@ def units(saver: SQLAlchemySaver) -> Iterator[EncodedWrite]:
             version = f"{step + 1:08}.x"
             # Long enough to be kept in segments.
             value = Random(n).randbytes(40_000) if step == n % 30 else step
-            made.update(v=4, id=str(uuid6()), channel_values={"n": value}, channel_versions={"n": version})  # type: ignore[typeddict-item]
+            made.update({"v": 4, "id": str(uuid6()), "channel_values": {"n": value}, "channel_versions": {"n": version}})
             metadata: dict[str, Any] = {
                 "source": "loop",
                 "step": step,

@@ -83,7 +83,12 @@ def assert_all_kinds(statements: list[str]) -> None:
 async def test_listeners_on_the_class_see_every_statement(saver: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
     executed: list[str] = []
     execute = Db.execute
-    monkeypatch.setattr(Db, "execute", lambda db, text, arguments=(): (executed.append(text), execute(db, text, arguments))[1])
+
+    def recording(db: Db, text: str, arguments: Any = ()) -> Any:
+        executed.append(text)
+        return execute(db, text, arguments)
+
+    monkeypatch.setattr(Db, "execute", recording)
     with listening(Engine) as statements:
         await use(saver, "t")
     assert_all_kinds(statements)

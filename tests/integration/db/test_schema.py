@@ -38,10 +38,10 @@ def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     server = request.getfixturevalue("postgres_url")
     name = f"bare_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        connection.execute(f"CREATE DATABASE {name}")
     yield server.replace("postgresql:", f"postgresql+{request.param}:").replace("/postgres?", f"/{name}?")
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -80,7 +80,7 @@ def test_alembic_takes_the_url_as_an_argument_and_says_when_it_has_none(tmp_path
 def test_offline_sql_for_postgres_builds_the_same_schema(postgres_url: str) -> None:
     sql = alembic("postgresql://nowhere/db", "-x", "schema=offline", "upgrade", "head", "--sql").stdout
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(sql)  # type: ignore[arg-type]
+        connection.execute(sql)
         names = {row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'offline'")}
         connection.execute("DROP SCHEMA offline CASCADE")
     assert names == {*Base.metadata.tables, "ckpt_alembic_version"}
@@ -174,7 +174,7 @@ async def test_a_schema_for_each_tenant(postgres_url: str) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         for name in names:
             quoted = name.replace('"', '""')
-            connection.execute(f'DROP SCHEMA "{quoted}" CASCADE')  # type: ignore[arg-type]
+            connection.execute(f'DROP SCHEMA "{quoted}" CASCADE')
 
 
 def test_setting_up_in_plain_code_is_done_when_it_returns(bare_url: str) -> None:
@@ -201,7 +201,7 @@ async def test_running_needs_no_right_to_change_the_schema(postgres_url: str, dr
     with psycopg.connect(postgres_url, autocommit=True) as owner:
         owner.execute("DROP ROLE IF EXISTS worker")
         owner.execute("CREATE ROLE worker LOGIN")
-        owner.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO worker")  # type: ignore[arg-type]
+        owner.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO worker")
         owner.execute("GRANT SELECT ON ckpt_alembic_version TO worker")
         url = postgres_url.replace("postgresql://postgres", f"postgresql+{driver}://worker")
         async with SQLAlchemySaver.from_conn_string(url) as saver:

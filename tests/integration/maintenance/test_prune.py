@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.base import ChannelVersions
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from tests.support.build import chain, checkpoint, config, metadata, put
@@ -38,7 +39,7 @@ async def filled(saver: SQLAlchemySaver, clock: Days) -> None:
         for number in range(3):
             values = {"n": day, "kept": ["word " * 300] * (day // 2), "file": bytes([day, number]) + BIG}
             made = checkpoint(values, {"n": today, "kept": kept, "file": today})
-            new = made["channel_versions"] if day % 2 == 0 else {"n": today, "file": today}
+            new: ChannelVersions = made["channel_versions"] if day % 2 == 0 else {"n": today, "file": today}
             where[number] = await saver.aput(where[number], made, metadata(day, pinned=day == number), new)
             await saver.aput_writes(where[number], [("n", day), ("file", BIG + bytes([day]))], "task", "path")
         await put(saver, config("t1", checkpoint_ns="memory"), {"m": day, "file": BIG}, day)

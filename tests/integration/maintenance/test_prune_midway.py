@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import ChannelVersions
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from ckptstore.maintenance.prune_plan import CheckpointRef
@@ -72,7 +73,11 @@ async def test_a_run_that_is_stopped_anywhere_leaves_what_reads_as_before(url: s
 async def test_a_run_that_is_cancelled_goes_on_later(url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         readings = await long_thread(saver, 130)
-        running = asyncio.ensure_future(saver.aprune_by(NEWEST_TWO, progress=lambda _: running.cancel() and None))
+
+        def stop(_report: Any) -> None:
+            running.cancel()
+
+        running = asyncio.ensure_future(saver.aprune_by(NEWEST_TWO, progress=stop))
         with pytest.raises(asyncio.CancelledError):
             await running
         # What was handed over is done before this.
@@ -115,7 +120,7 @@ async def test_a_process_that_dies_midway_leaves_a_whole_thread(lasting_url: str
 
 
 def put_now(saver: SQLAlchemySaver, where: RunnableConfig, values: dict[str, Any], carried: dict[str, Any], **kept: str) -> RunnableConfig:
-    new = dict.fromkeys(values, "0000000900.x")
+    new: ChannelVersions = dict.fromkeys(values, "0000000900.x")
     made = checkpoint({**values, **carried}, {**new, **kept})
     return saver.put(where, made, metadata(900), new)
 

@@ -18,6 +18,7 @@ from ckptstore import RetentionPolicy, SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance import run as run_module
+from ckptstore.maintenance.gc import DEFAULT_GRACE
 from ckptstore.maintenance.prune_progress import PruneCallbacks
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
@@ -245,7 +246,7 @@ async def test_prune_gives_blobs_and_pages_back(tmp_path: Path, monkeypatch: pyt
             await saver.aput(config("t"), made, metadata(step), made["channel_versions"])
     size = path.stat().st_size
     # By the wall's clock all of this is old.
-    for grace in (run_module.DEFAULT_GRACE, timedelta(0)):
+    for grace in (DEFAULT_GRACE, timedelta(0)):
         monkeypatch.setattr(run_module, "DEFAULT_GRACE", grace)
         assert run("prune", "--url", str(path), "--keep-last", "2").exit_code == 0
     assert path.stat().st_size < size / 2

@@ -121,6 +121,7 @@ async def test_relationships_lead_within_a_schema(postgres_url: str, driver: str
     engine = engine_on(url)
     async with AsyncSession(engine.execution_options(schema_translate_map={None: schema})) as session:
         (found,) = await session.scalars(select(Checkpoint).options(*ALL))
+        assert found.thread is not None
         assert found.thread.thread_id == "t"
         assert [channel.channel for channel in found.channels] == ["log"]
     async with engine.begin() as connection:

@@ -116,7 +116,7 @@ async def test_the_statements_of_a_page_do_not_grow_with_what_it_holds(saver: SQ
         run: list[str] = []
         with reported_statements(saver, lambda when, statement: run.append(statement) if when == "before" else None):
             listing = saver.alist_threads if how.pop("threads", False) else saver.alist
-            found = await listing(**how)  # type: ignore[operator]
+            found = await listing(**how)
         assert len(found) == size
         return len(run)
 

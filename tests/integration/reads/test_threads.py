@@ -212,7 +212,8 @@ async def test_a_filter_gives_the_same_threads_in_every_order_by_pages_of_any_si
         monkeypatch.setattr(search, "_COUNT_BOUND", 3)
     async with SQLAlchemySaver.from_conn_string(url, clock=Clock(step_seconds=2)) as saver:
         for n in range(10):
-            more = [{"user": "ada", "labels": ["a", "b"]}, {"user": "grace", "labels": ["b"]}, {"labels": []}, {}][n % 4]
+            tags: list[dict[str, Any]] = [{"user": "ada", "labels": ["a", "b"]}, {"user": "grace", "labels": ["b"]}, {"labels": []}, {}]
+            more = tags[n % 4]
             await chain(saver, f"t{n}", 1 + n % 5, **more)
         matching = {
             c.config["configurable"]["thread_id"]

@@ -166,8 +166,8 @@ HOSTILE = ["'; DROP TABLE ckpt_tag; --", '"', "a.b", "$eq", "%s", ":x", "?", "{}
 async def test_hostile_text_is_only_ever_a_value(saver: SQLAlchemySaver, text_: str) -> None:
     key = text_ if text_ != "$eq" else "eq"
     where = config(text_, checkpoint_ns=text_)
-    await put(saver, where, {text_: text_}, **{f"x{key}": text_})
-    await put(saver, config("other"), {"a": 1}, **{"xother": "y"})
+    await put(saver, where, {text_: text_}, **dict[str, Any]({f"x{key}": text_}))
+    await put(saver, config("other"), {"a": 1}, xother="y")
     found = await saver.aget_tuple(where)
     assert found is not None
     assert found.checkpoint["channel_values"] == {text_: text_}

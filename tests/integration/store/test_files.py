@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import tracemalloc
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypedDict
@@ -50,7 +51,12 @@ async def test_what_is_put_comes_back(url: str, tmp_path: Path, kind: str) -> No
         if kind == "unseekable file":
             assert reader is not None and writer is not None  # noqa: PT018
             with os.fdopen(writer, "wb") as end, os.fdopen(reader, "rb") as file:
-                filling = asyncio.to_thread(lambda: (end.write(PDF), end.close()))
+
+                def fill() -> None:
+                    end.write(PDF)
+                    end.close()
+
+                filling = asyncio.to_thread(fill)
                 ref, _ = await asyncio.gather(saver.blobs.put(file, media_type="application/pdf"), filling)
         else:
             with path.open("rb") as file:
@@ -61,10 +67,10 @@ async def test_what_is_put_comes_back(url: str, tmp_path: Path, kind: str) -> No
                 ref = await saver.blobs.put(sources[kind], media_type="application/pdf")  # type: ignore[arg-type]
         assert (ref.size, ref.digest, ref.media_type) == (len(PDF), hashlib.sha256(PDF).hexdigest(), "application/pdf")
         assert await saver.blobs.get(ref) == PDF
-        with await saver.blobs.open(ref) as file:
-            assert file.read(8) == PDF[:8]
-            file.seek(-5, io.SEEK_END)
-            assert file.read() == PDF[-5:]
+        with await saver.blobs.open(ref) as opened:
+            assert opened.read(8) == PDF[:8]
+            opened.seek(-5, io.SEEK_END)
+            assert opened.read() == PDF[-5:]
     assert [file.read_bytes() for file in files(tmp_path)] == [PDF]
 
 
@@ -124,7 +130,7 @@ async def test_a_handle_in_a_state_keeps_its_blob(url: str, tmp_path: Path) -> N
             await saver.blobs.get(ref)
 
 
-PLACES = {
+PLACES: dict[str, Callable[[BlobRef], Any]] = {
     "in a list": lambda ref: [1, [ref]],
     "its id in a dict": lambda ref: {"a": {"b": ref.id}},
     "its id in a message": lambda ref: [HumanMessage(f"see {ref.id}.")],
@@ -189,13 +195,13 @@ class State(TypedDict, total=False):
 async def test_a_graph_passes_the_handle_on(url: str, tmp_path: Path) -> None:
     async with saver_on(url, tmp_path) as saver:
 
-        async def upload(_state: State) -> State:
+        async def upload(_state: Any) -> Any:
             return {"document": await saver.blobs.put(PDF, media_type="application/pdf")}
 
-        async def read(state: State) -> State:
+        async def read(state: Any) -> Any:
             return {"pages": len(await saver.blobs.get(state["document"]))}
 
-        builder = StateGraph(State)
+        builder: Any = StateGraph(State)
         builder.add_node("upload", upload)
         builder.add_node("read", read)
         builder.add_edge(START, "upload")

@@ -32,7 +32,7 @@ def test_every_answer_is_the_models(url: str, written: list[dict[str, Any]], fil
             for listed in {c.config["configurable"]["thread_id"] for c in await saver.alist(None)}:
                 await saver.adelete_thread(listed)
             for n, metadata in enumerate(written):
-                await put(saver, config(f"t{n % 3}"), **{"step": n}, **{f"m{key}": value for key, value in metadata.items()})
+                await put(saver, config(f"t{n % 3}"), **{"step": n, **{f"m{key}": value for key, value in metadata.items()}})
             everything = await saver.alist(None)
             for wanted in filters:
                 prefixed = {f"m{key}": value for key, value in wanted.items()}
@@ -114,8 +114,8 @@ async def test_moments_are_in_utc_unless_they_say_otherwise(saver: SQLAlchemySav
     there = timezone(timedelta(hours=5, minutes=30))
     for after, before in ((moment(10), moment(13)), (moment(0), moment(1))):
         expected = expected_of(rows, {"created_after": after, "created_before": before})
-        naive = {"created_after": after.replace(tzinfo=None), "created_before": before.replace(tzinfo=None)}
-        elsewhere = {"created_after": after.astimezone(there), "created_before": before.astimezone(there)}
+        naive: dict[str, Any] = {"created_after": after.replace(tzinfo=None), "created_before": before.replace(tzinfo=None)}
+        elsewhere: dict[str, Any] = {"created_after": after.astimezone(there), "created_before": before.astimezone(there)}
         assert listed(await saver.alist(None, **naive)) == listed(await saver.alist(None, **elsewhere)) == expected != []
 
 
@@ -147,7 +147,7 @@ async def test_any_text_is_found_by_the_filter_that_it_was_put_with(saver: SQLAl
 
 
 async def assert_found_again(saver: SQLAlchemySaver, strange: str) -> None:
-    await put(saver, config("t"), value=strange, **{f"k{strange}": 1, strange: 2})
+    await put(saver, config("t"), value=strange, **dict[str, Any]({f"k{strange}": 1, strange: 2}))
     await put(saver, config("t"), entries=[strange], nested={strange: {strange: strange}, "list": [{strange: [strange]}]})
     await put(saver, config("t"), value="else", k=1, nested={"else": 1})
     shapes: list[dict[str, Any]] = [

@@ -187,7 +187,7 @@ async def test_words_are_texts_and_no_patterns() -> None:
 
 async def test_what_the_caller_says_in_metadata_is_kept_whatever_its_name() -> None:
     async with SQLAlchemySaver.from_conn_string(":memory:") as saver:
-        await put(saver, config("t", token="from the config"), **{"token": "said"})
+        await put(saver, config("t", token="from the config"), **dict[str, Any](token="said"))
         assert len(await saver.alist(None, filter={"token": "said"})) == 1
 
 

@@ -167,7 +167,7 @@ async def test_pruning_takes_every_segment_that_no_survivor_needs_and_no_other(p
 
 async def test_a_saver_that_pruned_stores_again_what_it_took_away(place: Place) -> None:
     lines = [random.Random(n).randbytes(600).hex() for n in range(200)]
-    first = {"lines": lines, "upload": upload_of(100_000)}
+    first: dict[str, Any] = {"lines": lines, "upload": upload_of(100_000)}
     async with place.open() as saver:
         for step, values in enumerate([first, {"lines": [], "upload": b""}]):
             made = checkpoint(values, dict.fromkeys(values, str(step)))

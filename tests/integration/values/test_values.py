@@ -77,7 +77,9 @@ async def test_a_list_of_twenty_megabytes_comes_back_and_takes_another_line(file
 
 @pytest.mark.parametrize("wrap", [lambda lines: lines, _DeltaSnapshot, lambda lines: {"lines": lines}], ids=["list", "snapshot", "dict"])
 async def test_every_version_of_a_list_that_grows_shrinks_and_changes_is_read_as_it_was(place: Place, wrap: Callable[[Any], Any]) -> None:
-    noise, lines, versions, where = random.Random(7), [], [], config("t")
+    noise, where = random.Random(7), config("t")
+    lines: list[Any] = []
+    versions: list[Any] = []
     async with place.open() as saver:
         for step in range(30):
             change = noise.choice(["grow", "grow", "grow", "shrink", "edit", "insert", "large", "same"]) if step > 3 else "grow"
@@ -150,7 +152,7 @@ async def test_an_upload_that_reads_like_a_list_of_segments_comes_back(place: Pl
     lines = [random.Random(n).randbytes(size).hex() for n in range(20) for size in (300, 2_050)]
     (listing, *_) = sorted((listing for listing, _ in chunk_value(Value(*SERDE.dumps_typed(lines))).lists.values()), key=len, reverse=True)
     assert len(listing) >= 64
-    values = {"lines": lines, "upload": listing}
+    values: dict[str, Any] = {"lines": lines, "upload": listing}
     where = config("t")
     async with place.open() as saver:
         for name in sorted(values, key=lambda name: name != first):

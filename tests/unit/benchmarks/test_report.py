@@ -155,7 +155,7 @@ def test_without_matplotlib_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_line_has_a_point_where_its_contender_was_measured() -> None:
-    laps = {10: {"ours": [1, 9, 2], "theirs": [5]}, 50: {"ours": [3], "theirs": [None]}}
+    laps: dict[int, dict[str, list[float | None]]] = {10: {"ours": [1, 9, 2], "theirs": [5]}, 50: {"ours": [3], "theirs": [None]}}
     assert medians(laps) == {"ours": [(10, 2), (50, 3)], "theirs": [(10, 5)]}
 
 

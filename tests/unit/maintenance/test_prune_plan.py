@@ -28,7 +28,7 @@ def test_the_newest_checkpoint_of_a_stateful_subgraph_is_removed_last_even_if_an
 
 
 def test_no_stage_deletes_many_hidden_checkpoints_at_once() -> None:
-    counted = {"counters_since_delta_snapshot": {"d": [1, 1]}}
+    counted: dict[str, Any] = {"counters_since_delta_snapshot": {"d": [1, 1]}}
     nodes = [node("", f"{n:04}", parent=f"{n - 1:04}" if n else None, **counted) for n in range(1_000)]
     stages = plan_stages(ThreadView({each.ref: each for each in nodes}, set(), set(), 0), set(), 100)
     assert max(len(stage.deleted) for stage in stages) <= 150
@@ -66,7 +66,7 @@ def views(draw: st.DrawFn) -> ThreadView:
         for channel in draw(st.sets(st.sampled_from("ad"))):
             inherited[channel] = f"{number:04}"
             if channel == "a" or draw(st.booleans()):
-                stored.add((namespace, channel, inherited[channel]))
+                stored.add((namespace, channel, f"{number:04}"))
         metadata: dict[str, Any] = {"parents": {} if namespace == "" else {"": roots[-1].checkpoint_id}}
         if draw(st.booleans()):
             metadata["counters_since_delta_snapshot"] = {"d": [1, 1]}
@@ -84,7 +84,7 @@ def views(draw: st.DrawFn) -> ThreadView:
 def rebuilt_from(view: ThreadView, node: Node) -> set[CheckpointRef]:
     """The ancestors that a checkpoint is rebuilt from, computed in another way: channel by channel, from the checkpoint upwards."""
     found: set[CheckpointRef] = set()
-    if node.format < 4 and node.parent in view.with_task_writes and node.parent in view.nodes:
+    if node.format < 4 and node.parent is not None and node.parent in view.with_task_writes and node.parent in view.nodes:
         found.add(node.parent)
     for channel in node.channel_versions:
         namespace = node.ref.checkpoint_ns
@@ -96,7 +96,7 @@ def rebuilt_from(view: ThreadView, node: Node) -> set[CheckpointRef]:
     return found
 
 
-def versions_of(node: Node) -> set[tuple[str, str, str]]:
+def versions_of(node: Node) -> set[tuple[str, str, str | None]]:
     return {(node.ref.checkpoint_ns, channel, version) for channel, version in node.channel_versions.items()}
 
 

@@ -13,7 +13,8 @@ from ckptstore.runtime.steps import Outcome, Steps
 def one() -> Steps[int]:
     future: Future[int] = Future()
     future.set_result(1)
-    return (yield future)
+    result: int = yield future
+    return result
 
 
 async def test_an_outcome_is_awaited_or_asked_once() -> None:

@@ -156,7 +156,9 @@ def test_only_an_element_that_is_large_itself_becomes_a_large_piece(sizes: list[
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("low", "high"), [(900, 1_100), (200, 300), (3_000, 6_000)])
 def test_a_list_that_grows_adds_little_at_every_step(shape: str, low: int, high: int) -> None:
-    noise, lines, seen = random.Random(7), [], {}
+    noise = random.Random(7)
+    lines: list[str] = []
+    seen: dict[str, int] = {}
     for _ in range(200):
         lines.append(text(noise, low, high))
         state = msgpack(SHAPES[shape](lines))

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ async def test_a_put_that_ends_midway_leaves_nothing(step: str, tmp_path: Path, 
         raise Killed
 
     monkeypatch.setattr(os, step, kill)
-    for call in (lambda: backend.put(KEY, b"content"), lambda: backend.put_file(KEY, tmp_path / "source")):
+    for call in (partial(backend.put, KEY, b"content"), partial(backend.put_file, KEY, tmp_path / "source")):
         with pytest.raises(Killed):
             await call()
     assert seen == [[BlobEntry("ab/other", 7)]] * 2
@@ -157,7 +158,7 @@ async def test_a_folder_that_cannot_be_made_is_not_a_missing_blob(tmp_path: Path
     (tmp_path / "source").write_bytes(b"content")
     # Nobody can make a folder there, and the system says that there is no such file.
     backend = open_backend("/proc/nowhere", BlobSettings(retry_seconds=60))
-    for call in (lambda: backend.put(KEY, b"content"), lambda: backend.put_file(KEY, tmp_path / "source")):
+    for call in (partial(backend.put, KEY, b"content"), partial(backend.put_file, KEY, tmp_path / "source")):
         with pytest.raises(BlobUnavailable, match="No such file") as caught:
             await call()
         assert not caught.value.transient
@@ -193,7 +194,7 @@ async def test_a_place_that_goes_during_a_put_elsewhere_is_not_a_missing_blob(tm
         raise FileNotFoundError(target)
 
     monkeypatch.setattr(PlainFiles, "mv", gone)
-    for call in (lambda: backend.put(KEY, b"content"), lambda: backend.put_file(KEY, tmp_path / "source")):
+    for call in (partial(backend.put, KEY, b"content"), partial(backend.put_file, KEY, tmp_path / "source")):
         with pytest.raises(BlobUnavailable) as caught:
             await call()
         assert not caught.value.transient
