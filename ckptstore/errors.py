@@ -1,13 +1,13 @@
 """Every error that ckptstore raises: the class says what the caller can do, the message what was seen.
 
-No message holds a password, a key or a value of the user's.
+No message contains a password, a key or a value of the user's.
 """
 
 from __future__ import annotations
 
 
 class CkptStoreError(Exception):
-    """The root of the tree: `except CkptStoreError` catches all that ckptstore raises by design."""
+    """The base class: `except CkptStoreError` catches every error that ckptstore raises by design."""
 
 
 class InvalidUrl(CkptStoreError, ValueError):
@@ -15,7 +15,7 @@ class InvalidUrl(CkptStoreError, ValueError):
 
 
 class InvalidEngine(CkptStoreError, TypeError):
-    """A saver was given something else than an asynchronous engine or a connection string. The message names what to write."""
+    """A saver was given something other than an asynchronous engine or a connection string. The message says what to write."""
 
 
 class MissingDriver(CkptStoreError, ImportError):
@@ -23,43 +23,43 @@ class MissingDriver(CkptStoreError, ImportError):
 
 
 class InvalidConfig(CkptStoreError, ValueError):
-    """A `RunnableConfig` (or an id in it) that names no place in the store. Correct the call."""
+    """A `RunnableConfig`, an id in it, or another argument that is missing or has the wrong type. Correct the call."""
 
 
 class InvalidFilter(CkptStoreError, ValueError):
-    """A metadata filter that has no meaning here. The message names the key."""
+    """A metadata filter with an unknown operator or a value that can't be compared. The message names the key."""
 
 
 class KeyNotIndexed(InvalidFilter):
-    """A metadata filter asks for a key that is kept out of the tag index, so that only a scan could answer it."""
+    """A metadata filter on a key that the saver's `tag_keys` exclude from the index: only a full scan could answer it."""
 
 
 class InvalidPolicy(CkptStoreError, ValueError):
-    """A retention policy, or size limits, that make no sense. The message names the field."""
+    """A retention policy or size limits with an impossible value. The message names the field."""
 
 
 class TagKeysChanged(CkptStoreError, ValueError):
-    """The tags in the database were made with other `tag_keys` than this saver's: answers would be wrong. Make them again."""
+    """The tags in the database were built with other `tag_keys` than this saver's, so searches would miss results. Rebuild them."""
 
 
 class SerializationFailed(CkptStoreError, TypeError):
-    """A value that the serialiser refuses. The message names its channel; nothing was written."""
+    """A value that the serialiser can't write or read. The message names its channel; nothing was written."""
 
 
 class CheckpointTooLarge(CkptStoreError, ValueError):
-    """A checkpoint, or a task's writes, past the size limit. Nothing was written."""
+    """A checkpoint, a task's writes or a blob that exceeds a size limit. Nothing was written."""
 
 
 class BlobMissing(CkptStoreError):
-    """A blob that the database refers to is not in the backend. Point `blob_url` to where the blobs are, or restore them."""
+    """A blob that the database refers to is not in the backend. Set `blob_url` to where the blobs are, or restore them."""
 
 
 class BlobCorrupt(CkptStoreError):
-    """The bytes of a blob are not those that were stored: truncated or altered. Restore them; nothing of it was used."""
+    """The bytes of a blob are truncated or altered. Restore the blob; nothing of it was used."""
 
 
 class _Unavailable(CkptStoreError):
-    """Something outside ckptstore failed. Nothing was acknowledged; safe to try again.
+    """Something outside ckptstore failed. Nothing was acknowledged; safe to retry.
 
     Attributes:
         transient: whether the fault may end by itself within seconds, so that a retry at once makes sense.
@@ -71,11 +71,11 @@ class _Unavailable(CkptStoreError):
 
 
 class BlobUnavailable(_Unavailable):
-    """The blob backend failed or refused. Nothing was acknowledged; safe to try again."""
+    """The blob backend failed or refused. Nothing was acknowledged; safe to retry."""
 
 
 class SchemaOutOfDate(CkptStoreError):
-    """The database holds an older schema than this release, or none. Run the command in the message."""
+    """The database has an older schema than this release, or none. Run the command in the message."""
 
 
 class SchemaTooNew(CkptStoreError):
@@ -83,11 +83,11 @@ class SchemaTooNew(CkptStoreError):
 
 
 class DatabaseUnavailable(_Unavailable):
-    """The database can't be reached, or stayed locked. Nothing was acknowledged; safe to try again."""
+    """The database can't be reached, or stayed locked. Nothing was acknowledged; safe to retry."""
 
 
 class StatementRefused(CkptStoreError):
-    """The database answered and refused. Trying again will not help."""
+    """The database refused a statement. A retry will not help."""
 
 
 class ReadOnlyModel(CkptStoreError, TypeError):
@@ -95,7 +95,7 @@ class ReadOnlyModel(CkptStoreError, TypeError):
 
 
 class StoreClosed(CkptStoreError):
-    """The saver was closed. Build another one."""
+    """The saver was closed. Create another one."""
 
     def __init__(self, message: str = "the saver is closed; build another one") -> None:
         super().__init__(message)

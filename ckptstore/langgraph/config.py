@@ -1,4 +1,4 @@
-"""LangGraph's configs, read: which thread, namespace and checkpoint a call is about."""
+"""Reads LangGraph's configs and checks arguments: which thread, namespace and checkpoint a call is about."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from ckptstore.tags.filters import Filter
 
 
 def configurable_of(config: RunnableConfig) -> Mapping[str, Any]:
-    """The part of a config that savers read."""
+    """The `configurable` part of a config, the only part that savers read."""
     found = config.get("configurable", {}) if isinstance(config, (dict, Mapping)) else None
-    # Dicts first: the look at a protocol takes longer.
+    # `dict` first: `isinstance` of an abstract class is much slower.
     if not isinstance(found, (dict, Mapping)):
         raise InvalidConfig(f"a config is a dict with a 'configurable' dict in it, got {type(config).__name__}")
     return found
 
 
 def thread_id_of(thread_id: Any) -> str:
-    """A thread's id as text; numbers and UUIDs are ids too."""
+    """A thread id as text; whole numbers and UUIDs are accepted too."""
     if isinstance(thread_id, str):
-        return checked(thread_id, "thread_id")
+        return require_text(thread_id, "thread_id")
     if isinstance(thread_id, bool) or not isinstance(thread_id, (int, UUID)):
         raise InvalidConfig(f"thread_id must be text, a whole number or a UUID, got {type(thread_id).__name__}")
     return str(thread_id)
 
 
 def ids_of(config: RunnableConfig) -> tuple[str, str, str | None]:
-    """Thread, namespace and (if given) checkpoint of a config."""
+    """Thread id, namespace and checkpoint id of a config. The namespace defaults to the root graph's, the checkpoint id to None."""
     configurable = configurable_of(config)
     if configurable.get("thread_id") is None:
         raise InvalidConfig("the config has no thread_id: pass {'configurable': {'thread_id': ...}}")
     checkpoint_ns, checkpoint_id = configurable.get("checkpoint_ns"), configurable.get("checkpoint_id")
     return (
         thread_id_of(configurable["thread_id"]),
-        checked(checkpoint_ns, "checkpoint_ns") if checkpoint_ns else "",
-        checked(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
+        require_text(checkpoint_ns, "checkpoint_ns") if checkpoint_ns else "",
+        require_text(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
     )
 
 
 def key_of(config: RunnableConfig) -> CheckpointKey:
-    """The checkpoint that a config names."""
+    """The key of the checkpoint that a config names, for writes to it."""
     thread_id, checkpoint_ns, checkpoint_id = ids_of(config)
     if checkpoint_id is None:
         raise InvalidConfig("the config has no checkpoint_id: writes belong to a checkpoint")
@@ -64,23 +64,23 @@ def search_of(
     created_after: datetime | None,
     created_before: datetime | None,
 ) -> CheckpointQuery:
-    """What a listing is about; what the config does not say does not restrict it."""
+    """The query of a listing. What the config does not have does not restrict it: without a namespace, all namespaces are listed."""
     configurable = configurable_of(config) if config else {}
     thread_id, checkpoint_ns = configurable.get("thread_id"), configurable.get("checkpoint_ns")
     checkpoint_id = configurable.get("checkpoint_id")
     before_id = configurable_of(before).get("checkpoint_id") if before else None
     return CheckpointQuery(
         thread_id=None if thread_id is None else thread_id_of(thread_id),
-        checkpoint_ns=None if checkpoint_ns is None else checked(checkpoint_ns, "checkpoint_ns"),
-        checkpoint_id=checked(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
-        before=checked(before_id, "before's checkpoint_id") if before_id else None,
-        created_after=_moment(created_after, "created_after"),
-        created_before=_moment(created_before, "created_before"),
+        checkpoint_ns=None if checkpoint_ns is None else require_text(checkpoint_ns, "checkpoint_ns"),
+        checkpoint_id=require_text(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
+        before=require_text(before_id, "before's checkpoint_id") if before_id else None,
+        created_after=_microseconds(created_after, "created_after"),
+        created_before=_microseconds(created_before, "created_before"),
         wanted=wanted,
     )
 
 
-def _moment(moment: datetime | None, name: str) -> int | None:
+def _microseconds(moment: datetime | None, name: str) -> int | None:
     if moment is None:
         return None
     if not isinstance(moment, datetime):
@@ -88,25 +88,25 @@ def _moment(moment: datetime | None, name: str) -> int | None:
     return to_microseconds(moment)
 
 
-def limit_of(limit: int | None) -> int | None:
-    """At most so many; None for all."""
+def require_limit(limit: int | None) -> int | None:
+    """The largest number of results; None for no limit."""
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
         raise InvalidConfig(f"limit must be a whole number of at least 0, or None, got {limit!r}")
     return limit
 
 
-def id_list(ids: Sequence[str], name: str) -> list[Any]:
-    """Several ids; a single text would be taken for its letters."""
+def require_ids(ids: Sequence[str], name: str) -> list[Any]:
+    """A list of ids. A single string is refused: it would be taken for a sequence of one-letter ids."""
     if isinstance(ids, str) or not isinstance(ids, Sequence):
         raise InvalidConfig(f"{name} must be a sequence of ids, got {type(ids).__name__}")
     return list(ids)
 
 
 def keys_of(rows: Iterable[Any]) -> list[CheckpointKey]:
-    """The keys of rows of `ckptstore.models.Checkpoint`, also of those whose session has ended.
+    """The keys of rows of `ckptstore.models.Checkpoint`, also of rows whose session has ended.
 
     Raises:
-        InvalidConfig: they are something else, or were not read from a database.
+        InvalidConfig: the rows are something else, or were not read from a database.
     """
     if isinstance(rows, Row) or not isinstance(rows, Iterable):
         raise InvalidConfig(f"rows must be an iterable of Checkpoint rows, got {type(rows).__name__}")
@@ -124,16 +124,20 @@ def _key_of_row(row: Any) -> CheckpointKey:
     return CheckpointKey(*identity)
 
 
-def checked(text: Any, what: str) -> str:
-    """The name itself.
+def require_text(text: Any, what: str) -> str:
+    """An id or a name, unchanged.
+
+    Args:
+        text: the id or name.
+        what: what it names, for the message.
 
     Raises:
-        InvalidConfig: it is not text, or holds what databases refuse; the message says `what` it names.
+        InvalidConfig: it is not text, or has characters that databases refuse.
     """
     if not isinstance(text, str):
         raise InvalidConfig(f"the {what} must be text, got {type(text).__name__}")
     if text.isascii() and text.isprintable():
-        # Nearly all names.
+        # The usual case, and much faster to check than the rest.
         return text
     if "\0" in text:
         raise InvalidConfig(f"the {what} holds a NUL character, which databases refuse")
@@ -148,13 +152,13 @@ def check_channels(channels: Iterable[str]) -> None:
     """Check the names of channels.
 
     Raises:
-        InvalidConfig: as `checked`.
+        InvalidConfig: see `require_text`.
     """
     for channel in channels:
         _check_channel(channel)
 
 
-# Every checkpoint of an application has the same few channels.
+# Cached: all checkpoints of an application have the same few channels.
 @lru_cache(maxsize=4096)
 def _check_channel(channel: str) -> None:
-    checked(channel, f"channel name {channel!r}")
+    require_text(channel, f"channel name {channel!r}")

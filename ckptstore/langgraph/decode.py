@@ -1,4 +1,4 @@
-"""Stored checkpoints, writes and histories to what LangGraph asks for."""
+"""Turns stored checkpoints, writes and histories into LangGraph's objects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,16 @@ from ckptstore.records import (
 
 
 def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_version: Callable[[None, None], Any]) -> CheckpointTuple:
-    """The tuple that LangGraph asked for. A channel that was never set is absent."""
+    """LangGraph's tuple for a stored checkpoint. A channel that was never set is absent from `channel_values`.
+
+    Args:
+        serde: the saver's serialiser.
+        loaded: the stored checkpoint.
+        next_version: makes a version for the tasks channel of an old format if the checkpoint has no other version.
+
+    Raises:
+        SerializationFailed: the serialiser can't read a value.
+    """
     body: dict[str, Any] = decode(serde, loaded.body, "(the checkpoint itself)")
     scalars: dict[str, Any] = body.pop(_SCALARS, {})
     versions: ChannelVersions = dict(loaded.channel_versions) | {channel: version for channel, (version, _) in scalars.items()}
@@ -40,7 +49,7 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
         for channel in loaded.channel_versions
         if channel in scalars or channel in loaded.values
     }
-    # Where revision 0001 kept channels without a version.
+    # Schema revision 0001 stored channels without a version here.
     values |= {channel: decode(serde, Value(*value), channel) for channel, value in body.pop("channel_values", {}).items()}
     if loaded.format < FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
         values[TASKS_CHANNEL] = [decode(serde, write.value, TASKS_CHANNEL) for write in loaded.parent_sends]
@@ -64,12 +73,12 @@ def config_of(key: CheckpointKey) -> RunnableConfig:
 
 
 def decode_write(serde: SerializerProtocol, write: LoadedWrite) -> tuple[str, str, Any]:
-    """A pending write as LangGraph wants it."""
+    """LangGraph's tuple for a pending write: task id, channel, value."""
     return write.task_id, write.channel, decode(serde, write.value, write.channel)
 
 
 def decode_history(serde: SerializerProtocol, history: ChannelHistory, channel: str) -> DeltaChannelHistory:
-    """What a channel was given; without `seed` where no ancestor stored a value."""
+    """LangGraph's history of one channel; without `seed` if no ancestor stored a value."""
     writes = [decode_write(serde, write) for write in history.writes]
     if history.body is not None:
         body: dict[str, Any] = decode(serde, history.body, "(the checkpoint itself)")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.langgraph.config import id_list, thread_id_of
+from ckptstore.langgraph.config import require_ids, thread_id_of
 from ckptstore.maintenance.prune_plan import keep_newest, keep_nothing
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.records import Posting
@@ -19,38 +19,49 @@ class Deleting(SaverBase):
     """The part of the saver that deletes and copies threads."""
 
     def delete_thread(self, thread_id: str) -> None:
-        """Delete all that a thread has."""
+        """Delete everything that a thread has: checkpoints, writes, values, tags. Its blobs are left to the garbage collector."""
         drive(self.store.delete_thread(thread_id_of(thread_id)))
 
     async def adelete_thread(self, thread_id: str) -> None:
-        """As `delete_thread`."""
+        """See `delete_thread`."""
         await drive_async(self.store.delete_thread(thread_id_of(thread_id)))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete the checkpoints of these runs, but for those that a remaining one is read from."""
+        """Delete the checkpoints whose metadata has one of these run ids.
+
+        Checkpoints that a remaining one is rebuilt from are hidden, and deleted when no checkpoint needs them any more.
+
+        Raises:
+            InvalidConfig: `run_ids` is a single string.
+            KeyNotIndexed: the saver's `tag_keys` exclude `run_id`.
+        """
         drive(self._delete_for_runs(run_ids))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """As `delete_for_runs`."""
+        """See `delete_for_runs`."""
         await drive_async(self._delete_for_runs(run_ids))
 
     def _delete_for_runs(self, run_ids: Sequence[str]) -> Steps[PruneReport]:
-        runs = [str(run_id) for run_id in id_list(run_ids, "run_ids")]
+        runs = [str(run_id) for run_id in require_ids(run_ids, "run_ids")]
         (wanted,) = self._parse_filter({"run_id": {"$in": runs}}).required
         return (yield from self.store.delete_with_postings([Posting(wanted.key, value) for value in wanted.values]))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy all that a thread has to another id; values are shared or copied inside the database."""
+        """Copy everything that a thread has to another thread id, inside the database. Blobs are shared."""
         drive(self.store.copy_thread(thread_id_of(source_thread_id), thread_id_of(target_thread_id)))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """As `copy_thread`."""
+        """See `copy_thread`."""
         await drive_async(self.store.copy_thread(thread_id_of(source_thread_id), thread_id_of(target_thread_id)))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Keep only the newest checkpoint of each namespace (`keep_latest`), or nothing (`delete`).
+        """Delete all checkpoints of these threads but the newest of each namespace (`keep_latest`), or all of them (`delete`).
 
-        With `keep_latest`, ancestors stay that the newest one is read from: a DeltaChannel's back to its last snapshot.
+        With `keep_latest`, ancestors that the newest one is rebuilt from stay too: a `DeltaChannel`'s back to its last snapshot.
+
+        Args:
+            thread_ids: the threads.
+            strategy: `keep_latest` or `delete`.
 
         Raises:
             InvalidConfig: the strategy is unknown, or `thread_ids` is a single string.
@@ -58,12 +69,12 @@ class Deleting(SaverBase):
         drive(self._prune(thread_ids, strategy))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """As `prune`."""
+        """See `prune`."""
         await drive_async(self._prune(thread_ids, strategy))
 
     def _prune(self, thread_ids: Sequence[str], strategy: str) -> Steps[PruneReport]:
         rule = _PRUNE_RULES.get(strategy)
         if rule is None:
             raise InvalidConfig(f"unknown prune strategy {strategy!r}; known are {', '.join(_PRUNE_RULES)}")
-        ids = [thread_id_of(thread_id) for thread_id in id_list(thread_ids, "thread_ids")]
+        ids = [thread_id_of(thread_id) for thread_id in require_ids(thread_ids, "thread_ids")]
         return (yield from self.store.prune(ids, rule))

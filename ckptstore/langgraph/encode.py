@@ -17,7 +17,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ckptstore.langgraph.config import check_channels, checked, ids_of, key_of
+from ckptstore.langgraph.config import check_channels, ids_of, key_of, require_text
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.serialise import serialise, with_references
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
@@ -71,7 +71,7 @@ class CheckpointPut(WriteAttempt):
     ) -> None:
         thread_id, checkpoint_ns, parent_id = ids_of(config)
         super().__init__(thread_id, encoder.expected_bytes(thread_id, checkpoint_ns, new_versions))
-        key = CheckpointKey(thread_id, checkpoint_ns, checked(checkpoint.get("id"), "checkpoint id"))
+        key = CheckpointKey(thread_id, checkpoint_ns, require_text(checkpoint.get("id"), "checkpoint id"))
         self.at = NewCheckpointKey(key, parent_id, created_at)
         self._encoder = encoder
         self._config = config
@@ -97,8 +97,8 @@ class TaskWritesPut(WriteAttempt):
         super().__init__(self._key.thread_id)
         self._encoder = encoder
         self._writes = writes
-        self._task_id = checked(task_id, "task id")
-        self._task_path = checked(task_path, "task path")
+        self._task_id = require_text(task_id, "task id")
+        self._task_path = require_text(task_path, "task path")
         self._created_at = created_at
 
     def serialise(self, not_stored: Sequence[str]) -> NewWrites:

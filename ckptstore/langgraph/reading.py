@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 from ckptstore.db.models import Checkpoint
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.langgraph.config import ids_of, keys_of, limit_of, search_of
+from ckptstore.langgraph.config import ids_of, keys_of, require_limit, search_of
 from ckptstore.langgraph.decode import decode_checkpoint, decode_history
 from ckptstore.reads.threads import ThreadOrder
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, ThreadInfo
@@ -24,20 +24,26 @@ class Reading(SaverBase):
     """The part of the saver that reads."""
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint that a config names, or the newest of its namespace; None if there is none.
+        """The checkpoint that a config names, or the newest one of its namespace.
+
+        Args:
+            config: a thread id, and optionally a namespace (by default the root graph's) and a checkpoint id.
+
+        Returns:
+            The checkpoint with its pending writes; None if there is none.
 
         Raises:
-            InvalidConfig: the config names no thread.
-            SerializationFailed: the serialiser can't read what was stored.
-            BlobMissing: a large value is not where `blob_url` points.
-            BlobCorrupt: bytes are not those that were stored.
+            InvalidConfig: the config has no thread id.
+            SerializationFailed: the serialiser can't read a stored value.
+            BlobMissing: a large value is not in the backend that `blob_url` names.
+            BlobCorrupt: stored bytes have another digest.
             BlobUnavailable: the blob backend failed.
             DatabaseUnavailable: the database can't be reached.
         """
         return drive(self._get_tuple(config))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """As `get_tuple`."""
+        """See `get_tuple`."""
         return await drive_async(self._get_tuple(config))
 
     def _get_tuple(self, config: RunnableConfig) -> Steps[CheckpointTuple | None]:
@@ -46,34 +52,34 @@ class Reading(SaverBase):
             loaded = yield from self.store.newest(thread_id, checkpoint_ns)
         else:
             loaded = yield from self.store.exact(CheckpointKey(thread_id, checkpoint_ns, checkpoint_id))
-        return None if loaded is None else self._decoded(loaded)
+        return None if loaded is None else self._decode(loaded)
 
-    def _decoded(self, loaded: LoadedCheckpoint) -> CheckpointTuple:
+    def _decode(self, loaded: LoadedCheckpoint) -> CheckpointTuple:
         return decode_checkpoint(self.serde, loaded, self.get_next_version)
 
     def load(self, rows: Iterable[Checkpoint]) -> Sequence[CheckpointTuple]:
-        """The checkpoints of rows that a statement of the caller's found, in the order of the rows.
+        """The checkpoints of rows that the caller's own statement found, in the order of the rows.
 
-        One round trip to the database reads all of them; large values come from the blob backend. A row whose checkpoint was deleted
-        or pruned in the meantime is left out.
+        One round trip to the database reads all of them; large values come from the blob backend. Rows whose checkpoint was deleted
+        or pruned in the meantime are left out.
 
         Args:
             rows: `ckptstore.models.Checkpoint` objects, as `session.scalars(select(Checkpoint))` gives them. Their session may have
                 ended; it must be one on this saver's database.
 
         Raises:
-            InvalidConfig: something else was given.
-            SerializationFailed: the serialiser can't read what was stored.
-            BlobMissing: a large value is not where `blob_url` points.
-            BlobCorrupt: bytes are not those that were stored.
+            InvalidConfig: `rows` has something else than `Checkpoint` objects.
+            SerializationFailed: the serialiser can't read a stored value.
+            BlobMissing: a large value is not in the backend that `blob_url` names.
+            BlobCorrupt: stored bytes have another digest.
             BlobUnavailable: the blob backend failed.
             DatabaseUnavailable: the database can't be reached.
         """
-        return drive(load_in_order(self.store, keys_of(rows), self._decoded))
+        return drive(load_in_order(self.store, keys_of(rows), self._decode))
 
     async def aload(self, rows: Iterable[Checkpoint]) -> Sequence[CheckpointTuple]:
-        """As `load`."""
-        return await drive_async(load_in_order(self.store, keys_of(rows), self._decoded))
+        """See `load`."""
+        return await drive_async(load_in_order(self.store, keys_of(rows), self._decode))
 
     def list(
         self,
@@ -85,15 +91,15 @@ class Reading(SaverBase):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """Checkpoints, newest first: of one thread, or of all where the config is None, empty or without a thread.
+        """Checkpoints, newest first: of one thread, or of all threads if the config is None, empty or without a thread id.
 
         Args:
-            config: a thread, and optionally a namespace (else all of them) and a checkpoint id.
-            filter: metadata that must match, see `ckptstore.tags.filters`; several keys are an AND.
+            config: a thread id, and optionally a namespace (by default all of them) and a checkpoint id.
+            filter: a metadata filter, see `ckptstore.tags.filters`; several keys are an AND.
             before: only checkpoints with smaller ids than this config's.
-            limit: at most so many.
-            created_after: only checkpoints created from this moment on, by the saver's clock; a naive `datetime` counts as UTC.
-            created_before: only checkpoints created before this moment.
+            limit: the largest number of checkpoints; None for no limit.
+            created_after: only checkpoints created at or after this time of the saver's clock; a naive `datetime` counts as UTC.
+            created_before: only checkpoints created before this time.
 
         Raises:
             InvalidFilter: the filter has no meaning; the message names the key.
@@ -114,10 +120,10 @@ class Reading(SaverBase):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
     ) -> Listing[CheckpointTuple]:
-        """As `list`: `async for` streams it a page at a time, `await` gives a list."""
+        """See `list`: `async for` loads the listing page by page, `await` gives a list."""
         search = search_of(config, before, self._parse_filter(filter), created_after, created_before)
-        limit = limit_of(limit)
-        return Listing(lambda: iter(CheckpointPages(self.store, search, limit, self._decoded)))
+        limit = require_limit(limit)
+        return Listing(lambda: iter(CheckpointPages(self.store, search, limit, self._decode)))
 
     def list_threads(
         self,
@@ -127,18 +133,18 @@ class Reading(SaverBase):
         limit: int | None = None,
         after: ThreadInfo | None = None,
     ) -> Iterator[ThreadInfo]:
-        """ThreadPages at a glance: id, times, number of checkpoints and bytes, without a look at what they hold.
+        """Threads with their times, number of checkpoints and size in bytes. No checkpoint is loaded.
 
         Args:
-            filter: as for `list`: one checkpoint of the thread has to match.
-            order_by: `updated_at`, the most recently active first, or `thread_id`.
-            limit: at most so many.
+            filter: a metadata filter, as for `list`: at least one checkpoint of the thread must match.
+            order_by: `updated_at` for the most recently active first, or `thread_id`.
+            limit: the largest number of threads; None for no limit.
             after: the last thread of the page before, in the same order.
 
         Raises:
             InvalidFilter: the filter has no meaning; the message names the key.
             KeyNotIndexed: the filter asks for a key that `tag_keys` keeps out of the index.
-            InvalidConfig: another argument has no meaning.
+            InvalidConfig: another argument has the wrong type or value.
             DatabaseUnavailable: the database can't be reached.
         """
         return iter(self.alist_threads(filter=filter, order_by=order_by, limit=limit, after=after))
@@ -151,8 +157,8 @@ class Reading(SaverBase):
         limit: int | None = None,
         after: ThreadInfo | None = None,
     ) -> Listing[ThreadInfo]:
-        """As `list_threads`: `async for` streams them a page at a time, `await` gives a list."""
-        wanted, limit = self._parse_filter(filter), limit_of(limit)
+        """See `list_threads`: `async for` loads the listing page by page, `await` gives a list."""
+        wanted, limit = self._parse_filter(filter), require_limit(limit)
         if order_by not in get_args(ThreadOrder):
             raise InvalidConfig(f"threads are ordered by {' or '.join(get_args(ThreadOrder))}, not by {order_by!r}")
         if after is not None and not isinstance(after, ThreadInfo):
@@ -160,16 +166,20 @@ class Reading(SaverBase):
         return Listing(lambda: iter(ThreadPages(self.store, wanted, order_by, limit, after)))
 
     def get_delta_channel_history(self, *, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
-        """For each channel, its writes on the way to a checkpoint and the stored value that they start from.
+        """For each channel, the writes at a checkpoint's ancestors, back to the nearest stored value, which is the `seed`.
+
+        Args:
+            config: names the checkpoint; without a checkpoint id, the newest one of the namespace.
+            channels: names of `DeltaChannel`s.
 
         Raises:
-            InvalidConfig: the config names no thread.
+            InvalidConfig: the config has no thread id.
             DatabaseUnavailable: the database can't be reached.
         """
         return drive(self._delta_history(config, channels))
 
     async def aget_delta_channel_history(self, *, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
-        """As `get_delta_channel_history`."""
+        """See `get_delta_channel_history`."""
         return await drive_async(self._delta_history(config, channels))
 
     def _delta_history(self, config: RunnableConfig, channels: Sequence[str]) -> Steps[Mapping[str, DeltaChannelHistory]]:

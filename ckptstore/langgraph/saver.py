@@ -1,4 +1,7 @@
-"""LangGraph's saver: its interface and its configs. What a checkpoint becomes is the codec's, where it goes the store's."""
+"""`SQLAlchemySaver`: how it is constructed, closed and written to.
+
+`reading.py`, `deleting.py` and `upkeep.py` have its other methods. Each operation is a pair: `put` and `aput`.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +45,13 @@ def _wait(future: Future[None]) -> Steps[None]:
 
 
 class SQLAlchemySaver(Reading, Deleting, Upkeep):
-    """A LangGraph checkpointer on any database that ckptstore supports: synchronous and asynchronous in one class.
+    """A LangGraph checkpointer on SQLite or PostgreSQL: synchronous and asynchronous methods in one class.
 
-    It can be built anywhere, and used from several threads and event loops at once, also from synchronous code beneath a
-    running loop. Nothing is acknowledged before it is durable. Use it with `with`, with `async with`, or call `close`.
+    It can be constructed anywhere and used from several worker threads and event loops at the same time, also from synchronous code
+    that runs inside an event loop. A put returns when it is durable. Use it with `with` or `async with`, or call `close`.
 
-    Metadata is kept as plain text even under an encrypting serialiser, since it is what searches go by; what arrives
-    through `configurable` under a name that looks like a credential is left out of it.
+    Metadata is stored as plain text, also with an encrypting serialiser, because searches use it. Entries of a config's `configurable`
+    whose names look like credentials are left out of it.
 
     Args:
         engine: an asynchronous engine that the caller owns. The saver opens a pool of its own, because connections belong to the
@@ -59,12 +62,12 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     Raises:
         InvalidEngine: `engine` is not an `AsyncEngine`; the message names what to write instead.
         InvalidConfig: `schema` was given for SQLite.
-        InvalidPolicy: `retention` is no policy, or `retention_interval` is not positive.
+        InvalidPolicy: `retention` is not a policy, or `retention_interval` is not positive.
         InvalidUrl: `blob_url` can't be used.
-        MissingDriver: the package for its scheme is not installed.
+        MissingDriver: the package for the scheme of `blob_url` is not installed.
     """
 
-    #: Files that a graph keeps by handle.
+    #: Files that a graph stores explicitly and refers to by handle.
     blobs: BlobStore
 
     def __init__(self, engine: AsyncEngine | OwnDatabase, **options: Unpack[SaverOptions]) -> None:
@@ -102,11 +105,11 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         return retention
 
     def with_limits(self, limits: SizeLimits, *, remedy: str = "max_checkpoint_bytes of SizeLimits") -> Self:
-        """The same saver with other limits, on the same connections: close one of the two.
+        """A copy of this saver with other limits, on the same connections: close only one of the two.
 
         Args:
-            limits: how large things may be.
-            remedy: what the user of it can change, for the message of what is refused.
+            limits: the limits of the copy.
+            remedy: the setting that a user can change, for the message of `CheckpointTooLarge`.
         """
         other = copy.copy(self)
         other._limit(limits, remedy)
@@ -116,7 +119,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     def from_conn_string(cls, conn_string: str | os.PathLike[str] | URL, **options: Unpack[SaverOptions]) -> Self:
         """A saver on a database that it opens itself, at first use.
 
-        The constructor runs, also a subclass's own, with the database in the place of the engine and with all options.
+        It calls the constructor, also a subclass's, with an `OwnDatabase` in place of the engine, and with all options.
 
         Args:
             conn_string: a file path, `:memory:`, `sqlite://`, `sqlite+aiosqlite://`, `postgresql://`, `postgres://`,
@@ -134,11 +137,13 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     # --- life
 
     def setup(self) -> Outcome[None]:
-        """Bring the database's schema to this release's: `await saver.setup()`, or `saver.setup()` in plain code.
+        """Upgrade the schema of the database to this release's: `await saver.setup()`, or `saver.setup()` without an event loop.
+
+        Without an event loop it runs at once, and its result need not be used.
 
         Raises:
             SchemaTooNew: the database was upgraded by a newer release.
-            DatabaseUnavailable: it can't be reached.
+            DatabaseUnavailable: the database can't be reached.
         """
         future = self.store.set_up()
         try:
@@ -149,29 +154,29 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         return Outcome(_wait(future), name="setup")
 
     def close(self) -> None:
-        """Write what was accepted and close all connections. Blocks; a second call does nothing."""
+        """Finish the writes that were accepted and close all connections. Blocks; a second call does nothing."""
         if self._retention is not None:
             self._retention.close()
         self.store.close()
 
     async def aclose(self) -> None:
-        """As `close`, without blocking the event loop."""
+        """See `close`; does not block the event loop."""
         await asyncio.to_thread(self.close)
 
     def __enter__(self) -> Self:
-        """Use the saver; `close` at the end."""
+        """The saver itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
-        """Close."""
+        """Call `close`."""
         self.close()
 
     async def __aenter__(self) -> Self:
-        """Use the saver; `aclose` at the end."""
+        """The saver itself."""
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
-        """Close."""
+        """Call `aclose`."""
         await self.aclose()
 
     # --- put
@@ -185,12 +190,12 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     def put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> RunnableConfig:
-        """Store a checkpoint; returns when it is durable. One with the same id is replaced.
+        """Store a checkpoint; returns when it is durable. A checkpoint with the same id is replaced.
 
         Raises:
-            InvalidConfig: the config names no thread.
+            InvalidConfig: the config has no thread id.
             SerializationFailed: a channel's value, or the metadata, can't be serialised; nothing was written.
-            CheckpointTooLarge: the checkpoint is past a limit; nothing was written.
+            CheckpointTooLarge: the checkpoint exceeds a limit; nothing was written.
             BlobUnavailable: a large value can't be uploaded; nothing was written.
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
@@ -210,9 +215,9 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         """Store a task's writes to a checkpoint; returns when they are durable.
 
         Raises:
-            InvalidConfig: the config names no checkpoint.
+            InvalidConfig: the config has no thread id or no checkpoint id.
             SerializationFailed: a value can't be serialised; none of the writes was stored.
-            CheckpointTooLarge: together they are past a limit; none of them was stored.
+            CheckpointTooLarge: together they exceed a limit; none of them was stored.
             BlobUnavailable: a large value can't be uploaded; none of the writes was stored.
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
@@ -227,9 +232,9 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     # --- versions
 
     def get_next_version(self, current: str | int | None, channel: None) -> str:
-        """The version after `current`: a counter that sorts as text, and a random part so that sibling forks differ.
+        """The version after `current`: a zero-padded counter, which sorts as text, and a random part, so that sibling forks differ.
 
-        The counter keeps the width that it has, so threads that came from another saver go on sorting.
+        The counter keeps the width of `current`, so that versions of a thread from another saver continue to sort.
         """
         counter, width = 0, _COUNTER_WIDTH
         if isinstance(current, int):
@@ -240,6 +245,6 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         return f"{counter + 1:0{width}}.{random_text(_RANDOM_BYTES)}"
 
 
-# A checkpoint holds a dozen versions: each character counts.
+# Short, because every checkpoint stores about a dozen versions.
 _COUNTER_WIDTH = 8
 _RANDOM_BYTES = 6

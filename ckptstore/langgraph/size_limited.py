@@ -1,4 +1,4 @@
-"""A size limit around any saver, the official ones too."""
+"""A wrapper that adds a size limit to any saver, also to the official ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ckptstore.langgraph.serialise import serialise
 from ckptstore.records import Value
 from ckptstore.values.size_limits import MIB, SizeChecker, SizeLimits, ThreadNs
 
-# A terabyte.
+# A TiB.
 _MOST_MB = 1024 * 1024
 
 
@@ -23,23 +23,23 @@ def _delegated(name: str) -> Callable[..., Any]:
         return getattr(self.saver, name)(*args, **kwargs)
 
     call.__name__ = name
-    call.__doc__ = "Handed on to the saver as it is."
+    call.__doc__ = f"See `BaseCheckpointSaver.{name}`: the wrapped saver's method, unchanged."
     return call
 
 
 class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
-    """Any saver, with a limit on the size of a checkpoint and of a task's writes. Subgraphs inherit it with the saver.
+    """Wraps a saver and limits the size of a checkpoint and of a task's writes. Subgraphs inherit the limit with the saver.
 
-    What counts is the serialised channels; for ckptstore's own saver the metadata too, and no large binary leaves where they go
-    to blob storage (see `SizeLimits`). That saver measures what it serialises anyway, with this limit in place of its own; for
-    others what changed is serialised once more.
+    The size is that of the serialised channels. For `SQLAlchemySaver` it includes the metadata, and excludes large binary leaves
+    that go to blob storage (see `SizeLimits`); that saver measures what it serialises anyway, with this limit instead of its own.
+    For other savers, channels that changed are serialised a second time.
 
     Args:
         saver: any LangGraph saver.
         max_size_mb: the limit in MiB.
 
     Raises:
-        ValueError: the limit is not positive.
+        ValueError: `max_size_mb` is less than a byte or more than a TiB.
     """
 
     def __init__(self, saver: BaseCheckpointSaver[Any], max_size_mb: float = 10) -> None:
@@ -60,10 +60,10 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
     def put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> RunnableConfig:
-        """As the saver's own.
+        """See `BaseCheckpointSaver.put`.
 
         Raises:
-            CheckpointTooLarge: the checkpoint is past the limit; nothing of it was written.
+            CheckpointTooLarge: the checkpoint exceeds the limit; nothing was written.
         """
         self._check_checkpoint(config, checkpoint, new_versions)
         return self.saver.put(config, checkpoint, metadata, new_versions)
@@ -71,21 +71,21 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
     async def aput(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> RunnableConfig:
-        """As `put`."""
+        """See `put`."""
         self._check_checkpoint(config, checkpoint, new_versions)
         return await self.saver.aput(config, checkpoint, metadata, new_versions)
 
     def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
-        """As the saver's own.
+        """See `BaseCheckpointSaver.put_writes`.
 
         Raises:
-            CheckpointTooLarge: the writes are past the limit; none of them was written.
+            CheckpointTooLarge: the writes exceed the limit; none of them was written.
         """
         self._check_writes(config, writes)
         self.saver.put_writes(config, writes, task_id, task_path)
 
     async def aput_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
-        """As `put_writes`."""
+        """See `put_writes`."""
         self._check_writes(config, writes)
         await self.saver.aput_writes(config, writes, task_id, task_path)
 
@@ -107,11 +107,11 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
 
     @property
     def config_specs(self) -> Any:
-        """The saver's own."""
+        """The wrapped saver's `config_specs`."""
         return self.saver.config_specs
 
     def with_allowlist(self, extra_allowlist: Any) -> SizeLimitedCheckpointer:
-        """The same limit over the saver's clone with this allowlist."""
+        """The same limit around the wrapped saver with this msgpack allowlist."""
         inner = self.saver.with_allowlist(extra_allowlist)
         return self if inner is self.saver else SizeLimitedCheckpointer(inner, self.max_size_mb)
 

@@ -18,14 +18,14 @@ class Upkeep(SaverBase):
     """The part of the saver that keeps a database small and checks it."""
 
     def prune_older_than(self, age: timedelta) -> PruneReport:
-        """Delete the checkpoints older than an age, and writes whose checkpoint never came, of all threads.
+        """Delete the checkpoints of all threads that are older than an age, and writes of that age without a checkpoint.
 
-        Ancestors stay that a remaining checkpoint is read from. An age of zero means: older than now.
+        Ancestors that a remaining checkpoint is rebuilt from stay. With an age of zero, everything up to now is deleted.
         """
         return self.prune_by(RetentionPolicy(max_age=age))
 
     async def aprune_older_than(self, age: timedelta) -> PruneReport:
-        """As `prune_older_than`."""
+        """See `prune_older_than`."""
         return await self.aprune_by(RetentionPolicy(max_age=age))
 
     def prune_by(
@@ -36,19 +36,22 @@ class Upkeep(SaverBase):
         progress: Callable[[PruneReport], None] = ignore_progress,
         should_stop: Callable[[], bool] = never_stop,
     ) -> PruneReport:
-        """Delete what a policy does not keep, in all threads, in small transactions: writers go on.
+        """Delete the checkpoints of all threads that a policy does not keep, in small transactions between which writers continue.
 
-        It can be stopped at any time, also by cancelling `aprune_by` or by killing the process: after each transaction all that
-        can still be found reads as it did, and the next run does the rest.
+        A run can be stopped at any time, also by cancelling `aprune_by` or by killing the process: after each transaction, every
+        remaining checkpoint reads as before, and the next run continues.
 
         Args:
-            policy: what stays.
-            dry_run: delete nothing, and report what would go: threads are pruned, and that is rolled back.
-            progress: told what went so far, after each transaction.
-            should_stop: asked before each transaction; at True the run ends, and its report says `stopped`.
+            policy: what to keep.
+            dry_run: prune each thread and roll back, to report what a run would delete.
+            progress: called after each transaction with the report so far.
+            should_stop: called before each transaction; if it returns True, the run ends and its report has `stopped` set.
+
+        Returns:
+            What was deleted.
 
         Raises:
-            DatabaseUnavailable: the database can't be reached; what was done is done.
+            DatabaseUnavailable: the database can't be reached; finished transactions remain.
         """
         return drive(self.store.prune_by(policy, self._now(), PruneCallbacks(progress, should_stop), dry_run=dry_run))
 
@@ -60,29 +63,32 @@ class Upkeep(SaverBase):
         progress: Callable[[PruneReport], None] = ignore_progress,
         should_stop: Callable[[], bool] = never_stop,
     ) -> PruneReport:
-        """As `prune_by`."""
+        """See `prune_by`."""
         return await drive_async(self.store.prune_by(policy, self._now(), PruneCallbacks(progress, should_stop), dry_run=dry_run))
 
     # --- blobs
 
     def collect(self, *, dry_run: bool = False, grace: timedelta = DEFAULT_GRACE) -> CollectReport:
-        """Delete blobs that nothing refers to any more: one pass; run it now and then.
+        """Run one garbage collection pass over the blobs; run it regularly.
 
-        A pass marks what nothing refers to and nobody used for a period of grace; a later one deletes what has been
-        marked for as long, unless something refers to it again. Safe beside writers, in other processes too.
+        A pass marks blobs that nothing refers to and that were not used for the grace period. A later pass deletes blobs that have been
+        marked for as long, unless something refers to them again. Writers, also in other processes, can continue meanwhile.
 
         Args:
-            dry_run: only count what a pass would do.
-            grace: longer than the longest upload, and than a graph takes from putting a blob to the checkpoint that holds its handle.
+            dry_run: only count what a pass would mark and delete.
+            grace: must be longer than the longest upload, and longer than a graph takes from putting a blob to storing its handle.
+
+        Returns:
+            What was marked and deleted.
 
         Raises:
-            InvalidConfig: the period of grace is negative.
-            DatabaseUnavailable: the database can't be reached; what was begun is finished by the next pass.
+            InvalidConfig: `grace` is negative.
+            DatabaseUnavailable: the database can't be reached; the next pass finishes what this one began.
         """
         return drive(self._collect(dry_run, grace))
 
     async def acollect(self, *, dry_run: bool = False, grace: timedelta = DEFAULT_GRACE) -> CollectReport:
-        """As `collect`."""
+        """See `collect`."""
         return await drive_async(self._collect(dry_run, grace))
 
     def _collect(self, dry_run: bool, grace: timedelta) -> Steps[CollectReport]:
@@ -91,10 +97,13 @@ class Upkeep(SaverBase):
         return self.store.collect(GcPass(self._now(), grace, dry_run))
 
     def verify(self, *, deep: bool = False) -> VerifyReport:
-        """Check that all segments and objects are there, and name what the backend holds beside them.
+        """Check that every segment and object that is referred to exists, and list objects in the backend that are not registered.
 
         Args:
-            deep: read every object and segment and check its digest, not only its size.
+            deep: read every object and segment and check its digest, instead of only the size.
+
+        Returns:
+            What was checked, and what is missing or corrupt.
 
         Raises:
             BlobUnavailable: the backend failed.
@@ -102,36 +111,42 @@ class Upkeep(SaverBase):
         return drive(self.store.verify(deep=deep))
 
     async def averify(self, *, deep: bool = False) -> VerifyReport:
-        """As `verify`."""
+        """See `verify`."""
         return await drive_async(self.store.verify(deep=deep))
 
     # --- space
 
     def vacuum(self, *, full: bool = False) -> VacuumReport:
-        """Give back what deletions have freed: to the file system on SQLite, to later writes on PostgreSQL.
+        """Free the space of deleted rows: for the file system on SQLite, for later writes on PostgreSQL.
 
         Args:
-            full: rewrite everything at once, with everybody else locked out.
+            full: rewrite all tables at once; nothing else can use them meanwhile.
+
+        Returns:
+            The size before and after, in bytes.
 
         Raises:
-            InvalidConfig: a SQLite file that another tool made, and that needs `full` once.
+            InvalidConfig: the SQLite file was created by another tool and needs `full` once.
         """
         return drive(self.store.vacuum(full=full))
 
     async def avacuum(self, *, full: bool = False) -> VacuumReport:
-        """As `vacuum`."""
+        """See `vacuum`."""
         return await drive_async(self.store.vacuum(full=full))
 
     # --- tags
 
     def rebuild_tags(self) -> int:
-        """Make all tags anew, with this saver's `tag_keys`; returns how many there are. Nobody else should write meanwhile.
+        """Rebuild all tags with this saver's `tag_keys`. Stop other writers first.
+
+        Returns:
+            How many tags there are afterwards.
 
         Raises:
-            DatabaseUnavailable: the database can't be reached; run it again, it starts over.
+            DatabaseUnavailable: the database can't be reached; run it again, it starts from the beginning.
         """
         return drive(self.store.rebuild_tags())
 
     async def arebuild_tags(self) -> int:
-        """As `rebuild_tags`."""
+        """See `rebuild_tags`."""
         return await drive_async(self.store.rebuild_tags())
