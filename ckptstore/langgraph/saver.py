@@ -121,9 +121,11 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
 
         It calls the constructor, also a subclass's, with an `OwnDatabase` in place of the engine, and with all options.
 
+        The schemes are `sqlite://`, `sqlite+aiosqlite://`, `postgresql://`, `postgres://`, `postgresql+asyncpg://` and
+        `postgresql+psycopg://`. Use `:memory:` for a SQLite database in memory.
+
         Args:
-            conn_string: a file path, `:memory:`, `sqlite://`, `sqlite+aiosqlite://`, `postgresql://`, `postgres://`,
-                `postgresql+asyncpg://` or `postgresql+psycopg://`; or a URL object of SQLAlchemy's.
+            conn_string: a file path or a URL, as text or as an object of SQLAlchemy's.
             **options: see `SaverOptions`.
 
         Raises:
