@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
-    ChannelVersions,
     Checkpoint,
     CheckpointTuple,
     DeltaChannelHistory,
@@ -39,18 +38,21 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
         SerializationFailed: the serialiser can't read a value.
     """
     body: dict[str, Any] = decode(serde, loaded.body, "(the checkpoint itself)")
+    # None for a version that the body has.
+    versions: dict[str, Any] = dict(loaded.channel_versions)
+    values: dict[str, Any] = {}
     scalars: dict[str, Any] = body.pop(_SCALARS, {})
-    versions: ChannelVersions = dict(loaded.channel_versions) | {channel: version for channel, (version, _) in scalars.items()}
+    for channel in loaded.channel_versions:
+        if channel in scalars:
+            versions[channel], values[channel] = scalars[channel]
+        elif channel in loaded.values:
+            values[channel] = decode(serde, loaded.values[channel], channel)
     versions |= body.pop("channel_versions", {})
     for channel in body.pop("unversioned", ()):
         del versions[channel]
-    values = {
-        channel: scalars[channel][1] if channel in scalars else decode(serde, loaded.values[channel], channel)
-        for channel in loaded.channel_versions
-        if channel in scalars or channel in loaded.values
-    }
-    # Schema revision 0001 stored channels without a version here.
-    values |= {channel: decode(serde, Value(*value), channel) for channel, value in body.pop("channel_values", {}).items()}
+    if "channel_values" in body:
+        # Schema revision 0001 stored channels without a version here.
+        values |= {channel: decode(serde, Value(*value), channel) for channel, value in body.pop("channel_values").items()}
     if loaded.format < FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
         values[TASKS_CHANNEL] = [decode(serde, write.value, TASKS_CHANNEL) for write in loaded.parent_sends]
         versions[TASKS_CHANNEL] = max(versions.values()) if versions else next_version(None, None)
