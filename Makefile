@@ -11,7 +11,7 @@ SECTIONS ?=
 SIZE ?= quick
 FULL ?=
 
-.PHONY: demo test test-lowest bench lint format clean
+.PHONY: demo test test-quick test-lowest bench lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
@@ -19,9 +19,16 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest $(ARGS)
 
+# The inner loop, under a minute: tests/unit, and of every module of tests/integration and tests/langgraph the first test that runs
+# on SQLite (`--quick` in tests/conftest.py). What starts a server or a process is left to `make test`.
+test-quick: $(VENV)/installed
+	$(BIN)/python -m pytest --quick $(ARGS)
+
+# Also the sizes of modules and functions, the complexity of functions (ruff's C901) and the types of the tests.
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/check_sizes.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

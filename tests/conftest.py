@@ -46,6 +46,32 @@ async def saver(url: str) -> AsyncIterator[SQLAlchemySaver]:
         yield saver
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="the unit tests, and the first test of every other module that runs on SQLite")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--quick`, keep what is worth running after every edit."""
+    if config.getoption("--quick"):
+        kept = set(quick(items))
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = [item for item in items if item in kept]
+
+
+def quick(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """The unit tests, and of every integration module and LangGraph's the first test that needs only SQLite and no process."""
+    seen: set[Path] = set()
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        on_sqlite = any(name in item.nodeid for name in ("[sqlite", "[memory", "-sqlite"))
+        fast = on_sqlite and item.get_closest_marker("starts_processes") is None
+        if folder == "unit":
+            yield item
+        elif folder in ("integration", "langgraph") and fast and item.path not in seen:
+            seen.add(item.path)
+            yield item
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say how many tests passed on each database."""
     counts = collections.Counter(

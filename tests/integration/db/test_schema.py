@@ -58,6 +58,7 @@ def table_names(url: str) -> set[str]:
         database.close()
 
 
+@pytest.mark.starts_processes
 def test_the_command_line_of_alembic_upgrades_checks_and_goes_back(bare_url: str) -> None:
     for arguments in (["upgrade", "head"], ["check"], ["downgrade", "base"], ["upgrade", "head"], ["check"]):
         done = alembic(bare_url, *arguments)
