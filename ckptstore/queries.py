@@ -35,7 +35,7 @@ def has_tags(wanted: Mapping[str, Any], *, of: type[Checkpoint] = Checkpoint, ta
         KeyNotIndexed: it asks for a key that is not indexed.
     """
     parsed = _decided_by_tags(wanted, tag_keys)
-    conditions: list[ValueIn | ValueRange] = [*parsed.required, *parsed.spans]
+    conditions: list[ValueIn | ValueRange] = [*parsed.required, *parsed.ranges]
     return and_(true(), *[_has(condition, of) for condition in conditions], *[~_has(posting, of) for posting in parsed.forbidden])
 
 

@@ -1,4 +1,4 @@
-"""Which keys of metadata become tags, and which names are taken for credentials: see `ckptstore.tags.keys`."""
+"""Which metadata keys are indexed as tags, and which names are recognised as credentials: see `ckptstore.tags.keys`."""
 
 from ckptstore.tags.keys import CREDENTIAL_WORDS, EVERYTHING, TagKeys
 

@@ -76,7 +76,7 @@ def search_of(
         before=require_text(before_id, "before's checkpoint_id") if before_id else None,
         created_after=_microseconds(created_after, "created_after"),
         created_before=_microseconds(created_before, "created_before"),
-        wanted=wanted,
+        metadata_filter=wanted,
     )
 
 

@@ -1,38 +1,34 @@
-"""Reading whole checkpoints: one of them, or a page of them."""
+"""Load whole checkpoints: one of them, or a page of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
+from ckptstore.reads.assemble import assemble
 from ckptstore.reads.planner import CheckpointQuery, PagePlan, plan_page
-from ckptstore.records import (
-    CheckpointKey,
-    LoadedCheckpoint,
-    LoadedSegment,
-    LoadedWrite,
-    StateFormat,
-    Value,
-)
+from ckptstore.records import CheckpointKey, LoadedCheckpoint, StateFormat
+from ckptstore.tags.filters import Filter
 from ckptstore.values.cache import MemoryCache
-from ckptstore.values.decode import Loaded, SegmentSet, StoredValue
+from ckptstore.values.decode import Loaded, SegmentSet
 
-# Of what the index can't decide, so much is looked through in one go: a reader of the database is not kept for long.
-_LOOKED_AT = 500
-_LOOKS = 8
+# Where the index can't decide, one page compares the metadata of at most so many checkpoints, so that it does not hold its
+# connection for long.
+_METADATA_PAGE_SIZE = 500
+_MAX_METADATA_PAGES = 8
 
 
 class Page(NamedTuple):
-    """Some checkpoints of a listing, without what objects hold."""
+    """Some checkpoints of a listing; segments that are in blob storage are not fetched yet."""
 
     checkpoints: list[LoadedCheckpoint]
     segments: SegmentSet
-    #: The last checkpoint that was looked at.
+    #: The last checkpoint that was compared with the filter: the next page starts after it.
     last: CheckpointKey | None
-    #: Whether there may be more after it.
+    #: Whether there may be more checkpoints after it.
     more: bool
 
 
@@ -41,61 +37,55 @@ def load_newest(
 ) -> Loaded[list[LoadedCheckpoint]]:
     """The newest checkpoint of a namespace, or none."""
     rows = db.run(sql.checkpoints.newest_whole, {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}, state_format)
-    return _assemble(rows, SegmentSet(cache))
+    return assemble(rows.found, SegmentSet(cache))
 
 
 def load_exact(db: Db, key: CheckpointKey, state_format: StateFormat, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
     """One checkpoint, or none."""
-    return _assemble(db.run(sql.checkpoints.exact_whole, key._asdict(), state_format), SegmentSet(cache))
+    return assemble(db.run(sql.checkpoints.exact_whole, key._asdict(), state_format).found, SegmentSet(cache))
 
 
 def load_named(db: Db, keys: Sequence[CheckpointKey], state_format: StateFormat, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
     """The checkpoints with these keys, newest first; missing and hidden ones are left out."""
     parameters = db.key_parameters(sql.tables.CHECKPOINT_KEY, keys)
-    return _assemble(db.run(sql.checkpoints.named_whole, parameters, state_format) if keys else (), SegmentSet(cache))
+    return assemble(db.run(sql.checkpoints.named_whole, parameters, state_format).found if keys else (), SegmentSet(cache))
 
 
 def load_page(
     db: Db, search: CheckpointQuery, after: CheckpointKey | None, size: int, state_format: StateFormat, cache: MemoryCache
 ) -> Page:
-    """Up to `size` checkpoints after a key, newest first. There may be fewer, and yet more to come.
+    """Load up to `size` checkpoints after a key, newest first. A shorter page does not mean that it is the last one.
 
-    The number of statements does not depend on what is found: a count for each condition that may lead, and one that brings
-    the page; or, where only metadata can decide, up to `_LOOKS` that bring keys and metadata first.
+    The number of statements does not depend on what is found: one counts the checkpoints of each condition that may drive the
+    page, and one loads it. Where only metadata can decide, up to `_MAX_METADATA_PAGES` statements read keys and metadata first.
     """
-    if search.impossible:
+    if search.matches_nothing:
         return Page([], SegmentSet(cache), after, more=False)
-    how = plan_page(db, search, after)
-    if not how.exact:
-        return _load_matching(db, search, how, after, size, state_format, cache)
-    this = how.after(after)
-    rows = db.run(sql.pages.page_whole, {**this.parameters, "page_size": size}, this.shape, state_format)
-    loaded = _assemble(rows, SegmentSet(cache))
+    plan = plan_page(db, search, after)
+    if not plan.exact:
+        return _load_matching(db, search.metadata_filter, plan, after, size, state_format, cache)
+    plan = plan.after(after)
+    rows = db.run(sql.pages.page_whole, {**plan.parameters, "page_size": size}, plan.shape, state_format)
+    loaded = assemble(rows.found, SegmentSet(cache))
     found = loaded.result
     return Page(found, loaded.segments, found[-1].key if found else after, more=len(found) == size)
 
 
 def _load_matching(
-    db: Db,
-    search: CheckpointQuery,
-    how: PagePlan,
-    after: CheckpointKey | None,
-    size: int,
-    state_format: StateFormat,
-    cache: MemoryCache,
+    db: Db, wanted: Filter, plan: PagePlan, after: CheckpointKey | None, size: int, state_format: StateFormat, cache: MemoryCache
 ) -> Page:
+    """Load a page of the checkpoints whose metadata matches."""
     keys: list[CheckpointKey] = []
     more = True
-    for _ in range(_LOOKS):
-        this = how.after(after)
-        rows = db.run(sql.pages.page_metadata, {**this.parameters, "page_size": _LOOKED_AT}, this.shape).all()
-        more = len(rows) == _LOOKED_AT
-        for row in rows:
-            after = CheckpointKey(*row[:3])
-            if search.wanted.matches(json.loads(row[3])):
+    for _ in range(_MAX_METADATA_PAGES):
+        candidates = _candidates(db, plan.after(after))
+        more = len(candidates) == _METADATA_PAGE_SIZE
+        for position, candidate in enumerate(candidates, start=1):
+            after = CheckpointKey(candidate.thread_id, candidate.checkpoint_ns, candidate.checkpoint_id)
+            if wanted.matches(json.loads(candidate.metadata)):
                 keys.append(after)
             if len(keys) == size:
-                more = more or row is not rows[-1]
+                more = more or position < len(candidates)
                 break
         if not more or len(keys) == size:
             break
@@ -103,44 +93,15 @@ def _load_matching(
     return Page(loaded.result, loaded.segments, after, more)
 
 
-def _assemble(rows: Iterable[Sequence[Any]], segments: SegmentSet) -> Loaded[list[LoadedCheckpoint]]:
-    """The rows of a `statements.whole`, put together, newest checkpoint first."""
-    by_kind: dict[int, list[Sequence[Any]]] = {kind: [] for kind in range(5)}
-    for row in rows:
-        by_kind[row[0]].append(row)
-    for _, _, _, _, digest, object_key, _, _, size, encoding, data in by_kind[sql.checkpoints.KIND_SEGMENT]:
-        segments.add(LoadedSegment(digest, object_key, size, encoding, data))
-    checkpoints = [_checkpoint(row) for row in by_kind[sql.checkpoints.KIND_CHECKPOINT]]
-    checkpoints.sort(key=lambda loaded: (loaded.key.checkpoint_id, loaded.key.thread_id, loaded.key.checkpoint_ns), reverse=True)
-    values = {
-        (row[1], row[2], row[4], row[5]): StoredValue.from_row(segments, row[9], row[10], row[7])
-        for row in by_kind[sql.checkpoints.KIND_CHANNEL]
-    }
-    writes = _writes_by_checkpoint(by_kind[sql.checkpoints.KIND_WRITE], segments)
-    sends = _writes_by_checkpoint(by_kind[sql.checkpoints.KIND_PARENT_SEND], segments)
-    for loaded in checkpoints:
-        thread_id, checkpoint_ns, _ = loaded.key
-        for channel, version in loaded.channel_versions.items():
-            value = values.get((thread_id, checkpoint_ns, channel, version)) if version is not None else None
-            if value is not None:
-                loaded.values[channel] = value
-        loaded.writes = writes.get(loaded.key, [])
-        if loaded.parent_checkpoint_id is not None:
-            loaded.parent_sends = sends.get(CheckpointKey(thread_id, checkpoint_ns, loaded.parent_checkpoint_id), [])
-    return Loaded(checkpoints, segments, [value for loaded in checkpoints for value in loaded.all_values] if segments.remote else [])
+class _Candidate(NamedTuple):
+    """A row of `ckptstore.db.sql.pages.page_metadata`."""
+
+    thread_id: str
+    checkpoint_ns: str
+    checkpoint_id: str
+    metadata: str
 
 
-def _checkpoint(row: Sequence[Any]) -> LoadedCheckpoint:
-    _, thread_id, checkpoint_ns, checkpoint_id, parent, versions, metadata, _, format_, type_, body = row
-    return LoadedCheckpoint(
-        CheckpointKey(thread_id, checkpoint_ns, checkpoint_id), parent, format_, Value(type_, body), json.loads(versions), metadata
-    )
-
-
-def _writes_by_checkpoint(rows: Iterable[Sequence[Any]], segments: SegmentSet) -> dict[CheckpointKey, list[LoadedWrite]]:
-    found: dict[CheckpointKey, dict[tuple[str, str, int], LoadedWrite]] = {}
-    for _, thread_id, checkpoint_ns, checkpoint_id, task_id, channel, task_path, layout, idx, type_, literal in rows:
-        # By key, since two checkpoints of one page may share a parent, whose writes then come twice.
-        write = LoadedWrite(task_path, task_id, idx, channel, StoredValue.from_row(segments, type_, literal, layout))
-        found.setdefault(CheckpointKey(thread_id, checkpoint_ns, checkpoint_id), {})[task_path, task_id, idx] = write
-    return {key: [writes[place] for place in sorted(writes)] for key, writes in found.items()}
+def _candidates(db: Db, plan: PagePlan) -> list[_Candidate]:
+    rows = db.run(sql.pages.page_metadata, {**plan.parameters, "page_size": _METADATA_PAGE_SIZE}, plan.shape)
+    return [_Candidate(*row) for row in rows]

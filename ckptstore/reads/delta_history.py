@@ -1,9 +1,11 @@
-"""What a channel was given on the way to a checkpoint: the walk back through a thread."""
+"""Load what a delta channel was given on the way to a checkpoint: a walk back through the checkpoint's ancestors."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
@@ -11,7 +13,8 @@ from ckptstore.records import ChannelHistory, LoadedSegment, LoadedWrite, Value
 from ckptstore.values.cache import MemoryCache
 from ckptstore.values.decode import Loaded, SegmentSet, StoredValue
 
-_WALK_PAGE = 256
+_ANCESTORS_PAGE_SIZE = 256
+_WRITE_ORDER = attrgetter("task_path", "task_id", "idx")
 
 
 def load_history(
@@ -22,66 +25,93 @@ def load_history(
     channels: Sequence[str],
     cache: MemoryCache,
 ) -> Loaded[Mapping[str, ChannelHistory]]:
-    """For each channel: its writes at the ancestors of a checkpoint, back to the nearest one that stored a value.
+    """For each channel: its writes at the ancestors of a checkpoint, back to the nearest ancestor that stored a value.
 
-    The ancestors are found by parent links, since ids alone do not tell a fork's own past. The writes at the ancestor
-    with the stored value count: they came after it.
+    Ancestors are found by parent links, because ids alone can't tell the branches of a fork apart. The writes at the ancestor
+    with the stored value count too: they were made after it.
     """
     with db.snapshot():
         walk = _Walk(db, thread_id, checkpoint_ns, channels)
         target = checkpoint_id or walk.newest_id()
         if target is not None:
             walk.run(target)
-        return walk.loaded(SegmentSet(cache))
+        return walk.load(SegmentSet(cache))
+
+
+class _Ancestor(NamedTuple):
+    """A row of `ckptstore.db.sql.checkpoints.ancestors`, with its versions parsed."""
+
+    parent_checkpoint_id: str | None
+    #: None for a version whose value is in the checkpoint's body.
+    versions: Mapping[str, str | None]
+
+
+class _ChannelWriteRow(NamedTuple):
+    """A row of `ckptstore.db.sql.checkpoints.channel_writes`."""
+
+    checkpoint_id: str
+    task_path: str
+    task_id: str
+    idx: int
+    channel: str
+    type: str
+    literal: bytes | None
+    layout: str | None
 
 
 class _Walk:
-    """One walk back from a checkpoint, a page of ancestors at a time."""
+    """One walk from a checkpoint back through its ancestors, a page of ancestors at a time."""
 
-    def __init__(
-        self,
-        db: Db,
-        thread_id: str,
-        checkpoint_ns: str,
-        channels: Sequence[str],
-    ) -> None:
+    def __init__(self, db: Db, thread_id: str, checkpoint_ns: str, channels: Sequence[str]) -> None:
         self._db = db
-        self._place = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}
+        self._namespace = (thread_id, checkpoint_ns)
+        self._parameters = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}
         self._remaining = set(channels)
-        #: channel -> ids of the ancestors whose writes count, newest first.
+        #: Channel -> ids of the ancestors whose writes count, newest first.
         self._chains: dict[str, list[str]] = {channel: [] for channel in channels}
-        #: channel -> version of the stored value that it is rebuilt from, or the checkpoint whose body has that value.
-        self._seeds: dict[str, str] = {}
-        self._seeded_by: dict[str, str] = {}
+        #: Channel -> version of the stored value from which it is rebuilt.
+        self._seed_versions: dict[str, str] = {}
+        #: Channel -> the checkpoint whose body has that value.
+        self._seed_bodies: dict[str, str] = {}
 
     def newest_id(self) -> str | None:
-        found: str | None = self._db.run(sql.checkpoints.newest_id, self._place).scalar_one()
+        """The id of the namespace's newest checkpoint."""
+        found: str | None = self._db.run(sql.checkpoints.newest_id, self._parameters).scalar_one()
         return found
 
     def run(self, target: str) -> None:
+        """Walk until every channel has a stored value, or no ancestor is left."""
         visited = {target}
         cursor: str | None = target
-        first = True
         while cursor is not None and self._remaining:
-            parameters = {**self._place, "checkpoint_id": cursor, "page_size": _WALK_PAGE}
-            page = {row[0]: (row[1], json.loads(row[2])) for row in self._db.run(sql.checkpoints.ancestors, parameters)}
-            stored = self._stored(version for _, versions in page.values() for version in versions.items())
-            if first:
-                cursor, first = page[target][0] if target in page else None, False
+            page = self._ancestors(cursor)
+            stored = self._stored_versions(page.values())
+            if cursor == target:
+                # The target itself does not count: its writes lead to its children.
+                cursor = page[target].parent_checkpoint_id if target in page else None
             while cursor is not None and cursor in page and cursor not in visited and self._remaining:
                 visited.add(cursor)
-                parent, versions = page[cursor]
-                self._visit(cursor, versions, stored)
-                cursor = parent
-            if cursor in visited or (cursor not in page and len(page) < _WALK_PAGE):
+                self._visit(cursor, page[cursor].versions, stored)
+                cursor = page[cursor].parent_checkpoint_id
+            if cursor in visited or (cursor not in page and len(page) < _ANCESTORS_PAGE_SIZE):
                 return
 
-    def _stored(self, versions: Iterable[tuple[str, str | None]]) -> set[tuple[str, str]]:
+    def _ancestors(self, checkpoint_id: str) -> dict[str, _Ancestor]:
+        """A checkpoint and its next ancestors, by id."""
+        parameters = {**self._parameters, "checkpoint_id": checkpoint_id, "page_size": _ANCESTORS_PAGE_SIZE}
+        rows = self._db.run(sql.checkpoints.ancestors, parameters)
+        return {found: _Ancestor(parent, json.loads(versions)) for found, parent, versions in rows}
+
+    def _stored_versions(self, ancestors: Iterable[_Ancestor]) -> set[tuple[str, str]]:
+        """The (channel, version) pairs of some ancestors that have a stored value."""
         keys = {
-            (*self._place.values(), channel, version) for channel, version in versions if channel in self._remaining and version is not None
+            (*self._namespace, channel, version)
+            for ancestor in ancestors
+            for channel, version in ancestor.versions.items()
+            if channel in self._remaining and version is not None
         }
         parameters = self._db.key_parameters(sql.tables.VERSION_KEY, keys)
-        return {(row[0], row[1]) for row in self._db.run(sql.checkpoints.stored_among, parameters)} if keys else set()
+        return {(channel, version) for channel, version in self._db.run(sql.checkpoints.stored_among, parameters)} if keys else set()
 
     def _visit(self, checkpoint_id: str, versions: Mapping[str, str | None], stored: set[tuple[str, str]]) -> None:
         for channel in list(self._remaining):
@@ -90,53 +120,58 @@ class _Walk:
                 continue
             version = versions[channel]
             if version is None:
-                self._seeded_by[channel] = checkpoint_id
+                self._seed_bodies[channel] = checkpoint_id
             elif (channel, version) in stored:
-                self._seeds[channel] = version
+                self._seed_versions[channel] = version
             else:
                 continue
             self._remaining.discard(channel)
 
-    def loaded(self, segments: SegmentSet) -> Loaded[Mapping[str, ChannelHistory]]:
+    def load(self, segments: SegmentSet) -> Loaded[Mapping[str, ChannelHistory]]:
+        """Load the writes and stored values that the walk found, with their segments."""
         writes = self._writes(segments)
-        seeds = self._seed_values(segments)
-        values = [*seeds.values(), *(write.value for some in writes.values() for write in some)]
+        seeds = self._seeds(segments)
+        values = [*seeds.values(), *(write.value for found in writes.values() for write in found)]
         digests = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests}
         self._load_segments(segments, digests)
         self._load_segments(segments, {digest for named in segments.lists.values() for digest in named} - digests)
-        bodies = {checkpoint_id: self._body(checkpoint_id) for checkpoint_id in set(self._seeded_by.values())}
+        bodies = {checkpoint_id: self._body(checkpoint_id) for checkpoint_id in set(self._seed_bodies.values())}
         histories = {
             channel: ChannelHistory(
-                [write for place in reversed(chain) for write in writes.get((place, channel), [])],
+                [write for checkpoint_id in reversed(chain) for write in writes.get((checkpoint_id, channel), [])],
                 seeds.get(channel),
-                bodies.get(self._seeded_by.get(channel, "")),
+                bodies.get(self._seed_bodies.get(channel, "")),
             )
             for channel, chain in self._chains.items()
         }
         return Loaded(histories, segments, values)
 
     def _body(self, checkpoint_id: str) -> Value:
-        ((type_, body),) = self._db.run(sql.checkpoints.body_of, {**self._place, "checkpoint_id": checkpoint_id})
+        ((type_, body),) = self._db.run(sql.checkpoints.body_of, {**self._parameters, "checkpoint_id": checkpoint_id})
         return Value(type_, body)
 
     def _load_segments(self, segments: SegmentSet, digests: Iterable[str]) -> None:
-        keys = [(self._place["thread_id"], digest) for digest in digests]
+        thread_id, _ = self._namespace
+        keys = [(thread_id, digest) for digest in digests]
         parameters = self._db.key_parameters(sql.tables.SEGMENT_KEY, keys)
         for row in self._db.run(sql.checkpoints.segments, parameters) if keys else ():
             segments.add(LoadedSegment(*row))
 
     def _writes(self, segments: SegmentSet) -> dict[tuple[str, str], list[LoadedWrite]]:
-        keys = [(*self._place.values(), place, channel) for channel, chain in self._chains.items() for place in chain]
+        """The writes that count, by checkpoint and channel."""
+        keys = [(*self._namespace, checkpoint_id, channel) for channel, chain in self._chains.items() for checkpoint_id in chain]
         parameters = self._db.key_parameters(sql.tables.CHANNEL_WRITES_KEY, keys)
+        rows = [_ChannelWriteRow(*row) for row in self._db.run(sql.checkpoints.channel_writes, parameters)] if keys else []
         found: dict[tuple[str, str], list[LoadedWrite]] = {}
-        for place, path, task_id, idx, channel, *value in self._db.run(sql.checkpoints.channel_writes, parameters) if keys else ():
-            found.setdefault((place, channel), []).append(LoadedWrite(path, task_id, idx, channel, StoredValue.from_row(segments, *value)))
-        for writes in found.values():
-            writes.sort(key=lambda write: (write.task_path, write.task_id, write.idx))
+        for row in sorted(rows, key=_WRITE_ORDER):
+            value = StoredValue(row.type, row.literal, row.layout, segments)
+            write = LoadedWrite(row.task_path, row.task_id, row.idx, row.channel, value)
+            found.setdefault((row.checkpoint_id, row.channel), []).append(write)
         return found
 
-    def _seed_values(self, segments: SegmentSet) -> dict[str, StoredValue]:
-        keys = [(*self._place.values(), *seed) for seed in self._seeds.items()]
+    def _seeds(self, segments: SegmentSet) -> dict[str, StoredValue]:
+        """The stored values from which channels are rebuilt, by channel."""
+        keys = [(*self._namespace, *seed) for seed in self._seed_versions.items()]
         parameters = self._db.key_parameters(sql.tables.VERSION_KEY, keys)
         rows = self._db.run(sql.checkpoints.channel_values, parameters) if keys else ()
-        return {channel: StoredValue.from_row(segments, *value) for channel, *value in rows}
+        return {channel: StoredValue(type_, literal, layout, segments) for channel, type_, literal, layout in rows}

@@ -1,18 +1,20 @@
-"""Listing threads: a page at a time, from their rows and, where tags can't decide, from metadata."""
+"""List threads a page at a time, from their rows and, where the tag index can't decide, from metadata."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.handle import Db
 from ckptstore.db.models import to_microseconds
-from ckptstore.reads.planner import plan_thread_page
+from ckptstore.reads.planner import PagePlan, plan_thread_page
 from ckptstore.records import ThreadInfo
 from ckptstore.tags.filters import Filter
 
+# Threads in a page whose metadata has to be compared with the filter.
 _METADATA_PAGE_SIZE = 100
 
 ThreadOrder = Literal["updated_at", "thread_id"]
@@ -24,45 +26,58 @@ class ThreadPage(NamedTuple):
     """Some threads of a listing."""
 
     threads: list[ThreadInfo]
-    #: The last thread that was looked at.
+    #: The last thread that was compared with the filter: the next page starts after it.
     last: ThreadInfo | None
-    #: Whether there may be more after it.
+    #: Whether there may be more threads after it.
     more: bool
 
 
-def load_threads(
-    db: Db,
-    wanted: Filter,
-    order_by: ThreadOrder,
-    after: ThreadInfo | None,
-    size: int,
-) -> ThreadPage:
-    """Up to `size` threads after one. There may be fewer, and yet more to come.
+class _ThreadRow(NamedTuple):
+    """A row of `ckptstore.db.sql.threads.page_of_threads`; times are microseconds since 1970, UTC."""
 
-    No payload is read: a thread's row counts its checkpoints. Where tags can't decide, metadata is read too.
+    thread_id: str
+    created_at: int
+    updated_at: int
+    checkpoint_count: int
+    size: int
+
+
+def load_threads(db: Db, wanted: Filter, order_by: ThreadOrder, after: ThreadInfo | None, size: int) -> ThreadPage:
+    """Load up to `size` threads after one. A shorter page does not mean that it is the last one.
+
+    No value is read: the row of a thread counts its checkpoints. Where the tag index can't decide, metadata is read too.
     """
-    if any(not condition.values for condition in wanted.required):
+    if wanted.matches_nothing:
         return ThreadPage([], after, more=False)
-    how = plan_thread_page(db, wanted)
-    parameters: dict[str, Any] = {**how.parameters, "page_size": size if how.exact else _METADATA_PAGE_SIZE}
-    shape = how.shape
+    plan = plan_thread_page(db, wanted)
+    page_size = size if plan.exact else _METADATA_PAGE_SIZE
+    threads = _load_rows(db, plan, order_by, after, page_size)
+    more = len(threads) == page_size
+    if plan.exact or not threads:
+        return ThreadPage(threads, threads[-1] if threads else after, more)
+    matching = _matching_thread_ids(db, plan, wanted, [thread.thread_id for thread in threads])
+    found = [thread for thread in threads if thread.thread_id in matching]
+    if len(found) > size:
+        return ThreadPage(found[:size], found[size - 1], more=True)
+    return ThreadPage(found, threads[-1], more)
+
+
+def _load_rows(db: Db, plan: PagePlan, order_by: ThreadOrder, after: ThreadInfo | None, page_size: int) -> list[ThreadInfo]:
+    shape = plan.shape
+    parameters: dict[str, Any] = {**plan.parameters, "page_size": page_size}
     if after is not None:
         shape = shape._replace(given=shape.given | {"after"})
         parameters |= {"after_updated_at": to_microseconds(after.updated_at), "after_thread_id": after.thread_id}
-    rows = db.run(sql.threads.page_of_threads, parameters, order_by, shape)
-    threads = [ThreadInfo(row[0], _moment(row[1]), _moment(row[2]), row[3], row[4]) for row in rows]
-    more = len(threads) == parameters["page_size"]
-    if not how.exact and threads:
-        listed = [thread.thread_id for thread in threads]
-        among = {"threads": json.dumps(listed) if db.on_sqlite else listed}
-        found = db.run(sql.threads.metadata_of_threads, {**how.parameters, **among}, how.shape)
-        matching = {thread_id for thread_id, metadata in found if wanted.matches(json.loads(metadata))}
-        last, threads = threads[-1], [thread for thread in threads if thread.thread_id in matching]
-        if len(threads) > size:
-            return ThreadPage(threads[:size], threads[size - 1], more=True)
-        return ThreadPage(threads, last, more)
-    return ThreadPage(threads, threads[-1] if threads else after, more)
+    rows = [_ThreadRow(*row) for row in db.run(sql.threads.page_of_threads, parameters, order_by, shape)]
+    return [ThreadInfo(row.thread_id, _utc(row.created_at), _utc(row.updated_at), row.checkpoint_count, row.size) for row in rows]
 
 
-def _moment(microseconds: int) -> datetime:
+def _matching_thread_ids(db: Db, plan: PagePlan, wanted: Filter, thread_ids: Sequence[str]) -> set[str]:
+    """Those of some threads that have a checkpoint whose metadata matches."""
+    listed = json.dumps(thread_ids) if db.on_sqlite else list(thread_ids)
+    rows = db.run(sql.threads.metadata_of_threads, {**plan.parameters, "threads": listed}, plan.shape)
+    return {thread_id for thread_id, metadata in rows if wanted.matches(json.loads(metadata))}
+
+
+def _utc(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)

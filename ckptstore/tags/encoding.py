@@ -1,11 +1,11 @@
-"""Metadata as an inverted index: what is stored for a checkpoint.
+"""Encode metadata as JSON and as postings of an inverted index.
 
-A posting is a key path and a typed value, both text whose byte order is the order of the values:
+A posting is a key path and a typed value, both encoded as text whose byte order is the order of the values:
 
-- a path is a JSON pointer without its first slash (RFC 6901), so a dot in a key is a dot; `~2` steps into a list;
-- a value is a letter for its type and its text; numbers order as numbers, `3` equals `3.0`, and `True` is not `1`.
+- a path is a JSON pointer without its first slash (RFC 6901), so a dot in a key is a dot; `~2` stands for the entries of a list;
+- a value is a letter for its type, followed by its text; numbers sort as numbers, `3` equals `3.0`, and `True` is not `1`.
 
-A dict or list has postings for what is in it; an empty one has a posting of its own, so that it can be found too.
+A dict or list has one posting for each scalar in it; an empty one has a posting of its own, so that it can be found too.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ckptstore.errors import SerializationFailed
 from ckptstore.records import Posting
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 
-# PostgreSQL refuses index rows beyond 2,704 bytes; a key and a value together stay well below.
-LONGEST_TEXT = 200
+# PostgreSQL refuses index rows of more than 2,704 bytes; a key and a value of this length (characters) stay well below together.
+MAX_TEXT_LENGTH = 200
 _IN_LIST = "~2"
 _EMPTY = "e"
 
@@ -32,15 +32,15 @@ Scalar = str | int | float | bool | None
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 # A float may be NaN or infinite, which becomes null.
 _SAME_IN_JSON = _SCALARS - {float}
-# Made once: `json.dumps` would make one for each call.
+# Created once: `json.dumps` with options would create an encoder for each call.
 _to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def to_json(metadata: Mapping[str, Any]) -> str:
-    """Metadata as JSON that every database takes: no NUL characters, no lone surrogates, NaN and infinities as null.
+    """Metadata as JSON that every database accepts: without NUL characters and lone surrogates, with NaN and infinities as null.
 
     Raises:
-        SerializationFailed: a value that JSON can't hold; the message names its key.
+        SerializationFailed: JSON can't represent a value; the message names its key.
     """
     try:
         text = _to_json(metadata)
@@ -48,14 +48,14 @@ def to_json(metadata: Mapping[str, Any]) -> str:
             text.encode()
             return text
     except (TypeError, ValueError, RecursionError):
-        pass  # The careful way below mends what can be mended and names what can't.
+        pass  # The slower path below cleans what it can and names the key of what it can't.
     try:
         plain = {storable_text(str(key)): _plain(value, str(key)) for key, value in metadata.items()}
         return _to_json(plain)
     except RecursionError as exc:
         raise SerializationFailed("the metadata is nested too deeply for JSON") from exc
     except ValueError as exc:
-        raise SerializationFailed(f"the metadata holds a number that JSON can't ({type(exc).__name__})") from exc
+        raise SerializationFailed(f"the metadata contains a number that JSON can't represent ({type(exc).__name__})") from exc
 
 
 def as_json_values(metadata: Mapping[str, Any], text: str) -> Mapping[str, Any]:
@@ -69,7 +69,7 @@ def as_json_values(metadata: Mapping[str, Any], text: str) -> Mapping[str, Any]:
 
 
 def storable_text(text: str) -> str:
-    """Text without NUL characters and lone surrogates, which databases refuse."""
+    """Remove NUL characters and replace lone surrogates: databases refuse both in text."""
     if text.isascii() and "\0" not in text:
         return text
     return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -87,15 +87,15 @@ def _plain(value: Any, key: str) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(inner, key) for inner in value]
     raise SerializationFailed(
-        f"metadata[{key!r}] holds a {type(value).__name__}, and metadata is JSON: text, numbers, bools, None, lists, dicts"
+        f"metadata[{key!r}] contains a {type(value).__name__}, but metadata is JSON: text, numbers, bools, None, lists, dicts"
     )
 
 
 def postings(metadata: Mapping[str, Any], tag_keys: TagKeys = EVERYTHING, unindexed_when_empty: str | None = None) -> frozenset[Posting]:
-    """Every posting of one checkpoint's metadata (JSON values only): one for each scalar, however deep, and each empty list or dict.
+    """The postings of one checkpoint's metadata: one for each scalar at any depth, and one for each empty list or dict.
 
     Args:
-        metadata: the metadata.
+        metadata: JSON values only.
         tag_keys: which keys are indexed.
         unindexed_when_empty: the key that has no posting while its value is empty, see `StateFormat`.
     """
@@ -104,7 +104,7 @@ def postings(metadata: Mapping[str, Any], tag_keys: TagKeys = EVERYTHING, uninde
         path = _escaped(key if type(key) is str else str(key))
         if type(value) in _SCALARS:
             if tag_keys is EVERYTHING or tag_keys.is_indexed(path):
-                is_long = type(value) is str and len(value) > LONGEST_TEXT
+                is_long = type(value) is str and len(value) > MAX_TEXT_LENGTH
                 found.add(_posting(path, value) if is_long else _cached_posting(path, value))
         elif value or key != unindexed_when_empty:
             found.update(Posting(abbreviate(inner), text) for inner, text in _postings(path, value) if tag_keys.is_indexed(inner))
@@ -115,7 +115,7 @@ def _posting(path: str, value: Scalar) -> Posting:
     return Posting(abbreviate(path), encode_value(value))
 
 
-# Most tags of an application come again in every checkpoint. Typed: `True` is not `1`.
+# Most tags of an application recur in every checkpoint. Typed, because `True` is not `1`.
 _cached_posting = lru_cache(maxsize=4096, typed=True)(_posting)
 
 
@@ -133,17 +133,17 @@ def _postings(path: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def list_path(path: str) -> str:
-    """The path of what is in a list."""
+    """The path of the entries of the list at a path."""
     return f"{path}/{_IN_LIST}"
 
 
 def is_single_valued(path: str) -> bool:
-    """Whether no checkpoint has two postings at a path: it leads into no list, as far as can be seen."""
-    return _IN_LIST not in path and len(path) <= LONGEST_TEXT
+    """Whether no checkpoint has two postings at a path, because it leads into no list; False where an abbreviation hides that."""
+    return _IN_LIST not in path and len(path) <= MAX_TEXT_LENGTH
 
 
 def child_path(path: str | None, key: object) -> str:
-    """The path of a key of the dict at a path; None stands for the metadata itself."""
+    """The path of a key of the dict at a path; the path None is the metadata itself."""
     escaped = _escaped(key if isinstance(key, str) else str(key))
     return escaped if path is None else f"{path}/{escaped}"
 
@@ -155,14 +155,14 @@ def _escaped(key: str) -> str:
 
 
 def abbreviate(text: str) -> str:
-    """A text that fits into an index: a long one as its beginning and a digest."""
-    if len(text) <= LONGEST_TEXT:
+    """A text that fits into an index row: a long text is replaced by its beginning and a digest."""
+    if len(text) <= MAX_TEXT_LENGTH:
         return text
-    return f"{text[:LONGEST_TEXT]}#{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    return f"{text[:MAX_TEXT_LENGTH]}#{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 def encode_value(value: Scalar) -> str:
-    """A scalar as the text that stands for it."""
+    """A scalar as the text of a posting."""
     if value is None:
         return "0"
     if isinstance(value, bool):
@@ -175,10 +175,10 @@ def encode_value(value: Scalar) -> str:
 _END_OF_FLOAT = "."
 
 
-# Steps and the like: every thread counts from the same number on.
+# Numbers recur: the steps of every thread count from the same number.
 @lru_cache(maxsize=4096)
 def _sortable(number: int | float) -> str:
-    """A number as text that sorts as numbers do, equal for equal numbers, exact for integers of any size."""
+    """A number as text: texts sort as the numbers do, are equal for equal numbers, and are exact for integers of any size."""
     try:
         nearest = float(number)
     except OverflowError:
@@ -186,13 +186,13 @@ def _sortable(number: int | float) -> str:
     (bits,) = struct.unpack(">Q", struct.pack(">d", nearest + 0.0))
     ordered = bits ^ (0xFFFF_FFFF_FFFF_FFFF if bits >> 63 else 0x8000_0000_0000_0000)
     rest = number if math.isinf(nearest) else number - int(nearest) if isinstance(number, int) else 0
-    # Trailing zeros go: what ends sooner is smaller, since the mark that follows sorts before every digit.
+    # Trailing zeros are removed; the order is kept, because the mark that follows sorts before every digit.
     shortest = f"{ordered:016x}".rstrip("0")
     return f"{shortest}{_END_OF_FLOAT}{_sortable_rest(int(rest) if isinstance(rest, int) else 0)}"
 
 
 def _sortable_rest(rest: int) -> str:
-    # What a float could not hold of a large integer: negative before none before positive, shorter before longer.
+    # The part of a large integer that a float can't represent. Negative sorts before none before positive, shorter before longer.
     if rest == 0:
         return "m"
     digits = f"{abs(rest):x}"

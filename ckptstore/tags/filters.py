@@ -1,13 +1,13 @@
-"""What a metadata filter means: an exact test of one checkpoint's metadata, and what the tag index can say of it.
+"""Metadata filters: an exact test of one checkpoint's metadata, and the conditions on the tag index that follow from it.
 
 A filter is a dict of metadata keys. Every entry has to match:
 
-- a scalar equals the value; `True` is not `1`, `3` equals `3.0`, and `None` is a null that is there;
-- a dict is contained in a dict, a list's entries are all contained in a list;
-- a dict of operators compares: `$eq $ne $in $gt $gte $lt $lte $exists`, several of them all at once.
+- a scalar must equal the value; `True` is not `1`, `3` equals `3.0`, and `None` matches only an explicit null;
+- a dict must be contained in the dict, and every entry of a list must be contained in the list;
+- a dict of operators (`$eq $ne $in $gt $gte $lt $lte $exists`) must satisfy all of them.
 
-The conditions on tags are necessary: nothing matches that lacks one. Where they are sufficient too, the filter is `exact`;
-else the metadata of what they find decides.
+The conditions on the tag index are necessary: a checkpoint that fails one can't match. If they are also sufficient, the filter is
+`exact`; otherwise the metadata of the checkpoints that satisfy them decides.
 """
 
 from __future__ import annotations
@@ -20,37 +20,35 @@ from typing import Any
 from ckptstore.errors import InvalidFilter, KeyNotIndexed
 from ckptstore.records import Posting
 from ckptstore.tags.conditions import GREATEST_TEXT, ValueIn, ValueRange
-from ckptstore.tags.encoding import LONGEST_TEXT, abbreviate, child_path, encode_value, list_path, storable_text
+from ckptstore.tags.encoding import MAX_TEXT_LENGTH, abbreviate, child_path, encode_value, list_path, storable_text
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 
 _OPERATORS = ("$eq", "$ne", "$in", "$gt", "$gte", "$lt", "$lte", "$exists")
 _RANGES = ("$gt", "$gte", "$lt", "$lte")
-# Sorts after whatever text it follows, before every longer one: NUL characters are in no tag.
+# A text followed by this is the next greater text: no tag contains a NUL character.
 _NEXT = "\x01"
-# The first letters of numbers and texts, and those that follow them.
-_KIND_OF_NUMBERS, _KIND_OF_TEXTS = ("n", "o"), ("s", "t")
+# The type letter of encoded numbers and texts, and the letter after it.
+_NUMBERS, _TEXTS = ("n", "o"), ("s", "t")
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter, read once."""
+    """A parsed filter. A checkpoint matches only if it satisfies all of `required` and `ranges` and has none of `forbidden`."""
 
-    wanted: Mapping[str, Any]
-    #: Each checkpoint that matches has one posting of each of these.
+    #: The filter as given, with text as it is stored.
+    entries: Mapping[str, Any]
     required: tuple[ValueIn, ...] = ()
-    #: And within each of these spans.
-    spans: tuple[ValueRange, ...] = ()
-    #: And none of these.
+    ranges: tuple[ValueRange, ...] = ()
     forbidden: tuple[Posting, ...] = ()
-    #: Whether that is all that the filter asks for.
+    #: Whether the conditions are sufficient, so that metadata need not be compared.
     exact: bool = True
 
     @classmethod
     def parse(cls, wanted: Mapping[str, Any] | None, tag_keys: TagKeys = EVERYTHING, *, unindexed_when_empty: str | None = None) -> Filter:
-        """Read a filter as users write it.
+        """Parse a filter as users write it.
 
         Args:
-            wanted: the filter.
+            wanted: the filter; None for one that everything matches.
             tag_keys: which keys the index holds.
             unindexed_when_empty: the key whose empty values the index does not hold, see `StateFormat`.
 
@@ -61,120 +59,125 @@ class Filter:
         if wanted is None:
             return cls({})
         if not isinstance(wanted, Mapping):
-            raise InvalidFilter(f"a filter is a dict of metadata keys, got {type(wanted).__name__}")
-        strange = [key for key in wanted if not isinstance(key, str)]
-        if strange:
-            raise InvalidFilter(f"metadata keys are text, got the key {strange[0]!r} of type {type(strange[0]).__name__}")
-        # As metadata is when it is stored, or the very values that were put would not be found.
-        wanted = _plain(wanted)
-        reading = _Reading(tag_keys, unindexed_when_empty)
-        for key, value in wanted.items():
-            reading.read(child_path(None, key), value, key)
+            raise InvalidFilter(f"a filter must be a dict of metadata keys, got {type(wanted).__name__}")
+        invalid = [key for key in wanted if not isinstance(key, str)]
+        if invalid:
+            raise InvalidFilter(f"metadata keys must be text, got the key {invalid[0]!r} of type {type(invalid[0]).__name__}")
+        # Cleaned as metadata is when it is stored; otherwise the values that were put would not be found.
+        entries = _storable(wanted)
+        parser = _Parser(tag_keys, unindexed_when_empty)
+        for key, value in entries.items():
+            parser.parse(child_path(None, key), value, key)
         return cls(
-            dict(wanted),
-            tuple(dict.fromkeys(reading.required)),
-            tuple(dict.fromkeys(reading.spans)),
-            tuple(dict.fromkeys(reading.forbidden)),
-            reading.exact,
+            entries,
+            tuple(dict.fromkeys(parser.required)),
+            tuple(dict.fromkeys(parser.ranges)),
+            tuple(dict.fromkeys(parser.forbidden)),
+            parser.exact,
         )
+
+    @property
+    def matches_nothing(self) -> bool:
+        """Whether no checkpoint can match, because a condition allows no value."""
+        return any(not condition.values for condition in self.required)
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
         """Whether metadata satisfies every entry of the filter."""
-        return all(_matches(metadata.get(key, _ABSENT), value) for key, value in self.wanted.items())
+        return all(_matches(metadata.get(key, _ABSENT), value) for key, value in self.entries.items())
 
 
 _ABSENT: Any = object()
 
 
-class _Reading:
-    """The conditions of a filter, as far as it was read."""
+class _Parser:
+    """Collects the conditions of a filter, entry by entry."""
 
     def __init__(self, tag_keys: TagKeys, unindexed_when_empty: str | None) -> None:
         self._tag_keys = tag_keys
         self._unindexed_when_empty = unindexed_when_empty
         self.required: list[ValueIn] = []
-        self.spans: list[ValueRange] = []
+        self.ranges: list[ValueRange] = []
         self.forbidden: list[Posting] = []
         self.exact = True
 
-    def read(self, path: str, value: Any, key: str) -> None:
-        """Add what a filter wants of the value at a path."""
+    def parse(self, path: str, value: Any, key: str) -> None:
+        """Add the conditions on the value at a path; `key` is the filter's top-level key, for messages."""
         if isinstance(value, Mapping):
             if _is_operators(value, key):
                 for name, operand in value.items():
-                    self._read_operator(path, name, operand, key)
+                    self._parse_operator(path, name, operand, key)
                 return
             for inner_key, inner in value.items():
-                self.read(child_path(path, inner_key), inner, key)
+                self.parse(child_path(path, inner_key), inner, key)
         elif isinstance(value, (list, tuple)):
-            # Two things within one entry of a list may be found in two entries.
+            # The index can't tell whether two postings below a list belong to the same entry of it.
             self.exact = self.exact and not any(isinstance(inner, (Mapping, list, tuple)) for inner in value)
             for inner in value:
-                self.read(list_path(path), inner, key)
+                self.parse(list_path(path), inner, key)
         else:
             self._require(path, [value], key)
         if isinstance(value, (Mapping, list, tuple)) and not value:
-            # That something is there, but not that it is a dict, or a list.
+            # The index knows that something is there, but not whether it is a dict or a list.
             self._require_presence(path, key)
             self.exact = False
 
-    def _read_operator(self, path: str, name: str, operand: Any, key: str) -> None:
+    def _parse_operator(self, path: str, name: str, operand: Any, key: str) -> None:
         if name == "$eq":
-            self.read(path, operand, key)
+            self.parse(path, operand, key)
         elif name == "$ne":
             self._forbid(path, operand, key)
         elif name == "$in":
             self._require(path, list(operand), key)
         elif name == "$exists":
-            self._read_presence(path, operand, key)
+            self._parse_exists(path, operand, key)
         else:
             self._require_range(path, name, operand, key)
 
     def _require(self, path: str, values: list[Any], key: str) -> None:
         for value in values:
             _check_scalar(value, key)
-        self.required.append(ValueIn(self._indexed(path, key), tuple(dict.fromkeys(map(encode_value, values)))))
+        self.required.append(ValueIn(self._index_key(path, key), tuple(dict.fromkeys(map(encode_value, values)))))
 
     def _forbid(self, path: str, operand: Any, key: str) -> None:
         if isinstance(operand, (Mapping, list, tuple)):
-            self._indexed(path, key)
+            self._index_key(path, key)
             self.exact = False
         else:
             _check_scalar(operand, key)
-            self.forbidden.append(Posting(self._indexed(path, key), encode_value(operand)))
+            self.forbidden.append(Posting(self._index_key(path, key), encode_value(operand)))
 
     def _require_range(self, path: str, name: str, operand: int | float | str, key: str) -> None:
-        at = self._indexed(path, key)
-        low, high = _KIND_OF_TEXTS if isinstance(operand, str) else _KIND_OF_NUMBERS
-        if isinstance(operand, str) and len(operand) > LONGEST_TEXT:
-            # The index has only the beginnings of such texts: those from the same one on, or up to it.
-            limit = encode_value(operand[:LONGEST_TEXT])
+        index_key = self._index_key(path, key)
+        low, high = _TEXTS if isinstance(operand, str) else _NUMBERS
+        if isinstance(operand, str) and len(operand) > MAX_TEXT_LENGTH:
+            # The index holds only the beginning of a text of this length: the range includes all texts with the same beginning.
+            limit = encode_value(operand[:MAX_TEXT_LENGTH])
             low, high = (limit, high) if name in ("$gt", "$gte") else (low, limit + GREATEST_TEXT)
             self.exact = False
         else:
             limit = encode_value(operand) if name in ("$gte", "$lt") else encode_value(operand) + _NEXT
             low, high = (limit, high) if name in ("$gt", "$gte") else (low, limit)
-        self.spans.append(ValueRange(at, low, high))
+        self.ranges.append(ValueRange(index_key, low, high))
 
-    def _read_presence(self, path: str, operand: bool, key: str) -> None:
+    def _parse_exists(self, path: str, operand: bool, key: str) -> None:
         if operand:
             self._require_presence(path, key)
         else:
-            # An index knows what is there, not what is not.
-            self._indexed(path, key)
+            # The index can't find checkpoints that lack a key.
+            self._index_key(path, key)
             self.exact = False
 
     def _require_presence(self, path: str, key: str) -> None:
-        at = self._indexed(path, key)
+        index_key = self._index_key(path, key)
         if not self._tag_keys.is_indexed_below(path):
             raise self._not_indexed(path, key)
-        if path == self._unindexed_when_empty or at != path:
-            # Of these the index does not know all that is there.
+        if path == self._unindexed_when_empty or index_key != path:
+            # The index may not hold its empty values, and of a long path it holds only an abbreviation.
             self.exact = False
         else:
-            self.spans.append(ValueRange(path, include_nested=True))
+            self.ranges.append(ValueRange(path, include_nested=True))
 
-    def _indexed(self, path: str, key: str) -> str:
+    def _index_key(self, path: str, key: str) -> str:
         if not self._tag_keys.is_indexed(path):
             raise self._not_indexed(path, key)
         return abbreviate(path)
@@ -182,19 +185,19 @@ class _Reading:
     @staticmethod
     def _not_indexed(path: str, key: str) -> KeyNotIndexed:
         return KeyNotIndexed(
-            f"filter on {key!r}: what is at {path!r} is kept out of the index, in whole or in part, by the saver's tag_keys; "
-            "let them include it and run: ckptstore tags rebuild"
+            f"filter on {key!r}: the saver's tag_keys exclude {path!r}, or a part of it, from the index; "
+            "change them to include it and run: ckptstore tags rebuild"
         )
 
 
-def _plain(value: Any) -> Any:
+def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return storable_text(value)
     if isinstance(value, Mapping):
-        return {storable_text(key) if isinstance(key, str) else key: _plain(inner) for key, inner in value.items()}
+        return {storable_text(key) if isinstance(key, str) else key: _storable(inner) for key, inner in value.items()}
     if isinstance(value, (set, frozenset)):
-        return {_plain(inner) for inner in value}
-    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {_storable(inner) for inner in value}
+    return [_storable(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def _is_operators(value: Mapping[str, Any], key: str) -> bool:
@@ -203,7 +206,7 @@ def _is_operators(value: Mapping[str, Any], key: str) -> bool:
         return False
     unknown = [name for name in value if name not in _OPERATORS]
     if unknown:
-        raise InvalidFilter(f"filter on {key!r}: unknown operator {unknown[0]!r}; known are {' '.join(_OPERATORS)}")
+        raise InvalidFilter(f"filter on {key!r}: unknown operator {unknown[0]!r}; known operators: {' '.join(_OPERATORS)}")
     for name, operand in value.items():
         _check_operand(name, operand, key)
     return True

@@ -1,4 +1,4 @@
-"""Which keys of metadata become tags, and which names are taken for credentials."""
+"""Which metadata keys are indexed as tags, and which names are recognised as credentials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 
 from ckptstore.errors import InvalidConfig
 
-#: Words in the names of a config's entries that are not to be kept; `_` also stands for nothing and for `-`.
+#: Words by which the name of a `configurable` entry is recognised as a credential's; `_` also matches nothing and `-`.
 CREDENTIAL_WORDS = (
     "api_key", "token", "jwt", "secret", "pwd", "password", "passwd", "passphrase", "credential", "auth", "authorization", "cookie",
     "bearer", "signature", "private_key", "access_key", "session_key", "secret_key",
@@ -18,24 +18,24 @@ CREDENTIAL_WORDS = (
 
 _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WILDCARD = re.compile(r"[*?\[]")
-_KNOWN_PATHS = 4096
+_MAX_CACHED_PATHS = 4096
 
 
 @dataclass(frozen=True)
 class TagKeys:
-    """What the tag index holds, and so what can be searched by.
+    """Which metadata keys the tag index holds, and so which keys a filter can ask for.
 
-    A pattern is matched against a key, or against a path of keys with slashes between them (`user/name`), as file names are:
-    `*`, `?`, `[...]`. It covers all that is below what it matches; `exclude` wins over `include`.
+    A pattern (`*`, `?`, `[...]`, as for file names) is matched against a key, or against a path of keys separated by slashes
+    (`user/name`). It also covers everything nested below a match; `exclude` takes precedence over `include`.
 
     Args:
-        include: patterns of the keys that become tags.
-        exclude: patterns of those that do not.
-        credentials: words by which names are known as credentials: what arrives through a config's `configurable` under such a
-            name is kept out of the metadata altogether, since metadata is plain text.
+        include: patterns of the keys that are indexed.
+        exclude: patterns of the keys that are not.
+        credentials: words by which names are recognised as credentials: a `configurable` entry with such a name is left out of
+            the metadata, because metadata is stored as plain text.
 
     Raises:
-        InvalidConfig: patterns or words are not given as a sequence of texts.
+        InvalidConfig: patterns or words are not a sequence of texts.
     """
 
     include: Sequence[str] = ("*",)
@@ -50,22 +50,22 @@ class TagKeys:
             object.__setattr__(self, name, tuple(given))
 
     def is_indexed(self, path: str) -> bool:
-        """Whether what is at a path (as `ckptstore.tags.encoding` writes it) becomes a tag."""
-        return self is EVERYTHING or self._admitted(path)
+        """Whether a value at a path (encoded by `ckptstore.tags.encoding`) becomes a tag."""
+        return self is EVERYTHING or self._matcher(path)
 
     def is_indexed_below(self, path: str) -> bool:
-        """Whether nothing below a path is kept out."""
+        """Whether no pattern excludes anything nested below a path."""
         below = "/".join(_keys_of(path)) + "/"
         beginnings = [_WILDCARD.split(pattern, maxsplit=1)[0] for pattern in self.exclude]
         return not any(beginning.startswith(below) or below.startswith(beginning) for beginning in beginnings)
 
     def is_credential(self, name: str) -> bool:
-        """Whether a name of the configurable looks like a credential's."""
+        """Whether the name of a `configurable` entry looks like a credential's."""
         return self._credential.search(_CAMEL_HUMP.sub("_", name)) is not None
 
     @cached_property
-    def _admitted(self) -> _Admitted:
-        return _Admitted(_any_of(self.include), _any_of(self.exclude))
+    def _matcher(self) -> _PathMatcher:
+        return _PathMatcher(_compile(self.include), _compile(self.exclude))
 
     @cached_property
     def _credential(self) -> re.Pattern[str]:
@@ -74,30 +74,30 @@ class TagKeys:
 
 
 def _keys_of(path: str) -> list[str]:
-    # Steps into lists are no keys.
+    # `~2` stands for the entries of a list, which have no key.
     return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/") if part != "~2"]
 
 
-def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
+def _compile(patterns: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, patterns)) or r"(?!)")
 
 
-class _Admitted:
-    """The answers for the paths that were asked for, of which a process sees few."""
+class _PathMatcher:
+    """Whether paths match the patterns; answers are cached, since a process sees few paths."""
 
     def __init__(self, include: re.Pattern[str], exclude: re.Pattern[str]) -> None:
         self._include = include
         self._exclude = exclude
-        self._answer = lru_cache(_KNOWN_PATHS)(self._decide)
+        self._answer = lru_cache(_MAX_CACHED_PATHS)(self._decide)
 
     def __call__(self, path: str) -> bool:
         return self._answer(path)
 
     def _decide(self, path: str) -> bool:
         keys = _keys_of(path)
-        above = ["/".join(keys[:depth]) for depth in range(1, len(keys) + 1)]
-        return any(map(self._include.match, above)) and not any(map(self._exclude.match, above))
+        ancestors = ["/".join(keys[:depth]) for depth in range(1, len(keys) + 1)]
+        return any(map(self._include.match, ancestors)) and not any(map(self._exclude.match, ancestors))
 
 
-#: Every key becomes a tag: what a saver does unless it is told otherwise.
+#: The default: every key is indexed.
 EVERYTHING = TagKeys()

@@ -1,4 +1,4 @@
-"""Values on their way out: rows with layouts, and the segments that the layouts name."""
+"""Values that were read: rows with layouts, and the segments that the layouts name."""
 
 from __future__ import annotations
 
@@ -16,87 +16,91 @@ T = TypeVar("T")
 
 
 class SegmentSet:
-    """The segments of what is being read, by digest: content is the same whichever thread's it is."""
+    """The segments of one read, by digest: the same digest names the same content in every thread.
+
+    Args:
+        cache: decompressed segments of earlier reads.
+    """
 
     def __init__(self, cache: MemoryCache) -> None:
         self._cache = cache
-        #: Whole and checked.
+        #: Decompressed and checked.
         self.local: dict[str, bytes] = {}
-        #: To be fetched.
+        #: Segments in blob storage; once fetched, their bytes are put into `local`.
         self.remote: dict[str, LoadedSegment] = {}
-        #: What segments that name segments name.
+        #: The digests that list segments name.
         self.lists: dict[str, list[str]] = {}
 
     def add(self, segment: LoadedSegment) -> None:
-        """Take a segment in; raises BlobCorrupt where its bytes are not what its digest says."""
+        """Add a segment.
+
+        Raises:
+            BlobCorrupt: its bytes do not match its digest.
+        """
         if segment.data is None:
             self.remote[segment.digest] = segment
         elif segment.encoding == "list":
             self.lists[segment.digest] = json.loads(decompress_segment(segment.digest, segment.size, segment.encoding, segment.data))
         else:
-            self.local[segment.digest] = self._whole(segment, segment.data)
+            self.local[segment.digest] = self._decompressed(segment, segment.data)
 
-    def _whole(self, segment: LoadedSegment, data: bytes) -> bytes:
-        # What the digest names was checked when it came in; to decompress and to hash it again takes longer than to read the row.
-        whole = self._cache.get(segment.digest)
-        if whole is None:
-            whole = decompress_segment(segment.digest, segment.size, segment.encoding, data)
-            self._cache.put(segment.digest, whole)
-        return whole
+    def _decompressed(self, segment: LoadedSegment, data: bytes) -> bytes:
+        # The cached bytes were checked when they were added. Decompressing and hashing them again takes longer than reading the row.
+        content = self._cache.get(segment.digest)
+        if content is None:
+            content = decompress_segment(segment.digest, segment.size, segment.encoding, data)
+            self._cache.put(segment.digest, content)
+        return content
 
     def remote_segments(self, values: Iterable[SerialisedValue]) -> list[LoadedSegment]:
-        """The segments in objects that values are made of: not those that they only refer to."""
+        """The segments in blob storage that some values consist of, without the blobs that they only refer to."""
         if not self.remote:
             return []
-        named = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests}
-        return [segment for digest, segment in self.remote.items() if digest in named]
+        digests = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests}
+        return [segment for digest, segment in self.remote.items() if digest in digests]
 
     def release_remote(self) -> None:
-        """Forget what was fetched from objects: the values that were made of it have gone their way."""
+        """Drop the bytes that were fetched from blob storage, once the values that they belong to were handed out."""
         for digest in self.remote:
             self.local.pop(digest, None)
 
     def expand(self, layout: Layout) -> Layout:
-        """A layout with every list replaced by what it names."""
+        """A layout in which every list segment is replaced by the digests that it names."""
         if self.lists.keys().isdisjoint(layout):
             return layout
         return [part for entry in layout for part in (self.lists.get(entry, [entry]) if isinstance(entry, str) else [entry])]
 
 
-# Not frozen: a listing makes thousands, and a frozen one takes four times as long to make.
+# Not frozen: a listing creates thousands, and a frozen dataclass takes four times as long to create.
 @dataclass(slots=True)
 class StoredValue:
-    """A value whose parts are in `segments`, or will be once they were loaded and fetched."""
+    """A value as its row holds it; its bytes can be read once its segments are in `segments.local`."""
 
     type: str
     literal: bytes | None
-    layout: Layout | None
+    #: JSON, see `ckptstore.records.Layout`; None where `literal` is the whole value.
+    layout: str | None
     segments: SegmentSet
-
-    @classmethod
-    def from_row(cls, segments: SegmentSet, type_: str, literal: bytes | None, layout: str | None) -> StoredValue:
-        """A value from its columns."""
-        return cls(type_, literal, None if layout is None else json.loads(layout), segments)
 
     @property
     def data(self) -> bytes:
-        """The serialised value, whole.
+        """The bytes of the whole serialised value.
 
         Raises:
-            BlobMissing: one of its segments is not there.
+            BlobMissing: one of its segments is missing.
         """
         if self.layout is None:
             return self.literal or b""
-        return join_segments(self.literal or b"", self.segments.expand(self.layout), self.segments.local)
+        return join_segments(self.literal or b"", self.segments.expand(json.loads(self.layout)), self.segments.local)
 
     @property
     def digests(self) -> Iterable[str]:
-        """The segments that it is made of, as far as they were loaded."""
-        return layout_digests(self.segments.expand(self.layout or ()))
+        """The digests of the segments that it consists of; those that a list names only if the list was loaded."""
+        return () if self.layout is None else layout_digests(self.segments.expand(json.loads(self.layout)))
 
 
 class Loaded(NamedTuple, Generic[T]):
-    """What was read, and its values' segments: those in objects are yet to be fetched into `pieces.local`."""
+    """The result of a read, and the segments of its values: those in blob storage have to be fetched into `segments.local`."""
 
     result: T
     segments: SegmentSet
@@ -106,7 +110,10 @@ class Loaded(NamedTuple, Generic[T]):
 def group_by_remote_bytes(
     checkpoints: Iterable[LoadedCheckpoint], segments: SegmentSet, max_bytes: int
 ) -> Iterator[list[LoadedCheckpoint]]:
-    """Checkpoints in their order, in groups that need no more than some bytes from objects; one that needs more is a group."""
+    """Divide checkpoints into groups, in their order, so that each group fetches at most `max_bytes` from blob storage.
+
+    A checkpoint that needs more is a group by itself.
+    """
     if not segments.remote:
         found = list(checkpoints)
         if found:

@@ -53,7 +53,7 @@ def reread(made: ChunkedValue) -> bytes:
         pieces.add(LoadedSegment(digest, None, len(part), encoding, bytes(stored)))
     for digest, (listing, _) in made.lists.items():
         pieces.add(LoadedSegment(digest, None, len(listing), "list", listing))
-    return StoredValue.from_row(pieces, "", made.literal, None if made.layout is None else json.dumps(made.layout)).data
+    return StoredValue("", made.literal, None if made.layout is None else json.dumps(made.layout), pieces).data
 
 
 def check(value: Value) -> ChunkedValue:

@@ -18,8 +18,8 @@ from tests.support.listings import BEGINNING, FILTERS_OF_THE_WORLD, assert_answe
 
 
 async def test_what_only_metadata_can_decide_is_looked_up_page_by_page(saver: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reads, "_LOOKED_AT", 7)
-    monkeypatch.setattr(reads, "_LOOKS", 2)
+    monkeypatch.setattr(reads, "_METADATA_PAGE_SIZE", 7)
+    monkeypatch.setattr(reads, "_MAX_METADATA_PAGES", 2)
     await chain(saver, "t", 50)
     found = await saver.alist(None, filter={"nothing": {"$exists": False}, "step": {"$ne": 30}}, limit=30)
     assert [c.metadata["step"] for c in found] == [step for step in range(49, 18, -1) if step != 30]
@@ -95,7 +95,7 @@ async def test_a_paused_listing_holds_up_nobody_and_goes_on(
     saver: SQLAlchemySaver, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_listing, "_PAGE_SIZE", 2)
-    monkeypatch.setattr(reads, "_LOOKED_AT", 3)
+    monkeypatch.setattr(reads, "_METADATA_PAGE_SIZE", 3)
     for thread_id in ("stays", "deleted", "pruned", "also stays"):
         await chain(saver, thread_id, 4, kind="chat")
     expected = [c.config for c in await saver.alist(None, filter=wanted)]

@@ -27,7 +27,7 @@ def conditions_hold(parsed: Filter, found: frozenset[Posting]) -> bool:
     """What the index can say, without an index."""
     return (
         all(any(Posting(one.key, value) in found for value in one.values) for one in parsed.required)
-        and all(any(within(span, posting) for posting in found) for span in parsed.spans)
+        and all(any(within(span, posting) for posting in found) for span in parsed.ranges)
         and not any(posting in found for posting in parsed.forbidden)
     )
 
