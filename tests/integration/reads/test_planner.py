@@ -74,7 +74,7 @@ async def test_filters_with_all_that_restricts_a_listing_give_the_models_answer(
 ) -> None:
     monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
     monkeypatch.setattr(search, "_COUNT_BOUND", bound)
-    monkeypatch.setattr(search, "_DEPTH", 2)
+    monkeypatch.setattr(search, "_DENSITY_SAMPLE", 2)
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         rows = await world(saver)
         places = [None, {"configurable": {"thread_id": "t3"}}, config("t0"), {"configurable": {"checkpoint_ns": "sub"}}]
