@@ -25,7 +25,7 @@ class CopyReport:
 
     copied: int = 0
     copied_bytes: int = 0
-    #: ObjectRegistry that the target had already.
+    #: Objects that the target had already.
     skipped: int = 0
     #: Key -> what went wrong.
     failed: dict[str, str] = field(default_factory=dict)

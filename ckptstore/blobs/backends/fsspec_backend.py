@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class FsspecBackend:
-    """ObjectRegistry below one path of a file system.
+    """Objects below one path of a file system.
 
     Args:
         url: where that is, without secrets, for messages.

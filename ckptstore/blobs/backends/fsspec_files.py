@@ -69,7 +69,7 @@ class AsyncFiles:
 
 
 class ThreadedFiles:
-    """A file system of plain methods, run on threads. ObjectRegistry are moved into place, as atomically as its own `mv` is."""
+    """A file system of plain methods, run on threads. Objects are moved into place, as atomically as its own `mv` is."""
 
     def __init__(self, fs: Any) -> None:
         self._fs = fs

@@ -16,7 +16,7 @@ class BlobEntry(NamedTuple):
 
 
 class BlobBackend(Protocol):
-    """ObjectRegistry by key, written once and never changed. Keys are `ab/abcdef...`: relative, with `/` between parts.
+    """Objects by key, written once and never changed. Keys are `ab/abcdef...`: relative, with `/` between parts.
 
     Every method is called on one event loop, many at a time, and raises `BlobUnavailable` where the backend fails: `transient`
     says whether a retry makes sense. A key that could name another place (absolute, empty or `..` parts) is refused with one
