@@ -1,4 +1,4 @@
-"""What crosses the layers: frozen, serialised, without a trace of LangGraph or of a database."""
+"""Records that several layers pass to each other: serialised values, without types of LangGraph or of a database."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-#: How a value is put together: a text names a segment by its digest, a number takes so many bytes from the row's own
-#: literal bytes; after a None come the digests of blobs that the value only refers to. A negative number comes first: the
-#: literal bytes are compressed, and as many when they are not.
+#: How a value is assembled: a text is the digest of a segment, a number takes that many bytes from the row's own literal bytes. The
+#: texts after a None are digests of blobs that the value only refers to. If the first entry is a negative number, the literal bytes
+#: are compressed, and its absolute value is their uncompressed size.
 Layout = Sequence[str | int | None]
 
 
 class Value(NamedTuple):
-    """A serialised value on its way in: the serialiser's type tag, and its bytes."""
+    """A serialised value to store: the serialiser's type tag, and its bytes."""
 
     type: str
     data: bytes
@@ -25,7 +25,7 @@ class Value(NamedTuple):
 
 
 class SerialisedValue(Protocol):
-    """A serialised value on its way out."""
+    """A serialised value that was loaded."""
 
     @property
     def type(self) -> str: ...
@@ -46,7 +46,7 @@ class LoadedSegment(NamedTuple):
 
 
 class NewSegment(NamedTuple):
-    """A part of a value on its way in: its bytes, or the object that holds them."""
+    """A part of a value to store: its bytes, or the object that holds them."""
 
     digest: str
     #: Bytes before encoding.
@@ -58,7 +58,7 @@ class NewSegment(NamedTuple):
 
 
 class CheckpointKey(NamedTuple):
-    """The name of one checkpoint."""
+    """The primary key of a checkpoint."""
 
     thread_id: str
     checkpoint_ns: str
@@ -74,42 +74,42 @@ class Posting(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StateFormat:
-    """What the layers below the adapter must know of its checkpoints: the adapter implements it, and gives it to the store.
+    """What the store must know about the meaning of the checkpoints in it. The adapter for LangGraph passes one to the store.
 
     `ckptstore.langgraph.format` has the only one, and explains where LangGraph defines each of these.
     """
 
-    #: The channel whose writes are the tasks (`Send`s) that a checkpoint starts with.
+    #: The channel of pending tasks (`Send`s).
     tasks_channel: str
-    #: Checkpoints of an earlier format keep these tasks as writes of their parent.
+    #: The first format whose checkpoints hold their pending tasks themselves; before, these are writes of the parent checkpoint.
     first_format_with_own_tasks: int
-    #: The metadata key that is in every checkpoint and mostly empty: an empty value of it is not indexed.
+    #: A metadata key whose empty values are not indexed: every checkpoint has it, mostly empty.
     unindexed_when_empty: str
-    #: From a checkpoint's metadata (JSON), the channels whose values are rebuilt from the writes of its ancestors.
+    #: Takes a checkpoint's metadata (JSON); returns the channels whose values are rebuilt from the writes of its ancestors.
     delta_channels: Callable[[str], frozenset[str]]
-    #: From the metadata (JSON) of a subgraph's checkpoint, the id of the root graph's checkpoint that it ran under, if any.
+    #: Takes the metadata (JSON) of a subgraph's checkpoint; returns the id of the root graph's checkpoint that it ran under, if any.
     root_checkpoint_id: Callable[[str], str | None]
-    #: From a namespace, whether its subgraph runs within one task of its parent, and so has no state of its own between runs.
+    #: Takes a namespace; returns True if its subgraph runs within one task and so keeps no state between runs of the root graph.
     is_task_namespace: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadInfo:
-    """A thread at a glance."""
+    """A thread's times, number of checkpoints and size."""
 
     thread_id: str
     #: When something was first stored in it, in UTC.
     created_at: datetime
-    #: When something was last stored in it, in UTC, noted at most once a second.
+    #: When something was last stored in it, in UTC; updated at most once a second.
     updated_at: datetime
-    #: How many checkpoints a reader finds.
+    #: How many checkpoints it has, without hidden ones.
     checkpoints: int
     #: Serialised bytes that these checkpoints added: their bodies and the values that changed, before deduplication and compression.
     size: int
 
 
 class NewCheckpoint(NamedTuple):
-    """A checkpoint on its way in."""
+    """A checkpoint to store."""
 
     key: CheckpointKey
     parent_checkpoint_id: str | None
@@ -117,21 +117,21 @@ class NewCheckpoint(NamedTuple):
     created_at: int
     format: int
     body: Value
-    #: JSON: channel -> version, all text, or null where the body has the value, and the version.
+    #: JSON: channel -> version, as text; null if the body has the version and the value.
     channel_versions: str
     #: JSON.
     metadata: str
-    #: (channel, version, value) of what changed.
+    #: (channel, version, value) of the channels that changed.
     values: Sequence[tuple[str, str, Value]]
-    #: (channel, version) of what did not change, so must be stored already.
+    #: (channel, version) of the channels that did not change: their values must be stored already.
     carried: Sequence[tuple[str, str]]
     postings: frozenset[Posting]
-    #: Bytes that this checkpoint adds: its body and the values that changed.
+    #: Bytes of the body and of the values that changed.
     size: int
 
 
 class NewWrite(NamedTuple):
-    """One write of a task on its way in."""
+    """One write of a task, to store."""
 
     idx: int
     channel: str
@@ -139,7 +139,7 @@ class NewWrite(NamedTuple):
 
 
 class NewWrites(NamedTuple):
-    """The writes of one task on their way in."""
+    """The writes of one task, to store."""
 
     key: CheckpointKey
     task_id: str
@@ -147,7 +147,7 @@ class NewWrites(NamedTuple):
     #: Microseconds since 1970, UTC.
     created_at: int
     writes: Sequence[NewWrite]
-    #: Whether they replace earlier writes with the same index, or leave those alone.
+    #: True if they replace earlier writes with the same index; False if the earlier ones stay.
     replace: bool
 
     @property
@@ -156,7 +156,7 @@ class NewWrites(NamedTuple):
         return sum(len(write.value.data) for write in self.writes)
 
 
-#: What one put, or one task's writes, stores.
+#: What one write attempt stores.
 WriteRecord = NewCheckpoint | NewWrites
 
 
@@ -173,13 +173,13 @@ class LoadedWrite:
 
 @dataclass(slots=True)
 class LoadedCheckpoint:
-    """A checkpoint as it was stored, whole."""
+    """A whole checkpoint as it was stored."""
 
     key: CheckpointKey
     parent_checkpoint_id: str | None
     format: int
     body: SerialisedValue
-    #: None for a version that the body has, with the value.
+    #: channel -> version; None if the body has the version and the value.
     channel_versions: Mapping[str, str | None]
     #: JSON.
     metadata: str
@@ -192,7 +192,7 @@ class LoadedCheckpoint:
 
     @property
     def all_values(self) -> Iterator[SerialisedValue]:
-        """Every value of it."""
+        """All its values: body excluded, writes included."""
         yield from self.values.values()
         for write in (*self.writes, *self.parent_sends):
             yield write.value
@@ -200,11 +200,11 @@ class LoadedCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class ChannelHistory:
-    """What one channel was given along the way to a checkpoint."""
+    """The writes to one channel at the ancestors of a checkpoint, back to the nearest stored value."""
 
     #: Oldest first.
     writes: Sequence[LoadedWrite]
     #: The stored value at the nearest ancestor that has one, unless it is in that ancestor's body.
     seed: SerialisedValue | None
-    #: That body.
+    #: The body that holds the seed, if one does.
     body: SerialisedValue | None = None

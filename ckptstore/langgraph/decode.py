@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ckptstore.langgraph.encode import _SCALARS
+from ckptstore.langgraph.encode import SCALARS
 from ckptstore.langgraph.format import FIRST_FORMAT_WITH_OWN_SENDS, TASKS_CHANNEL
 from ckptstore.langgraph.serialise import decode
 from ckptstore.records import (
@@ -41,7 +41,7 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
     # None for a version that the body has.
     versions: dict[str, Any] = dict(loaded.channel_versions)
     values: dict[str, Any] = {}
-    scalars: dict[str, Any] = body.pop(_SCALARS, {})
+    scalars: dict[str, Any] = body.pop(SCALARS, {})
     for channel in loaded.channel_versions:
         if channel in scalars:
             versions[channel], values[channel] = scalars[channel]
@@ -84,7 +84,7 @@ def decode_history(serde: SerializerProtocol, history: ChannelHistory, channel: 
     writes = [decode_write(serde, write) for write in history.writes]
     if history.body is not None:
         body: dict[str, Any] = decode(serde, history.body, "(the checkpoint itself)")
-        return {"writes": writes, "seed": body[_SCALARS][channel][1]}
+        return {"writes": writes, "seed": body[SCALARS][channel][1]}
     if history.seed is None:
         return {"writes": writes}
     return {"writes": writes, "seed": decode(serde, history.seed, channel)}

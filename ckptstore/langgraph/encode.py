@@ -26,12 +26,12 @@ from ckptstore.tags.keys import TagKeys
 from ckptstore.values.size_limits import SizeChecker, ThreadNs
 from ckptstore.writes.attempt import WriteAttempt
 
-# Kept in columns of their own, or put together again on load.
+# Stored in columns, or rebuilt when a checkpoint is loaded.
 _NOT_IN_BODY = ("channel_values", "channel_versions", "id", "v")
-# Where a body has what is too small for a row of its own: channel -> version and value.
-_SCALARS = "scalars"
+#: The part of a body with values too small for rows of their own: channel -> version and value.
+SCALARS = "scalars"
 _MAX_SCALAR_LENGTH = 32
-# No version begins like this: they are counters.
+# Begins no other version: those are counters.
 _OWN_VERSION = "="
 # Made once: `json.dumps` would make an encoder for each call.
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -136,11 +136,11 @@ class Encoder:
     ) -> NewCheckpoint:
         """A checkpoint as a record: the channels in `stored_now` with their values, the others by their versions.
 
-        A channel without a version is stored with one that nobody else has, and given back without.
+        A channel without a version is stored with a version of its own, and loaded without one.
 
         Raises:
             SerializationFailed: a value can't be serialised.
-            CheckpointTooLarge: the checkpoint is past a limit.
+            CheckpointTooLarge: the checkpoint exceeds a limit.
         """
         given = checkpoint.get("channel_values", {})
         channels = _sort_channels(checkpoint, stored_now, f"{_OWN_VERSION}{at.key.checkpoint_id}")
@@ -181,7 +181,7 @@ class Encoder:
 
         Raises:
             SerializationFailed: a value can't be serialised.
-            CheckpointTooLarge: together they are past a limit.
+            CheckpointTooLarge: together they exceed a limit.
         """
         check_channels([channel for channel, _ in writes])
         serialised = [(channel, serialise(self._serde, value, channel)) for channel, value in writes]
@@ -252,7 +252,7 @@ def _body(checkpoint: Checkpoint, channels: _Channels) -> dict[str, Any]:
     """The parts of a checkpoint that are serialised together."""
     body: dict[str, Any] = {name: part for name, part in checkpoint.items() if name not in _NOT_IN_BODY}
     if channels.scalars:
-        body[_SCALARS] = channels.scalars
+        body[SCALARS] = channels.scalars
     if channels.unversioned:
         body["unversioned"] = channels.unversioned
     if not set(map(type, checkpoint.get("channel_versions", {}).values())) <= {str}:

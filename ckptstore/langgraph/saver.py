@@ -186,7 +186,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     @property
     def encoder(self) -> Encoder:
         """Makes records of what is put."""
-        # Made anew: LangGraph clones savers with other serialisers.
+        # Created for each put: LangGraph clones savers with other serialisers.
         return Encoder(self.serde, self.tag_keys, self._limiter)
 
     def put(

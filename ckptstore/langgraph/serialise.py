@@ -1,4 +1,4 @@
-"""Values through the saver's serialiser, with the large binary leaves and the blobs that they hold."""
+"""Serialises values with the saver's serialiser, and finds the large binary leaves and the blob handles in them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 # What LangGraph's own serialiser calls its formats.
 _PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
 
-# Only ever writes, and keeps nothing of what it writes: threads may share it.
+# Only serialises, and keeps no state, so worker threads can share it.
 _PLAIN = JsonPlusSerializer(pickle_fallback=True)
 
 
@@ -39,15 +39,15 @@ def _is_no_warning_of_handles(record: logging.LogRecord) -> bool:
     return not (isinstance(record.args, tuple) and record.args[:2] in BLOB_REF_NAMES)
 
 
-# Where it lets every type through, LangGraph warns that types it does not know will be blocked one day. Handles will not be.
+# Without a strict allowlist, LangGraph warns that unknown types will be blocked in a future version. Handles are always allowed.
 logging.getLogger("langgraph.checkpoint.serde.jsonplus").addFilter(_is_no_warning_of_handles)
 
 
 def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
-    """Serialise the value of one channel, and find its large binary leaves; not yet the blobs that it refers to.
+    """Serialise the value of one channel, and find its large binary leaves; `with_references` finds the blobs that it refers to.
 
     Raises:
-        SerializationFailed: the serialiser refuses it; the message names the channel, never the value.
+        SerializationFailed: the serialiser can't write it; the message names the channel, never the value.
     """
     try:
         type_, data = serde.dumps_typed(value)
@@ -63,16 +63,16 @@ def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
 
 
 def with_references(serialised: Value, value: Any) -> Value:
-    """A value's bytes with the blobs that it refers to."""
+    """The serialised value with the digests of the blobs that it refers to."""
     if serialised.type in _PLAIN_TYPES and not may_hold_digests(serialised.data):
-        # Nearly all values.
+        # The usual case.
         return serialised
     found = _references(serialised.type, serialised.data, serialised.leaf_offsets, value)
     return serialised._replace(blob_digests=found) if found else serialised
 
 
 def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> Sequence[str]:
-    """The blobs whose handles a value holds: not those in large binary leaves, which are files, and not text of the state."""
+    """The digests of the handles in a value, without its large binary leaves: those are files, and not text of the state."""
     if type_ not in _PLAIN_TYPES:
         data, leaves = _plain_bytes(data, value), ()
     if not leaves:
@@ -82,13 +82,13 @@ def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> S
 
 
 def _plain_bytes(data: bytes, value: Any) -> bytes:
-    """A value in bytes in which handles can be found: in encrypted ones they can't."""
+    """The value in a plain form, in which handles can be found; in encrypted bytes they can't."""
     try:
         return _PLAIN.dumps_typed(value)[1]
     except Exception:
-        # The value's own methods run here and may raise anything, but the caller's serialiser took the value: the write goes on,
-        # and that serialiser's bytes are all there is to look in.
-        logger.debug("no plain form to look for handles in", extra={"event": "handles_unsearched", "type": type(value).__name__})
+        # The value's own methods run here and may raise anything. The caller's serialiser accepted the value, so the write continues,
+        # and handles are searched in that serialiser's bytes.
+        logger.debug("value can't be searched for blob handles", extra={"event": "blob_refs_not_scanned", "type": type(value).__name__})
         return data
 
 
@@ -96,9 +96,9 @@ def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> A
     """The value that `serialise` was given.
 
     Raises:
-        SerializationFailed: the serialiser can't read it back; the message names the channel and its type tag.
-        BlobMissing: a part of it is not there.
-        BlobCorrupt: a part of it is not what was stored.
+        SerializationFailed: the serialiser can't read it; the message names the channel and the type tag.
+        BlobMissing: a segment is missing.
+        BlobCorrupt: a segment's bytes have another digest.
     """
     data = value.data
     try:
