@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
+import shutil
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import text
+from psycopg.sql import SQL, Identifier
 
 from ckptstore.db.models import Base
-from ckptstore.db.postgres import postgres_engine
-from ckptstore.db.settings import DatabaseSettings
-from ckptstore.db.url import parse_database_url
 
 DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
 
 
+def forgo_durability(url: str) -> None:
+    """Let a PostgreSQL server of the tests wait for no disk: it is deleted after them."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(SQL("ALTER SYSTEM SET {} = off").format(Identifier(name)))
+        connection.execute("SELECT pg_reload_conf()")
+
+
 def empty_tables(url: str) -> None:
-    """Empty every table of ckptstore's in a PostgreSQL database."""
-
-    async def truncate() -> None:
-        engine = postgres_engine(parse_database_url(url), DatabaseSettings(pool_size=1))
-        async with engine.connect() as connection:
-            await connection.execute(text("TRUNCATE " + ", ".join(Base.metadata.tables)))
-        await engine.dispose()
-
-    asyncio.run(truncate())
+    """Truncate the tables of a PostgreSQL database that hold rows; truncating one costs more than looking into all of them."""
+    parts = [SQL("SELECT {} WHERE EXISTS (SELECT FROM {})").format(name, Identifier(name)) for name in Base.metadata.tables]
+    with psycopg.connect(url, autocommit=True) as connection:
+        used = [Identifier(name) for (name,) in connection.execute(SQL(" UNION ALL ").join(parts))]
+        if used:
+            connection.execute(SQL("TRUNCATE {}").format(SQL(", ").join(used)))
 
 
 def url_of(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -33,7 +36,7 @@ def url_of(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str
     if database == "memory":
         return ":memory:"
     if database == "sqlite":
-        return str(tmp_path / "checkpoints.sqlite")
+        return str(shutil.copyfile(request.getfixturevalue("migrated_sqlite"), tmp_path / "checkpoints.sqlite"))
     url: str = request.getfixturevalue("postgres_url")
     empty_tables(url)
     return url.replace("postgresql://", f"postgresql+{database}://", 1)
