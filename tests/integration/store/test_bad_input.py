@@ -123,7 +123,7 @@ async def test_a_value_that_can_not_be_serialised_names_its_channel_and_leaves_n
         with pytest.raises(SerializationFailed, match="'client' holds a Unserialisable") as caught:
             await attempt
         assert "private" not in str(caught.value)
-    with pytest.raises(SerializationFailed, match="metadata\\['when'\\] holds a object"):
+    with pytest.raises(SerializationFailed, match="metadata\\['when'\\] contains a object"):
         await put(saver, config("t"), {"a": 1}, when=object())
     assert await saver.alist(None) == []
     await put(saver, config("t"))
