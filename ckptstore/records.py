@@ -18,7 +18,7 @@ class Value(NamedTuple):
 
     type: str
     data: bytes
-    #: Offsets at which large binary leaves start and end.
+    #: Offsets in `data` at which large binary leaves start and end: start, end, start, end, ...
     leaf_offsets: Sequence[int] = ()
     #: Digests (hexadecimal) of the blobs whose handles the value holds.
     blob_digests: Sequence[str] = ()
@@ -34,13 +34,13 @@ class SerialisedValue(Protocol):
 
 
 class LoadedSegment(NamedTuple):
-    """A part of a value as it was stored: its bytes, or the object that holds them."""
+    """A stored segment of a value: its bytes, or the key of the object that holds them."""
 
     digest: str
     object_key: str | None
-    #: Bytes before encoding.
+    #: Bytes before compression.
     size: int
-    #: `raw`, `zstd`, `zstd-messages` (with the dictionary of that name), or `list` for one that names segments.
+    #: `raw`, `zstd`, `zstd-messages` (with the dictionary of that name), or `list` for a segment that names segments.
     encoding: str
     data: bytes | None
 
@@ -49,9 +49,9 @@ class NewSegment(NamedTuple):
     """A part of a value to store: its bytes, or the object that holds them."""
 
     digest: str
-    #: Bytes before encoding.
+    #: Bytes before compression.
     size: int
-    #: `raw`, `zstd`, `zstd-messages` (with the dictionary of that name), or `list` for one that names segments.
+    #: `raw`, `zstd`, `zstd-messages` (with the dictionary of that name), or `list` for a segment that names segments.
     encoding: str
     data: bytes | None
     object_key: str | None
@@ -162,7 +162,7 @@ WriteRecord = NewCheckpoint | NewWrites
 
 @dataclass(slots=True)
 class LoadedWrite:
-    """One write of a task as it was stored."""
+    """One stored write of a task."""
 
     task_path: str
     task_id: str
@@ -204,7 +204,7 @@ class ChannelHistory:
 
     #: Oldest first.
     writes: Sequence[LoadedWrite]
-    #: The stored value at the nearest ancestor that has one, unless it is in that ancestor's body.
+    #: The stored value at the nearest ancestor that has one; None if it is in that ancestor's body.
     seed: SerialisedValue | None
     #: The body that holds the seed, if one does.
     body: SerialisedValue | None = None

@@ -73,7 +73,7 @@ class Downloader:
             return await asyncio.to_thread(decompress_segment, segment.digest, segment.size, "raw", data)
         except BlobCorrupt:
             logger.warning("a file of the blob cache was altered", extra={"event": "cache_corrupt", "digest": segment.digest})
-            self._folder.drop(segment.digest)
+            self._folder.remove(segment.digest)
             return None
 
     async def _from_backend(self, segment: LoadedSegment) -> bytes:

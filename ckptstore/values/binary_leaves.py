@@ -1,4 +1,4 @@
-"""Large binary leaves of values: found in the value, and then in its serialised bytes."""
+"""Find the large binary leaves of a value, and their offsets in its serialised bytes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from ckptstore.values.chunking import BLOB_BYTES
 Leaf = bytes | bytearray | memoryview
 
 _HEAD_BYTES = 64
-# How msgpack begins binary data of 64 KiB and more: this byte, and four of the length. Source: its specification, `bin 32`.
+# Binary data of 64 KiB or more begins in msgpack with this byte and four bytes of length. Source: its specification, `bin 32`.
 _BIN32 = b"\xc6"
 _BIN32_HEAD = 5
-# A leaf whose beginning occurs more often than this before it does (a file full of zeros) is not looked for any longer.
-_MOST_CANDIDATES = 16
-# Where some are not there, a serialiser has changed them: each of the others would cost a search of everything.
-_MOST_MISSES = 4
+# A leaf is given up when its first bytes occur this often before it (as in a file full of zeros).
+_MAX_CANDIDATES = 16
+# After this many leaves that were not found, the serialiser evidently changed them, and searching for each of the others would
+# read all of the data.
+_MAX_MISSES = 4
 
 
 def large_leaves_of(value: Any, type_: str, data: bytes) -> list[Leaf]:
@@ -27,7 +28,7 @@ def large_leaves_of(value: Any, type_: str, data: bytes) -> list[Leaf]:
 
 
 def _may_hold_leaves(data: bytes) -> bool:
-    """Whether msgpack holds anything that looks like so many bytes: to walk through a value takes longer than to serialise it."""
+    """Whether msgpack data contains something that looks like a large leaf: walking through a value takes longer than serialising it."""
     position = data.find(_BIN32)
     while position >= 0:
         start = position + _BIN32_HEAD
@@ -39,22 +40,22 @@ def _may_hold_leaves(data: bytes) -> bool:
 
 
 def walk_large_leaves(value: Any) -> Iterator[Leaf]:
-    """The binary leaves of at least `BLOB_BYTES` in dicts, lists and tuples, in their order. A value may contain itself."""
+    """The binary leaves of at least `BLOB_BYTES` in nested dicts, lists and tuples, in order. A value may contain itself."""
     seen: set[int] = set()
-    # What is still to be looked at, the next one last.
-    rest = [value]
-    while rest:
-        part = rest.pop()
+    # A stack: the next part is the last one.
+    remaining = [value]
+    while remaining:
+        part = remaining.pop()
         if isinstance(part, (bytes, bytearray, memoryview)):
             if memoryview(part).nbytes >= BLOB_BYTES:
                 yield part
         elif isinstance(part, (Mapping, list, tuple)) and id(part) not in seen:
             seen.add(id(part))
-            rest.extend(reversed(list(part.values()) if isinstance(part, Mapping) else part))
+            remaining.extend(reversed(list(part.values()) if isinstance(part, Mapping) else part))
 
 
 def locate_leaves(leaves: Iterable[Leaf], data: bytes) -> list[int]:
-    """Where leaves start and end in the bytes that they were serialised to; one that is not found there is left out."""
+    """Where leaves start and end in the serialised bytes: start, end, start, end, ... A leaf that is not found is left out."""
     leaf_offsets: list[int] = []
     position = misses = 0
     for leaf in leaves:
@@ -63,15 +64,15 @@ def locate_leaves(leaves: Iterable[Leaf], data: bytes) -> list[int]:
         if start is not None:
             position = start + len(plain)
             leaf_offsets += [start, position]
-        elif (misses := misses + 1) == _MOST_MISSES:
+        elif (misses := misses + 1) == _MAX_MISSES:
             break
     return leaf_offsets
 
 
 def _find(leaf: bytes | bytearray, data: bytes, position: int) -> int | None:
-    # Its beginning first: searching for megabytes would build tables as large.
+    # Search for the first bytes only: a search for megabytes would build tables of that size.
     head = bytes(leaf[:_HEAD_BYTES])
-    for _ in range(_MOST_CANDIDATES):
+    for _ in range(_MAX_CANDIDATES):
         position = data.find(head, position)
         if position < 0:
             return None

@@ -1,4 +1,4 @@
-"""A cache of blobs that were read: bounded, in memory, and optionally in a folder that outlives the process."""
+"""Caches of blobs that were read: a bounded one in memory, and one in a folder that outlives the process."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SUFFIX = ".blob"
 
 
 class MemoryCache:
-    """Blobs by digest, up to some bytes; what was used longest ago goes first.
+    """Blobs by digest, up to a total size; the least recently used one is evicted first.
 
     Args:
-        max_bytes: bytes of all blobs together; a larger blob is not kept, and 0 keeps none.
+        max_bytes: the total size in bytes; a larger blob is not cached, and 0 caches none.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -36,27 +36,27 @@ class MemoryCache:
         self._blobs: LRUCache[str, bytes] = LRUCache(self._max_bytes, getsizeof=len)
 
     def get(self, digest: str) -> bytes | None:
-        """The blob, if it is here."""
+        """The blob, or None."""
         with self._lock:
             return self._blobs.get(digest)
 
     def put(self, digest: str, data: bytes) -> None:
-        """Keep a blob whose bytes were checked."""
+        """Add a blob whose bytes were checked."""
         if 0 < len(data) <= self._max_bytes:
             with self._lock:
-                # Or an older cachetools makes room for both.
+                # Older versions of cachetools make room for both the old and the new value.
                 self._blobs.pop(digest, None)
                 self._blobs[digest] = data
 
 
 class FolderCache:
-    """The same in a folder, which several processes may share. What it gives has to be checked again: files can be altered.
+    """Blobs by digest in a folder that several processes may share. Callers must check what they get, because files can be altered.
 
-    Nothing that goes wrong in the folder is an error: the backend has every blob. Files that are not the cache's are left alone.
+    Failures in the folder raise nothing, because the backend has every blob. Other files in the folder are never touched.
 
     Args:
-        folder: made where it is not there.
-        max_bytes: bytes of all files together.
+        folder: created if it does not exist.
+        max_bytes: the total size of the files in bytes.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -70,7 +70,7 @@ class FolderCache:
         self._estimate: int | None = None
 
     def get(self, digest: str) -> bytes | None:
-        """The bytes kept under a digest, unchecked."""
+        """The cached bytes of a digest, unchecked, or None."""
         path = self._path(digest)
         with suppress(OSError):
             data = path.read_bytes()
@@ -79,32 +79,32 @@ class FolderCache:
         return None
 
     def put(self, digest: str, data: bytes) -> None:
-        """Keep a blob, and make room for it."""
+        """Add a blob, and evict the least recently used ones."""
         if len(data) > self._max_bytes:
             return
-        beside = self._folder / f".{digest}.{secrets.token_hex(4)}.part"
+        temporary = self._folder / f".{digest}.{secrets.token_hex(4)}.part"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(data)
-            beside.replace(self._path(digest))
-            self._make_room(len(data))
+            temporary.write_bytes(data)
+            temporary.replace(self._path(digest))
+            self._evict(len(data))
         except OSError as exc:
-            logger.warning("the blob cache %s can't be written: %s", self._folder, exc.strerror, extra={"event": "cache_unwritable"})
-            _unlink(beside)
+            logger.warning("can't write to the blob cache %s: %s", self._folder, exc.strerror, extra={"event": "cache_write_failed"})
+            _unlink(temporary)
 
-    def drop(self, digest: str) -> None:
-        """Forget a blob whose bytes turned out to be wrong."""
+    def remove(self, digest: str) -> None:
+        """Remove a blob whose bytes turned out to be wrong."""
         _unlink(self._path(digest))
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}{_SUFFIX}"
 
-    def _make_room(self, added: int) -> None:
+    def _evict(self, added: int) -> None:
         with self._lock:
             if self._estimate is not None and self._estimate + added <= self._max_bytes:
                 self._estimate += added
                 return
-            # Only now is the folder looked through: other processes add to it and take from it too.
+            # The folder is read only now; other processes add and remove files too, so the sum is an estimate.
             kept = 0
             for _, size, path in sorted(self._files(), reverse=True):
                 if kept + size > self._max_bytes:
@@ -123,6 +123,6 @@ class FolderCache:
 
 
 def _unlink(path: Path) -> None:
-    # Gone already, or not ours to delete any more: either way there is nothing left to do.
+    # It may have been removed by another process, or may not be ours to delete: nothing more can be done.
     with suppress(OSError):
         path.unlink()

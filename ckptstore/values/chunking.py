@@ -1,9 +1,9 @@
-"""Serialised values as segments: cut where parts are likely to come again.
+"""Divide serialised values into segments, at boundaries that the next version of a value is likely to share.
 
-The concatenation of a value's segments is exactly the value, wherever the cuts are: where they fall decides only how
-much of the next version is stored already. They fall round large binary leaves (the codec finds those), and between
-runs of elements of a top-level msgpack array or map. Runs are closed by their size from the first element on, so a list
-that grows keeps all of its closed runs. A long run is a list of short ones: a segment that names segments.
+The concatenation of the segments is exactly the value, wherever the boundaries are; they decide only how much of the next version
+is stored already. There is a boundary before and after each large binary leaf, and between runs of elements of a top-level
+msgpack array or map. A run ends when it reaches a size, counted from the first element, so a list that grows keeps all of its complete
+runs. A long run is stored as a list of short ones: a segment that names segments.
 """
 
 from __future__ import annotations
@@ -21,59 +21,61 @@ from ckptstore.records import Layout, Value
 from ckptstore.values.compression import compress, decompress
 from ckptstore.values.digests import blob_reference, both_digests_of, compact_digest_of, list_digest
 
-#: Segments from here on go to the blob backend, where there is one; so do binary leaves.
+#: Segments and binary leaves of at least this size are stored in blob storage, if the saver has one.
 BLOB_BYTES = 64 * 1024
-# Below this a value is cheaper in its own row than as a segment.
+# A smaller value is cheaper in its own row than as a segment.
 _INLINE_BYTES = 512
-# Below this a part costs less where the layout is than as a row of its own.
+# A smaller part is cheaper in the value's row than as a segment.
 _LITERAL_BYTES = 64
-# A run ends when it has so many bytes. A long one stays below `BLOB_BYTES`, and is a list of short ones; what is left
-# after the last long run is tried with the next size, and so on.
+# A run ends when it has this many bytes. A long run stays below `BLOB_BYTES` and is a list of short ones; the elements after the last
+# long run are divided by the next smaller size, and so on.
 _LONG_RUN_BYTES = 32 * 1024
 _SHORT_RUN_BYTES = (4 * 1024, _INLINE_BYTES)
-# A list of fewer segments costs more than naming them.
-_SHORTEST_LIST = 3
-# Finding the elements of a longer array would take longer than storing it whole.
-_MOST_ELEMENTS = 100_000
+# A list of fewer segments costs more than naming them in the layout.
+_MIN_LIST_LENGTH = 3
+# Finding the elements of a longer array takes longer than storing the array whole.
+_MAX_ELEMENTS = 100_000
 
+# Length of the header of a msgpack extension type (`ext 8`, `ext 16`, `ext 32`), by its first byte.
+# Length of the header of a msgpack extension type (`ext 8`, `ext 16`, `ext 32`), by its first byte.
 _EXT_HEADERS = {0xC7: 3, 0xC8: 4, 0xC9: 6}
 
 
 class ChunkedValue(NamedTuple):
-    """A value in its parts."""
+    """A value divided into segments."""
 
-    #: The parts that stay in the value's own row, one after the other.
+    #: The parts that are stored in the value's own row, concatenated, and perhaps compressed.
     literal: bytes
-    #: How to put the value together, or None where `literal` is all of it.
+    #: How to join the parts, or None where `literal` is the whole value.
     layout: Layout | None
-    #: The other parts, by digest.
+    #: The other parts, by compact digest.
     segments: Mapping[str, memoryview]
-    #: The segments that name segments, by digest: their own bytes, and what they name.
+    #: The list segments, by name: their own bytes, and the digests that they list.
     lists: Mapping[str, tuple[bytes, Sequence[str]]]
-    #: Of pieces of at least `BLOB_BYTES`, the whole SHA-256 in hexadecimal.
+    #: Compact digest -> whole SHA-256 (hexadecimal), of segments of at least `BLOB_BYTES`.
     whole_digests: Mapping[str, str]
 
 
 def chunk_value(value: Value) -> ChunkedValue:
-    """Cut a value. The references that it holds come last in its layout, after a None: they contribute no bytes."""
+    """Divide a value. References to blobs come last in its layout, after a None, and contribute no bytes."""
     references = [None, *map(blob_reference, value.blob_digests)] if value.blob_digests else []
     if len(value.data) >= _INLINE_BYTES:
-        cutting = _Chunker(value)
-        literal, layout = _with_literal(b"".join(cutting.literals), [*cutting.entries, *references])
-        return ChunkedValue(literal, layout, cutting.segments, cutting.lists, cutting.whole_digests)
+        chunker = _Chunker(value)
+        literal, layout = _with_literal(b"".join(chunker.literals), [*chunker.entries, *references])
+        return ChunkedValue(literal, layout, chunker.segments, chunker.lists, chunker.whole_digests)
     return ChunkedValue(*_with_literal(value.data, [len(value.data), *references]), {}, {}, {})
 
 
 def _with_literal(literal: bytes, entries: list[str | int | None]) -> tuple[bytes, Layout | None]:
-    """Literal bytes as they are kept, and the layout for them; what is nothing but literal needs none."""
-    encoding, kept = compress(literal)
+    """The literal bytes to store, compressed if that pays, and the layout; None for an uncompressed value without segments."""
+    encoding, stored = compress(literal)
     if encoding != "raw":
-        return bytes(kept), (-len(literal), *entries)
+        return bytes(stored), (-len(literal), *entries)
     return literal, None if entries == [len(literal)] else tuple(entries)
 
 
 class _Chunker:
-    """One value being cut."""
+    """Divides one value."""
 
     def __init__(self, value: Value) -> None:
         self.literals: list[memoryview] = []
@@ -85,16 +87,16 @@ class _Chunker:
         elements = _elements(value.data) if value.type == "msgpack" else []
         position = 0
         for run in _long_runs(elements):
-            self._add_parts({position, run[0], *_within(value.leaf_offsets, position, run[0])})
+            self._add_parts({position, run[0], *_between(value.leaf_offsets, position, run[0])})
             self._add_run(run, value.leaf_offsets)
             position = run[-1]
         rest = [end for end in elements if end >= position]
-        self._add_parts({position, len(self._data), *_run_ends(rest), *_within(value.leaf_offsets, position, len(self._data))})
+        self._add_parts({position, len(self._data), *_run_ends(rest), *_between(value.leaf_offsets, position, len(self._data))})
 
-    def _add_parts(self, marks: Iterable[int]) -> None:
-        for start, end in pairwise(sorted(marks)):
+    def _add_parts(self, boundaries: Iterable[int]) -> None:
+        for start, end in pairwise(sorted(boundaries)):
             if end - start >= _LITERAL_BYTES:
-                self.entries.append(self._piece(start, end))
+                self.entries.append(self._add_segment(start, end))
             else:
                 self._add_literal(start, end)
 
@@ -106,17 +108,17 @@ class _Chunker:
             self.entries.append(end - start)
 
     def _add_run(self, elements: Sequence[int], leaf_offsets: Sequence[int]) -> None:
-        marks = sorted({*_run_ends(elements), *_within(leaf_offsets, elements[0], elements[-1])})
-        if len(marks) <= _SHORTEST_LIST:
-            self._add_parts(marks)
+        boundaries = sorted({*_run_ends(elements), *_between(leaf_offsets, elements[0], elements[-1])})
+        if len(boundaries) <= _MIN_LIST_LENGTH:
+            self._add_parts(boundaries)
             return
-        digests = [self._piece(start, end) for start, end in pairwise(marks)]
+        digests = [self._add_segment(start, end) for start, end in pairwise(boundaries)]
         listing = json.dumps(digests, separators=(",", ":")).encode()
         name = list_digest(listing)
         self.lists[name] = (listing, digests)
         self.entries.append(name)
 
-    def _piece(self, start: int, end: int) -> str:
+    def _add_segment(self, start: int, end: int) -> str:
         part = self._data[start:end]
         if len(part) < BLOB_BYTES:
             digest = compact_digest_of(part)
@@ -126,20 +128,20 @@ class _Chunker:
         return digest
 
 
-def _within(leaf_offsets: Iterable[int], start: int, end: int) -> list[int]:
-    return [cut_at for cut_at in leaf_offsets if start < cut_at < end]
+def _between(leaf_offsets: Iterable[int], start: int, end: int) -> list[int]:
+    return [offset for offset in leaf_offsets if start < offset < end]
 
 
 def join_segments(literal: bytes, layout: Layout | None, segments: Mapping[str, bytes]) -> bytes:
-    """The value that `chunk_value` was given.
+    """Join the parts of a value that `chunk_value` divided.
 
     Args:
-        literal: as `Cut.literal`.
-        layout: as `Cut.layout`.
-        segments: the segments that the layout names, whole and checked.
+        literal: see `ChunkedValue.literal`.
+        layout: see `ChunkedValue.layout`.
+        segments: by name, the segments in the layout, decompressed and checked.
 
     Raises:
-        BlobMissing: a segment is not there.
+        BlobMissing: a segment is missing.
         BlobCorrupt: the literal bytes can't be decompressed.
     """
     if layout is None:
@@ -159,7 +161,7 @@ def join_segments(literal: bytes, layout: Layout | None, segments: Mapping[str, 
             parts.append(segments[entry])
         else:
             raise BlobMissing(f"segment {entry} of a value is not in the database; restore ckpt_segment from a backup")
-    # A value that is one segment is not copied: it may be large.
+    # A value that is one segment is not copied, because it may be large.
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -196,7 +198,7 @@ def _closed_runs(elements: Sequence[int], size: int) -> list[int]:
     ends: list[int] = []
     start = elements[0] if elements else 0
     for previous, end in pairwise(elements):
-        # What is as large as a run stands alone, so that no run exceeds twice its size.
+        # An element as large as a run becomes a run of its own, so that no run exceeds twice its size.
         if end - previous >= size and previous > start:
             ends.append(previous)
             start = previous
@@ -218,7 +220,7 @@ def _elements(data: bytes) -> list[int]:
     try:
         unpacker.feed(memoryview(data)[offset:])
         count = unpacker.read_array_header() if is_array else unpacker.read_map_header()
-        if count > _MOST_ELEMENTS:
+        if count > _MAX_ELEMENTS:
             return []
         ends = [unpacker.tell()]
         for _ in range(count):
@@ -227,6 +229,6 @@ def _elements(data: bytes) -> list[int]:
                 unpacker.skip()
             ends.append(unpacker.tell())
     except (msgpack.UnpackException, ValueError):
-        # A serialiser may call something else `msgpack`, or nest deeper than the reader goes: the value stays whole.
+        # Another serialiser may call something else `msgpack`, or nest deeper than the reader supports: the value stays whole.
         return []
     return [offset + end for end in ends]

@@ -1,35 +1,43 @@
-"""Segments packed where they shrink, unpacked and checked."""
+"""Compress segments where that makes them smaller; decompress and check them.
+
+Small values consist mostly of field names, which are nearly always the same. They are compressed with a dictionary: the file
+`messages.zdict` holds what LangGraph's serialiser makes of LangChain's messages with next to no content (a raw-content dictionary for
+zstd). It is part of the file format: it never changes, and a better one would be added under another encoding's name.
+"""
 
 from __future__ import annotations
 
 import threading
+from importlib import resources
 
 import zstandard
 
 from ckptstore.errors import BlobCorrupt
-from ckptstore.values.dictionaries import MESSAGES
 from ckptstore.values.digests import compact_digest_of, matches_digest
 
-#: Below this compression gains next to nothing.
+#: Compressing less gains next to nothing.
 SMALL_BYTES = 128
-# Up to here a dictionary helps, and a try costs less than a look at a sample.
-_DICTIONARY_BYTES = 64 * 1024
+# Up to this size a dictionary helps, and compressing costs less than testing a sample.
+_MAX_DICTIONARY_BYTES = 64 * 1024
 _SAMPLE_BYTES = 16 * 1024
-_WORTH_PACKING = 0.9
+# A segment is stored compressed only if that saves a tenth.
+_MAX_RATIO = 0.9
 _ZSTD_LEVEL = 3
+# From the package, which may be in a zip archive.
+_MESSAGES = resources.files("ckptstore.values").joinpath("messages.zdict").read_bytes()
 
 
 class _Zstd(threading.local):
-    """Making a compressor costs more than a small segment takes to compress; none may serve two threads at once."""
+    """The compressors of one worker thread: creating one costs more than using it, and none may be used by two threads at once."""
 
     def __init__(self) -> None:
-        words = zstandard.ZstdCompressionDict(MESSAGES, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+        messages = zstandard.ZstdCompressionDict(_MESSAGES, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
         self.compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
-        self.compress_small = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, dict_data=words).compress
-        self.try_quickly = zstandard.ZstdCompressor(level=1).compress
+        self.compress_small = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, dict_data=messages).compress
+        self.compress_sample = zstandard.ZstdCompressor(level=1).compress
         self.decompress = {
             "zstd": zstandard.ZstdDecompressor().decompress,
-            "zstd-messages": zstandard.ZstdDecompressor(dict_data=words).decompress,
+            "zstd-messages": zstandard.ZstdDecompressor(dict_data=messages).decompress,
         }
 
 
@@ -37,30 +45,40 @@ _zstd = _Zstd()
 
 
 def compress(data: bytes | memoryview) -> tuple[str, bytes | memoryview]:
-    """A segment as it is stored: its encoding (`raw`, `zstd` or `zstd-messages`), and the bytes. What does not shrink stays as it is."""
+    """Compress a segment.
+
+    Returns:
+        The encoding (`raw`, `zstd` or `zstd-messages`) and the bytes to store: the data itself where compression does not pay.
+    """
     if len(data) < SMALL_BYTES:
         return "raw", data
-    if len(data) <= _DICTIONARY_BYTES:
-        encoding, shrunk = "zstd-messages", _zstd.compress_small(data)
-    elif _shrinks(data):
-        encoding, shrunk = "zstd", _zstd.compress(data)
+    if len(data) <= _MAX_DICTIONARY_BYTES:
+        encoding, compressed = "zstd-messages", _zstd.compress_small(data)
+    elif _is_compressible(data):
+        encoding, compressed = "zstd", _zstd.compress(data)
     else:
         return "raw", data
-    return (encoding, shrunk) if len(shrunk) < len(data) * _WORTH_PACKING else ("raw", data)
+    return (encoding, compressed) if len(compressed) < len(data) * _MAX_RATIO else ("raw", data)
 
 
-def _shrinks(data: bytes | memoryview) -> bool:
-    """Whether compressing large data is worth a try: a sample from its middle tells."""
+def _is_compressible(data: bytes | memoryview) -> bool:
+    """Whether a sample from the middle of large data becomes smaller."""
     middle = len(data) // 2
     sample = data[middle : middle + _SAMPLE_BYTES]
-    return len(_zstd.try_quickly(sample)) < len(sample) * _WORTH_PACKING
+    return len(_zstd.compress_sample(sample)) < len(sample) * _MAX_RATIO
 
 
 def decompress_segment(digest: str, size: int, encoding: str, data: bytes) -> bytes:
-    """The segment that `compress` was given, checked.
+    """Decompress a segment and check it.
+
+    Args:
+        digest: its digest.
+        size: bytes of its content.
+        encoding: as returned by `compress`, or `list`.
+        data: the stored bytes.
 
     Raises:
-        BlobCorrupt: the bytes are not those that the digest names.
+        BlobCorrupt: the content does not have this size and digest.
     """
     if encoding not in ("raw", "list"):
         data = decompress(f"segment {digest}", size, encoding, data)
@@ -69,17 +87,17 @@ def decompress_segment(digest: str, size: int, encoding: str, data: bytes) -> by
     return data
 
 
-def decompress(what: str, size: int, encoding: str, data: bytes) -> bytes:
-    """Compressed bytes as they were.
+def decompress(name: str, size: int, encoding: str, data: bytes) -> bytes:
+    """Decompress bytes to their known size.
 
     Raises:
-        BlobCorrupt: they can't be decompressed to this size; `what` names them.
+        BlobCorrupt: they can't be decompressed to `size` bytes; the message starts with `name`.
     """
     try:
-        # A frame that claims to hold more is a bomb, or altered: it is refused before anything is allocated for it.
-        claimed = zstandard.get_frame_parameters(data).content_size
-        if claimed not in (size, zstandard.CONTENTSIZE_UNKNOWN):
-            raise BlobCorrupt(f"{what}: its {len(data)} bytes claim to be {claimed} when decompressed, expected {size}")
+        # A frame that declares another size was altered, or is a decompression bomb: it is refused before memory is allocated for it.
+        declared = zstandard.get_frame_parameters(data).content_size
+        if declared not in (size, zstandard.CONTENTSIZE_UNKNOWN):
+            raise BlobCorrupt(f"{name}: its {len(data)} bytes claim to be {declared} when decompressed, expected {size}")
         return _zstd.decompress[encoding](data, max_output_size=size)
     except (zstandard.ZstdError, MemoryError, KeyError) as exc:
-        raise BlobCorrupt(f"{what}: its {len(data)} bytes can't be decompressed as {encoding} ({exc})") from exc
+        raise BlobCorrupt(f"{name}: its {len(data)} bytes can't be decompressed as {encoding} ({exc})") from exc

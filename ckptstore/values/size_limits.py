@@ -1,4 +1,4 @@
-"""Size limits: what is too large is refused before anything of it is written, with words that help."""
+"""Size limits: what is too large is refused before anything is written, with a message that says what to do."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ckptstore.records import Value
 
 MIB = 1024 * 1024
 _LISTED_CHANNELS = 3
-_KNOWN_PLACES = 10_000
+_MAX_KNOWN_NAMESPACES = 10_000
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeLimits:
-    """How large things may be; None for no limit.
+    """How large checkpoints and blobs may be; None means no limit.
 
     Args:
-        max_checkpoint_bytes: the serialised state of one checkpoint, wherever it is stored, unchanged channels included, but
-            without large binary leaves (`bytes` of 64 KiB or more) that go to blob storage by themselves. The writes of one task
-            are held to it too.
+        max_checkpoint_bytes: the serialised state of one checkpoint, wherever it is stored, including unchanged channels but
+            excluding large binary leaves (`bytes` of 64 KiB or more) that are stored in blob storage by themselves. The limit
+            applies to the writes of one task too.
         max_blob_bytes: one large binary leaf in blob storage, or one file of `saver.blobs`.
-        warn_at: the part of `max_checkpoint_bytes` from which on a warning is logged.
+        warn_at: the fraction of `max_checkpoint_bytes` from which a warning is logged.
 
     Raises:
         InvalidPolicy: a limit is not positive, or `warn_at` is not from 0 to 1.
@@ -40,11 +40,11 @@ class SizeLimits:
     warn_at: float = 0.8
 
     def __post_init__(self) -> None:
-        """Refuse limits that could never work."""
+        """Validate the limits."""
         for name in ("max_checkpoint_bytes", "max_blob_bytes"):
             limit = getattr(self, name)
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-                raise InvalidPolicy(f"{name} must be a whole number from 1 on, or None for no limit, got {limit!r}")
+                raise InvalidPolicy(f"{name} must be a whole number of at least 1, or None for no limit, got {limit!r}")
         if not isinstance(self.warn_at, (int, float)) or not 0 <= self.warn_at <= 1:
             raise InvalidPolicy(f"warn_at must be from 0 to 1, got {self.warn_at!r}")
 
@@ -53,19 +53,19 @@ DEFAULT_LIMITS = SizeLimits()
 
 
 class ThreadNs(NamedTuple):
-    """Where a checkpoint belongs."""
+    """The thread and namespace of a checkpoint."""
 
     thread_id: str
     checkpoint_ns: str
 
 
 class SizeChecker:
-    """Holds checkpoints and writes to limits. It remembers the sizes of channels that did not change.
+    """Checks checkpoints, writes and blobs against limits. It remembers the sizes of channels, for those that do not change.
 
     Args:
-        limits: how large things may be.
+        limits: the limits.
         exclude_leaves: whether large binary leaves are stored by themselves, and so do not count.
-        remedy: what a user can change, for messages.
+        remedy: the option that a user can change, for messages.
     """
 
     def __init__(self, limits: SizeLimits, *, exclude_leaves: bool, remedy: str) -> None:
@@ -73,8 +73,8 @@ class SizeChecker:
         self._exclude_leaves = exclude_leaves
         self._remedy = remedy
         self._lock = threading.Lock()
-        #: For each place its newest checkpoint's channels, each with its version and size.
-        self._known: LRUCache[ThreadNs, Mapping[str, tuple[str, int]]] = LRUCache(_KNOWN_PLACES)
+        #: For each namespace the channels of its newest checkpoint, each with its version and size.
+        self._known: LRUCache[ThreadNs, Mapping[str, tuple[str, int]]] = LRUCache(_MAX_KNOWN_NAMESPACES)
 
     def check_checkpoint(
         self,
@@ -85,18 +85,18 @@ class SizeChecker:
         serialise: Callable[[str], Value],
         other_bytes: int = 0,
     ) -> None:
-        """Return if a checkpoint is within the limits.
+        """Check a checkpoint.
 
         Args:
-            place: where it belongs.
-            changed: the channels that are serialised for it.
-            carried: the channels that it has unchanged.
+            place: its thread and namespace.
+            changed: the channels that it changes, serialised.
+            carried: the channels that it keeps unchanged.
             versions: the version of each channel that has one.
-            serialise: serialises a channel that this limiter has not seen.
-            other_bytes: bytes of all that is in no channel.
+            serialise: serialises an unchanged channel whose size is not known.
+            other_bytes: bytes that belong to no channel.
 
         Raises:
-            CheckpointTooLarge: it is past a limit.
+            CheckpointTooLarge: it exceeds a limit.
         """
         sizes = {name: self._counted(value, name, place.thread_id) for name, value in changed.items()}
         if carried:
@@ -110,16 +110,16 @@ class SizeChecker:
             self._known[place] = {channel: (versions[channel], size) for channel, size in sizes.items() if channel in versions}
 
     def known_size(self, place: ThreadNs, channels: Collection[str]) -> int:
-        """Bytes that some channels had when they were last seen there; what was never seen counts nothing."""
+        """The bytes of some channels when they were last checked; a channel that never was counts as 0."""
         with self._lock:
             known = self._known.get(place, {})
         return sum([known[channel][1] for channel in channels if channel in known])
 
     def check_writes(self, thread_id: str, writes: Iterable[tuple[str, Value]]) -> None:
-        """Return if a task's writes are within the limits.
+        """Check the writes of a task.
 
         Raises:
-            CheckpointTooLarge: they are past a limit.
+            CheckpointTooLarge: they exceed a limit.
         """
         sizes: dict[str, int] = {}
         for channel, value in writes:
@@ -127,15 +127,15 @@ class SizeChecker:
         self._check(sizes, thread_id, "pending writes")
 
     def check_blob(self, size: int, what: str) -> None:
-        """Return if a blob is within its limit.
+        """Check a blob.
 
         Raises:
-            CheckpointTooLarge: it is past it.
+            CheckpointTooLarge: it exceeds the limit.
         """
         limit = self._limits.max_blob_bytes
         if limit is None or size <= limit:
             return
-        _tell(logging.WARNING, "refused", what, size, limit, {})
+        _log("refused", what, size, limit, {})
         raise CheckpointTooLarge(
             f"{what}: {_above(size, limit)} exceeds limit {_mb(limit)}; store it elsewhere, or raise max_blob_bytes of SizeLimits"
         )
@@ -155,20 +155,21 @@ class SizeChecker:
         largest = dict(sorted(sizes.items(), key=lambda item: item[1], reverse=True)[:_LISTED_CHANNELS])
         listed = ", ".join(f"{name} {_mb(size)}" for name, size in largest.items())
         if total <= limit:
-            _tell(logging.WARNING, "nearly_too_large", f"{what} of thread {thread_id!r}", total, limit, largest)
+            _log("nearly_too_large", f"{what} of thread {thread_id!r}", total, limit, largest)
             return
-        _tell(logging.WARNING, "refused", f"{what} of thread {thread_id!r}", total, limit, largest)
+        _log("refused", f"{what} of thread {thread_id!r}", total, limit, largest)
         raise CheckpointTooLarge(
             f"{what} of thread {thread_id!r}: {_above(total, limit)} exceeds limit {_mb(limit)}; largest channels: {listed or 'none'}, "
-            f"beside them {_mb(other_bytes)}. "
+            f"other data {_mb(other_bytes)}. "
             f"Keep large files as bytes (they go to blob storage), trim the channel, or raise {self._remedy}"
         )
 
 
-def _tell(level: int, event: str, what: str, size: int, limit: int, largest: Mapping[str, int]) -> None:
-    said = {"refused": "refused", "nearly_too_large": "nearly too large"}[event]
-    told = {"event": event, "what": what, "bytes": size, "limit": limit, "largest": dict(largest)}
-    logger.log(level, "%s: %s, %d bytes of %d; largest: %s", said, what, size, limit, ", ".join(largest) or "itself", extra=told)
+def _log(event: str, what: str, size: int, limit: int, largest: Mapping[str, int]) -> None:
+    logger.warning(
+        "%s: %s, %d bytes of %d; largest: %s", event.replace("_", " "), what, size, limit, ", ".join(largest) or "itself",
+        extra={"event": event, "what": what, "bytes": size, "limit": limit, "largest": dict(largest)},
+    )  # fmt: skip
 
 
 def _above(size: int, limit: int) -> str:

@@ -213,7 +213,7 @@ async def test_without_a_limit_nothing_is_refused_and_metadata_counts_with_one()
     async with SQLAlchemySaver.from_conn_string(":memory:", limits=SizeLimits(max_checkpoint_bytes=None)) as saver:
         await put(saver, config("t"), {"large": TOO_LARGE})
     async with SQLAlchemySaver.from_conn_string(":memory:", limits=SMALL) as saver:
-        with pytest.raises(CheckpointTooLarge, match="beside them 11"):
+        with pytest.raises(CheckpointTooLarge, match="other data 11"):
             await put(saver, config("t"), {"n": 1}, note="n" * 11_000)
         assert await saver.alist(None) == []
 

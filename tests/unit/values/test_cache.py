@@ -133,7 +133,7 @@ def test_a_vanished_file_is_just_not_there(tmp_path: Path) -> None:
     cache.put(digest("a"), b"a")
     (tmp_path / file_of("a")).unlink()
     assert cache.get(digest("a")) is None
-    cache.drop(digest("a"))
+    cache.remove(digest("a"))
     cache.put(digest("a"), b"again")
     assert cache.get(digest("a")) == b"again"
 
@@ -164,7 +164,7 @@ def test_an_altered_file_is_given_as_it_is_and_can_be_dropped(tmp_path: Path) ->
     cache.put(digest("a"), b"a")
     (tmp_path / file_of("a")).write_bytes(b"altered")
     assert cache.get(digest("a")) == b"altered"
-    cache.drop(digest("a"))
+    cache.remove(digest("a"))
     assert cache.get(digest("a")) is None
     assert names(tmp_path) == []
 
@@ -175,7 +175,7 @@ def test_a_folder_that_can_not_be_made_keeps_nothing(tmp_path: Path, below: str)
     cache = FolderCache(tmp_path / "file" / below, 100)
     cache.put(digest("a"), b"a")
     assert cache.get(digest("a")) is None
-    cache.drop(digest("a"))
+    cache.remove(digest("a"))
     assert (tmp_path / "file").read_bytes() == b"somebody's"
 
 
@@ -189,7 +189,7 @@ def test_a_disk_that_refuses_everything_is_no_fault(tmp_path: Path, step: str, m
     monkeypatch.setattr(Path, step, refused)
     monkeypatch.setattr(Path, "unlink", refused)
     cache.put(digest("b"), b"b" * 10)
-    cache.drop(digest("a"))
+    cache.remove(digest("a"))
     assert cache.get(digest("a")) == b"a" * 10
     assert cache.get(digest("b")) is None
 
@@ -217,7 +217,7 @@ def test_two_caches_share_a_folder(tmp_path: Path) -> None:
     one, other = FolderCache(tmp_path, 1_000), FolderCache(tmp_path, 1_000)
     one.put(digest("a"), b"a")
     assert other.get(digest("a")) == b"a"
-    other.drop(digest("a"))
+    other.remove(digest("a"))
     assert one.get(digest("a")) is None
 
 
