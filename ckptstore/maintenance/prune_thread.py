@@ -139,21 +139,6 @@ def _plan(db: Db, task: PruneTask) -> PruneTask:
     return task._replace(stages=[*map(PlannedStage, stages, tag_rows)])
 
 
-class _CheckpointRow(NamedTuple):
-    """One row of `thread_nodes`."""
-
-    checkpoint_ns: str
-    checkpoint_id: str
-    parent_checkpoint_id: str | None
-    created_at: int
-    format: int
-    channel_versions: str
-    metadata: str
-    size: int
-    #: An integer on SQLite.
-    hidden: bool | int
-
-
 def read_thread(db: Db, request: PruneRequest, updated_at: int) -> ThreadView:
     """Read what a rule and a plan need to know of a thread; never a payload.
 
@@ -164,8 +149,7 @@ def read_thread(db: Db, request: PruneRequest, updated_at: int) -> ThreadView:
     """
     thread = {"thread_id": request.thread_id}
     tasks_channel = {"channel": request.state_format.tasks_channel}
-    rows = [_CheckpointRow(*row) for row in db.run(sql.prune.thread_nodes, thread)]
-    nodes = [_node(request.state_format, row) for row in rows]
+    nodes = [_node(request.state_format, *row) for row in db.run(sql.prune.thread_nodes, thread)]
     return ThreadView(
         nodes={node.ref: node for node in nodes},
         stored_values={(namespace, channel, version) for namespace, channel, version in db.run(sql.checkpoints.stored_versions, thread)},
@@ -174,18 +158,22 @@ def read_thread(db: Db, request: PruneRequest, updated_at: int) -> ThreadView:
     )
 
 
-def _node(state_format: StateFormat, row: _CheckpointRow) -> Node:
-    return Node(
-        state_format=state_format,
-        ref=CheckpointRef(row.checkpoint_ns, row.checkpoint_id),
-        parent_checkpoint_id=row.parent_checkpoint_id,
-        created_at=row.created_at,
-        format=row.format,
-        channel_versions=json.loads(row.channel_versions),
-        metadata=row.metadata,
-        size=row.size,
-        hidden=bool(row.hidden),
-    )
+def _node(
+    state_format: StateFormat,
+    checkpoint_ns: str,
+    checkpoint_id: str,
+    parent_checkpoint_id: str | None,
+    created_at: int,
+    format_: int,
+    channel_versions: str,
+    metadata: str,
+    size: int,
+    hidden: bool | int,
+) -> Node:
+    """A node from the columns of one row of `thread_nodes`, in their order."""
+    ref, versions = CheckpointRef(checkpoint_ns, checkpoint_id), json.loads(channel_versions)
+    # SQLite has integers for booleans.
+    return Node(state_format, ref, parent_checkpoint_id, created_at, format_, versions, metadata, size, bool(hidden))
 
 
 def _delete_stage(db: Db, thread_id: str, planned: PlannedStage) -> DeletedRows:
