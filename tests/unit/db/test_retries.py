@@ -1,0 +1,90 @@
+"""Transient errors are repeated within bounds, once the database has answered at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import make_url
+
+from ckptstore import DatabaseSettings
+from ckptstore.db.retries import Retries
+from ckptstore.errors import DatabaseUnavailable, StatementRefused
+
+URL = make_url("postgresql+asyncpg://db.example/name")
+
+
+class StateError(Exception):
+    """A driver's error with a SQLSTATE."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__("from the driver")
+        self.sqlstate = sqlstate
+
+
+def failing(*states: str) -> tuple[Callable[[], str], list[str]]:
+    """A function that fails with these errors, one a call, and then succeeds; and the errors that are left."""
+    left = list(states)
+
+    def attempt() -> str:
+        if left:
+            raise StateError(left.pop(0))
+        return "done"
+
+    return attempt, left
+
+
+def reached(seconds: float) -> Retries:
+    """Retries of a database that has answered before."""
+    retries = Retries(URL, DatabaseSettings(retry_seconds=seconds))
+    assert retries.run(lambda: "hello") == "hello"
+    return retries
+
+
+def test_a_transient_error_is_repeated_until_it_succeeds() -> None:
+    attempt, left = failing("40001", "40P01")
+    assert reached(30).run(attempt) == "done"
+    assert left == []
+
+
+async def test_a_coroutine_is_repeated_too() -> None:
+    attempt, left = failing("40001", "08006")
+
+    async def attempt_async() -> str:
+        return attempt()
+
+    assert await reached(30).run_async(attempt_async) == "done"
+    assert left == []
+
+
+def test_another_error_is_raised_at_once_and_translated() -> None:
+    attempt, left = failing("23505", "23505")
+    with pytest.raises(StatementRefused) as caught:
+        reached(30).run(attempt)
+    assert len(left) == 1
+    assert isinstance(caught.value.__cause__, StateError)
+
+
+def test_a_database_that_never_answered_is_reported_at_once() -> None:
+    attempt, left = failing("08006", "08006")
+    with pytest.raises(DatabaseUnavailable):
+        Retries(URL, DatabaseSettings(retry_seconds=30)).run(attempt)
+    assert len(left) == 1
+
+
+def test_retries_end_with_the_error_of_the_last_attempt() -> None:
+    attempt, _ = failing(*["40001"] * 1_000)
+    with pytest.raises(DatabaseUnavailable, match="from the driver"):
+        reached(0.01).run(attempt)
+
+
+def test_a_defect_is_neither_repeated_nor_translated() -> None:
+    calls: list[int] = []
+
+    def attempt() -> None:
+        calls.append(1)
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        reached(30).run(attempt)
+    assert calls == [1]

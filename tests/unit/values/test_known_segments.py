@@ -1,0 +1,29 @@
+"""Which segments threads are known to have."""
+
+from __future__ import annotations
+
+from ckptstore.values.known_segments import KnownSegments
+
+
+def test_a_segment_is_known_of_its_own_thread_only() -> None:
+    known = KnownSegments()
+    known.add("a", ["x", "y"])
+    assert known.among("a", ["x", "y", "z"]) == {"x", "y"}
+    assert known.among("b", ["x", "y"]) == set()
+
+
+def test_what_a_thread_turned_out_not_to_have_is_forgotten() -> None:
+    known = KnownSegments()
+    known.add("a", ["x", "y"])
+    known.add("b", ["x"])
+    known.forget("a", ["x", "never known"])
+    assert known.among("a", ["x", "y"]) == {"y"}
+    assert known.among("b", ["x"]) == {"x"}
+
+
+def test_a_segment_can_be_forgotten_in_every_thread() -> None:
+    known = KnownSegments()
+    for thread_id in "ab":
+        known.add(thread_id, ["x", "y"])
+    known.forget_everywhere("x")
+    assert [known.among(thread_id, ["x", "y"]) for thread_id in "ab"] == [{"y"}, {"y"}]
