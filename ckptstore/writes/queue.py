@@ -285,14 +285,8 @@ class WriteQueue:
 
     def _settle(self, batch: list[QueueEntry], results: Sequence[Any] | None, exc: BaseException | None) -> None:
         outcomes = list(zip(batch, results or [None] * len(batch), strict=True))
-        again = [(entry, missing) for entry, missing in outcomes if missing is not None and entry.attempt is not None]
-        with self._lock:
-            for entry in batch:
-                self._held_bytes -= entry.held_bytes
-            for entry, _ in again:
-                entry.write, entry.state, entry.held_bytes = None, State.ENCODING, 0
-            if again:
-                self._queue = [entry for entry, _ in again] + self._queue
+        not_stored = [(entry, missing) for entry, missing in outcomes if missing is not None and entry.attempt is not None]
+        self._release(batch, [entry for entry, _ in not_stored])
         for entry in batch if exc is None else ():
             if entry.write is not None and (entry.write.segments or entry.write.known):
                 self._encoder.stored(entry.write)
@@ -304,11 +298,24 @@ class WriteQueue:
                     entry.future.set_exception(exc)
                 elif result is None or entry.work is not None:
                     entry.future.set_result(result)
-        for entry, missing in again:
+        if not_stored:
+            self._encode_again(not_stored)
+
+    def _release(self, batch: Sequence[QueueEntry], not_stored: list[QueueEntry]) -> None:
+        """Give up what a batch keeps in memory; entries that were not stored return to the head of the queue, to be encoded again."""
+        with self._lock:
+            for entry in batch:
+                self._held_bytes -= entry.held_bytes
+            for entry in not_stored:
+                entry.write, entry.state, entry.held_bytes = None, State.ENCODING, 0
+            if not_stored:
+                self._queue = not_stored + self._queue
+
+    def _encode_again(self, not_stored: Sequence[tuple[QueueEntry, MissingParts]]) -> None:
+        for entry, missing in not_stored:
             self._encode(entry, missing)
-        if again:
-            self._admit()
-            self._start_next()
+        self._admit()
+        self._start_next()
 
     def _end_batch(self) -> None:
         if self._waiting:
