@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,12 @@ async def test_a_loop_is_woken_once_at_the_end_of_the_outermost_context(monkeypa
     loop = asyncio.get_running_loop()
     wakes: list[int] = []
     wake = loop.call_soon_threadsafe
-    monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *args: (wakes.append(1), wake(*args)))
+
+    def counting(*args: Any) -> Any:
+        wakes.append(1)
+        return wake(*args)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", counting)
     futures: list[Future[int]] = [Future() for _ in range(5)]
     tasks = await waiting_for(*futures)
     with coalesced_wakeups():
