@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -38,7 +38,6 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
         SerializationFailed: the serialiser can't read a value.
     """
     body: dict[str, Any] = decode(serde, loaded.body, "(the checkpoint itself)")
-    # None for a version that the body has.
     versions: dict[str, Any] = dict(loaded.channel_versions)
     values: dict[str, Any] = {}
     scalars: dict[str, Any] = body.pop(SCALARS, {})
@@ -54,18 +53,24 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
         # Schema revision 0001 stored channels without a version here.
         values |= {channel: decode(serde, Value(*value), channel) for channel, value in body.pop("channel_values").items()}
     if loaded.format < FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
-        values[TASKS_CHANNEL] = [decode(serde, write.value, TASKS_CHANNEL) for write in loaded.parent_sends]
-        versions[TASKS_CHANNEL] = max(versions.values()) if versions else next_version(None, None)
+        values[TASKS_CHANNEL], versions[TASKS_CHANNEL] = _parent_sends(serde, loaded, versions, next_version)
     checkpoint = {"v": loaded.format, "id": loaded.key.checkpoint_id, **body, "channel_versions": versions, "channel_values": values}
-    thread_id, checkpoint_ns, _ = loaded.key
     parent = loaded.parent_checkpoint_id
     return CheckpointTuple(
         config=config_of(loaded.key),
         checkpoint=cast(Checkpoint, checkpoint),
         metadata=json.loads(loaded.metadata),
-        parent_config=config_of(CheckpointKey(thread_id, checkpoint_ns, parent)) if parent else None,
+        parent_config=config_of(CheckpointKey(*loaded.key[:2], parent)) if parent else None,
         pending_writes=[decode_write(serde, write) for write in loaded.writes],
     )
+
+
+def _parent_sends(
+    serde: SerializerProtocol, loaded: LoadedCheckpoint, versions: Mapping[str, Any], next_version: Callable[[None, None], Any]
+) -> tuple[list[Any], Any]:
+    """Value and version of the tasks channel of an old format, whose `Send`s are writes of the parent."""
+    sends = [decode(serde, write.value, TASKS_CHANNEL) for write in loaded.parent_sends]
+    return sends, max(versions.values()) if versions else next_version(None, None)
 
 
 def config_of(key: CheckpointKey) -> RunnableConfig:
