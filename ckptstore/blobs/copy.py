@@ -1,4 +1,4 @@
-"""Moving blobs from one backend to another: resumable, checked, several at a time."""
+"""Copy blobs from one backend to another: resumable, checked, several at a time."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ _DIGEST_IN_KEY = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})-[0-9a-f]+")
 
 @dataclass(slots=True)
 class CopyReport:
-    """What a copy did."""
+    """The result of a copy."""
 
     copied: int = 0
     copied_bytes: int = 0
-    #: Objects that the target had already.
+    #: Objects that the target already had.
     skipped: int = 0
-    #: Key -> what went wrong.
+    #: Key -> the reason of the failure.
     failed: dict[str, str] = field(default_factory=dict)
-    #: Keys that are not ckptstore's: left alone.
+    #: Keys that ckptstore did not create; they were not copied.
     unrecognised: list[str] = field(default_factory=list)
 
 
 async def copy_blobs(
-    source: BlobBackend, target: BlobBackend, listed: Callable[[int, int], None], done: Callable[[int], None]
+    source: BlobBackend, target: BlobBackend, on_listed: Callable[[int, int], None], on_done: Callable[[int], None]
 ) -> CopyReport:
-    """Copy every object that the target lacks. An object whose content is not what its key says is not copied.
+    """Copy every object that the target does not have. An object whose content does not match the digest in its key is not copied.
 
-    What goes wrong with one object (the backends' errors, no room for its temporary file) is noted, and the others go on.
+    A failure with one object (a backend's error, no space for its temporary file) is reported, and the other objects are copied.
 
     Args:
-        source: where the objects are.
-        target: where they are to be as well.
-        listed: told how many objects there are, and their bytes, before the first is copied.
-        done: told the bytes of each object that is through, copied or not.
+        source: the backend to read from.
+        target: the backend to write to.
+        on_listed: called with the number of objects and their total bytes before the first is copied.
+        on_done: called with the bytes of each object once it is copied, skipped or failed.
 
     Raises:
         BlobUnavailable: the source can't be listed.
@@ -56,11 +56,11 @@ async def copy_blobs(
             entries.append(entry)
         else:
             report.unrecognised.append(entry.key)
-    listed(len(entries), sum(entry.size for entry in entries))
-    rest = iter(entries)
-    await asyncio.gather(*[_copy_all(rest, source, target, report, done) for _ in range(_PARALLEL)])
+    on_listed(len(entries), sum(entry.size for entry in entries))
+    remaining = iter(entries)
+    await asyncio.gather(*[_copy_all(remaining, source, target, report, on_done) for _ in range(_PARALLEL)])
     logger.info(
-        "copied %d blobs (%d bytes) from %s to %s: %d were there, %d failed",
+        "copied %d blobs (%d bytes) from %s to %s: %d already there, %d failed",
         report.copied, report.copied_bytes, source.url, target.url, report.skipped, len(report.failed),
         extra={"event": "blobs_copied", "copied": report.copied, "bytes": report.copied_bytes, "skipped": report.skipped,
                "failed": len(report.failed)},
@@ -69,9 +69,9 @@ async def copy_blobs(
 
 
 async def _copy_all(
-    rest: Iterator[BlobEntry], source: BlobBackend, target: BlobBackend, report: CopyReport, done: Callable[[int], None]
+    remaining: Iterator[BlobEntry], source: BlobBackend, target: BlobBackend, report: CopyReport, on_done: Callable[[int], None]
 ) -> None:
-    for entry in rest:
+    for entry in remaining:
         try:
             if await target.size(entry.key) == entry.size:
                 report.skipped += 1
@@ -80,11 +80,11 @@ async def _copy_all(
                 report.copied += 1
                 report.copied_bytes += entry.size
         except (CkptStoreError, OSError) as exc:
-            # One bad object keeps none of the others from being moved; nor does one that the temporary disk has no room for.
-            why = f"its temporary file: {exc.strerror or type(exc).__name__}" if isinstance(exc, OSError) else str(exc)
-            report.failed[entry.key] = why
-            logger.warning("blob %s was not copied: %s", entry.key, why, extra={"event": "blob_copy_failed", "key": entry.key})
-        done(entry.size)
+            # One bad object, or one too large for the temporary disk, does not prevent the others from being copied.
+            reason = f"its temporary file: {exc.strerror or type(exc).__name__}" if isinstance(exc, OSError) else str(exc)
+            report.failed[entry.key] = reason
+            logger.warning("blob %s was not copied: %s", entry.key, reason, extra={"event": "blob_copy_failed", "key": entry.key})
+        on_done(entry.size)
 
 
 async def _copy(entry: BlobEntry, source: BlobBackend, target: BlobBackend) -> None:

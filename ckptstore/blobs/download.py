@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 
 class Downloader:
-    """What objects hold, read.
+    """Reads the content of objects.
 
     Args:
         objects: where it is, and the loop that all of this runs on.
-        memory: cache of what was read.
-        folder: a second, larger one, or None.
+        memory: a cache in memory.
+        folder: a larger cache in a folder, or None.
     """
 
     def __init__(self, objects: ObjectRegistry, memory: MemoryCache, folder: FolderCache | None) -> None:
@@ -31,27 +31,27 @@ class Downloader:
         self._folder = folder
 
     def fetch(self, segments: Sequence[LoadedSegment]) -> Future[dict[str, bytes]]:
-        """Segments that objects hold, by digest, whole and checked.
+        """Fetch segments; the result maps digests to checked content.
 
         The future fails with:
-            BlobMissing: an object is not in the backend.
-            BlobCorrupt: its bytes are not those that were stored.
+            BlobMissing: an object is missing in the backend.
+            BlobCorrupt: an object's bytes are not those that were stored.
             BlobUnavailable: the backend failed.
         """
         found = {segment.digest: self._memory.get(segment.digest) for segment in segments}
-        here = {digest: data for digest, data in found.items() if data is not None}
-        if len(here) == len(found):
+        cached = {digest: data for digest, data in found.items() if data is not None}
+        if len(cached) == len(found):
             done: Future[dict[str, bytes]] = Future()
-            done.set_result(here)
+            done.set_result(cached)
             return done
-        return self._objects.run(self._fetch_all(here, [segment for segment in segments if segment.digest not in here]))
+        return self._objects.run(self._fetch_all(cached, [segment for segment in segments if segment.digest not in cached]))
 
-    async def _fetch_all(self, here: dict[str, bytes], wanted: Sequence[LoadedSegment]) -> dict[str, bytes]:
-        fetched = await asyncio.gather(*[self.fetch_one(segment) for segment in wanted])
-        return here | {segment.digest: data for segment, data in zip(wanted, fetched, strict=True)}
+    async def _fetch_all(self, cached: dict[str, bytes], missing: Sequence[LoadedSegment]) -> dict[str, bytes]:
+        fetched = await asyncio.gather(*[self.fetch_one(segment) for segment in missing])
+        return cached | {segment.digest: data for segment, data in zip(missing, fetched, strict=True)}
 
     async def fetch_one(self, segment: LoadedSegment) -> bytes:
-        """One segment, from a cache or from the backend."""
+        """Fetch one segment from a cache or from the backend."""
         data = self._memory.get(segment.digest)
         if data is not None:
             return data
@@ -72,14 +72,17 @@ class Downloader:
         try:
             return await asyncio.to_thread(decompress_segment, segment.digest, segment.size, "raw", data)
         except BlobCorrupt:
-            logger.warning("a file of the blob cache was altered", extra={"event": "cache_corrupt", "digest": segment.digest})
+            logger.warning(
+                "a file in the blob cache was altered; reading the blob from the backend",
+                extra={"event": "cache_corrupt", "digest": segment.digest},
+            )
             self._folder.remove(segment.digest)
             return None
 
     async def _from_backend(self, segment: LoadedSegment) -> bytes:
         assert segment.object_key is not None
         if not self._objects.has_backend:
-            raise BlobMissing(f"object {segment.object_key}: this saver was given no blob_url; give it the one that has the blobs")
+            raise BlobMissing(f"object {segment.object_key}: this saver has no blob_url; pass the blob_url that the object was stored with")
         raw = await self._objects.content(segment.object_key)
         try:
             return await asyncio.to_thread(decompress_segment, segment.digest, segment.size, segment.encoding, raw)

@@ -1,4 +1,4 @@
-"""Settings, validated: how to talk to a blob backend."""
+"""Validated settings of a blob backend."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _SMALLEST_PART = 5 * _MEBIBYTE
 
 @dataclass(frozen=True, slots=True)
 class BlobSettings:
-    """How a saver talks to its blob backend.
+    """How a saver uses its blob backend.
 
     Args:
-        max_parallel: operations under way at the same time.
-        retry_seconds: how long transient faults (connection lost, throttling) are tried again; 0 tries once.
-        part_bytes: files go to a remote backend in parts of this size, two at a time, which take four times as much memory;
-            at least 5 MiB, which is S3's rule. A file that would need more than 10,000 parts goes in larger ones.
-        cache_bytes: blobs that were read are kept in memory up to this many bytes together; 0 keeps none.
-        cache_folder: a folder that keeps blobs that were read, beyond the process; None for none.
-        cache_folder_bytes: bytes of that folder.
-        options: handed to the fsspec file system as they are, and stronger than what the URL says; never shown.
+        max_parallel: the most operations that run at the same time.
+        retry_seconds: how long transient faults (connection lost, throttling) are retried; 0 disables retries.
+        part_bytes: files are uploaded to a remote backend in parts of this size, two at a time, which takes four times as much
+            memory; at least 5 MiB (S3's rule). A file that would need more than 10,000 parts is uploaded in larger ones.
+        cache_bytes: the size of the memory cache of blobs that were read; 0 disables it.
+        cache_folder: a folder for a cache that outlives the process; None for no such cache.
+        cache_folder_bytes: the size of that cache.
+        options: passed to the fsspec file system unchanged; they override what the URL says and are never shown.
     """
 
     max_parallel: int = 8
@@ -35,7 +35,7 @@ class BlobSettings:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse settings that could never work.
+        """Validate the settings.
 
         Raises:
             ValueError: a count below one, a negative time or size, or parts that S3 would refuse.

@@ -1,4 +1,4 @@
-"""Blobs in any other file system that fsspec knows."""
+"""Blobs in any other file system that fsspec supports."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class FsspecBackend:
     """Objects below one path of a file system.
 
     Args:
-        url: where that is, without secrets, for messages.
-        root: the path, as the file system spells it.
-        connect: makes the file system, on the loop that will use it; called by the first operation.
+        url: the URL without secrets, for messages.
+        root: the path in the file system's own form.
+        connect: creates the file system on the event loop that will use it; called by the first operation.
     """
 
     def __init__(self, url: str, root: str, connect: Callable[[], Awaitable[RemoteFiles]]) -> None:
@@ -120,7 +120,7 @@ class FsspecBackend:
 
 
 def _readable_size(path: Path) -> int:
-    # fsspec passes over a folder in silence, and its FileNotFoundError would read as one of the backend's.
+    # fsspec silently skips a folder, and its FileNotFoundError would be taken for one of the backend's.
     with path.open("rb") as file:
         return os.fstat(file.fileno()).st_size
 

@@ -1,4 +1,4 @@
-"""The kinds of fsspec file system, each by the same few operations on full paths. They raise what fsspec raises."""
+"""One interface to the kinds of fsspec file system: a few operations on full paths, which raise fsspec's errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ckptstore.blobs.backends.transfer_log import TransferProgress
 
 
 class RemoteFiles(Protocol):
-    """A file system at work. Everything runs on one event loop; names in listings are as the file system gives them."""
+    """A connected file system. Everything runs on one event loop; names in listings are in the file system's own form."""
 
     async def put(self, path: str, data: bytes) -> None: ...
 
@@ -35,7 +35,7 @@ class RemoteFiles(Protocol):
 
 
 class AsyncFiles:
-    """A file system with coroutines, which belongs to the running loop. These are object stores: a put shows all or nothing."""
+    """An asynchronous file system, which belongs to the running loop. These are object stores: an object appears whole or not at all."""
 
     def __init__(self, fs: Any) -> None:
         self._fs = fs
@@ -69,20 +69,20 @@ class AsyncFiles:
 
 
 class ThreadedFiles:
-    """A file system of plain methods, run on threads. Objects are moved into place, as atomically as its own `mv` is."""
+    """A synchronous file system, run in worker threads. Objects are renamed into place, as atomically as its `mv` is."""
 
     def __init__(self, fs: Any) -> None:
         self._fs = fs
 
     async def put(self, path: str, data: bytes) -> None:
-        await asyncio.to_thread(self._staged, path, lambda temporary: self._fs.pipe_file(temporary, data))
+        await asyncio.to_thread(self._write_and_move, path, lambda temporary: self._fs.pipe_file(temporary, data))
 
     async def put_file(self, path: str, source: Path, progress: TransferProgress) -> None:
         await asyncio.to_thread(
-            self._staged, path, lambda temporary: self._fs.put_file(str(source), temporary, callback=callback_of(progress))
+            self._write_and_move, path, lambda temporary: self._fs.put_file(str(source), temporary, callback=callback_of(progress))
         )
 
-    def _staged(self, path: str, store: Any) -> None:
+    def _write_and_move(self, path: str, store: Any) -> None:
         folder, name = posixpath.split(path)
         temporary = f"{folder}/{temporary_name(name)}"
         self._fs.makedirs(folder, exist_ok=True)
@@ -117,31 +117,31 @@ class ThreadedFiles:
 
 
 class MemoryFiles(ThreadedFiles):
-    """The memory of this process: one dictionary for all backends in it, whose entries appear whole."""
+    """The memory of this process: one dictionary for all of its backends, in which entries appear whole."""
 
     async def put(self, path: str, data: bytes) -> None:
         await asyncio.to_thread(self._fs.pipe_file, path, data)
 
     async def put_file(self, path: str, source: Path, progress: TransferProgress) -> None:
-        # fsspec would show the file while it grows.
+        # With fsspec's own method the file would be visible while it grows.
         data = await asyncio.to_thread(source.read_bytes)
         await self.put(path, data)
         progress.reached(len(data), len(data))
 
     async def get_file(self, path: str, target: Path, progress: TransferProgress) -> None:
-        # fsspec's open files of one path share a position: two readers would mix.
+        # fsspec's open files of one path share a position, so two readers would disturb each other.
         data = await self.get(path)
         await asyncio.to_thread(target.write_bytes, data)
         progress.reached(len(data), len(data))
 
 
 def callback_of(progress: TransferProgress) -> Any:
-    """The form in which fsspec reports progress."""
+    """Fsspec's callback that reports to `progress`."""
     from fsspec.callbacks import Callback
 
-    return Callback(hooks={"tally": lambda size, value, **_: progress.reached(size, value)})
+    return Callback(hooks={"progress": lambda size, value, **_: progress.reached(size, value)})
 
 
 def entries_of(found: dict[str, dict[str, Any]]) -> list[BlobEntry]:
-    """What a detailed `find` gave, without folders."""
+    """The files in the result of a detailed `find`."""
     return [BlobEntry(name, int(info["size"])) for name, info in found.items() if info.get("type") == "file"]

@@ -1,4 +1,4 @@
-"""Blobs as files in a folder: each is written beside its place, made durable, and renamed into it."""
+"""Blobs as files in a folder: each is written to a temporary file, made durable, and renamed into place."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _Fill = Callable[[FileIO], None]
 class LocalBackend:
     """A folder of this machine, or one that is mounted here.
 
-    An object appears by a rename, after its bytes are on the disk; the folder's entry is on the disk when `put` returns. What
-    a process that died was writing stays behind as `.<name>.<random>.part`, which is no object and safe to delete.
+    An object appears by a rename, after its bytes are on the disk; the folder's entry is on the disk when `put` returns. A process
+    that dies while it writes leaves a file `.<name>.<random>.part`, which is no object and safe to delete.
 
     Args:
-        folder: where the objects go; made by the first `put`.
+        folder: where the objects are; created by the first `put`.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        # A later change of the working directory must not move the store.
+        # Absolute, so that a later change of the working directory does not change the store.
         self._folder = Path(os.path.abspath(os.path.expanduser(folder)))
         self.url = f"file://{self._folder}"
-        #: Folders whose own entry is known to be on the disk.
-        self._lasting: set[Path] = set()
+        #: Folders whose entry in their parent is known to be on the disk.
+        self._durable: set[Path] = set()
 
     async def put(self, key: str, data: bytes | memoryview) -> None:
         check_key(key, self.url)
@@ -83,10 +83,10 @@ class LocalBackend:
     async def close(self) -> None:
         """Nothing is open between operations."""
 
-    # --- on a thread
+    # --- in a worker thread
 
     def _put_file(self, key: str, path: Path, progress: TransferProgress) -> None:
-        # Opened before the backend is touched: a source that can't be read is the caller's fault, not the backend's.
+        # Opened outside of `mapped_errors`: a source that can't be read is the caller's fault, not the backend's.
         with path.open("rb", buffering=0) as source:
             self._write(key, lambda file: _copy(source, file, progress))
 
@@ -106,29 +106,29 @@ class LocalBackend:
             _sync_folder(target.parent)
 
     def _create(self, path: Path) -> FileIO:
-        self._make_lasting(path.parent)
+        self._make_folder(path.parent)
         try:
             return path.open("xb", buffering=0)
         except FileNotFoundError:
-            # Somebody tidied up the folder since it was made.
-            self._lasting.clear()
-            self._make_lasting(path.parent)
+            # The folder was deleted since it was created.
+            self._durable.clear()
+            self._make_folder(path.parent)
             return path.open("xb", buffering=0)
 
-    def _make_lasting(self, folder: Path) -> None:
-        # Found is not enough: whoever made the folder a moment ago may not have made its entry durable yet.
-        if folder in self._lasting:
+    def _make_folder(self, folder: Path) -> None:
+        # That the folder exists is not enough: another process may have created it a moment ago and not made its entry durable yet.
+        if folder in self._durable:
             return
         if folder == self._folder:
-            # Not beyond what we make: a parent that was there may not be ours to open.
+            # Only for folders created here: an existing parent may not be ours to open.
             made = [each for each in (folder, *folder.parents) if not each.exists()]
         else:
-            self._make_lasting(folder.parent)
+            self._make_folder(folder.parent)
             made = [folder]
         folder.mkdir(parents=True, exist_ok=True)
         for each in made:
             _sync_folder(each.parent)
-        self._lasting.add(folder)
+        self._durable.add(folder)
 
     def _read(self, key: str) -> bytes:
         with mapped_errors(self.url, key, reads=True), (self._folder / key).open("rb", buffering=0) as file:
@@ -163,7 +163,7 @@ class LocalBackend:
                 if each.is_dir(follow_symlinks=False):
                     folders.append(f"{key}/")
                     continue
-                # Deleted since the folder was read.
+                # It may have been deleted since the folder was read.
                 with suppress(FileNotFoundError):
                     if stat.S_ISREG((found := each.stat()).st_mode):
                         entries.append(BlobEntry(key, found.st_size))
@@ -171,10 +171,10 @@ class LocalBackend:
 
 
 def _write_all(file: FileIO, data: bytes | memoryview) -> None:
-    rest = memoryview(data).cast("B")
+    remaining = memoryview(data).cast("B")
     # One call writes at most 2 GiB on Linux.
-    while rest:
-        rest = rest[file.write(rest) :]
+    while remaining:
+        remaining = remaining[file.write(remaining) :]
 
 
 def _copy(source: FileIO, target: FileIO, progress: TransferProgress) -> None:

@@ -1,4 +1,4 @@
-"""From a URL to a backend. fsspec is loaded for URLs that need it: a saver with a folder, or with no blobs, starts without."""
+"""Open the backend of a URL. fsspec is imported only for URLs that need it, not for a saver with a folder or without blobs."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from ckptstore.blobs.backends.wrappers import BoundedBackend, RetryingBackend
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import InvalidUrl, MissingDriver
 
-_SCHEMES = "a folder, file://, memory://, s3://bucket/prefix, or another URL that fsspec knows"
+_SCHEMES = "a folder, file://, memory://, s3://bucket/prefix, or another URL that fsspec supports"
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)://(?P<rest>.*)", re.DOTALL)
-# A password is looked for where one may stand: before the path, which may hold both characters.
+# A password can only be before the path, which may itself contain both characters.
 _PASSWORD = re.compile(r"[^@/?#]*:[^@/?#]*@")
 _ALMOST_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)(?P<gap>:/?(?![:/])|//+)")
 # A folder on Windows in a URL: file:///C:/blobs.
 _DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
-# Words that people call folders, and no place for blobs: `data//x` is a folder with a slash too many.
-_NO_PLACES = {"data", "dir"}
+# Schemes of fsspec that are common names of folders and can't hold blobs: `data//x` is a folder with one slash too many.
+_FOLDER_NAMES = {"data", "dir"}
 
 
 def open_backend(url: str | os.PathLike[str], settings: BlobSettings | None = None) -> BlobBackend:
-    """The backend of a URL, with bounded parallelism and retries. Connects at first use, to the loop that runs then.
+    """The backend of a URL, with bounded parallelism and retries. It connects at its first use, on the event loop that runs then.
 
     Args:
         url: a folder's path, `file://` or `local://` and a path, `memory://prefix` (the memory of this process, shared by all
             that name it), `s3://bucket/prefix?endpoint_url=...&region=...&profile=...&anon=...&addressing_style=...`, or
-            any other URL of a file system that fsspec knows. S3's credentials come from the standard AWS chain.
+            any other URL of a file system that fsspec supports. S3's credentials come from the standard AWS chain.
         settings: parallelism, retries and options of the file system.
 
     Raises:
-        InvalidUrl: it can't be read, names an unknown scheme, or holds credentials. The message repeats none.
+        InvalidUrl: it can't be parsed, has an unknown scheme, or contains credentials. The message never repeats them.
         MissingDriver: the file system's package is not installed.
     """
     settings = settings or BlobSettings()
@@ -48,17 +48,17 @@ def open_backend(url: str | os.PathLike[str], settings: BlobSettings | None = No
 
 def _open_bare(text: str, settings: BlobSettings) -> BlobBackend:
     if not isinstance(text, str) or not text.strip() or "\0" in text:
-        raise InvalidUrl(f"the blob URL is empty or holds a NUL character; give {_SCHEMES}")
+        raise InvalidUrl(f"the blob URL is empty or contains a NUL character; expected {_SCHEMES}")
     parsed = _URL.fullmatch(text)
     if parsed is None:
         _refuse_almost_url(text)
         if "://" in text:
-            raise InvalidUrl(f"the blob URL can't be read, or chains several; give {_SCHEMES}")
+            raise InvalidUrl(f"the blob URL can't be parsed, or chains several URLs; expected {_SCHEMES}")
         return LocalBackend(text)
     scheme, rest = parsed["scheme"].lower(), parsed["rest"]
     if scheme in ("file", "local"):
         if not rest:
-            raise InvalidUrl(f"the URL {text} names no folder; give file:///path/to/folder")
+            raise InvalidUrl(f"the blob URL {text} names no folder; expected file:///path/to/folder")
         return LocalBackend(_folder_of(rest, on_windows=os.name == "nt"))
     if scheme in ("s3", "s3a"):
         return _open_s3(scheme, rest, settings)
@@ -72,16 +72,16 @@ def _folder_of(rest: str, *, on_windows: bool) -> str:
 
 
 def _refuse_almost_url(text: str) -> None:
-    # As a folder's name it would be accepted: the blobs would stay on this machine, in a folder that is named for a secret.
+    # It would be accepted as the name of a folder: the blobs would stay on this machine, in a folder whose name may contain a secret.
     found = _ALMOST_URL.match(text.lstrip())
     if found is None:
         return
     import fsspec
 
     scheme = found["scheme"].lower()
-    if scheme not in fsspec.available_protocols() or (scheme in _NO_PLACES and ":" not in found["gap"]):
+    if scheme not in fsspec.available_protocols() or (scheme in _FOLDER_NAMES and ":" not in found["gap"]):
         return
-    raise InvalidUrl(f"the blob URL looks like {scheme}:// with its colon or a slash missing; a folder of that name is ./{scheme}")
+    raise InvalidUrl(f"the blob URL looks like {scheme}:// without its colon or a slash; for a folder of that name give ./{scheme}")
 
 
 def _open_s3(scheme: str, rest: str, settings: BlobSettings) -> BlobBackend:
@@ -94,16 +94,16 @@ def _open_s3(scheme: str, rest: str, settings: BlobSettings) -> BlobBackend:
 
 def _open_fsspec(scheme: str, rest: str, settings: BlobSettings) -> BlobBackend:
     if _PASSWORD.match(rest):
-        raise InvalidUrl(f"the {scheme}:// URL holds a password, and URLs end up in logs; give it in blob_options")
+        raise InvalidUrl(f"the {scheme}:// URL contains a password, and URLs end up in logs; pass it in blob_options")
     url, kind = f"{scheme}://{rest}", _file_system(scheme)
     if "?" in rest:
-        raise InvalidUrl(f"{scheme}:// takes no parameters in the URL; give them in blob_options")
+        raise InvalidUrl(f"{scheme}:// takes no parameters in the URL; pass them in blob_options")
     try:
-        said, path = kind._get_kwargs_from_urls(url), str(kind._strip_protocol(url))
+        from_url, path = kind._get_kwargs_from_urls(url), str(kind._strip_protocol(url))
     except Exception as exc:
-        # Not chained: what fsspec and urllib say repeats pieces of the URL, and one of them may be a password.
-        raise InvalidUrl(f"the {scheme}:// URL can't be read ({type(exc).__name__}); check its host, port and path") from None
-    return FsspecBackend(url, path, functools.partial(_connect, kind, {**said, **settings.options}))
+        # Not chained: the messages of fsspec and urllib repeat parts of the URL, which may contain a password.
+        raise InvalidUrl(f"the {scheme}:// URL can't be parsed ({type(exc).__name__}); check its host, port and path") from None
+    return FsspecBackend(url, path, functools.partial(_connect, kind, {**from_url, **settings.options}))
 
 
 def _file_system(scheme: str) -> Any:
@@ -112,7 +112,7 @@ def _file_system(scheme: str) -> Any:
     try:
         return fsspec.get_filesystem_class(scheme)
     except ValueError as exc:
-        raise InvalidUrl(f"unknown URL scheme {scheme!r}; give {_SCHEMES}") from exc
+        raise InvalidUrl(f"unknown URL scheme {scheme!r}; expected {_SCHEMES}") from exc
     except ImportError as exc:
         package = "'ckptstore[s3]'" if scheme in ("s3", "s3a") else _missing_package(exc, scheme)
         raise MissingDriver(f"{scheme}:// needs a package that is not installed: pip install {package}") from exc
@@ -132,18 +132,18 @@ async def _connect(kind: Any, options: dict[str, Any]) -> RemoteFiles:
         return AsyncFiles(_on_this_loop(kind, options))
     from fsspec.implementations.memory import MemoryFileSystem
 
-    # The constructor may connect, and block while it does.
+    # The constructor may connect, which blocks.
     fs = await asyncio.to_thread(functools.partial(kind, skip_instance_cache=True, **options))
     return MemoryFiles(fs) if isinstance(fs, MemoryFileSystem) else ThreadedFiles(_uncached(fs))
 
 
 def _on_this_loop(kind: Any, options: dict[str, Any]) -> Any:
-    # Never a shared instance: one that exists may belong to another loop.
+    # Never fsspec's shared instance, which may belong to another loop.
     return _uncached(kind(asynchronous=True, loop=asyncio.get_running_loop(), skip_instance_cache=True, **options))
 
 
 def _uncached(fs: Any) -> Any:
-    # Other processes add and delete objects. Not an option of the constructor: some hand what they don't know to their driver.
+    # Other processes add and delete objects. Not passed to the constructor: some file systems pass unknown options to their driver.
     if hasattr(fs, "dircache"):
         fs.dircache.use_listings_cache = False
     return fs

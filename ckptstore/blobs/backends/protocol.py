@@ -1,4 +1,4 @@
-"""What ckptstore asks of a place for blobs."""
+"""The interface of a blob backend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class BlobEntry(NamedTuple):
     """One object in a backend."""
 
     key: str
-    #: Bytes.
+    #: In bytes.
     size: int
 
 
@@ -19,11 +19,11 @@ class BlobBackend(Protocol):
     """Objects by key, written once and never changed. Keys are `ab/abcdef...`: relative, with `/` between parts.
 
     Every method is called on one event loop, many at a time, and raises `BlobUnavailable` where the backend fails: `transient`
-    says whether a retry makes sense. A key that could name another place (absolute, empty or `..` parts) is refused with one
-    that does not pass. An object is there whole or not at all, whatever happens during a `put`.
+    says whether a retry makes sense. A key that could name a path outside of the backend (absolute, empty or `..` parts) is refused
+    with one that is not transient. An object exists whole or not at all, whatever happens during a `put`.
     """
 
-    #: Where the objects are, without any secret: for messages.
+    #: Where the objects are, without secrets, for messages.
     url: str
 
     async def put(self, key: str, data: bytes | memoryview) -> None:
@@ -31,10 +31,10 @@ class BlobBackend(Protocol):
         ...
 
     async def put_file(self, key: str, path: Path) -> None:
-        """Store a file's content, in memory that does not grow with it.
+        """Store a file's content; memory use does not depend on its size.
 
         Raises:
-            OSError: there is no such file, or it can't be read; nothing was stored.
+            OSError: the file does not exist or can't be read; nothing was stored.
         """
         ...
 
@@ -42,29 +42,29 @@ class BlobBackend(Protocol):
         """An object's content.
 
         Raises:
-            BlobMissing: there is none of this key; the message names the key and the URL.
+            BlobMissing: there is no such object; the message names the key and the URL.
         """
         ...
 
     async def get_file(self, key: str, path: Path) -> None:
-        """Write an object's content to a file, in memory that does not grow with it; raises as `get`.
+        """Write an object's content to a file; memory use does not depend on its size. Raises as `get`.
 
-        What the file holds after a failure is not defined. An `OSError` says that the file itself can't be written.
+        After a failure the content of the file is undefined. An `OSError` means that the file itself can't be written.
         """
         ...
 
     async def size(self, key: str) -> int | None:
-        """Bytes of an object, or None where there is none."""
+        """The size of an object in bytes; None if it does not exist."""
         ...
 
     async def delete(self, key: str) -> None:
-        """Delete an object; one that is not there counts as deleted."""
+        """Delete an object; one that does not exist counts as deleted."""
         ...
 
     def entries(self) -> AsyncIterator[BlobEntry]:
-        """Every object, in any order; what is not an object (a file that is still being written) is left out.
+        """All objects, in any order, without files that are not objects (temporary files).
 
-        An object that appears or goes meanwhile may be listed or not.
+        An object that is created or deleted during the listing may or may not be listed.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""S3, and what speaks its protocol: how the URL becomes s3fs's options, and few requests."""
+"""S3 and compatible servers: the options of s3fs from a URL, and operations that take few requests."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from ckptstore.blobs.backends.transfer_log import TransferProgress
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import InvalidUrl
 
-_KNOWN = ("addressing_style", "anon", "endpoint_url", "profile", "region", "requester_pays", "use_ssl")
+_PARAMETERS = ("addressing_style", "anon", "endpoint_url", "profile", "region", "requester_pays", "use_ssl")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _SECRET = re.compile(r"key|secret|token|passw|pwd|user|credential|signature", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}|arn:[A-Za-z0-9:_-]+")
 
 CREDENTIALS_ELSEWHERE = (
-    "the URL holds credentials, and URLs end up in logs; take them out and give them by the environment "
-    "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE) or by the instance's role"
+    "the blob URL contains credentials, and URLs end up in logs; remove them and pass them through the environment "
+    "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE) or the instance's role"
 )
 
-# S3's own limits: bytes of one PUT, parts of one upload.
+# S3's limits: bytes of one PUT, parts of one upload.
 _LARGEST_PUT = 5 * 1024**3
 _MAX_PARTS = 10_000
-# In memory are twice as many: s3fs reads the next ones before it lets go of the last.
+# Twice as many are in memory: s3fs reads the next ones before it releases the last.
 _PARTS_AT_ONCE = 2
 
 
 class S3Files(AsyncFiles):
-    """s3fs, told to ask nothing that it need not."""
+    """s3fs, without the requests that are not needed."""
 
     def __init__(self, fs: Any, part_bytes: int) -> None:
         super().__init__(fs)
         self._part_bytes = part_bytes
-        # Beneath our own retries, this is what resumes a download in its middle.
+        # Below ckptstore's own retries: this resumes a download in the middle.
         fs.retries = 2
 
     async def put(self, path: str, data: bytes) -> None:
-        # s3fs begins a multipart upload at twice this size: never below what one PUT may hold.
+        # s3fs starts a multipart upload at twice this size, so never for what fits into one PUT.
         await self._fs._pipe_file(path, data, chunksize=_LARGEST_PUT // 2)
 
     async def put_file(self, path: str, source: Path, progress: TransferProgress) -> None:
@@ -54,12 +54,12 @@ class S3Files(AsyncFiles):
 
     async def listing(self, root: str) -> AsyncIterator[BlobEntry]:
         bucket, _, prefix = root.partition("/")
-        # `_find` holds the whole listing in memory; this holds a page.
+        # `_find` keeps the whole listing in memory, `_iterdir` one page.
         async for found in self._fs._iterdir(bucket, delimiter="", prefix=f"{prefix}/" if prefix else ""):
             yield BlobEntry(found["name"], int(found["size"]))
 
     async def close(self) -> None:
-        # `set_session` would make a client where there is none yet, or where making one failed.
+        # `set_session` would create a client where there is none yet, or where creating it failed.
         if self._fs._s3 is not None:
             await self._fs._s3.close()
 
@@ -68,65 +68,67 @@ def s3_options(url: str, settings: BlobSettings) -> dict[str, Any]:
     """s3fs's options for an `s3://bucket/prefix?...` URL.
 
     Raises:
-        InvalidUrl: no bucket, credentials, an unknown name in the query, or a value that has no meaning.
+        InvalidUrl: no bucket, credentials, an unknown parameter, or an invalid value.
     """
     path, _, query = url.partition("://")[2].partition("?")
     _check_bucket(path.partition("/")[0])
-    said = _read_query(query)
-    client = {"region_name": said["region"]} if "region" in said else {}
+    given = _parse_query(query)
+    client = {"region_name": given["region"]} if "region" in given else {}
     config: dict[str, Any] = {
-        # One quick retry of a single request, so that a large upload outlives one fault; ours go round the whole operation.
+        # One quick retry of a single request, so that a large upload survives one fault; ckptstore's retries repeat the whole operation.
         "retries": {"mode": "standard", "total_max_attempts": 2},
         "max_pool_connections": settings.max_parallel * _PARTS_AT_ONCE,
     }
-    if "addressing_style" in said:
-        config["s3"] = {"addressing_style": said["addressing_style"]}
-    direct: dict[str, Any] = {name: said[name] for name in ("endpoint_url", "profile", "anon", "use_ssl", "requester_pays") if name in said}
-    # With more, s3fs asks for an object's size before it reads it.
-    ours: dict[str, Any] = {"max_concurrency": 1, "client_kwargs": client, "config_kwargs": config, **direct}
-    return _merged(ours, settings.options)
+    if "addressing_style" in given:
+        config["s3"] = {"addressing_style": given["addressing_style"]}
+    direct: dict[str, Any] = {
+        name: given[name] for name in ("endpoint_url", "profile", "anon", "use_ssl", "requester_pays") if name in given
+    }
+    # With a higher `max_concurrency` s3fs asks for an object's size before it reads it.
+    defaults: dict[str, Any] = {"max_concurrency": 1, "client_kwargs": client, "config_kwargs": config, **direct}
+    return _merged(defaults, settings.options)
 
 
 def _check_bucket(bucket: str) -> None:
     if not bucket:
-        raise InvalidUrl("the S3 URL names no bucket; give s3://bucket/prefix")
+        raise InvalidUrl("no S3 bucket name in blob_url; expected s3://bucket/prefix")
     if _BUCKET.fullmatch(bucket) is None:
-        # Not repeated: what is no bucket's name may be a part of a password.
-        raise InvalidUrl("what stands between s3:// and the next slash is no bucket's name; give s3://bucket/prefix")
+        # The name is not repeated: an invalid one may be a part of a password.
+        raise InvalidUrl("invalid S3 bucket name in blob_url; expected s3://bucket/prefix")
 
 
-def _read_query(query: str) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+def _parse_query(query: str) -> dict[str, Any]:
+    given: dict[str, Any] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in _KNOWN:
+        if name not in _PARAMETERS:
             raise InvalidUrl(_unknown(name))
-        if name in said or not value:
+        if name in given or not value:
             raise InvalidUrl(f"the S3 URL gives {name} twice, or without a value")
-        said[name] = _value_of(name, value)
-    return said
+        given[name] = _value_of(name, value)
+    return given
 
 
 def _unknown(name: str) -> str:
     if _SECRET.search(name):
         return CREDENTIALS_ELSEWHERE
-    # What does not look like a name may be a piece of a secret that was cut at a `?` or `&`.
-    shown = repr(name) if re.fullmatch(r"[a-z_]{1,30}", name) else "of this kind"
-    return f"an S3 URL knows no parameter {shown}; the known ones are {', '.join(_KNOWN)}; others go into blob_options"
+    # A name with other characters may be a part of a secret that contained a `?` or `&`.
+    shown = repr(name) if re.fullmatch(r"[a-z_]{1,30}", name) else "(not shown)"
+    return f"unknown S3 URL parameter {shown}; known: {', '.join(_PARAMETERS)}; pass others in blob_options"
 
 
 def _value_of(name: str, value: str) -> Any:
     if name in ("anon", "use_ssl", "requester_pays"):
         if value.lower() not in _FLAGS:
-            raise InvalidUrl(f"{name} in an S3 URL is true or false")
+            raise InvalidUrl(f"{name} in an S3 URL must be true or false")
         return _FLAGS[value.lower()]
     if name == "addressing_style" and value not in ("auto", "virtual", "path"):
-        raise InvalidUrl("addressing_style in an S3 URL is auto, virtual or path")
+        raise InvalidUrl("addressing_style in an S3 URL must be auto, virtual or path")
     if name == "endpoint_url":
         address = _address(value)
         if "@" in address.netloc or address.query:
             raise InvalidUrl(CREDENTIALS_ELSEWHERE)
         if address.scheme not in ("http", "https") or not address.netloc:
-            raise InvalidUrl("endpoint_url in an S3 URL begins with http:// or https:// and names a host")
+            raise InvalidUrl("endpoint_url in an S3 URL must begin with http:// or https:// and name a host")
     return value
 
 
@@ -134,13 +136,13 @@ def _address(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError:
-        # Not chained: urllib repeats what it can't read, and that may hold a password.
-        raise InvalidUrl("endpoint_url in an S3 URL can't be read; give http:// or https:// and a host") from None
+        # Not chained: urllib repeats what it can't parse, and that may contain a password.
+        raise InvalidUrl("endpoint_url in an S3 URL can't be parsed; expected http:// or https:// and a host") from None
 
 
-def _merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    both = {**ours, **theirs}
-    for name in ours.keys() & theirs.keys():
-        if isinstance(ours[name], Mapping) and isinstance(theirs[name], Mapping):
-            both[name] = _merged(ours[name], theirs[name])
-    return both
+def _merged(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**defaults, **overrides}
+    for name in defaults.keys() & overrides.keys():
+        if isinstance(defaults[name], Mapping) and isinstance(overrides[name], Mapping):
+            merged[name] = _merged(defaults[name], overrides[name])
+    return merged

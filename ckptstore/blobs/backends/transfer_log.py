@@ -1,4 +1,4 @@
-"""What the backends log: one event an operation, and the progress of large files."""
+"""Logging of the backends: one event for each operation, and the progress of large files."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_STEP_BYTES = 64 * 1024 * 1024
+_LOG_EVERY_BYTES = 64 * 1024 * 1024
 
 
 class TransferProgress:
-    """Counts the bytes of one transfer; says how far it is at every 64 MiB of a larger one."""
+    """Counts the bytes of one transfer, and logs the progress of a large one every 64 MiB."""
 
     def __init__(self, logger: logging.Logger, key: str) -> None:
         self.bytes = 0
         self._logger = logger
         self._key = key
-        self._said = 0
+        self._logged_bytes = 0
 
     def reached(self, total: int | None, done: int) -> None:
-        """Note that `done` bytes of `total` are there."""
+        """Record that `done` of `total` bytes were transferred."""
         self.bytes = done
-        if total is None or total <= _STEP_BYTES or done - self._said < _STEP_BYTES:
+        if total is None or total <= _LOG_EVERY_BYTES or done - self._logged_bytes < _LOG_EVERY_BYTES:
             return
-        self._said = done
+        self._logged_bytes = done
         self._logger.info(
-            "%d of %d bytes of %s are through", done, total, self._key,
+            "%d of %d bytes of %s transferred", done, total, self._key,
             extra={"event": "blob_progress", "key": self._key, "bytes": done, "total": total},
         )  # fmt: skip
 
 
 @contextmanager
 def log_operation(logger: logging.Logger, level: int, event: str, key: str) -> Iterator[TransferProgress]:
-    """Log an operation when it has succeeded; who fails raises, and whoever catches that decides what to log."""
+    """Log an operation once it has succeeded. A failure raises, and the code that catches it decides what to log."""
     started = time.perf_counter()
     progress = TransferProgress(logger, key)
     yield progress

@@ -1,4 +1,4 @@
-"""What goes round a backend: bounded parallelism and retries, each one overridden method."""
+"""Wrappers around a backend, each with one overridden method: bounded parallelism and retries."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 class BackendWrapper:
-    """Hands every operation to another backend, through `around`: a subclass overrides that one.
+    """Passes every operation on to another backend through `around`, the method that subclasses override.
 
     Args:
-        inner: the backend that does the work. Closing the wrapper closes it.
+        inner: the wrapped backend. Closing the wrapper closes it.
     """
 
     def __init__(self, inner: BlobBackend) -> None:
@@ -34,8 +34,8 @@ class BackendWrapper:
         """Run one operation.
 
         Args:
-            operation: the method's name; `entries` comes once for each entry, and once for the end.
-            key: the object's, or None for `entries` and `close`.
+            operation: the name of the method; for `entries`, `around` is called for each entry and once for the end.
+            key: the object's key; None for `entries` and `close`.
             call: starts the operation on the inner backend; may be called again, except for `entries`.
         """
         return await call()
@@ -59,7 +59,7 @@ class BackendWrapper:
         await self.around("delete", key, lambda: self.inner.delete(key))
 
     async def entries(self) -> AsyncIterator[BlobEntry]:
-        iterator = _Closing(self.inner.entries())
+        iterator = _Entries(self.inner.entries())
         async with aclosing(iterator):
             while (entry := await self.around("entries", None, iterator.next)) is not None:
                 yield entry
@@ -69,7 +69,7 @@ class BackendWrapper:
 
 
 class BoundedBackend(BackendWrapper):
-    """No more than `max_parallel` operations at a time; a listing counts only while it fetches, not between its entries."""
+    """Runs at most `max_parallel` operations at a time; a listing counts only while it fetches, not between its entries."""
 
     def __init__(self, inner: BlobBackend, max_parallel: int) -> None:
         super().__init__(inner)
@@ -81,9 +81,9 @@ class BoundedBackend(BackendWrapper):
 
 
 class RetryingBackend(BackendWrapper):
-    """Tries passing faults again, with growing random pauses, until `retry_seconds` have gone by.
+    """Retries transient faults with growing random pauses for up to `retry_seconds`.
 
-    A listing is tried again until its first entry; a fault after that is raised, since what came cannot be taken back.
+    A listing is retried only until its first entry: a later fault is raised, because the entries were handed out already.
     """
 
     def __init__(self, inner: BlobBackend, retry_seconds: float) -> None:
@@ -91,9 +91,9 @@ class RetryingBackend(BackendWrapper):
         self._retry_seconds = retry_seconds
 
     async def around(self, operation: str, key: str | None, call: Callable[[], Awaitable[T]]) -> T:
-        # One of its own for each operation: tenacity keeps the state of a run in the object.
+        # One for each operation, because tenacity keeps the state of a run in the object.
         retrying = AsyncRetrying(
-            retry=retry_if_exception(_passes),
+            retry=retry_if_exception(_is_transient),
             stop=stop_after_delay(self._retry_seconds),
             wait=wait_random_exponential(multiplier=0.05, max=2.0),
             before_sleep=lambda state: self._log(operation, key, state),
@@ -106,8 +106,8 @@ class RetryingBackend(BackendWrapper):
         return await retrying(attempt)
 
     async def entries(self) -> AsyncIterator[BlobEntry]:
-        async def begin() -> tuple[_Closing, BlobEntry | None]:
-            iterator = _Closing(self.inner.entries())
+        async def begin() -> tuple[_Entries, BlobEntry | None]:
+            iterator = _Entries(self.inner.entries())
             return iterator, await iterator.next()
 
         iterator, entry = await self.around("entries", None, begin)
@@ -119,13 +119,13 @@ class RetryingBackend(BackendWrapper):
     def _log(self, operation: str, key: str | None, state: RetryCallState) -> None:
         error = None if state.outcome is None else state.outcome.exception()
         logger.warning(
-            "%s failed, attempt %d; trying again: %s", operation, state.attempt_number, error,
+            "%s failed (attempt %d), will retry: %s", operation, state.attempt_number, error,
             extra={"event": "blob_retry", "operation": operation, "key": key, "attempt": state.attempt_number},
         )  # fmt: skip
 
 
-class _Closing:
-    """An iterator of entries that ends with None, and that can be closed whether or not it is a generator."""
+class _Entries:
+    """An iterator of entries that ends with None and can be closed, whether or not it is a generator."""
 
     def __init__(self, entries: AsyncIterator[BlobEntry]) -> None:
         self._entries = entries
@@ -138,5 +138,5 @@ class _Closing:
             await close()
 
 
-def _passes(exc: BaseException) -> bool:
+def _is_transient(exc: BaseException) -> bool:
     return isinstance(exc, BlobUnavailable) and exc.transient
