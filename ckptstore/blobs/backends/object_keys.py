@@ -26,7 +26,7 @@ def check_key(key: str, url: str) -> None:
     """
     if not is_object_key(key):
         raise BlobUnavailable(
-            f"{key[:80]!r} is not a valid object key at {url}: keys consist of parts of letters, digits and ._=+- that don't begin with a dot",
+            f"{key[:80]!r} is not a valid object key at {url}: parts of letters, digits and ._=+- that don't begin with a dot",
             transient=False,
         )
 
