@@ -18,18 +18,6 @@ from ckptstore.errors import InvalidUrl
 
 T = TypeVar("T")
 
-# Our statements choose their own order (a driving table, arrays of keys): one plan serves every value, and planning the
-# batch statement anew each time costs more than running it. Rows are found by keys, a few of many: a plan that was made
-# while a table was small must not go on reading all of it.
-_PLANNING = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
-    "max_parallel_workers_per_gather": "0",
-}
-
 
 def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
     """An asynchronous engine on PostgreSQL, in autocommit, with a pool that works in parallel."""
@@ -37,11 +25,7 @@ def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
     if url.drivername == "postgresql+psycopg":
         # Prepared from the first use on, or never: every statement of ours is used again.
         connect_args["prepare_threshold"] = 0 if settings.prepared_statements else None
-        if settings.prepared_statements and "options" not in url.query:
-            connect_args["options"] = " ".join(f"-c {name}={value}" for name, value in _PLANNING.items())
-    elif settings.prepared_statements:
-        connect_args["server_settings"] = _PLANNING | connect_args.get("server_settings", {})
-    else:
+    elif not settings.prepared_statements:
         raise InvalidUrl("asyncpg always prepares statements; without them, use a postgresql+psycopg:// URL")
     engine = sqlalchemy_asyncio.create_async_engine(
         url,

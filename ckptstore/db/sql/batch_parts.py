@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, and_, cast, exists, select
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, cast, literal_column, select
 
-from ckptstore.db.sql.lookups import equal_columns
+from ckptstore.db.sql.lookups import equal_columns, exists_for_row, rows_with_keys
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, CHECKPOINT_KEY, SEGMENT, SEGMENT_KEY, TAG, VERSION_KEY, WRITE
 
@@ -30,19 +30,16 @@ def missing_needs(database: str, need: str) -> Select[Any]:
     _, key = BATCH_NEEDS[need]
     given_keys = keys_table(database, (*key, "entry_no"))
     entry_no = cast(given_keys.c.entry_no, BigInteger)
-    return select(entry_no, *[given_keys.c[name] for name in key]).where(is_missing(need, given_keys))
+    return select(entry_no, *[given_keys.c[name] for name in key]).where(is_missing(database, need, given_keys))
 
 
-def is_missing(need: str, given_keys: FromClause) -> ColumnElement[bool]:
+def is_missing(database: str, need: str, given_keys: FromClause) -> ColumnElement[bool]:
     """For each of the given keys, whether the required row is not stored."""
     table, key = BATCH_NEEDS[need]
-    return ~exists().where(*equal_columns(table, given_keys, key))
+    return ~exists_for_row(database, select(literal_column("1")).select_from(table).where(*equal_columns(table, given_keys, key)))
 
 
 def metadata_of(database: str) -> Select[Any]:
     """Key and metadata (as JSON) of those of the given checkpoints that exist."""
-    given_keys = keys_table(database, CHECKPOINT_KEY)
-    columns = [CHECKPOINT.c[name] for name in CHECKPOINT_KEY]
-    return select(*columns, cast(CHECKPOINT.c.metadata, Text)).join(
-        given_keys, and_(*equal_columns(CHECKPOINT, given_keys, CHECKPOINT_KEY))
-    )
+    joined, found = rows_with_keys(database, CHECKPOINT, CHECKPOINT_KEY)
+    return select(*[found.c[name] for name in CHECKPOINT_KEY], cast(found.c.metadata, Text)).select_from(joined)

@@ -110,12 +110,10 @@ def _update_threads(storable: CTE) -> CTE:
 
 def _undisturbed(storable: CTE, threads: CTE) -> CTE:
     """The storable entries in whose thread no deletion committed since the snapshot: its row is new, or has the snapshot's generation."""
-    seen = select(THREAD.c.thread_id, THREAD.c.generation).subquery("seen")
-    unchanged = (
-        select(threads.c.thread_id)
-        .outerjoin(seen, seen.c.thread_id == threads.c.thread_id)
-        .where(or_(seen.c.thread_id.is_(None), seen.c.generation == threads.c.generation))
-    )
+    # A subquery for each row, which finds it by its key: a join might read the whole table.
+    in_snapshot = select(THREAD.c.generation).where(THREAD.c.thread_id == threads.c.thread_id).scalar_subquery()
+    generation = threads.c.generation
+    unchanged = select(threads.c.thread_id).where(generation == func.coalesce(in_snapshot, generation))
     return select(storable.c.entry_no, storable.c.is_checkpoint).where(_is_in(storable.c.thread_id, unchanged)).cte("undisturbed")
 
 

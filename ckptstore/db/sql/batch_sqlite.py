@@ -73,7 +73,7 @@ def _insert_tags() -> Insert:
 def _refuse_if_missing(need: str) -> ClauseElement:
     rows = json_rows(_FIRST_CELL, BATCH_NEEDS[need][1])
     return select(literal_column(f"RAISE(ABORT, '{_NAME}: {need} rows are missing')")).where(
-        select(literal_column("1")).select_from(rows).where(is_missing(need, rows)).exists()
+        select(literal_column("1")).select_from(rows).where(is_missing("sqlite", need, rows)).exists()
     )
 
 

@@ -14,7 +14,6 @@ from sqlalchemy import (
     FromClause,
     Select,
     Text,
-    and_,
     bindparam,
     cast,
     func,
@@ -25,8 +24,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from ckptstore.db.sql.lookups import equal_columns, is_visible, layout_entries, lookup_join, segment_lists, version_entries
-from ckptstore.db.sql.parameters import keys_table
+from ckptstore.db.sql.lookups import equal_columns, is_visible, layout_entries, lookup_join, rows_with_keys, segment_lists, version_entries
 from ckptstore.db.sql.tables import (
     CHANNEL,
     CHANNEL_WRITES_KEY,
@@ -173,9 +171,8 @@ def exact_whole(database: str, state_format: StateFormat) -> CompoundSelect[Any]
 
 def named_whole(database: str, state_format: StateFormat) -> CompoundSelect[Any]:
     """The checkpoints given as keys, whole."""
-    given_keys = keys_table(database, CHECKPOINT_KEY)
-    wanted = select(CHECKPOINT).join(given_keys, and_(*equal_columns(CHECKPOINT, given_keys, CHECKPOINT_KEY))).where(is_visible())
-    return whole(database, wanted, state_format)
+    joined, found = rows_with_keys(database, CHECKPOINT, CHECKPOINT_KEY)
+    return whole(database, select(found).select_from(joined).where(is_visible(found)), state_format)
 
 
 def ancestors(_database: str) -> Select[Any]:
@@ -202,22 +199,20 @@ def newest_id(_database: str) -> Select[Any]:
 
 def stored_among(database: str) -> Select[Any]:
     """Of the channel versions given as keys, those that have a value: (channel, version)."""
-    given_keys = keys_table(database, VERSION_KEY)
-    return select(CHANNEL.c.channel, CHANNEL.c.version).join(given_keys, and_(*equal_columns(CHANNEL, given_keys, VERSION_KEY)))
+    joined, found = rows_with_keys(database, CHANNEL, VERSION_KEY)
+    return select(found.c.channel, found.c.version).select_from(joined)
 
 
 def channel_values(database: str) -> Select[Any]:
     """Type, bytes and layout of the channel versions given as keys."""
-    given_keys = keys_table(database, VERSION_KEY)
-    columns = (CHANNEL.c.channel, CHANNEL.c.type, CHANNEL.c.value, cast(CHANNEL.c.layout, Text))
-    return select(*columns).join(given_keys, and_(*equal_columns(CHANNEL, given_keys, VERSION_KEY)))
+    joined, found = rows_with_keys(database, CHANNEL, VERSION_KEY)
+    return select(found.c.channel, found.c.type, found.c.value, cast(found.c.layout, Text)).select_from(joined)
 
 
 def segments(database: str) -> Select[Any]:
     """The segments given as keys: digest, object, size, encoding, bytes."""
-    given_keys = keys_table(database, SEGMENT_KEY)
-    columns = (SEGMENT.c.digest, SEGMENT.c.object_key, SEGMENT.c.size, SEGMENT.c.encoding, SEGMENT.c.data)
-    return select(*columns).join(given_keys, and_(*equal_columns(SEGMENT, given_keys, SEGMENT_KEY)))
+    joined, found = rows_with_keys(database, SEGMENT, SEGMENT_KEY)
+    return select(found.c.digest, found.c.object_key, found.c.size, found.c.encoding, found.c.data).select_from(joined)
 
 
 def stored_versions(_database: str) -> Select[Any]:
@@ -227,7 +222,6 @@ def stored_versions(_database: str) -> Select[Any]:
 
 def channel_writes(database: str) -> Select[Any]:
     """The writes to the channels given, at the checkpoints given: keys are (thread, namespace, checkpoint, channel)."""
-    given_keys = keys_table(database, CHANNEL_WRITES_KEY)
-    joined = WRITE.join(given_keys, and_(*equal_columns(WRITE, given_keys, CHANNEL_WRITES_KEY)))
-    value = (WRITE.c.type, WRITE.c.value, cast(WRITE.c.layout, Text))
-    return select(WRITE.c.checkpoint_id, WRITE.c.task_path, WRITE.c.task_id, WRITE.c.idx, WRITE.c.channel, *value).select_from(joined)
+    joined, found = rows_with_keys(database, WRITE, CHANNEL_WRITES_KEY)
+    value = (found.c.type, found.c.value, cast(found.c.layout, Text))
+    return select(found.c.checkpoint_id, found.c.task_path, found.c.task_id, found.c.idx, found.c.channel, *value).select_from(joined)

@@ -78,6 +78,12 @@ def lookup_join(database: str, rows: FromClause, table: Table, on: Iterable[Colu
     return rows.join(found, literal_column("true")), found
 
 
+def rows_with_keys(database: str, table: Table, names: Sequence[str]) -> tuple[FromClause, FromClause]:
+    """The rows of a table that have one of the given keys (parameters of `keys_table`), see `lookup_join`."""
+    given = keys_table(database, names)
+    return lookup_join(database, given, table, equal_columns(table, given, names))
+
+
 def segment_lists(database: str, segments: Select[Any], of: FromClause = SEGMENT) -> Select[Any]:
     """Those of some segments that are lists of segments, with the JSON array of their digests as `listing`."""
     text = cast(of.c.data, Text) if database == "sqlite" else cast(func.convert_from(of.c.data, "UTF8"), JSON)
@@ -87,6 +93,11 @@ def segment_lists(database: str, segments: Select[Any], of: FromClause = SEGMENT
     return segments.with_only_columns(of.c.thread_id, listing).where(is_list)
 
 
-def is_visible() -> ColumnElement[bool]:
+def is_visible(checkpoints: FromClause = CHECKPOINT) -> ColumnElement[bool]:
     """Whether readers find a checkpoint: one that was pruned and is kept only to rebuild others is hidden."""
-    return CHECKPOINT.c.hidden.is_(false())
+    return checkpoints.c.hidden.is_(false())
+
+
+def hidden_value(database: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A value that PostgreSQL's planner does not look at, so that the plan is the same whatever the value is."""
+    return select(value).scalar_subquery() if database == "postgresql" else value

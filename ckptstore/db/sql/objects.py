@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     Delete,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     literal_column,
     select,
     update,
@@ -31,6 +33,9 @@ def _in_state(*states: str) -> ColumnElement[bool]:
 
 
 def _given(database: str) -> ColumnElement[bool]:
+    if database == "postgresql":
+        # Not a join, in which the whole table might be read.
+        return OBJECT.c.key == func.any(bindparam("keys_key", type_=ARRAY(Text())))
     given_keys = keys_table(database, OBJECT_KEY)
     return OBJECT.c.key.in_(select(given_keys.c.key))
 

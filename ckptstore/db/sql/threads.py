@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, bindparam, cast, literal_column, select, tuple_
 
-from ckptstore.db.sql.lookups import exists_for_row, is_visible
+from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, lookup_join
 from ckptstore.db.sql.pages import Shape, gathered, has_posting, text_list
 from ckptstore.db.sql.tables import CHECKPOINT, THREAD
 
@@ -20,14 +20,16 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
         shape: which threads: its conditions have to hold for one checkpoint of the thread. `checkpoints` leads by the order, and
             with `after` from the parameters `after_updated_at` and `after_thread_id` on; every other lead gathers threads first.
     """
-    c = THREAD.c
-    columns = (c.thread_id, cast(c.created_at, BigInteger), cast(c.updated_at, BigInteger), c.checkpoint_count, c.size)
-    query = select(*columns)
+    joined: FromClause = THREAD
+    threads: FromClause = THREAD
     if shape.lead != "checkpoints":
         found = gathered(database, shape.lead)
-        threads = select(found.c.thread_id).where(*_tags_of(database, shape, found)).distinct().subquery("threads")
-        query = query.join(threads, threads.c.thread_id == c.thread_id)
-    elif shape.required or shape.forbidden:
+        ids = select(found.c.thread_id).where(*_tags_of(database, shape, found)).distinct().subquery("ids")
+        joined, threads = lookup_join(database, ids, THREAD, equal_columns(THREAD, ids, ["thread_id"]))
+    c = threads.c
+    columns = (c.thread_id, cast(c.created_at, BigInteger), cast(c.updated_at, BigInteger), c.checkpoint_count, c.size)
+    query = select(*columns).select_from(joined)
+    if shape.lead == "checkpoints" and (shape.required or shape.forbidden):
         of_thread: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(CHECKPOINT.c.thread_id == c.thread_id)
         query = query.where(exists_for_row(database, of_thread.where(*_conditions(database, shape))))
     after = [bindparam("after_updated_at", type_=BigInteger), bindparam("after_thread_id", type_=Text())]
@@ -42,8 +44,9 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
 
 def metadata_of_threads(database: str, shape: Shape) -> Select[Any]:
     """Thread and metadata of the checkpoints of the threads `threads` that satisfy what tags can say."""
-    among = CHECKPOINT.c.thread_id.in_(text_list(database, "threads"))
-    return select(CHECKPOINT.c.thread_id, cast(CHECKPOINT.c.metadata, Text)).where(among, *_conditions(database, shape))
+    given = text_list(database, "threads").subquery("given")
+    joined, found = lookup_join(database, given, CHECKPOINT, [CHECKPOINT.c.thread_id == given.c[0], *_conditions(database, shape)])
+    return select(found.c.thread_id, cast(found.c.metadata, Text)).select_from(joined)
 
 
 def _conditions(database: str, shape: Shape) -> list[ColumnElement[bool]]:
