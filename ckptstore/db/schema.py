@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, inspect
 
 from ckptstore.db.handle import Db
+from ckptstore.db.migrations_folder import migrations_folder
 from ckptstore.db.models import TABLE_PREFIX, VERSION_TABLE, Base
 from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings
@@ -39,13 +40,6 @@ def _forget_lock() -> None:
 
 
 in_child(_forget_lock)
-
-
-def migrations_folder() -> Path:
-    """Where the migrations are: inside the package when installed from a wheel, beside it in a checkout."""
-    package = Path(__file__).parent.parent
-    inside = package / "migrations"
-    return inside if inside.is_dir() else package.parent / "migrations"
 
 
 def current_revision(db: Db) -> str | None:
@@ -94,8 +88,8 @@ def upgrade(db: Db, revision: str = "head") -> None:
     """Bring the schema to a revision, in one transaction that only one process at a time can be in."""
     from alembic import command
 
-    with _alembic_lock:
-        command.upgrade(_config(db), revision)
+    with _alembic_lock, _config(db) as config:
+        command.upgrade(config, revision)
 
 
 def downgrade(db: Db, revision: str) -> None:
@@ -112,8 +106,8 @@ def downgrade(db: Db, revision: str) -> None:
     found = current_revision(db)
     if found is not None and found not in REVISIONS:
         raise _too_new(db, found)
-    with _alembic_lock:
-        command.downgrade(_config(db), revision)
+    with _alembic_lock, _config(db) as config:
+        command.downgrade(config, revision)
 
 
 def upgrade_if_needed(db: Db) -> None:
@@ -128,13 +122,15 @@ def upgrade_if_needed(db: Db) -> None:
     require_head(db)
 
 
-def _config(db: Db) -> Config:
+@contextmanager
+def _config(db: Db) -> Iterator[Config]:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-    config.attributes["db"] = db
-    return config
+    with migrations_folder() as folder:
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        config.attributes["db"] = db
+        yield config
 
 
 # --- what migrations/env.py calls -----------------------------------------------------------------------------------

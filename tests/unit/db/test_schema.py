@@ -6,11 +6,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData
 
 from ckptstore.db import schema
+from ckptstore.db.migrations_folder import migrations_folder
 
 
 def test_the_revisions_in_the_code_are_those_of_the_folder() -> None:
-    script = ScriptDirectory(str(schema.migrations_folder()))
-    assert tuple(reversed([revision.revision for revision in script.walk_revisions()])) == schema.REVISIONS
+    with migrations_folder() as folder:
+        found = [revision.revision for revision in ScriptDirectory(str(folder)).walk_revisions()]
+    assert tuple(reversed(found)) == schema.REVISIONS
 
 
 def test_a_hosts_autogenerate_can_leave_our_tables_out() -> None:
