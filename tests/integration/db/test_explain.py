@@ -139,7 +139,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages as small beside these tables as they are beside real ones, and so more than one of them."""
     monkeypatch.setattr(listing, "_PAGE_SIZE", 4)
     monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 4)
-    monkeypatch.setattr(reads_checkpoints, "_LOOKED_AT", 50)
+    monkeypatch.setattr(reads_checkpoints, "_METADATA_PAGE_SIZE", 50)
 
 
 def is_prepared(db: Db) -> bool:
