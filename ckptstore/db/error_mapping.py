@@ -19,6 +19,13 @@ _LOST_KINDS = ("InternalClientError", "ConnectionDoesNotExistError", "Connection
 _LOST = ("connection is closed", "connection was closed", "connection does not exist", "server closed the connection", "connection lost")
 
 
+# A prepared statement that exists already, or does not exist: the server connection is not the one that prepared it.
+_PREPARED_ELSEWHERE = ("42P05", "26000")
+_POOLER = (
+    "a pooler in transaction mode, such as pgbouncer, needs a postgresql+psycopg:// URL and DatabaseSettings(prepared_statements=False)"
+)
+
+
 class ConnectionLost(Exception):
     """The connection went away beneath a statement, which may have been carried out; the cause says how."""
 
@@ -48,6 +55,8 @@ def translate(exc: Exception, url: URL) -> CkptStoreError:
         return DatabaseUnavailable(f"{where}: {said or type(origin).__name__}; is the server running and the address right?")
     if state.startswith(("28", "3D")):
         return DatabaseUnavailable(f"{where}: {said}", transient=False)
+    if state in _PREPARED_ELSEWHERE:
+        return StatementRefused(f"{where}: {said}; {_POOLER}")
     return StatementRefused(f"{where}: {said or type(origin).__name__}")
 
 
