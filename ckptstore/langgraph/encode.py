@@ -173,8 +173,8 @@ class Encoder:
         def measure(channel: str) -> Value:
             return serialise(self._serde, given[channel], channel)
 
-        place = ThreadNs(key.thread_id, key.checkpoint_ns)
-        self._limiter.check_checkpoint(place, changed, channels.carried, channels.versions, measure, other_bytes)
+        namespace = ThreadNs(key.thread_id, key.checkpoint_ns)
+        self._limiter.check_checkpoint(namespace, changed, channels.carried, channels.versions, measure, other_bytes)
 
     def writes(self, key: CheckpointKey, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int) -> NewWrites:
         """A task's writes as a record. Only a batch of nothing but special channels replaces earlier writes.

@@ -78,7 +78,7 @@ class SizeChecker:
 
     def check_checkpoint(
         self,
-        place: ThreadNs,
+        namespace: ThreadNs,
         changed: Mapping[str, Value],
         carried: Collection[str],
         versions: Mapping[str, str],
@@ -88,7 +88,7 @@ class SizeChecker:
         """Check a checkpoint.
 
         Args:
-            place: its thread and namespace.
+            namespace: its thread and namespace.
             changed: the channels that it changes, serialised.
             carried: the channels that it keeps unchanged.
             versions: the version of each channel that has one.
@@ -98,21 +98,21 @@ class SizeChecker:
         Raises:
             CheckpointTooLarge: it exceeds a limit.
         """
-        sizes = {name: self._counted(value, name, place.thread_id) for name, value in changed.items()}
+        sizes = {name: self._counted(value, name, namespace.thread_id) for name, value in changed.items()}
         if carried:
             with self._lock:
-                known = self._known.get(place, {})
+                known = self._known.get(namespace, {})
             for channel in carried:
                 version, size = known.get(channel, (None, 0))
-                sizes[channel] = size if version == versions[channel] else self._counted(serialise(channel), channel, place.thread_id)
-        self._check(sizes, place.thread_id, "checkpoint", other_bytes)
+                sizes[channel] = size if version == versions[channel] else self._counted(serialise(channel), channel, namespace.thread_id)
+        self._check(sizes, namespace.thread_id, "checkpoint", other_bytes)
         with self._lock:
-            self._known[place] = {channel: (versions[channel], size) for channel, size in sizes.items() if channel in versions}
+            self._known[namespace] = {channel: (versions[channel], size) for channel, size in sizes.items() if channel in versions}
 
-    def known_size(self, place: ThreadNs, channels: Collection[str]) -> int:
+    def known_size(self, namespace: ThreadNs, channels: Collection[str]) -> int:
         """The bytes of some channels when they were last checked; a channel that never was counts as 0."""
         with self._lock:
-            known = self._known.get(place, {})
+            known = self._known.get(namespace, {})
         return sum([known[channel][1] for channel in channels if channel in known])
 
     def check_writes(self, thread_id: str, writes: Iterable[tuple[str, Value]]) -> None:
