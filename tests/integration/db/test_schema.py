@@ -24,6 +24,7 @@ from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
 from ckptstore.errors import SchemaOutOfDate, SchemaTooNew
+from ckptstore.tags.encoding import postings
 from tests.support.build import chain, config, put
 
 CHECKOUT = Path(__file__).parents[3]
@@ -228,31 +229,50 @@ OLD_CHANNEL = (
 )
 
 
-async def test_what_revision_0001_stored_reads_and_is_found_after_the_upgrade(bare_url: str) -> None:
-    assert alembic(bare_url, "upgrade", "0001").returncode == 0
-    on_sqlite = "postgresql" not in bare_url
-    body, seven = (f"X'{data}'" if on_sqlite else f"decode('{data}', 'hex')" for data in ("80", "07"))
+def fill_old(db: Db, revision: str) -> None:
+    """What a release at this revision stored: one checkpoint with one value, and its tags."""
+    body, seven = (f"X'{data}'" if db.on_sqlite else f"decode('{data}', 'hex')" for data in ("80", "07"))
+    db.execute("INSERT INTO ckpt_thread (thread_id, created_at, updated_at, generation) VALUES ('t', 1, 1, 0)")
+    if revision == "0003":
+        db.execute("UPDATE ckpt_thread SET checkpoints = 1, size = 1")
+    db.execute(OLD_CHECKPOINT.format(body=body, no="0" if db.on_sqlite else "false"))
+    db.execute(OLD_CHANNEL.format(seven=seven))
+    if revision == "0003":
+        tags = [(posting.key, posting.value) for posting in postings({"step": 3, "user": {"name": "ann"}})]
+    else:
+        # Tags are made again on the way from these.
+        tags = [("step", "old encoding")]
+    for key, value in tags:
+        row = f"'{key}', '{value}', '1ef', 't', ''"
+        db.execute(f"INSERT INTO ckpt_tag (key, value, checkpoint_id, thread_id, checkpoint_ns) VALUES ({row})")
+
+
+def run_alembic(url: str, *arguments: str) -> None:
+    done = alembic(url, *arguments)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("revision", schema.REVISIONS[:-1])
+async def test_what_an_earlier_revision_stored_is_read_after_the_upgrade(bare_url: str, revision: str) -> None:
+    run_alembic(bare_url, "upgrade", revision)
     database = open_database(parse_database_url(bare_url), DatabaseSettings())
-
-    def fill(db: Db) -> None:
-        db.connection.exec_driver_sql("INSERT INTO ckpt_thread (thread_id, created_at, updated_at, generation) VALUES ('t', 1, 1, 0)")
-        db.connection.exec_driver_sql(OLD_CHECKPOINT.format(body=body, no="0" if on_sqlite else "false"))
-        db.connection.exec_driver_sql(OLD_CHANNEL.format(seven=seven))
-        db.connection.exec_driver_sql(
-            "INSERT INTO ckpt_tag (key, value, checkpoint_id, thread_id, checkpoint_ns) VALUES ('step', 'old encoding', '1ef', 't', '')"
-        )
-
-    database.write(fill).result()
+    database.write(lambda db: fill_old(db, revision)).result()
     database.close()
-    assert alembic(bare_url, "upgrade", "head").returncode == 0
+    # There, and back one revision and there again.
+    for commands in ([("upgrade", "head")], [("downgrade", "-1"), ("upgrade", "head")]):
+        for command in commands:
+            run_alembic(bare_url, *command)
+        run_alembic(bare_url, "check")
+        async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+            for wanted in ({"step": 3}, {"user": {"name": "ann"}}):
+                (found,) = await saver.alist(None, filter=wanted)
+                assert found.checkpoint["channel_values"] == {"n": 7}
+            (thread,) = await saver.alist_threads()
+            assert (thread.thread_id, thread.checkpoints) == ("t", 1)
     async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
-        for wanted in ({"step": 3}, {"user": {"name": "ann"}}):
-            (found,) = await saver.alist(None, filter=wanted)
-            assert found.checkpoint["channel_values"] == {"n": 7}
         await put(saver, config("t"), {"text": "long " * 1_000})
         await saver.adelete_thread("t")
-        count = "SELECT count(*) FROM ckpt_tag"
-        assert saver.store.runner.read(lambda db: db.connection.exec_driver_sql(count).scalar()).result() == 0
+        assert saver.store.runner.read(lambda db: db.execute("SELECT count(*) FROM ckpt_tag").scalar_one()).result() == 0
 
 
 async def test_going_back_never_loses_values(bare_url: str) -> None:
