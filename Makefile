@@ -49,7 +49,7 @@ test-lowest:
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[all]' --group test
 	.venv-lowest/bin/python -m pytest $(ARGS)
 
-# Against the official savers, in one run of two minutes; SIZE=normal for the figures that are published (a quarter of an hour),
+# Against the official savers, in one run of three minutes; SIZE=normal for the figures that are published (half an hour),
 # FULL=1 for these and tables of a million checkpoints, SECTIONS="chat upload" for some of it, URL= for a PostgreSQL of yours.
 # A quick run leaves the published figures alone.
 bench: CHOSEN := $(if $(FULL),full,$(SIZE))

@@ -1,4 +1,4 @@
-"""Every error that ckptstore raises: the class says what the caller can do, the message what was seen.
+"""Every error that ckptstore raises: the class says what the caller can do, the message says what happened.
 
 No message contains a password, a key or a value of the user's.
 """

@@ -149,7 +149,7 @@ class ObjectRegistry:
             self._loop.run(self.forget(keys))
 
     async def forget(self, keys: Sequence[str]) -> None:
-        """Rely no more on objects that turned out to be deleted, or about to be.
+        """Forget objects that turned out to be deleted, or about to be.
 
         A collector may have deleted an object before its upload ended: what arrived afterwards is deleted, since no row knows it.
         """
@@ -166,7 +166,7 @@ class ObjectRegistry:
         return True
 
     async def confirm_live(self, key: str, moment: int) -> bool:
-        """Mark an object as in use at a moment (microseconds since 1970, UTC); False if it is being deleted."""
+        """Confirm that an object is in use at a moment (microseconds since 1970, UTC); False if it is being deleted."""
 
         def work(db: Db) -> bool:
             with db.transaction():

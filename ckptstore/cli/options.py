@@ -22,7 +22,7 @@ from ckptstore.tags.keys import TagKeys
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_url = click.option("--url", envvar=DATABASE_URL_VARIABLE, required=True, help=f"The database URL; by default ${DATABASE_URL_VARIABLE}.")
+_url = click.option("--url", envvar=DATABASE_URL_VARIABLE, required=True, show_envvar=True, help="The database URL.")
 _schema = click.option("--schema", "in_schema", default=None, help="The PostgreSQL schema of the tables.")
 _blob_url = click.option(
     "--blob-url",

@@ -34,7 +34,7 @@ def require_same_keys(db: Db, tag_keys: TagKeys) -> None:
     if stored != wanted:
         raise TagKeysChanged(
             f"the tag index in this database was built with tag_keys {stored}, this saver has {wanted}: filters would miss checkpoints; "
-            "use the same tag_keys, or stop all writers and run: ckptstore tags rebuild"
+            "use the same tag_keys, or stop all writers and run: ckptstore tags rebuild --url URL [--include ...] [--exclude ...]"
         )
 
 

@@ -186,7 +186,7 @@ class _Parser:
     def _not_indexed(path: str, key: str) -> KeyNotIndexed:
         return KeyNotIndexed(
             f"filter on {key!r}: the saver's tag_keys exclude {path!r}, or a part of it, from the index; "
-            "change them to include it and run: ckptstore tags rebuild"
+            "change them to include it and run: ckptstore tags rebuild --url URL [--include ...] [--exclude ...]"
         )
 
 
@@ -227,9 +227,7 @@ def _check_operand(name: str, operand: Any, key: str) -> None:
 
 def _check_scalar(value: Any, key: str) -> None:
     if value is not None and not isinstance(value, (str, int, float, bool)):
-        raise InvalidFilter(
-            f"filter on {key!r}: can't compare with a {type(value).__name__}; use text, numbers, bools, None, lists or dicts"
-        )
+        raise InvalidFilter(f"filter on {key!r}: can't compare with {type(value).__name__}; use text, numbers, bools, None, lists or dicts")
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidFilter(f"filter on {key!r}: {value!r} is not a number that metadata can hold")
 

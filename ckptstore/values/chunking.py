@@ -37,7 +37,6 @@ _MIN_LIST_LENGTH = 3
 _MAX_ELEMENTS = 100_000
 
 # Length of the header of a msgpack extension type (`ext 8`, `ext 16`, `ext 32`), by its first byte.
-# Length of the header of a msgpack extension type (`ext 8`, `ext 16`, `ext 32`), by its first byte.
 _EXT_HEADERS = {0xC7: 3, 0xC8: 4, 0xC9: 6}
 
 

@@ -96,7 +96,7 @@ class WriteEncoder:
         """
         attempt.tries += 1
         if missing is not None:
-            self._rely_no_more_on(missing, attempt)
+            self._forget(missing, attempt)
         if attempt.record is None and attempt.expected_bytes >= LARGE_BYTES:
             serialise = partial(_serialised, attempt)
             return Encoding(attempt.expected_bytes, self._uploader.serialise_and_encode(serialise, self._known_among(attempt)))
@@ -117,7 +117,7 @@ class WriteEncoder:
     def _known_among(self, attempt: WriteAttempt) -> partial[set[str]]:
         return partial(self._known.among, attempt.thread_id)
 
-    def _rely_no_more_on(self, missing: MissingParts, attempt: WriteAttempt) -> None:
+    def _forget(self, missing: MissingParts, attempt: WriteAttempt) -> None:
         if attempt.tries > _MAX_TRIES:
             raise DatabaseUnavailable(
                 f"thread {attempt.thread_id!r}: what a write builds on was deleted {_MAX_TRIES} times before it could be stored"

@@ -13,7 +13,7 @@ from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.replace import store_writes
 from ckptstore.writes.rows import BatchRows, thread_rows
 
-# Rows that go in as one statement: at most so many, and a multiple of the other. Each number of rows is a statement of its own.
+# One statement takes at most 1,024 rows, padded to a multiple of 8: each number of rows is a statement that is compiled and kept.
 _MAX_ROWS = 1024
 _ROWS_MULTIPLE = 8
 _HAS_VIEW = "ckpt_batch"

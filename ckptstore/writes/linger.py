@@ -1,8 +1,8 @@
 """How long a batch lingers for more writes, as with PostgreSQL's `commit_delay` or Kafka's `linger.ms`.
 
 Callers write again and again. Those whose writes the last batch stored come back within moments, and a commit costs far more than one
-more write in the same batch: so a batch lingers for them. A lone writer's batch never does. Many writers alternate in two groups: one
-serialises while the batch of the other is stored.
+more write in the same batch: so a batch lingers for them. It does not where one caller writes alone. Many writers alternate in two
+groups: one serialises while the batch of the other is stored.
 """
 
 from __future__ import annotations
@@ -34,8 +34,16 @@ class GroupCommitPolicy:
         self._before_last: Set[str] = frozenset()
         self._last_seconds = 0.0
 
-    def target(self, threads: Set[str]) -> BatchTarget:
-        """What makes a batch complete that has entries of these threads."""
+    def target(self, threads: Set[str], *, queued: bool) -> BatchTarget:
+        """What makes a batch complete that has entries of these threads.
+
+        Args:
+            threads: the threads.
+            queued: whether its entries waited in the queue while the last batch was stored, so that there are several callers.
+        """
+        if not queued and len(self._last) <= 1:
+            # One caller, who may write to one thread after the other.
+            return BatchTarget(len(threads), alternating=False)
         recent = threads | self._last
         active = len(recent | self._before_last)
         if active >= _MIN_ALTERNATING_THREADS:

@@ -205,8 +205,12 @@ class WriteQueue:
         if batch:
             self._start(batch)
 
-    def _next_batch(self) -> list[QueueEntry]:
-        """The entries of a batch to start, none if one is under way; under the lock."""
+    def _next_batch(self, *, queued: bool = False) -> list[QueueEntry]:
+        """The entries of a batch to start, none if one is under way; under the lock.
+
+        Args:
+            queued: whether they waited while the last batch was stored.
+        """
         if self._busy:
             return []
         batch: list[QueueEntry] = []
@@ -217,7 +221,7 @@ class WriteQueue:
             # The last entry that closing waits for may have failed without a batch.
             self._idle.notify_all()
         elif self._runner.may_wait and not batch[0].alone:
-            self._target = self._policy.target(threads_of(batch))
+            self._target = self._policy.target(threads_of(batch), queued=queued)
             complete = self._target.alternating and len(batch) >= self._target.entries
             self._forming = None if complete else batch
         return batch
@@ -272,7 +276,7 @@ class WriteQueue:
                 self._forming = None
         exc = future.exception()
         if exc is not None and len(batch) > 1 and not isinstance(exc, DatabaseUnavailable):
-            # One of the entries is bad, and nothing tells which: each goes again, alone, in the same order.
+            # One of the entries is bad, and nothing tells which: each is retried alone, in the same order.
             for entry in batch:
                 entry.alone = True
             with self._lock:
@@ -322,7 +326,7 @@ class WriteQueue:
             self._admit()
         with self._lock:
             self._busy = False
-            batch = self._next_batch()
+            batch = self._next_batch(queued=True)
         if batch:
             self._start(batch)
 

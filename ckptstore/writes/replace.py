@@ -60,13 +60,13 @@ def _missing_of(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
                 carried = need == "carried"
                 note(number, MissingParts(channels=(named["channel"],)) if carried else MissingParts(segments=(named["digest"],)))
     for number, write in writes.items():
-        if deleted := _deleted_objects(db, write):
+        if deleted := _confirm_objects(db, write):
             note(number, MissingParts(objects=deleted))
     return missing
 
 
-def _deleted_objects(db: Db, write: EncodedWrite) -> tuple[str, ...]:
-    """Confirm the objects that a write refers to as live; returns those for which that comes too late."""
+def _confirm_objects(db: Db, write: EncodedWrite) -> tuple[str, ...]:
+    """Confirm the objects that a write refers to as live; returns those that are being deleted already."""
     keys = write.object_keys
     if not keys:
         return ()

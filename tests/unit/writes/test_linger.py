@@ -14,22 +14,35 @@ def names(count: int, first: int = 0) -> frozenset[str]:
 def test_a_lone_thread_waits_for_nobody() -> None:
     policy = GroupCommitPolicy()
     for _ in range(3):
-        assert policy.target(names(1)) == BatchTarget(1, alternating=False)
+        assert policy.target(names(1), queued=False) == BatchTarget(1, alternating=False)
         policy.committed(names(1), 0.01)
+
+
+def test_one_caller_that_alternates_between_threads_waits_for_nobody() -> None:
+    policy = GroupCommitPolicy()
+    for turn in range(4):
+        assert policy.target(names(1, first=turn % 2), queued=False) == BatchTarget(1, alternating=False)
+        policy.committed(names(1, first=turn % 2), 0.01)
+
+
+def test_two_callers_come_together_once_one_of_them_had_to_wait() -> None:
+    policy = GroupCommitPolicy()
+    policy.committed(names(1), 0.01)
+    assert policy.target(names(1, first=1), queued=True) == BatchTarget(2, alternating=False)
 
 
 def test_few_threads_wait_for_those_of_the_last_batch() -> None:
     policy = GroupCommitPolicy()
     policy.committed(names(3), 0.01)
-    assert policy.target(names(1)) == BatchTarget(3, alternating=False)
-    assert policy.target(names(1, first=9)) == BatchTarget(4, alternating=False)
+    assert policy.target(names(1), queued=False) == BatchTarget(3, alternating=False)
+    assert policy.target(names(1, first=9), queued=False) == BatchTarget(4, alternating=False)
 
 
 def test_many_threads_alternate_in_two_groups() -> None:
     policy = GroupCommitPolicy()
     policy.committed(names(5), 0.01)
     policy.committed(names(4, first=5), 0.01)
-    assert policy.target(names(5)) == BatchTarget(5, alternating=True)
+    assert policy.target(names(5), queued=False) == BatchTarget(5, alternating=True)
 
 
 def test_threads_that_stay_away_are_forgotten_after_two_batches() -> None:
@@ -37,7 +50,7 @@ def test_threads_that_stay_away_are_forgotten_after_two_batches() -> None:
     policy.committed(names(20), 0.01)
     for _ in range(2):
         policy.committed(names(1), 0.01)
-    assert policy.target(names(1)) == BatchTarget(1, alternating=False)
+    assert policy.target(names(1), queued=False) == BatchTarget(1, alternating=False)
 
 
 @pytest.mark.parametrize(("seconds", "linger"), [(0.0, 0.0), (0.004, 0.002), (10.0, 0.005)])
