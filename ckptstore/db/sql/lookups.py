@@ -66,15 +66,25 @@ def layout_entries(database: str, layout: ColumnElement[Any]) -> FromClause:
     return func.json_array_elements_text(layout).table_valued(Column("value", Text), name="entries").render_derived().lateral()
 
 
-def lookup_join(database: str, rows: FromClause, table: Table, on: Iterable[ColumnElement[bool]]) -> tuple[FromClause, FromClause]:
+def lookup_join(
+    database: str, rows: FromClause, table: Table, on: Iterable[ColumnElement[bool]], names: Sequence[str] = ()
+) -> tuple[FromClause, FromClause]:
     """Join rows with a table by looking up each row's key; returns the join, and what the table's columns belong to in it.
 
     A planner that knows no values, or that planned while the table was empty, would start from the table and read all of it.
+
+    Args:
+        database: its dialect's name.
+        rows: what is joined with the table.
+        table: where the rows are looked up.
+        on: the conditions of the join.
+        names: the table's columns that are needed; all of them by default.
     """
     if database == "sqlite":
         return rows.join(table, and_(*on)), table
     # PostgreSQL makes no plain join of a query with an OFFSET.
-    found = select(table).where(*on).offset(literal_column("0")).lateral(f"of_{table.name}")
+    columns = [table.c[name] for name in names] or [*table.c]
+    found = select(*columns).where(*on).offset(literal_column("0")).lateral(f"of_{table.name}")
     return rows.join(found, literal_column("true")), found
 
 

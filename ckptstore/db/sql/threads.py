@@ -45,7 +45,8 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
 def metadata_of_threads(database: str, shape: Shape) -> Select[Any]:
     """Thread and metadata of the checkpoints of the threads `threads` that satisfy what tags can say."""
     given = text_list(database, "threads").subquery("given")
-    joined, found = lookup_join(database, given, CHECKPOINT, [CHECKPOINT.c.thread_id == given.c[0], *_conditions(database, shape)])
+    on = [CHECKPOINT.c.thread_id == given.c[0], *_conditions(database, shape)]
+    joined, found = lookup_join(database, given, CHECKPOINT, on, ["thread_id", "metadata"])
     return select(found.c.thread_id, cast(found.c.metadata, Text)).select_from(joined)
 
 
