@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
+from ckptstore.db.runner import Work
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.clocks import Days
@@ -73,15 +76,23 @@ async def test_a_run_that_is_stopped_anywhere_leaves_what_reads_as_before(url: s
 async def test_a_run_that_is_cancelled_goes_on_later(url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         readings = await long_thread(saver, 130)
+        started: list[Future[Any]] = []
+        write = saver.store.runner.write
+
+        def recorded(work: Work[Any]) -> Future[Any]:
+            started.append(write(work))
+            return started[-1]
 
         def stop(_report: Any) -> None:
             running.cancel()
 
         running = asyncio.ensure_future(saver.aprune_by(NEWEST_TWO, progress=stop))
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        # What was handed over is done before this.
-        await put(saver, config("other"))
+        with mock.patch.object(saver.store.runner, "write", recorded):
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            # A transaction that was under way then goes on to its end.
+            await asyncio.gather(*map(asyncio.wrap_future, started))
+            await put(saver, config("other"))
         left = await read_all(saver, "long")
         assert 2 < len(left) < 130
         assert_untouched(readings, left, set(left))
