@@ -165,12 +165,12 @@ class ObjectRegistry:
             return False
         return True
 
-    async def confirm_live(self, key: str, moment: int) -> bool:
-        """Confirm that an object is in use at a moment (microseconds since 1970, UTC); False if it is being deleted."""
+    async def confirm_live(self, key: str, now: int) -> bool:
+        """Confirm that an object is in use now (microseconds since 1970, UTC); False if it is being deleted."""
 
         def work(db: Db) -> bool:
             with db.transaction():
-                return bool(db.run(sql.objects.confirm_live, {**db.object_keys([key]), "moment": moment}).all())
+                return bool(db.run(sql.objects.confirm_live, {**db.object_keys([key]), "now": now}).all())
 
         return await self.write(work)
 

@@ -22,9 +22,9 @@ from ckptstore.runtime.loop_thread import LoopThread, selector_loop
 
 T = TypeVar("T")
 
-# The connection that wrote last is kept for the next batch this long, then it returns to the pool.
+# How long the connection of the last batch is kept for the next one before it returns to the pool.
 _KEEP_SECONDS = 1.0
-# After this many batches it returns to the pool in any case: the pool replaces connections that are old.
+# After this many batches it returns to the pool in any case, so that the pool can replace an old connection.
 _MAX_BATCHES_PER_CONNECTION = 1_000
 
 
@@ -33,10 +33,10 @@ class AsyncRunner:
 
     Args:
         url: of the database, for messages.
-        settings: retries.
+        settings: its `retry_seconds` are used here.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
-        make_engine: called once here and once in every child of a fork.
-        owned: False if the engine shares its pool with the caller: it is then not disposed of.
+        make_engine: called once here, and once in every child of a fork.
+        owned: False if the engine shares its pool with the caller, and so must not be disposed of.
     """
 
     may_wait = False
@@ -59,10 +59,10 @@ class AsyncRunner:
         self._loop = LoopThread("ckptstore-loop", selector_loop)
         pool = self._engine.pool
         single = isinstance(pool, StaticPool) or not self._owned
-        # On a single connection all work takes turns, or transactions would mix. On SQLite writers take turns: there is one write lock.
-        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if single else nullcontext()
-        self._write_turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.statements.on_sqlite else nullcontext()
-        # The only connection of a pool is never kept from the readers.
+        # On a single connection all work runs one at a time, or transactions would mix. On SQLite writes do: there is one write lock.
+        self._connection_lock: AbstractAsyncContextManager[Any] = asyncio.Lock() if single else nullcontext()
+        self._write_lock: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.statements.on_sqlite else nullcontext()
+        # If the pool has a single connection, it is never kept: readers need it too.
         self._may_keep = not single and not (isinstance(pool, QueuePool) and pool.size() == 1)
         self._kept: AsyncConnection | None = None
         self._batches = 0
@@ -98,11 +98,11 @@ class AsyncRunner:
                 self._idle.set()
 
     async def _attempt(self, work: Work[T]) -> T:
-        async with self._turn, self._engine.connect() as connection:
+        async with self._connection_lock, self._engine.connect() as connection:
             return await connection.run_sync(self._run, work)
 
     async def _attempt_to_write(self, work: Work[T]) -> T:
-        async with self._write_turn:
+        async with self._write_lock:
             if self._may_keep and not is_observed(self._engine.sync_engine):
                 return await self._attempt_on_kept(work)
             # SQLAlchemy decides what a connection logs when the connection is opened.
@@ -110,7 +110,7 @@ class AsyncRunner:
             return await self._attempt(work)
 
     async def _attempt_on_kept(self, work: Work[T]) -> T:
-        """Write on the connection of the last batch: to take one from the pool costs as much as a short statement."""
+        """Write on the connection of the last batch: taking one from the pool costs as much as a short statement."""
         connection = self._take_kept() or await self._engine.connect()
         try:
             result = await connection.run_sync(self._run, work)
@@ -172,9 +172,9 @@ class AsyncRunner:
         abandon(dict(self.__dict__))
         self._start()
         if not self._owned:
-            self._loop.refuse("this database in memory belongs to the process that forked; build another saver here")
+            self._loop.refuse("this database in memory belongs to the process that forked; create another saver in the child")
 
-    # --- the end
+    # --- closing
 
     def close(self) -> None:
         self._loop.close(self._dispose())

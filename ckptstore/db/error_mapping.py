@@ -1,4 +1,4 @@
-"""The one seam at which a driver's errors become ckptstore's: what passes, what stays, and what to say."""
+"""Translates a driver's errors to ckptstore's: which are transient, which are permanent, and the message of each."""
 
 from __future__ import annotations
 
@@ -12,56 +12,63 @@ from ckptstore.db.url import why_unwritable
 from ckptstore.errors import CkptStoreError, DatabaseUnavailable, SchemaOutOfDate, StatementRefused
 
 # Source: PostgreSQL's appendix A. Connection failures, serialization, deadlock, shutdown, too many connections.
-_PASSING_STATES = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "53300", "55P03")
-_NO_SUCH_TABLE = ("42P01", "42703", "3F000")
-# What asyncpg raises on a connection that ended under it, before it notices that it did.
-_LOST_KINDS = ("InternalClientError", "ConnectionDoesNotExistError", "ConnectionNotEstablishedError")
-_LOST = ("connection is closed", "connection was closed", "connection does not exist", "server closed the connection", "connection lost")
+_TRANSIENT_SQLSTATES = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "53300", "55P03")
+_MISSING_SCHEMA_SQLSTATES = ("42P01", "42703", "3F000")
+# What asyncpg raises on a connection that was closed, before asyncpg itself has noticed.
+_LOST_CLASSES = ("InternalClientError", "ConnectionDoesNotExistError", "ConnectionNotEstablishedError")
+_LOST_MESSAGES = (
+    "connection is closed",
+    "connection was closed",
+    "connection does not exist",
+    "server closed the connection",
+    "connection lost",
+)
 
-
-# A prepared statement that exists already, or does not exist: the server connection is not the one that prepared it.
-_PREPARED_ELSEWHERE = ("42P05", "26000")
-_POOLER = (
+# The prepared statement exists already, or does not exist: another server connection prepared it.
+_PREPARED_ELSEWHERE_SQLSTATES = ("42P05", "26000")
+_POOLER_HINT = (
     "a pooler in transaction mode, such as pgbouncer, needs a postgresql+psycopg:// URL and DatabaseSettings(prepared_statements=False)"
 )
 
 
 class ConnectionLost(Exception):
-    """The connection went away beneath a statement, which may have been carried out; the cause says how."""
+    """The connection was lost during a statement, which may have been executed or not; `__cause__` is the driver's error."""
 
 
 def translate(exc: Exception, url: URL) -> CkptStoreError:
-    """What to raise, `from exc`, in place of a driver's error.
+    """The error to raise, `from exc`, in place of a driver's error.
 
-    Only the first line of the driver's message is repeated: further lines may hold a row's values.
+    Only the first line of the driver's message is repeated: further lines may contain a row's values.
     """
     if isinstance(exc, CkptStoreError):
         return exc
     where = url.render_as_string(hide_password=True)
     if isinstance(exc, PoolTimeout):
-        return DatabaseUnavailable(f"{where}: no connection became free; raise pool_size, or look for slow statements")
+        return DatabaseUnavailable(f"{where}: timed out waiting for a connection of the pool; raise pool_size, or look for slow statements")
     origin = _origin(exc)
-    said = str(origin).strip().partition("\n")[0]
+    message = str(origin).strip().partition("\n")[0]
     state = _sqlstate(origin)
-    if state in _NO_SUCH_TABLE or said.startswith(("no such table", "no such column")):
-        return SchemaOutOfDate(f"{where} lacks ckptstore's tables ({said}); run: ckptstore upgrade (or await saver.setup())")
+    if state in _MISSING_SCHEMA_SQLSTATES or message.startswith(("no such table", "no such column")):
+        return SchemaOutOfDate(
+            f"{where} has no tables of ckptstore, or old ones ({message}); run: ckptstore upgrade (or await saver.setup())"
+        )
     if isinstance(origin, sqlite3.Error):
-        return _from_sqlite(origin, said, url)
+        return _from_sqlite(origin, message, url)
     lost = isinstance(exc, ConnectionLost) or (isinstance(exc, DBAPIError) and exc.connection_invalidated)
-    lost = lost or type(origin).__name__ in _LOST_KINDS
-    if lost or state.startswith(_PASSING_STATES) or any(part in said for part in _LOST):
-        return DatabaseUnavailable(f"{where}: {said or type(origin).__name__}")
+    lost = lost or type(origin).__name__ in _LOST_CLASSES
+    if lost or state.startswith(_TRANSIENT_SQLSTATES) or any(part in message for part in _LOST_MESSAGES):
+        return DatabaseUnavailable(f"{where}: {message or type(origin).__name__}")
     if isinstance(origin, OSError) or type(origin).__name__ in ("OperationalError", "ConnectionTimeout"):
-        return DatabaseUnavailable(f"{where}: {said or type(origin).__name__}; is the server running and the address right?")
+        return DatabaseUnavailable(f"{where}: {message or type(origin).__name__}; is the server running and the address right?")
     if state.startswith(("28", "3D")):
-        return DatabaseUnavailable(f"{where}: {said}", transient=False)
-    if state in _PREPARED_ELSEWHERE:
-        return StatementRefused(f"{where}: {said}; {_POOLER}")
-    return StatementRefused(f"{where}: {said or type(origin).__name__}")
+        return DatabaseUnavailable(f"{where}: {message}", transient=False)
+    if state in _PREPARED_ELSEWHERE_SQLSTATES:
+        return StatementRefused(f"{where}: {message}; {_POOLER_HINT}")
+    return StatementRefused(f"{where}: {message or type(origin).__name__}")
 
 
 def is_driver_error(exc: BaseException) -> bool:
-    """Whether an error came from the database or the way to it, rather than from our own code."""
+    """Whether an error came from the database or the connection to it, rather than from our own code."""
     known = isinstance(exc, (ConnectionLost, DBAPIError, PoolTimeout, sqlite3.Error, OSError)) or hasattr(exc, "sqlstate")
     return known or type(exc).__module__.startswith(("asyncpg.", "psycopg."))
 
@@ -77,12 +84,12 @@ def _sqlstate(origin: BaseException) -> str:
     return str(getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None) or "")
 
 
-def _from_sqlite(origin: sqlite3.Error, said: str, url: URL) -> CkptStoreError:
+def _from_sqlite(origin: sqlite3.Error, message: str, url: URL) -> CkptStoreError:
     name = getattr(origin, "sqlite_errorname", "") or ""
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "locked" in said:
-        return DatabaseUnavailable(f"{url.database}: another process kept the write lock too long ({said})")
-    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or "unable to open" in said:
-        return DatabaseUnavailable(f"can't write the SQLite file {url.database}: {why_unwritable(url) or said}", transient=False)
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "locked" in message:
+        return DatabaseUnavailable(f"{url.database}: another process held the write lock too long ({message})")
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or "unable to open" in message:
+        return DatabaseUnavailable(f"can't write the SQLite file {url.database}: {why_unwritable(url) or message}", transient=False)
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return DatabaseUnavailable(f"SQLite can't use the file {url.database}: {said}", transient=False)
-    return StatementRefused(f"{url.database or ':memory:'}: {said}")
+        return DatabaseUnavailable(f"SQLite can't use the file {url.database}: {message}", transient=False)
+    return StatementRefused(f"{url.database or ':memory:'}: {message}")

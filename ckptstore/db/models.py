@@ -1,10 +1,10 @@
-"""The tables, as typed ORM models. Every per-thread table leads its key with `thread_id`.
+"""The tables, as typed ORM models. The key of every per-thread table starts with `thread_id`.
 
 Text keys compare as bytes (collation "C" on PostgreSQL): the newest checkpoint is the greatest id.
 Times are integers, microseconds since 1970 in UTC, in the database and `datetime` in Python.
 
-There are no foreign keys (a write may arrive before its checkpoint), so relationships say which columns they join, and are for
-reading only. Those that lead to checkpoints lead to the visible ones.
+There are no foreign keys (a write may arrive before its checkpoint), so relationships name the columns that they join, and are
+view-only. Relationships to checkpoints have only the visible ones.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ VERSION_TABLE = "ckpt_alembic_version"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def to_microseconds(moment: datetime) -> int:
+def to_microseconds(time: datetime) -> int:
     """Microseconds since 1970 in UTC, without rounding; a naive `datetime` counts as UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
     return (aware - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -65,7 +65,7 @@ def _equal(here: FromClause, there: FromClause, *names: str) -> ColumnElement[bo
 
 @read_only(write=_PUT, delete="await saver.adelete_thread(thread_id)")
 class Thread(Base):
-    """One thread, with everything that a listing of threads shows: it reads no checkpoints."""
+    """One thread, with everything that a listing of threads shows, so that the listing reads no checkpoints."""
 
     __tablename__ = "ckpt_thread"
 
@@ -146,7 +146,7 @@ class Checkpoint(Base):
         order_by=lambda: [Write.task_path, Write.task_id, Write.idx],
         viewonly=True,
     )
-    #: No index leads from a checkpoint to its tags: loading them reads the whole table. `metadata_` says the same.
+    #: No index finds a checkpoint's tags: loading them reads the whole table. `metadata_` has the same information.
     tags: Mapped[list[Tag]] = relationship(
         primaryjoin=lambda: _equal(Checkpoint.__table__, Tag.__table__, "thread_id", "checkpoint_ns", "checkpoint_id"),
         order_by=lambda: [Tag.key, Tag.value],
@@ -163,7 +163,7 @@ class Checkpoint(Base):
 
     __table_args__ = (
         # Partial, with a condition that always holds, so that only statements that repeat the condition use it. To find the newest
-        # checkpoint of one thread, a planner would otherwise read this index backwards, past the checkpoints of all other threads.
+        # checkpoint of one thread, a planner might otherwise scan this index backwards, past the checkpoints of all other threads.
         Index("ckpt_checkpoint_newest", "checkpoint_id", postgresql_where=_ANY_ID, sqlite_where=_ANY_ID),
         Index("ckpt_checkpoint_by_time", "created_at"),
         CLUSTERED,
@@ -205,8 +205,8 @@ class Segment(Base):
     digest: Mapped[str] = mapped_column(Key, primary_key=True)
     #: Bytes before encoding.
     size: Mapped[int] = mapped_column(BigInteger)
-    #: `raw`, `zstd`, `zstd-messages` (with the dictionary of that name), or `list`: a JSON array of the digests of the segments
-    #: that it stands for.
+    #: `raw`, `zstd`, `zstd-messages` (with the dictionary of that name), or `list`: a JSON array of the digests of other
+    #: segments.
     encoding: Mapped[str] = mapped_column(Text)
     data: Mapped[bytes | None] = mapped_column(LargeBinary)
     object_key: Mapped[str | None] = mapped_column(Key)

@@ -20,20 +20,20 @@ T = TypeVar("T")
 
 
 def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
-    """An asynchronous engine on PostgreSQL, in autocommit, with a pool that works in parallel."""
+    """An asynchronous engine on PostgreSQL, in autocommit, with a pool of connections."""
     url, connect_args = split_server_settings(url)
     if url.drivername == "postgresql+psycopg":
-        # Prepared from the first use on, or never: every statement of ours is used again.
+        # Prepare at the first use, or never: every statement here is used again.
         connect_args["prepare_threshold"] = 0 if settings.prepared_statements else None
     elif not settings.prepared_statements:
-        raise InvalidUrl("asyncpg always prepares statements; without them, use a postgresql+psycopg:// URL")
+        raise InvalidUrl("asyncpg always prepares statements; for prepared_statements=False use a postgresql+psycopg:// URL")
     engine = sqlalchemy_asyncio.create_async_engine(
         url,
         connect_args={**connect_args, **settings.connect_args},
         isolation_level="AUTOCOMMIT",
         pool_size=settings.pool_size,
         max_overflow=0,
-        # The connection used last has the warmest caches, and those that are not needed get old and go.
+        # The connection used last has the warmest caches; those that are not needed age past `pool_recycle`.
         pool_use_lifo=True,
         pool_recycle=int(settings.pool_recycle_seconds),
         hide_parameters=True,
@@ -43,7 +43,7 @@ def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
 
 
 def ping_when_idle(engine: Engine, idle_seconds: float) -> None:
-    """Test a connection before use, but only when it was idle, for long or while another was lost: a busy one costs no round trip.
+    """Test a connection before use if it was idle for so long, or while another one was lost; a busy connection costs no round trip.
 
     Source: SQLAlchemy's `pool_pre_ping`, which tests at every checkout.
     """
@@ -52,17 +52,17 @@ def ping_when_idle(engine: Engine, idle_seconds: float) -> None:
     lost_at = -math.inf
 
     @event.listens_for(engine, "invalidate")
-    def note(_connection: Any, _entry: ConnectionPoolEntry, _exc: BaseException | None) -> None:
-        # The server may have gone for all of them.
+    def record_loss(_connection: Any, _entry: ConnectionPoolEntry, _exc: BaseException | None) -> None:
+        # The server may have closed all of them.
         nonlocal lost_at
         lost_at = time.monotonic()
 
     @event.listens_for(engine, "checkin")
-    def remember(_connection: Any, entry: ConnectionPoolEntry) -> None:
+    def record_idle_since(_connection: Any, entry: ConnectionPoolEntry) -> None:
         entry.info["idle_since"] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
-    def test(dbapi_connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+    def ping(dbapi_connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
         idle_since = entry.info.get("idle_since")
         if idle_since is None or idle_since > max(lost_at, time.monotonic() - idle_seconds):
             return

@@ -1,8 +1,8 @@
-"""Running work on a database from anywhere: any thread, any event loop, or none.
+"""The interface that runs work on a database, from any worker thread or event loop.
 
-Work is a plain function of a `Db`, so that every query is written once. SQLite runs it on a worker thread (one hop for a whole batch,
-where an async driver hops for every statement); PostgreSQL runs it on an event loop of its own, under an async driver. Callers get a
-`concurrent.futures.Future`, and no call ever waits for the caller's own thread or loop: a synchronous call beneath a running loop
+Work is a plain function of a `Db`, so that every query is written once. SQLite runs it on a worker thread (one switch of threads for a
+whole batch, where an async driver switches for every statement); PostgreSQL runs it on an event loop of its own, with an async driver.
+Callers get a `concurrent.futures.Future`. Work never needs the caller's own thread or loop, so a synchronous call inside a running loop
 can't deadlock.
 """
 
@@ -22,11 +22,11 @@ Work = Callable[[Db], T]
 
 
 class Runner(Protocol):
-    """Where work runs. Connections come in autocommit; `Db.transaction()` opens transactions on them."""
+    """Runs work. Its connections are in autocommit; `Db.transaction()` opens transactions on them."""
 
     url: URL
     statements: Statements
-    #: Whether work that writes runs on a worker thread of its own, and may wait there without keeping others from theirs.
+    #: Whether work that writes has a worker thread of its own, where it may block without delaying other work.
     may_wait: bool
 
     def read(self, work: Work[T]) -> Future[T]:
@@ -34,7 +34,7 @@ class Runner(Protocol):
         ...
 
     def write(self, work: Work[T]) -> Future[T]:
-        """Run work that writes, with SQLite one after the other. It may run again after a transient fault."""
+        """Run work that writes; on SQLite, one at a time. It may run again after a transient fault."""
         ...
 
     def close(self) -> None:

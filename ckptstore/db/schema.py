@@ -1,4 +1,4 @@
-"""The schema's revisions: which one a database has, which one this release needs, and the way from one to the other."""
+"""Schema revisions: which one a database has, which one this release needs, and upgrades and downgrades between them."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
 
-#: Every revision, oldest first. Kept here too so that a saver can check its database without loading Alembic.
+#: Every revision, oldest first. Repeated here so that a saver can check its database without importing Alembic.
 REVISIONS = ("0001", "0002", "0003", "0004")
 HEAD = REVISIONS[-1]
 
-# Any number will do, as long as every ckptstore uses the same one.
+# An arbitrary number, the same in every ckptstore process.
 _ADVISORY_LOCK = 0x636B_7074
 
-# Alembic keeps its context in module globals: within a process one command runs at a time.
+# Alembic keeps its context in module globals, so a process runs one command at a time.
 _alembic_lock = threading.Lock()
 
 
-def _forget_lock() -> None:
-    global _alembic_lock  # noqa: PLW0603  # a child of fork must not wait for a worker thread of its parent's
+def _reset_lock() -> None:
+    global _alembic_lock  # noqa: PLW0603  # in a child of fork, a thread that does not exist there may hold the lock
     _alembic_lock = threading.Lock()
 
 
-in_child(_forget_lock)
+in_child(_reset_lock)
 
 
 def current_revision(db: Db) -> str | None:
-    """The revision of a database, or None where there is no schema yet."""
+    """The revision of a database, or None if it has no schema yet."""
     schema = db.statements.schema
     if not inspect(db.connection).has_table(VERSION_TABLE, schema=schema):
         return None
@@ -56,18 +56,18 @@ def require_head(db: Db) -> None:
     """Return if the database has the schema that this release needs.
 
     Raises:
-        SchemaOutOfDate: it has an older one, or none.
-        SchemaTooNew: it has one that this release does not know.
+        SchemaOutOfDate: the database has an older revision, or none.
+        SchemaTooNew: the database has a revision that this release does not know.
     """
     found = current_revision(db)
     if found == HEAD:
         return
     where = db.connection.engine.url.render_as_string(hide_password=True)
-    inside = _schema_option(db)
+    schema_option = _schema_option(db)
     if found is None or found in REVISIONS:
         raise SchemaOutOfDate(
             f"{where} has {f'revision {found}' if found else 'no schema'}, this release needs revision {HEAD}; "
-            f"run: ckptstore upgrade{inside} (or await saver.setup(), or alembic upgrade head)"
+            f"run: ckptstore upgrade{schema_option} (or await saver.setup(), or alembic upgrade head)"
         )
     raise _too_new(db, found)
 
@@ -77,15 +77,16 @@ def _schema_option(db: Db) -> str:
 
 
 def _too_new(db: Db, found: str) -> SchemaTooNew:
-    inside = _schema_option(db)
+    schema_option = _schema_option(db)
     return SchemaTooNew(
-        f"{db.connection.engine.url.render_as_string(hide_password=True)} has revision {found}, this release knows none past {HEAD}; "
-        f"run: pip install --upgrade ckptstore (or, with the newer release, ckptstore downgrade {HEAD}{inside})"
+        f"{db.connection.engine.url.render_as_string(hide_password=True)} has revision {found}, "
+        f"the newest that this release knows is {HEAD}; "
+        f"run: pip install --upgrade ckptstore (or, with the newer release, ckptstore downgrade {HEAD}{schema_option})"
     )
 
 
 def upgrade(db: Db, revision: str = "head") -> None:
-    """Bring the schema to a revision, in one transaction that only one process at a time can be in."""
+    """Upgrade the schema to a revision, in one transaction. SQLite's write lock or an advisory lock admits one process at a time."""
     from alembic import command
 
     with _alembic_lock, _config(db) as config:
@@ -93,16 +94,16 @@ def upgrade(db: Db, revision: str = "head") -> None:
 
 
 def downgrade(db: Db, revision: str) -> None:
-    """Take the schema back to an earlier revision (`base`: drop all of ckptstore's tables).
+    """Downgrade the schema to an earlier revision; `base` drops all of ckptstore's tables.
 
     Raises:
-        InvalidConfig: this release knows no such revision.
-        SchemaTooNew: the database has one that this release does not know, so it can't lead back from it.
+        InvalidConfig: the revision does not exist in this release.
+        SchemaTooNew: the database has a revision that this release does not know and so can't downgrade from.
     """
     from alembic import command
 
     if revision not in ("base", *REVISIONS):
-        raise InvalidConfig(f"unknown revision {revision!r}; known are base, {', '.join(REVISIONS)}")
+        raise InvalidConfig(f"unknown revision {revision!r}; the known ones are base, {', '.join(REVISIONS)}")
     found = current_revision(db)
     if found is not None and found not in REVISIONS:
         raise _too_new(db, found)
@@ -111,10 +112,10 @@ def downgrade(db: Db, revision: str) -> None:
 
 
 def upgrade_if_needed(db: Db) -> None:
-    """Bring the schema to this release's revision; a database that has it is not locked.
+    """Upgrade the schema to this release's revision. A database that has it already is not locked.
 
     Raises:
-        SchemaTooNew: the database is past what this release knows.
+        SchemaTooNew: the database has a revision that this release does not know.
     """
     found = current_revision(db)
     if found is None or found in REVISIONS[:-1]:
@@ -133,23 +134,23 @@ def _config(db: Db) -> Iterator[Config]:
         yield config
 
 
-# --- what migrations/env.py calls -----------------------------------------------------------------------------------
+# --- called by migrations/env.py -----------------------------------------------------------------------------------
 
 
 def url_for_alembic(arguments: Mapping[str, str]) -> URL:
-    """The database of an `alembic` command: `-x url=...`, else the environment's.
+    """The database URL of an `alembic` command: `-x url=...`, else the environment variable.
 
     Raises:
         InvalidUrl: neither was given.
     """
     given = arguments.get("url") or os.environ.get(DATABASE_URL_VARIABLE)
     if not given:
-        raise InvalidUrl(f"which database? set {DATABASE_URL_VARIABLE}, or run: alembic -x url=... upgrade head")
+        raise InvalidUrl(f"no database URL; set {DATABASE_URL_VARIABLE}, or run: alembic -x url=... upgrade head")
     return parse_database_url(given)
 
 
 def run_migrations(context: EnvironmentContext | Any, db: Db) -> None:
-    """Run what an Alembic command asks for, alone, in one transaction."""
+    """Run the migrations of an Alembic command in one transaction, one process at a time."""
     with db.transaction():
         if not db.on_sqlite:
             db.connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
@@ -160,7 +161,7 @@ def run_migrations(context: EnvironmentContext | Any, db: Db) -> None:
 
 
 def run_migrations_at(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
-    """The same on a connection of our own."""
+    """Like `run_migrations`, on a connection that is opened here and closed afterwards."""
     database = open_database(url, DatabaseSettings(), schema)
     try:
         database.write(lambda db: run_migrations(context, db)).result()
@@ -169,7 +170,7 @@ def run_migrations_at(context: EnvironmentContext | Any, url: URL, schema: str |
 
 
 def write_migrations(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
-    """Write the SQL of a command instead of running it (`alembic upgrade head --sql`)."""
+    """Print the SQL of a command instead of executing it (`alembic upgrade head --sql`)."""
     _configure(context, dialect_name=url.get_backend_name(), literal_binds=True)
     with context.begin_transaction():
         for statement in _enter_schema(schema):
@@ -184,13 +185,13 @@ def _enter_schema(schema: str | None) -> list[str]:
     return [f"CREATE SCHEMA IF NOT EXISTS {quoted}", f"SET LOCAL search_path TO {quoted}"]
 
 
-def _configure(context: EnvironmentContext | Any, **how: Any) -> None:
+def _configure(context: EnvironmentContext | Any, **options: Any) -> None:
     context.configure(
         target_metadata=Base.metadata,
         version_table=VERSION_TABLE,
         include_object=_is_ours,
         transactional_ddl=True,
-        **how,
+        **options,
     )
 
 

@@ -9,19 +9,19 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """How a saver talks to its database.
+    """How a saver connects to its database.
 
     Args:
-        pool_size: connections that work in parallel (PostgreSQL), or readers beside the one writer (SQLite).
+        pool_size: number of connections (PostgreSQL), or of reading connections in addition to the one that writes (SQLite).
         pool_recycle_seconds: connections older than this are replaced before use.
         pool_ping_after_seconds: a connection idle for longer is tested before use (PostgreSQL).
-        busy_timeout_seconds: how long SQLite waits for another process's write to end.
-        synchronous: SQLite's durability. `FULL` survives a power cut; `NORMAL` may lose the last commits in one.
-        retry_seconds: how long transient faults (connection lost, deadlock, lock) are tried again.
-        prepared_statements: off for poolers that give every transaction another server connection (pgbouncer in
-            transaction mode); use `postgresql+psycopg://` then, since asyncpg can't do without.
-        max_pending: writes that may wait in the queue; callers past it wait too.
-        connect_args: handed to the driver as they are.
+        busy_timeout_seconds: how long SQLite waits for another process to release the write lock.
+        synchronous: SQLite's durability. `FULL` survives a power cut; `NORMAL` may lose the last commits in a power cut.
+        retry_seconds: how long work is retried after transient faults (connection lost, deadlock, lock).
+        prepared_statements: set it to False for poolers that may use another server connection for each transaction (pgbouncer in
+            transaction mode), and use `postgresql+psycopg://`, since asyncpg always prepares statements.
+        max_pending: the largest number of writes in the queue; further callers wait until there is room.
+        connect_args: passed to the driver unchanged.
     """
 
     pool_size: int = 10
@@ -35,7 +35,7 @@ class DatabaseSettings:
     connect_args: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse settings that could never work.
+        """Check the values.
 
         Raises:
             ValueError: a count below one, a negative time, or an unknown `synchronous`.

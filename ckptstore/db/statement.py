@@ -1,4 +1,4 @@
-"""Statements compiled once for one database and schema: their text, and the order of their parameters.
+"""Statements compiled once per database and schema: their text, and the order of their parameters.
 
 Looking a SQLAlchemy statement up in its compiled cache costs more than SQLite takes to run it.
 """
@@ -13,7 +13,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class CompiledStatement:
-    """One statement in the form that the driver takes."""
+    """One statement as the driver takes it."""
 
     __slots__ = ("_defaults", "_positions", "text")
 
@@ -26,13 +26,13 @@ class CompiledStatement:
         self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
 
     def arguments(self, parameters: Mapping[str, Any]) -> Any:
-        """Named parameters in the form that the driver takes: a tuple, or a dict where its parameters have names."""
+        """Named parameters as the driver takes them: a tuple if its parameters are positional, a dict if they are named."""
         named = {**self._defaults, **parameters}
         return named if self._positions is None else tuple([named[name] for name in self._positions])
 
 
 class Statements:
-    """Every statement that one store uses, by the function that builds it and that function's arguments.
+    """A store's cache of compiled statements, by the function that builds one and that function's arguments.
 
     Args:
         dialect: of the database.

@@ -1,4 +1,4 @@
-"""Database URLs: parsing, the choice of the driver, and what a URL says about its database."""
+"""Database URLs: parsing, choice of the driver, and facts that follow from a URL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SCHEMES = (
     "a file path, :memory:, sqlite://, sqlite+aiosqlite://, postgresql://, postgres://, postgresql+asyncpg:// or postgresql+psycopg://"
 )
 
-# asyncpg and libpq spell the same settings differently; people copy libpq's.
+# asyncpg names some settings differently from libpq, whose names users often copy.
 _LIBPQ_TO_ASYNCPG = {"sslmode": "ssl", "connect_timeout": "timeout"}
 _ASYNCPG_SERVER_SETTINGS = ("application_name", "options")
 _ASYNCPG_QUERY = {
@@ -30,7 +30,7 @@ _ASYNCPG_QUERY = {
 
 
 def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
-    """What a user wrote as the URL of the driver that will be used.
+    """Parse a connection string into a URL that names the driver to use.
 
     Args:
         conn_string: a file path, `:memory:`, or a URL of one of the known schemes.
@@ -46,7 +46,7 @@ def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
     if not isinstance(text, str) or not text.strip():
         raise InvalidUrl(f"the connection string is empty; give {_SCHEMES}")
     if "\0" in text:
-        raise InvalidUrl("the connection string holds a NUL character")
+        raise InvalidUrl("the connection string contains a NUL character")
     if text == ":memory:":
         return URL.create("sqlite+aiosqlite")
     if "://" not in text:
@@ -54,7 +54,7 @@ def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as exc:
-        # The text is not repeated: it may hold a password, and could not be parsed to mask it.
+        # The message does not repeat the text: it may contain a password, and what can't be parsed can't be masked.
         raise InvalidUrl(f"the connection string can't be read as a URL; give {_SCHEMES}") from exc
     return _with_driver(url)
 
@@ -91,12 +91,12 @@ def _for_asyncpg(url: URL) -> URL:
     query = {_LIBPQ_TO_ASYNCPG.get(name, name): value for name, value in url.query.items()}
     unknown = sorted(set(query) - _ASYNCPG_QUERY - set(_ASYNCPG_SERVER_SETTINGS))
     if unknown:
-        raise InvalidUrl(f"asyncpg knows no URL parameter {unknown[0]!r}; remove it, or use postgresql+psycopg://, which takes libpq's")
+        raise InvalidUrl(f"asyncpg has no URL parameter {unknown[0]!r}; remove it, or use postgresql+psycopg://, which takes libpq's")
     return url.set(query=query)
 
 
 def split_server_settings(url: URL) -> tuple[URL, dict[str, Any]]:
-    """The URL without what asyncpg takes as keyword arguments, and those arguments."""
+    """The URL without the parameters that asyncpg takes as keyword arguments, and those arguments."""
     if url.drivername != "postgresql+asyncpg":
         return url, {}
     settings = {name: str(url.query[name]) for name in _ASYNCPG_SERVER_SETTINGS if name in url.query}
@@ -107,21 +107,21 @@ def split_server_settings(url: URL) -> tuple[URL, dict[str, Any]]:
 
 
 def is_memory(url: URL) -> bool:
-    """Whether the URL is a SQLite database that lives in memory only."""
+    """Whether the URL is that of a SQLite database in memory."""
     if url.get_backend_name() != "sqlite":
         return False
     return url.database in (None, "", ":memory:") or "mode=memory" in str(url.database) or url.query.get("mode") == "memory"
 
 
 def default_blob_url(url: URL) -> str | None:
-    """Where large values go when nobody says: beside a SQLite file; else they stay in the database."""
+    """The blob URL if none is given: a folder next to the SQLite file. None stores large values in the database."""
     if url.get_backend_name() != "sqlite" or is_memory(url):
         return None
     return f"{url.database}.blobs"
 
 
 def why_unwritable(url: URL) -> str | None:
-    """Why SQLite can't write this file, in words, or None where nothing speaks against it."""
+    """The reason why SQLite can't write its file, for a message; None if no reason is found."""
     if is_memory(url) or url.get_backend_name() != "sqlite":
         return None
     path = Path(str(url.database))

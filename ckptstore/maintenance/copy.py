@@ -34,7 +34,7 @@ def copy_thread(db: Db, source: str, target: str, tag_keys: TagKeys, state_forma
         lock_thread(db, target)
         for table in (sql.tables.SEGMENT, sql.tables.CHANNEL, sql.tables.WRITE, sql.tables.CHECKPOINT):
             db.run(sql.delete.copy_rows, parameters, table)
-        db.run(sql.delete.show_copied, parameters)
+        db.run(sql.delete.unhide_copied, parameters)
         # Read from the target, since a checkpoint that it had before keeps its own metadata.
         checkpoints = checkpoint_metadata(db, target)
         insert_tags(db, indexed_tag_rows(checkpoints, tag_keys, state_format))

@@ -49,7 +49,7 @@ class GcPass:
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameters of the statements."""
-        return {"moment": self.now, "before": self.now - self.grace // _MICROSECOND, "page_size": _PAGE_SIZE}
+        return {"now": self.now, "before": self.now - self.grace // _MICROSECOND, "page_size": _PAGE_SIZE}
 
 
 async def collect(objects: ObjectRegistry, gc_pass: GcPass) -> CollectReport:
@@ -85,7 +85,7 @@ class _Collector:
     async def finish_deletions(self) -> None:
         """Delete the objects in state `deleting`: an earlier pass died before it deleted them, or the backend failed."""
         # It was decided that they are deleted: no grace period applies.
-        no_grace = {"before": self._parameters["moment"] + 1}
+        no_grace = {"before": self._parameters["now"] + 1}
         async for sizes in self._pages(sql.objects.objects_in_state, no_grace, "deleting"):
             await self._delete(sizes)
 

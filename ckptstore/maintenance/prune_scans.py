@@ -54,12 +54,12 @@ def scans_for(policy: RetentionPolicy, now: int) -> list[ThreadScan]:
     age_cutoff, idle_cutoff, orphan_cutoff = policy.cutoff("max_age", now), policy.cutoff("thread_ttl", now), policy.orphan_cutoff(now)
     if age_cutoff is not None:
         by_age = {"after_created_at": _BEFORE_ALL_TIMES, **by_id, "after_checkpoint_ns": "", "after_checkpoint_id": ""}
-        scans.append(ThreadScan(sql.prune.old_checkpoints, {"moment": age_cutoff}, by_age, kept_count=policy.keep_last or 0))
+        scans.append(ThreadScan(sql.prune.old_checkpoints, {"cutoff": age_cutoff}, by_age, kept_count=policy.keep_last or 0))
     elif policy.keep_last is not None:
         scans.append(ThreadScan(sql.prune.long_threads, {"longest": policy.keep_last}, by_id))
     if idle_cutoff is not None:
         by_activity = {"after_updated_at": _BEFORE_ALL_TIMES, **by_id}
-        scans.append(ThreadScan(sql.prune.idle_threads, {"moment": idle_cutoff}, by_activity))
+        scans.append(ThreadScan(sql.prune.idle_threads, {"cutoff": idle_cutoff}, by_activity))
     if orphan_cutoff is not None:
-        scans.append(ThreadScan(sql.prune.threads_with_orphaned_writes, {"moment": orphan_cutoff}, by_id, finds_orphaned_writes=True))
+        scans.append(ThreadScan(sql.prune.threads_with_orphaned_writes, {"cutoff": orphan_cutoff}, by_id, finds_orphaned_writes=True))
     return scans

@@ -187,7 +187,7 @@ def _delete_stage(db: Db, thread_id: str, planned: PlannedStage) -> DeletedRows:
     bodies = _deleted_lengths(db, sql.prune.delete_checkpoints, checkpoint_keys) if stage.deleted else []
     values = _deleted_lengths(db, sql.prune.delete_values, value_keys) if stage.values else []
     count, size = len(stage.removed), sum(node.size for node in stage.removed)
-    db.run(sql.prune.subtract_removed, {"thread_id": thread_id, "checkpoint_count": count, "size": size})
+    db.run(sql.prune.subtract_deleted, {"thread_id": thread_id, "checkpoint_count": count, "size": size})
     return DeletedRows(checkpoints=count, writes=len(writes), values=len(values), bytes=sum(writes) + sum(bodies) + sum(values))
 
 
@@ -205,7 +205,7 @@ def _delete_orphans(db: Db, request: PruneRequest, stamp: ThreadStamp) -> Delete
     is_idle = request.idle_cutoff is not None and stamp.updated_at < request.idle_cutoff
     cutoff = request.idle_cutoff if is_idle else request.orphan_cutoff
     if cutoff is not None:
-        writes = _deleted_lengths(db, sql.prune.delete_orphaned_writes, {**thread, "moment": cutoff})
+        writes = _deleted_lengths(db, sql.prune.delete_orphaned_writes, {**thread, "cutoff": cutoff})
     # Even if this prune deleted nothing: a checkpoint or a write that was replaced leaves its segments behind.
     segments = [_DeletedSegment(*row) for row in db.run(sql.prune.delete_unlinked_segments, thread)]
     threads = db.run(sql.delete.delete_empty_thread, thread).rowcount

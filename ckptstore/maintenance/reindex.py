@@ -46,7 +46,7 @@ def begin_rebuilding(db: Db) -> None:
 def store_keys(db: Db, tag_keys: TagKeys) -> None:
     """Store which metadata keys are in the index; no setting is needed if all of them are."""
     if _patterns(tag_keys) == _patterns(EVERYTHING):
-        db.run(sql.settings_table.forget_setting, {"name": _SETTING})
+        db.run(sql.settings_table.delete_setting, {"name": _SETTING})
     else:
         _store(db, _patterns(tag_keys))
 

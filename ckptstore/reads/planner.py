@@ -56,7 +56,7 @@ class CheckpointQuery:
 class AccessPath(NamedTuple):
     """An index that yields candidates for a page, and about how many candidates it yields."""
 
-    #: `lead` of `ckptstore.db.sql.pages.Shape`.
+    #: `source` of `ckptstore.db.sql.pages.Shape`.
     kind: str
     cost: int
     parameters: dict[str, Any]
@@ -106,7 +106,7 @@ def _plan(planner: _Planner, path: AccessPath, wanted: Filter, restrictions: Map
     for number, condition in enumerate(probed):
         parameters |= planner.probe_parameters(f"has_{number}", condition)
     for number, posting in enumerate(wanted.forbidden):
-        parameters |= {f"lacks_{number}_key": posting.key, f"lacks_{number}_value": posting.value}
+        parameters |= {f"excluded_{number}_key": posting.key, f"excluded_{number}_value": posting.value}
     several = tuple(len(condition.values) > 1 for condition in probed)
     shape = sql.pages.Shape(path.kind, path.streams, frozenset(restrictions), several, len(wanted.forbidden))
     unchecked = [value_range for value_range in wanted.ranges if value_range is not path.condition]
@@ -166,7 +166,7 @@ class _Planner:
         """How many postings satisfy a condition, up to the bound."""
         if condition not in self._counts:
             if isinstance(condition, ValueIn):
-                kind, parameters = "list", self._list_parameters("lead", condition)
+                kind, parameters = "list", self._list_parameters("source", condition)
             else:
                 kind, parameters = _kind_of_range(condition), _range_parameters(condition)
             self._counts[condition] = self._run_count(sql.pages.count_of_postings, parameters, kind)
@@ -212,11 +212,11 @@ class _Planner:
         return self._by_list(condition)
 
     def _by_list(self, condition: ValueIn) -> AccessPath:
-        return AccessPath("list", self.count(condition), self._list_parameters("lead", condition), condition)
+        return AccessPath("list", self.count(condition), self._list_parameters("source", condition), condition)
 
     def _streams(self, condition: ValueIn, cost: int) -> AccessPath:
-        values = {f"lead_value_{number}": value for number, value in enumerate(condition.values)}
-        return AccessPath("tags", cost, {"lead_key": condition.key, **values}, condition, len(values))
+        values = {f"source_value_{number}": value for number, value in enumerate(condition.values)}
+        return AccessPath("tags", cost, {"source_key": condition.key, **values}, condition, len(values))
 
     def _by_range(self, condition: ValueRange) -> AccessPath:
         return AccessPath(_kind_of_range(condition), self.count(condition), _range_parameters(condition), condition)
@@ -234,8 +234,8 @@ def _kind_of_range(condition: ValueRange) -> str:
 
 
 def _range_parameters(condition: ValueRange) -> dict[str, Any]:
-    parameters = {"lead_key": condition.key, "lead_low": condition.low, "lead_high": condition.high}
+    parameters = {"source_key": condition.key, "source_low": condition.low, "source_high": condition.high}
     if condition.include_nested:
         # Keys that start with the key and a slash sort before the key followed by `0`, the character after the slash.
-        parameters |= {"lead_first_below": f"{condition.key}/", "lead_after_below": f"{condition.key}0"}
+        parameters |= {"source_first_below": f"{condition.key}/", "source_after_below": f"{condition.key}0"}
     return parameters

@@ -70,7 +70,7 @@ def _confirm_objects(db: Db, write: EncodedWrite) -> tuple[str, ...]:
     keys = write.object_keys
     if not keys:
         return ()
-    live = {key for (key,) in db.run(sql.objects.confirm_live, {**db.object_keys(keys), "moment": write.record.created_at})}
+    live = {key for (key,) in db.run(sql.objects.confirm_live, {**db.object_keys(keys), "now": write.record.created_at})}
     return tuple(key for key in keys if key not in live)
 
 

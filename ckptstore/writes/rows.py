@@ -110,7 +110,7 @@ def thread_rows(writes: Iterable[EncodedWrite], not_new: Set[CheckpointKey] = fr
 
 
 def entry_rows(writes: Iterable[tuple[int, EncodedWrite]]) -> list[Row]:
-    """What each entry of a batch does to its thread: id, moment, generation, whether it is a checkpoint, size, number of the entry."""
+    """The change of each entry to its thread: thread id, time, generation, whether it is a checkpoint, size, number of the entry."""
     # One generation for all: no two rows that one thread ever had begin with the same, those of different threads may.
     generation = new_generation()
     rows: list[Row] = []

@@ -1,7 +1,7 @@
 """SQL statements as pure functions: each builds a statement and runs nothing.
 
-The first argument is always the dialect's name (`sqlite` or `postgresql`). Lists of keys travel as one JSON array on SQLite and as
-one array a column on PostgreSQL, so that the text of a statement never depends on how many keys there are.
+The first argument is always the dialect's name (`sqlite` or `postgresql`). Lists of keys are sent as one JSON array on SQLite and as
+one array per column on PostgreSQL, so that the text of a statement never depends on how many keys there are.
 """
 
 from ckptstore.db.sql import (

@@ -1,4 +1,4 @@
-"""The parts of a batch, and the rows that must exist before it: the same on both databases."""
+"""The parts of a batch, and the rows that must exist before it is stored; the same on both databases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ckptstore.db.sql.lookups import equal_columns, exists_for_row, rows_with_ke
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, CHECKPOINT_KEY, SEGMENT, SEGMENT_KEY, TAG, VERSION_KEY, WRITE
 
-#: The parts of a batch besides its threads: each one's table, and the rule for a row whose key exists (see `insert.resolve_conflict`).
+#: The parts of a batch except its threads: the table of each, and the rule for a row whose key exists (see `insert.resolve_conflict`).
 BATCH_ROWS = {
     "checkpoints": (CHECKPOINT, "keep"),
     "channels": (CHANNEL, "replace"),
@@ -20,8 +20,8 @@ BATCH_ROWS = {
     "replaced_writes": (WRITE, "replace"),
 }
 
-#: What the entries of a batch require to be stored: the table, and the key in it. `carried` are channel values of earlier checkpoints
-#: that a new one refers to; `known` are segments that its thread is known to have.
+#: The rows that the entries of a batch require: the table, and the key in it. `carried` are channel values of earlier checkpoints
+#: that a new one refers to; `known` are segments that the writer believes to be stored in the thread.
 BATCH_NEEDS = {"carried": (CHANNEL, VERSION_KEY), "known": (SEGMENT, SEGMENT_KEY)}
 
 

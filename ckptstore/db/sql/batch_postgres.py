@@ -33,7 +33,7 @@ from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, THREAD, Row
 _ONE: Select[Any] = select(literal_column("1"))
 _ENTRY_COLUMNS = [
     ("thread_id", Text()),
-    ("moment", BigInteger()),
+    ("written_at", BigInteger()),
     ("generation", BigInteger()),
     ("is_checkpoint", Boolean()),
     ("size", BigInteger()),
@@ -42,7 +42,7 @@ _ENTRY_COLUMNS = [
 
 
 def entry_parameters(rows: Sequence[Row]) -> dict[str, Any]:
-    """The parameters of a `commit_batch` that say what each entry does to its thread: rows with the columns of `_ENTRY_COLUMNS`."""
+    """The parameters of a `commit_batch` with the changes of each entry to its thread: rows with the columns of `_ENTRY_COLUMNS`."""
     return column_arrays([column for column, _ in _ENTRY_COLUMNS], rows, "entries")
 
 
@@ -61,7 +61,7 @@ def commit_batch(_database: str, parts: frozenset[str]) -> GenerativeSelect:
 
     Args:
         _database: always PostgreSQL.
-        parts: which of `BATCH_ROWS` and `BATCH_NEEDS` the batch has; each costs its parameters.
+        parts: which of `BATCH_ROWS` and `BATCH_NEEDS` the batch has; each adds parameters to send.
     """
     storable = _storable(parts)
     threads = _update_threads(storable)
@@ -95,8 +95,8 @@ def _update_threads(storable: CTE) -> CTE:
     They count every storable entry; the caller recounts the threads of those that were not stored.
     """
     new = {
-        "created_at": func.min(storable.c.moment),
-        "updated_at": func.max(storable.c.moment),
+        "created_at": func.min(storable.c.written_at),
+        "updated_at": func.max(storable.c.written_at),
         "generation": func.min(storable.c.generation),
         "checkpoint_count": func.count().filter(storable.c.is_checkpoint),
         "size": cast(func.sum(storable.c.size), BigInteger),
@@ -110,7 +110,7 @@ def _update_threads(storable: CTE) -> CTE:
 
 def _undisturbed(storable: CTE, threads: CTE) -> CTE:
     """The storable entries in whose thread no deletion committed since the snapshot: its row is new, or has the snapshot's generation."""
-    # A subquery for each row, which finds it by its key: a join might read the whole table.
+    # A subquery for each row, which is found by its key: a join might read the whole table.
     in_snapshot = select(THREAD.c.generation).where(THREAD.c.thread_id == threads.c.thread_id).scalar_subquery()
     generation = threads.c.generation
     unchanged = select(threads.c.thread_id).where(generation == func.coalesce(in_snapshot, generation))
@@ -118,7 +118,7 @@ def _undisturbed(storable: CTE, threads: CTE) -> CTE:
 
 
 def _is_in(value: ColumnElement[Any], rows: Select[Any]) -> ColumnElement[bool]:
-    """Whether a value is among rows, which are hashed once: a plain IN becomes a join, and a nested loop would compare each with each."""
+    """Whether a value is among rows, which are hashed once. A plain IN becomes a join, perhaps a nested loop over all pairs."""
     return value.in_(rows).is_(true())
 
 
@@ -130,8 +130,8 @@ def _missing(name: str) -> Select[Any]:
 
 def _existing() -> Select[Any]:
     rows = _checkpoint_keys()
-    there = _ONE.select_from(CHECKPOINT).where(*equal_columns(CHECKPOINT, rows, CHECKPOINT_KEY))
-    return select(rows.c.entry_no).where(exists_for_row("postgresql", there))
+    existing = _ONE.select_from(CHECKPOINT).where(*equal_columns(CHECKPOINT, rows, CHECKPOINT_KEY))
+    return select(rows.c.entry_no).where(exists_for_row("postgresql", existing))
 
 
 def _insert_checkpoints(undisturbed: CTE) -> CTE:
@@ -143,7 +143,7 @@ def _insert_checkpoints(undisturbed: CTE) -> CTE:
 
 
 def _with_new_checkpoint(undisturbed: CTE, inserted: CTE) -> CTE:
-    """Of the undisturbed entries, the tasks' writes, and the checkpoints that were inserted: another transaction may have inserted one."""
+    """The undisturbed entries without those whose checkpoint was not inserted, because another transaction had inserted it."""
     rows = _checkpoint_keys()
     key = tuple_(*[rows.c[name] for name in CHECKPOINT_KEY])
     new = select(rows.c.entry_no).where(_is_in(key, select(*[inserted.c[name] for name in CHECKPOINT_KEY])))

@@ -1,4 +1,4 @@
-"""A whole batch as one statement on SQLite: the rows of all tables go into one view, whose triggers pass each on to its table.
+"""A whole batch as one statement on SQLite: the rows of all tables are inserted into one view, whose triggers insert each into its table.
 
 After every statement the writing worker thread waits for the interpreter's lock, which the callers hold most of the time: a dozen
 statements took three times as long as SQLite needed to run them. And one statement is a transaction by itself.
@@ -31,17 +31,17 @@ _ROWS: Mapping[str, tuple[Table, str]] = {
 _LISTS = {*BATCH_NEEDS, "tags"}
 _CELLS = [f"c{number}" for number in range(max(len(each.c) for each, _ in _ROWS.values()))]
 _COLUMNS = ("part", *_CELLS)
-# Not None: for every value that is not a number or a text the driver looks for an adapter.
+# Not None: the driver looks up an adapter for every value that is neither a number nor a text.
 _EMPTY: Row = (0,) * len(_COLUMNS)
 
-# Made once: `json.dumps` would make an encoder for each call.
+# Created once: `json.dumps` would create an encoder for each call.
 _to_json = JSONEncoder(separators=(",", ":")).encode
 
 _FIRST_CELL: ColumnElement[str] = literal_column("NEW.c0")
 
 
 def batch_view() -> list[str]:
-    """Create a temporary view with a trigger for each part of a batch: what a connection runs once, or again after a failure."""
+    """Create a temporary view with a trigger for each part of a batch: a connection runs these once, or again after a failure."""
     cells = ", ".join(f"NULL AS {name}" for name in _COLUMNS)
     bodies: dict[str, ClauseElement] = {part: _insert_row(*of) for part, of in _ROWS.items()}
     bodies |= {need: _refuse_if_missing(need) for need in BATCH_NEEDS}
@@ -64,7 +64,7 @@ def _insert_row(into: Table, conflict: str) -> Insert:
 def _insert_tags() -> Insert:
     names = [each.name for each in TAG.c]
     rows = json_rows(_FIRST_CELL, names)
-    # Without a WHERE, SQLite takes the ON of ON CONFLICT for that of a join.
+    # Without a WHERE, SQLite parses the ON of ON CONFLICT as that of a join.
     found = select(*[rows.c[name] for name in names]).where(literal_column("true"))
     made: Insert = resolve_conflict(sqlite.insert(TAG).from_select(names, found), TAG, "keep")
     return made

@@ -1,4 +1,4 @@
-"""Reading: whole checkpoints, pages of them, and the way back through a thread."""
+"""Statements that read whole checkpoints, a checkpoint's ancestors, and single values."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ KIND_SEGMENT = 4
 def whole(database: str, target: Select[Any], state_format: StateFormat) -> CompoundSelect[Any]:
     """Checkpoints with their channels, writes and segments, in one statement and so in one snapshot.
 
-    Each row starts with its kind and the key of its checkpoint; a channel version or a segment that several share comes
-    once. Columns: kind, thread_id, checkpoint_ns, checkpoint_id, four texts, a number, type, bytes.
+    Each row starts with its kind and the key of its checkpoint; a channel version or a segment that several checkpoints share is
+    returned once. Columns: kind, thread_id, checkpoint_ns, checkpoint_id, four texts, a number, type, bytes.
     """
     wanted = target.cte("target")
     checkpoints = _row(
@@ -107,7 +107,7 @@ def _writes(database: str, wanted: CTE) -> Select[Any]:
 
 
 def _parent_sends(database: str, wanted: CTE, state_format: StateFormat) -> Select[Any]:
-    # Literals, not parameters: planners see how few rows these are.
+    # Literals, not parameters, so that planners can estimate how few rows match.
     of_parent = [
         *equal_columns(WRITE, wanted, ("thread_id", "checkpoint_ns")),
         WRITE.c.checkpoint_id == wanted.c.parent_checkpoint_id,
@@ -137,7 +137,7 @@ def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
 
 
 def _named(database: str, rows: CTE, names: ColumnElement[Any]) -> Select[Any]:
-    """The digests that JSON arrays name, each once a thread."""
+    """The digests in JSON arrays, each once per thread."""
     entries = layout_entries(database, names)
     joined = rows.join(entries, literal_column("true" if database == "postgresql" else "1"))
     return select(rows.c.thread_id, entries.c.value.label("digest")).select_from(joined).distinct()
@@ -178,33 +178,33 @@ def named_whole(database: str, state_format: StateFormat) -> CompoundSelect[Any]
 def ancestors(_database: str) -> Select[Any]:
     """A checkpoint and its ancestors by parent links, up to `page_size`: id, parent, versions. A cycle ends the walk."""
     columns = (CHECKPOINT.c.checkpoint_id, CHECKPOINT.c.parent_checkpoint_id, cast(CHECKPOINT.c.channel_versions, Text).label("versions"))
-    place = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
-    first = select(*columns).where(*place, CHECKPOINT.c.checkpoint_id == bindparam("checkpoint_id"))
+    in_namespace = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
+    first = select(*columns).where(*in_namespace, CHECKPOINT.c.checkpoint_id == bindparam("checkpoint_id"))
     walk = first.cte("walk", recursive=True)
-    # UNION, not UNION ALL: a row that comes again is dropped, which is what ends a cycle.
-    walk = walk.union(select(*columns).where(*place, CHECKPOINT.c.checkpoint_id == walk.c.parent_checkpoint_id))
+    # UNION, not UNION ALL: it drops repeated rows, which ends a cycle.
+    walk = walk.union(select(*columns).where(*in_namespace, CHECKPOINT.c.checkpoint_id == walk.c.parent_checkpoint_id))
     return select(*walk.c).limit(bindparam("page_size", type_=BigInteger))
 
 
 def body_of(_database: str) -> Select[Any]:
-    """Type and bytes of a checkpoint's body, also of one that is kept only for others."""
+    """Type and bytes of a checkpoint's body, also of a hidden checkpoint."""
     return select(CHECKPOINT.c.type, CHECKPOINT.c.body).where(*[CHECKPOINT.c[name] == bindparam(name) for name in CHECKPOINT_KEY])
 
 
 def newest_id(_database: str) -> Select[Any]:
     """The id of the newest checkpoint of a namespace."""
-    place = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
-    return select(func.max(CHECKPOINT.c.checkpoint_id)).where(*place, is_visible())
+    in_namespace = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
+    return select(func.max(CHECKPOINT.c.checkpoint_id)).where(*in_namespace, is_visible())
 
 
 def stored_among(database: str) -> Select[Any]:
-    """Of the channel versions given as keys, those that have a value: (channel, version)."""
+    """Those of the given channel versions that have a stored value: (channel, version)."""
     joined, found = rows_with_keys(database, CHANNEL, VERSION_KEY)
     return select(found.c.channel, found.c.version).select_from(joined)
 
 
 def channel_values(database: str) -> Select[Any]:
-    """Type, bytes and layout of the channel versions given as keys."""
+    """Channel, type, bytes and layout of the channel versions given as keys."""
     joined, found = rows_with_keys(database, CHANNEL, VERSION_KEY)
     return select(found.c.channel, found.c.type, found.c.value, cast(found.c.layout, Text)).select_from(joined)
 

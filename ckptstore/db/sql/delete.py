@@ -1,4 +1,4 @@
-"""Deleting, copying, and what a deletion needs to know."""
+"""Statements that delete or copy a thread, and that read what a deletion needs."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def lock_thread(database: str) -> Select[Any]:
 
 
 def thread_stamp(_database: str) -> Select[Any]:
-    """What changes with every checkpoint that comes to a thread or goes, and within a second of every write."""
+    """Values that change with every checkpoint that is added or deleted, and, to within a second, with every write."""
     c = THREAD.c
     return select(c.generation, c.checkpoint_count, cast(c.updated_at, BigInteger)).where(c.thread_id == bindparam("thread_id"))
 
 
 def recount(_database: str) -> Update:
-    """Count a thread's checkpoints and their sizes anew, and say that some of it has gone."""
+    """Recount a thread's checkpoints and their sizes, and increment its generation, since values may have been deleted."""
     of_thread = [CHECKPOINT.c.thread_id == bindparam("thread_id"), is_visible()]
     count = select(func.count()).select_from(CHECKPOINT).where(*of_thread).scalar_subquery()
     size = select(func.coalesce(cast(func.sum(CHECKPOINT.c.size), BigInteger), literal_column("0"))).where(*of_thread).scalar_subquery()
@@ -55,29 +55,29 @@ def recount(_database: str) -> Update:
 
 
 def delete_thread_rows(_database: str, table: Table) -> Delete:
-    """Every row of a thread in one table."""
+    """Delete every row of a thread in one table."""
     return delete(table).where(table.c.thread_id == bindparam("thread_id"))
 
 
 def delete_tags(database: str) -> Delete:
-    """Delete the given tags: whole keys, since the index leads with the tag, not the thread."""
+    """Delete the given tags. The keys are whole, since the index is ordered by tag and not by thread."""
     return delete(TAG).where(has_given_key(database, TAG, TAG_KEY))
 
 
 def metadata_of_thread(_database: str) -> Select[Any]:
-    """Namespace, id and metadata of the checkpoints of a thread that can be found."""
+    """Namespace, id and metadata of a thread's visible checkpoints."""
     c = CHECKPOINT.c
     return select(c.checkpoint_ns, c.checkpoint_id, cast(c.metadata, Text)).where(c.thread_id == bindparam("thread_id"), is_visible())
 
 
 def delete_empty_thread(_database: str) -> Delete:
-    """The thread's own row, where no checkpoint and no write is left."""
-    gone = [~exists().where(table.c.thread_id == THREAD.c.thread_id) for table in (CHECKPOINT, WRITE)]
-    return delete(THREAD).where(THREAD.c.thread_id == bindparam("thread_id"), *gone)
+    """Delete the thread's own row if it has no checkpoint and no write left."""
+    empty = [~exists().where(table.c.thread_id == THREAD.c.thread_id) for table in (CHECKPOINT, WRITE)]
+    return delete(THREAD).where(THREAD.c.thread_id == bindparam("thread_id"), *empty)
 
 
 def copy_rows(database: str, table: Table) -> Insert:
-    """Copy a thread's rows of one table to another thread; rows of the same key there stay."""
+    """Copy a thread's rows of one table to another thread; rows with the same key there are kept."""
     given: dict[str, Any] = {"thread_id": bindparam("target", type_=Text()), "generation": bindparam("generation", type_=BigInteger)}
     columns: list[Any] = [given[c.name].label(c.name) if c.name in given else c for c in table.c]
     source = select(*columns).where(table.c.thread_id == bindparam("thread_id"))
@@ -86,8 +86,8 @@ def copy_rows(database: str, table: Table) -> Insert:
     return made
 
 
-def show_copied(_database: str) -> Update:
-    """Let readers find what was hidden in a thread and can be found in the one that was copied to it."""
+def unhide_copied(_database: str) -> Update:
+    """Unhide those checkpoints of the target thread that are visible in the thread that was copied to it."""
     source = CHECKPOINT.alias("source")
     same = equal_columns(source, CHECKPOINT, ("checkpoint_ns", "checkpoint_id"))
     found = exists().where(source.c.thread_id == bindparam("thread_id"), source.c.hidden.is_(false()), *same)

@@ -1,4 +1,4 @@
-"""Inserting rows that have all of a table's columns, in their order."""
+"""Inserts of rows that have all of a table's columns, in order."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def insert_rows(_database: str, count: int, table: Table, conflict: str) -> Inse
 def cells(count: int, width: int) -> Any:
     """`count` rows of `width` cells each, as positional parameters (SQLite).
 
-    Written as text: to compile a parameter for each cell takes longer than to insert a thousand rows.
+    Written as text: compiling a parameter for each cell takes longer than inserting a thousand rows.
     """
     row = f"({', '.join('?' * width)})"
     return text(f"VALUES {', '.join([row] * count)}").columns()
 
 
 def insert_arrays(_database: str, table: Table, conflict: str) -> Insert:
-    """Insert rows given as one array a column (PostgreSQL), see `row_parameters`."""
+    """Insert rows given as one array per column (PostgreSQL), see `row_parameters`."""
     rows = unnest(table.name, [(column.name, driver_type(column)) for column in table.c])
     insert = postgresql.insert(table).from_select([column.name for column in table.c], select(*rows.c))
     made: Insert = resolve_conflict(insert, table, conflict)
@@ -45,20 +45,20 @@ def row_parameters(table: Table, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def column_arrays(names: Sequence[str], rows: Sequence[Row], prefix: str) -> dict[str, Any]:
-    """Rows turned into one list a column, by `<prefix>_<column>`."""
+    """Rows turned into one list per column, by `<prefix>_<column>`."""
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
     return {f"{prefix}_{name}": list(values) for name, values in zip(names, columns, strict=True)}
 
 
 def insert_into(database: str, table: Table) -> Any:
-    """An insert that knows the database's ON CONFLICT."""
+    """An insert with the database's own ON CONFLICT."""
     return sqlite.insert(table) if database == "sqlite" else postgresql.insert(table)
 
 
 def resolve_conflict(insert: Any, table: Table, conflict: str) -> Any:
-    """What happens where a row with the same key exists.
+    """Say what happens if a row with the same key exists.
 
-    `keep` the existing row; `replace` it; `replace_object`: replace it where an object holds its bytes; `add_up`: add to a thread's
+    `keep` the existing row; `replace` it; `replace_object`: replace it if its bytes are in an object; `add_up`: add to a thread's
     counters. `add_up` ignores activity within a second of the recorded one: the index on that time would change with every write.
     """
     key = [column.name for column in table.primary_key]
@@ -66,7 +66,7 @@ def resolve_conflict(insert: Any, table: Table, conflict: str) -> Any:
         return insert.on_conflict_do_nothing(index_elements=key)
     if conflict == "add_up":
         return _added_up(insert, table, key)
-    # The object may be lost, or unreachable for this store; the bytes that were just sent are neither.
+    # The object may be lost, or not in this store's backend; the segment that was just sent is available.
     where = table.c.object_key.is_not(null()) if conflict == "replace_object" else None
     others = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
     return insert.on_conflict_do_update(index_elements=key, set_=others, where=where)
@@ -75,8 +75,8 @@ def resolve_conflict(insert: Any, table: Table, conflict: str) -> Any:
 def _added_up(insert: Any, threads: Table, key: Sequence[str]) -> Any:
     new = insert.excluded
     later = new.updated_at > threads.c.updated_at + literal_column(str(_TOUCH_MICROSECONDS), BigInteger)
-    moment = case((later, new.updated_at), else_=threads.c.updated_at)
+    updated_at = case((later, new.updated_at), else_=threads.c.updated_at)
     # PostgreSQL also writes an unchanged row, to lock it. SQLite has no row locks.
     where = or_(later, new.checkpoint_count != literal_column("0")) if isinstance(insert, sqlite.Insert) else None
     sums = {name: threads.c[name] + new[name] for name in ("checkpoint_count", "size")}
-    return insert.on_conflict_do_update(index_elements=list(key), set_={"updated_at": moment, **sums}, where=where)
+    return insert.on_conflict_do_update(index_elements=list(key), set_={"updated_at": updated_at, **sums}, where=where)

@@ -1,4 +1,4 @@
-"""Conditions and joins that find rows by a key, whatever the planner believes about the sizes of tables and parameters."""
+"""Conditions and joins that find rows by a key, whatever the planner assumes about the sizes of tables and parameters."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def equal_columns(one: FromClause, other: FromClause, names: Iterable[str]) -> l
 
 
 def exists_for_row(database: str, probe: Select[Any]) -> ColumnElement[bool]:
-    """Whether a correlated query finds a row, asked for each outer row. As a join, both tables might be read whole."""
-    # PostgreSQL makes no join of a query with an OFFSET.
+    """Whether a correlated query finds a row, evaluated for each outer row. As a join, it might read both tables whole."""
+    # PostgreSQL does not turn a query with an OFFSET into a join.
     return (probe.offset(literal_column("0")) if database == "postgresql" else probe).exists()
 
 
@@ -44,12 +44,12 @@ def has_given_key(database: str, table: Table, names: Sequence[str]) -> ColumnEl
     given = keys_table(database, names)
     if database == "sqlite":
         return tuple_(*[table.c[name] for name in names]).in_(select(*[given.c[name] for name in names]))
-    # A plain join lets PostgreSQL read the whole table, so the row of each key is looked up first.
+    # With a plain join PostgreSQL might read the whole table, so the row of each key is looked up first.
     same = table.alias("same")
     found: Select[Any] = select(literal_column("same.ctid").label("row")).select_from(same).where(*equal_columns(same, given, names))
     rows = found.offset(literal_column("0")).lateral("found")
-    places = select(rows.c.row).select_from(given.join(rows, literal_column("true"))).scalar_subquery()
-    return literal_column(f"{table.name}.ctid") == func.any(func.array(places))
+    row_ids = select(rows.c.row).select_from(given.join(rows, literal_column("true"))).scalar_subquery()
+    return literal_column(f"{table.name}.ctid") == func.any(func.array(row_ids))
 
 
 def version_entries(database: str, versions: ColumnElement[Any]) -> FromClause:
@@ -69,20 +69,20 @@ def layout_entries(database: str, layout: ColumnElement[Any]) -> FromClause:
 def lookup_join(
     database: str, rows: FromClause, table: Table, on: Iterable[ColumnElement[bool]], names: Sequence[str] = ()
 ) -> tuple[FromClause, FromClause]:
-    """Join rows with a table by looking up each row's key; returns the join, and what the table's columns belong to in it.
+    """Join rows with a table by looking up each row's key; returns the join, and the table with the columns to select from it.
 
-    A planner that knows no values, or that planned while the table was empty, would start from the table and read all of it.
+    A planner that does not know the values, or that planned while the table was empty, might read the whole table.
 
     Args:
-        database: its dialect's name.
-        rows: what is joined with the table.
-        table: where the rows are looked up.
+        database: the dialect's name.
+        rows: the rows to join with the table.
+        table: the table to look them up in.
         on: the conditions of the join.
         names: the table's columns that are needed; all of them by default.
     """
     if database == "sqlite":
         return rows.join(table, and_(*on)), table
-    # PostgreSQL makes no plain join of a query with an OFFSET.
+    # PostgreSQL does not turn a query with an OFFSET into a plain join.
     columns = [table.c[name] for name in names] or [*table.c]
     found = select(*columns).where(*on).offset(literal_column("0")).lateral(f"of_{table.name}")
     return rows.join(found, literal_column("true")), found
@@ -98,16 +98,16 @@ def segment_lists(database: str, segments: Select[Any], of: FromClause = SEGMENT
     """Those of some segments that are lists of segments, with the JSON array of their digests as `listing`."""
     text = cast(of.c.data, Text) if database == "sqlite" else cast(func.convert_from(of.c.data, "UTF8"), JSON)
     is_list = of.c.encoding == literal_column("'list'")
-    # Only their bytes are text: PostgreSQL must not convert others, whichever condition it evaluates first.
+    # Only a list's bytes are text: PostgreSQL must not convert others, whichever condition it evaluates first.
     listing = case((is_list, text), else_=null()).label("listing")
     return segments.with_only_columns(of.c.thread_id, listing).where(is_list)
 
 
 def is_visible(checkpoints: FromClause = CHECKPOINT) -> ColumnElement[bool]:
-    """Whether readers find a checkpoint: one that was pruned and is kept only to rebuild others is hidden."""
+    """Whether reads return a checkpoint. One that was pruned, and is kept only because others are rebuilt from it, is hidden."""
     return checkpoints.c.hidden.is_(false())
 
 
 def hidden_value(database: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A value that PostgreSQL's planner does not look at, so that the plan is the same whatever the value is."""
+    """Hide a value from PostgreSQL's planner, so that the plan is the same for every value."""
     return select(value).scalar_subquery() if database == "postgresql" else value

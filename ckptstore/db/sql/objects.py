@@ -1,4 +1,4 @@
-"""The registry of objects: what a writer confirms, and what a collector takes away."""
+"""The registry of objects: what a writer confirms as live, and what the collector marks and deletes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sqlalchemy import (
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import OBJECT, OBJECT_KEY, SEGMENT
 
-_MOMENT = bindparam("moment", type_=BigInteger)
+_NOW = bindparam("now", type_=BigInteger)
 _BEFORE = bindparam("before", type_=BigInteger)
 
 
@@ -34,7 +34,7 @@ def _in_state(*states: str) -> ColumnElement[bool]:
 
 def _given(database: str) -> ColumnElement[bool]:
     if database == "postgresql":
-        # Not a join, in which the whole table might be read.
+        # Not a join, for which PostgreSQL might read the whole table.
         return OBJECT.c.key == func.any(bindparam("keys_key", type_=ARRAY(Text())))
     given_keys = keys_table(database, OBJECT_KEY)
     return OBJECT.c.key.in_(select(given_keys.c.key))
@@ -45,23 +45,23 @@ def _referred_to() -> ColumnElement[bool]:
 
 
 def _set(state: str) -> Update:
-    return update(OBJECT).values(state=literal_column(f"'{state}'"), changed_at=_MOMENT)
+    return update(OBJECT).values(state=literal_column(f"'{state}'"), changed_at=_NOW)
 
 
 def objects_with_digest(_database: str) -> Select[Any]:
-    """Key and size of the objects with some content that a writer may use again, the youngest first."""
+    """Key and size of the objects with the given digest that a writer may refer to, newest first."""
     wanted = OBJECT.c.digest == bindparam("digest")
-    # A pending one may never arrive; a marked one comes back to life when a writer confirms it.
+    # The upload of a pending one may never finish; a marked one becomes live when a writer confirms it.
     return select(OBJECT.c.key, OBJECT.c.size).where(wanted, _in_state("live", "marked")).order_by(OBJECT.c.created_at.desc(), OBJECT.c.key)
 
 
 def confirm_live(database: str) -> Update:
-    """Make the given objects live, but for those that are being deleted; returns the keys of those that are live now."""
+    """Make the given objects live, except those that are being deleted; returns the keys of those that are live now."""
     return _set("live").where(_given(database), ~_in_state("deleting")).returning(OBJECT.c.key)
 
 
 def unreferenced_objects(_database: str) -> Select[Any]:
-    """Keys after `after` of objects that nothing refers to and that nobody confirmed since `before`."""
+    """Key and size of objects that nothing refers to and that no writer confirmed since `before`, after the key `after`."""
     return (
         select(OBJECT.c.key, OBJECT.c.size)
         .where(_in_state("pending", "live"), OBJECT.c.changed_at < _BEFORE, ~_referred_to())
@@ -72,7 +72,7 @@ def unreferenced_objects(_database: str) -> Select[Any]:
 
 
 def mark_objects(database: str) -> Update:
-    """Mark those of the given objects that nobody confirmed in the meantime; returns their keys."""
+    """Mark those of the given objects that are still unreferenced and not confirmed since `before`; returns their keys."""
     still = [_in_state("pending", "live"), OBJECT.c.changed_at < _BEFORE, ~_referred_to()]
     return _set("marked").where(_given(database), *still).returning(OBJECT.c.key)
 
@@ -93,17 +93,17 @@ def lock_objects(database: str) -> Select[Any]:
 
 
 def unmark_objects(database: str) -> Update:
-    """Those of the given marked objects that something refers to after all are live; returns their keys."""
+    """Make those of the given marked objects live that something refers to; returns their keys."""
     return _set("live").where(_given(database), _in_state("marked"), _referred_to()).returning(OBJECT.c.key)
 
 
 def start_deleting(database: str) -> Update:
-    """Those of the given marked objects that nothing refers to are being deleted from here on; returns their keys."""
+    """Change those of the given marked objects that nothing refers to to `deleting`; returns their keys."""
     return _set("deleting").where(_given(database), _in_state("marked"), ~_referred_to()).returning(OBJECT.c.key)
 
 
 def drop_objects(database: str) -> Delete:
-    """Delete the rows of objects whose content has gone."""
+    """Delete the rows of those of the given objects that are in state `deleting`: their content was deleted."""
     return delete(OBJECT).where(_given(database), _in_state("deleting"))
 
 

@@ -1,4 +1,4 @@
-"""Pages of a listing: which checkpoints they hold, found through the index that leads to the fewest."""
+"""Pages of a listing of checkpoints, found through the index that yields the fewest candidates."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ ORDER = ("checkpoint_id", "thread_id", "checkpoint_ns")
 
 
 class Shape(NamedTuple):
-    """What a page's statement looks like: everything but the values of its parameters.
+    """The form of a page's statement: everything except the values of its parameters.
 
-    `lead` says where candidates come from:
+    `source` is where the candidates come from:
 
     - `checkpoints`: the table itself, by key, by thread, or newest first;
-    - `tags`: the postings `lead_key` = `lead_value_0`, `lead_value_1`, ..., each stream newest first, merged;
-    - `list`: the postings of `lead_key` with one of `lead_values`, gathered and sorted;
-    - `span` and `span and below`: the postings of `lead_key` from `lead_low` on, before `lead_high`, and those of keys below it,
-      gathered and sorted;
-    - `time`: the checkpoints created within a time, gathered and sorted.
+    - `tags`: the postings `source_key` = `source_value_0`, `source_value_1`, ..., each stream newest first, merged;
+    - `list`: the postings of `source_key` with one of `source_values`, collected and sorted;
+    - `span` and `span and below`: the postings of `source_key` from `source_low` up to but not including `source_high`, and for the
+      second also those of nested keys, collected and sorted;
+    - `time`: the checkpoints created within a period, collected and sorted.
     """
 
-    lead: str = "checkpoints"
+    source: str = "checkpoints"
     #: How many streams are merged.
     streams: int = 1
     #: Which of `thread_id`, `checkpoint_ns`, `checkpoint_id`, `before`, `after` (the key of the last checkpoint seen),
@@ -57,17 +57,17 @@ class Shape(NamedTuple):
     given: frozenset[str] = frozenset()
     #: For each further condition whether it allows several values: parameters `has_0_key`, `has_0_value` or `has_0_values`, ...
     required: tuple[bool, ...] = ()
-    #: How many postings no checkpoint may have: `lacks_0_key`, `lacks_0_value`, ...
+    #: How many postings a checkpoint must not have: `excluded_0_key`, `excluded_0_value`, ...
     forbidden: int = 0
 
 
 def page_whole(database: str, shape: Shape, state_format: StateFormat) -> CompoundSelect[Any]:
-    """A page of checkpoints, whole: one statement, however many there are."""
+    """A page of checkpoints, whole: in one statement."""
     return whole(database, page(database, shape), state_format)
 
 
 def page_metadata(database: str, shape: Shape) -> Select[Any]:
-    """Key and metadata of a page of checkpoints: enough to decide by."""
+    """Key and metadata of a page of checkpoints, to compare with a filter."""
     found = page(database, shape).subquery("found")
     columns = [found.c[name] for name in CHECKPOINT_KEY]
     return select(*columns, cast(found.c.metadata, Text)).order_by(*[found.c[name].desc() for name in ORDER])
@@ -75,78 +75,80 @@ def page_metadata(database: str, shape: Shape) -> Select[Any]:
 
 def page(database: str, shape: Shape) -> Select[Any]:
     """Up to `page_size` checkpoints, newest first, that satisfy what is given."""
-    if shape.lead == "tags":
+    if shape.source == "tags":
         streams = [_stream(database, shape, number) for number in range(shape.streams)]
         if len(streams) == 1:
             return streams[0]
         merged = union_all(*[select(stream.subquery(f"stream_{number}")) for number, stream in enumerate(streams)]).subquery("merged")
         return _newest(select(merged), merged)
-    if shape.lead == "checkpoints":
+    if shape.source == "checkpoints":
         query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT)
         if "thread_id" not in shape.given:
-            # What the index of the newest checkpoints is for.
+            # The condition of the partial index `ckpt_checkpoint_newest`, without which it is not used.
             query = query.where(CHECKPOINT.c.checkpoint_id > literal_column("''"))
-    elif shape.lead == "time":
+    elif shape.source == "time":
         query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT)
     else:
-        leads = gathered(database, shape.lead)
-        joined, found = lookup_join(database, leads, CHECKPOINT, equal_columns(CHECKPOINT, leads, CHECKPOINT_KEY))
-        return _newest(_restricted(select(found).select_from(joined), database, shape, leads, found), found)
+        candidates = collected(database, shape.source)
+        joined, found = lookup_join(database, candidates, CHECKPOINT, equal_columns(CHECKPOINT, candidates, CHECKPOINT_KEY))
+        return _newest(_restricted(select(found).select_from(joined), database, shape, candidates, found), found)
     return _newest(query, CHECKPOINT)
 
 
 def _stream(database: str, shape: Shape, number: int) -> Select[Any]:
     joined, found = lookup_join(database, TAG, CHECKPOINT, equal_columns(CHECKPOINT, TAG, CHECKPOINT_KEY))
     query = select(found).select_from(joined)
-    query = query.where(TAG.c.key == bindparam("lead_key"), TAG.c.value == bindparam(f"lead_value_{number}"))
+    query = query.where(TAG.c.key == bindparam("source_key"), TAG.c.value == bindparam(f"source_value_{number}"))
     return _newest(_restricted(query, database, shape, TAG, found), TAG)
 
 
-def gathered(database: str, lead: str) -> FromClause:
-    """The keys of the checkpoints that the postings of a `list`, `span` or `span and below` lead to."""
+def collected(database: str, source: str) -> FromClause:
+    """The keys of the checkpoints that the postings of a `list`, `span` or `span and below` name."""
     columns = [TAG.c[name] for name in CHECKPOINT_KEY]
-    if lead == "list":
-        return select(*columns).where(_one_of(database, "lead")).distinct().subquery("gathered")
-    within = select(*columns).where(_within())
-    if lead == "span":
-        return within.distinct().subquery("gathered")
-    return union(within, select(*columns).where(_below())).subquery("gathered")
+    if source == "list":
+        return select(*columns).where(_one_of(database, "source")).distinct().subquery("collected")
+    within = select(*columns).where(_in_span())
+    if source == "span":
+        return within.distinct().subquery("collected")
+    return union(within, select(*columns).where(_nested())).subquery("collected")
 
 
-def _restricted(query: Select[Any], database: str, shape: Shape, leads: FromClause, checkpoints: FromClause = CHECKPOINT) -> Select[Any]:
-    """What holds for every checkpoint of the page.
+def _restricted(
+    query: Select[Any], database: str, shape: Shape, candidates: FromClause, checkpoints: FromClause = CHECKPOINT
+) -> Select[Any]:
+    """Add the conditions that every checkpoint of the page satisfies.
 
     Args:
-        query: of the checkpoints.
-        database: its name.
-        shape: what is given.
-        leads: has the key of each checkpoint: conditions on keys are put to it.
-        checkpoints: has their other columns.
+        query: selects the checkpoints.
+        database: the dialect's name.
+        shape: the restrictions.
+        candidates: the table with the key columns, for conditions on keys.
+        checkpoints: the table with the other columns.
     """
-    query = query.where(is_visible(checkpoints), *[leads.c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in shape.given])
+    query = query.where(is_visible(checkpoints), *[candidates.c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in shape.given])
     if "before" in shape.given:
-        query = query.where(leads.c.checkpoint_id < bindparam("before"))
+        query = query.where(candidates.c.checkpoint_id < bindparam("before"))
     query = query.where(*_created_within(database, shape.given, checkpoints))
     if "after" in shape.given:
         last = [bindparam(f"after_{name}", type_=Text()) for name in ORDER]
-        query = query.where(tuple_(*[leads.c[name] for name in ORDER]) < tuple_(*last))
+        query = query.where(tuple_(*[candidates.c[name] for name in ORDER]) < tuple_(*last))
     for number, several in enumerate(shape.required):
-        query = query.where(has_posting(database, leads, f"has_{number}", several=several))
-    return query.where(*[~has_posting(database, leads, f"lacks_{number}") for number in range(shape.forbidden)])
+        query = query.where(has_posting(database, candidates, f"has_{number}", several=several))
+    return query.where(*[~has_posting(database, candidates, f"excluded_{number}") for number in range(shape.forbidden)])
 
 
 def _created_within(database: str, given: frozenset[str], checkpoints: FromClause) -> list[ColumnElement[bool]]:
-    """The conditions on the time of creation, always two where there is one.
+    """The conditions on the time of creation: both bounds, even if only one is given.
 
-    PostgreSQL's planner takes a range between two bounds that it does not know for a short one (0.5 % of a table), and a half-open
-    one for a third of the table, which it would read whole.
+    PostgreSQL's planner assumes that a range between two unknown bounds has 0.5 % of a table's rows, and a half-open range a third
+    of them, for which it would read the whole table.
     """
     if given.isdisjoint(("created_after", "created_before")):
         return []
     first = bindparam("created_after", type_=BigInteger()) if "created_after" in given else literal_column("0")
     end = bindparam("created_before", type_=BigInteger()) if "created_before" in given else literal_column(str(_END_OF_TIME))
-    moment = checkpoints.c.created_at
-    return [moment >= hidden_value(database, first), moment < hidden_value(database, end)]
+    created_at = checkpoints.c.created_at
+    return [created_at >= hidden_value(database, first), created_at < hidden_value(database, end)]
 
 
 def _newest(query: Select[Any], order: FromClause) -> Select[Any]:
@@ -176,29 +178,29 @@ def text_list(database: str, parameter: str) -> Select[Any]:
     return select(each.c.value)
 
 
-def _within() -> ColumnElement[bool]:
+def _in_span() -> ColumnElement[bool]:
     value = TAG.c.value
-    return and_(TAG.c.key == bindparam("lead_key"), value >= bindparam("lead_low"), value < bindparam("lead_high"))
+    return and_(TAG.c.key == bindparam("source_key"), value >= bindparam("source_low"), value < bindparam("source_high"))
 
 
-def _below() -> ColumnElement[bool]:
-    return and_(TAG.c.key >= bindparam("lead_first_below"), TAG.c.key < bindparam("lead_after_below"))
+def _nested() -> ColumnElement[bool]:
+    return and_(TAG.c.key >= bindparam("source_first_below"), TAG.c.key < bindparam("source_after_below"))
 
 
-def count_of_postings(database: str, lead: str) -> Select[Any]:
-    """How many postings lead to a page (`list`, `span` or `span and below`), counted up to `bound`."""
+def count_of_postings(database: str, source: str) -> Select[Any]:
+    """How many postings a source has (`list`, `span` or `span and below`), counted up to `bound`."""
     one: ColumnElement[int] = literal_column("1")
-    if lead == "list":
-        return _count(select(one).select_from(TAG).where(_one_of(database, "lead")))
-    within = select(one).select_from(TAG).where(_within())
-    if lead == "span":
+    if source == "list":
+        return _count(select(one).select_from(TAG).where(_one_of(database, "source")))
+    within = select(one).select_from(TAG).where(_in_span())
+    if source == "span":
         return _count(within)
-    parts = [within.subquery("within"), select(one).select_from(TAG).where(_below()).subquery("below")]
+    parts = [within.subquery("within"), select(one).select_from(TAG).where(_nested()).subquery("below")]
     return _count(select(union_all(*[select(one.label("one")).select_from(part) for part in parts]).subquery("both")))
 
 
 def weights_of_postings(database: str) -> Select[Any]:
-    """For each posting given as a key: how many checkpoints it leads to, counted up to `bound`, and how far back they reach.
+    """For each posting given as a key: how many checkpoints have it, counted up to `bound`, and how far back they reach.
 
     Columns: key, value, count, and the id of the checkpoint that comes after `skipped` newer ones below `below`, or null.
     """
@@ -218,7 +220,7 @@ def count_of_thread(_database: str) -> Select[Any]:
 
 
 def count_of_time(database: str, given: frozenset[str]) -> Select[Any]:
-    """How many checkpoints were created within a time (`created_after`, `created_before`), counted up to `bound`."""
+    """How many checkpoints were created within a period (`created_after`, `created_before`), counted up to `bound`."""
     query: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT)
     query = query.where(*_created_within(database, given, CHECKPOINT))
     return _count(query)

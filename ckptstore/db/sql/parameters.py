@@ -1,4 +1,4 @@
-"""Parameters that hold many values: tables and lists as one JSON array on SQLite, as one array a column on PostgreSQL.
+"""Parameters that hold many values: tables and lists as one JSON array on SQLite, as one array per column on PostgreSQL.
 
 The text of a statement therefore never depends on how many values there are.
 """
@@ -25,7 +25,7 @@ def keys_table(database: str, names: Sequence[str]) -> FromClause:
 def json_rows(listing: ColumnElement[Any], names: Sequence[str]) -> FromClause:
     """A table from a JSON array of rows (SQLite)."""
     rows = func.json_each(listing).table_valued("value", name="given")
-    columns = [func.json_extract(rows.c.value, literal_column(f"'$[{place}]'")).label(name) for place, name in enumerate(names)]
+    columns = [func.json_extract(rows.c.value, literal_column(f"'$[{index}]'")).label(name) for index, name in enumerate(names)]
     return select(*columns).subquery("keys")
 
 
@@ -43,7 +43,7 @@ def object_keys(database: str, given: Iterable[str]) -> dict[str, Any]:
 
 
 def unnest(prefix: str, columns: Sequence[tuple[str, Any]]) -> FromClause:
-    """A table from one array parameter a column (PostgreSQL): `prefix_column`, ..."""
+    """A table from one array parameter per column (PostgreSQL): `prefix_column`, ..."""
     arrays = [bindparam(f"{prefix}_{name}", type_=ARRAY(type_)) for name, type_ in columns]
     return func.unnest(*arrays).table_valued(*[Column(name, type_) for name, type_ in columns], name=prefix).render_derived()
 

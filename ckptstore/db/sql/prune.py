@@ -1,4 +1,4 @@
-"""Taking checkpoints out of threads, and finding the threads that have some to lose."""
+"""Statements that delete checkpoints from threads, and that find the threads a policy may delete from."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from ckptstore.db.sql.tables import (
     WRITE,
 )
 
-_MOMENT = bindparam("moment", type_=BigInteger)
+_CUTOFF = bindparam("cutoff", type_=BigInteger)
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
 
 
 def thread_nodes(_database: str) -> Select[Any]:
-    """What a deletion needs to know of a thread's checkpoints: never a payload."""
+    """What a deletion needs to know about a thread's checkpoints, without any payload."""
     c = CHECKPOINT.c
     return (
         select(
@@ -70,22 +70,22 @@ def checkpoints_with_writes_to(_database: str) -> Select[Any]:
 
 
 def hide_checkpoints(database: str) -> Update:
-    """Mark the given checkpoints as kept for others only."""
+    """Hide the given checkpoints, which are kept only because others are rebuilt from them."""
     return update(CHECKPOINT).where(has_given_key(database, CHECKPOINT, CHECKPOINT_KEY)).values(hidden=true())
 
 
 def delete_checkpoints(database: str) -> ReturningDelete[Any]:
-    """Delete the given checkpoints; returns the bytes of each row's payload."""
+    """Delete the given checkpoints; returns the number of payload bytes of each row."""
     return delete(CHECKPOINT).where(has_given_key(database, CHECKPOINT, CHECKPOINT_KEY)).returning(func.length(CHECKPOINT.c.body))
 
 
 def delete_writes(database: str) -> ReturningDelete[Any]:
-    """Delete the writes of the given checkpoints; returns the bytes of each row's payload."""
+    """Delete the writes of the given checkpoints; returns the number of payload bytes of each row."""
     return delete(WRITE).where(has_given_key(database, WRITE, CHECKPOINT_KEY)).returning(_bytes_of(WRITE.c.value))
 
 
 def delete_values(database: str) -> ReturningDelete[Any]:
-    """Delete the given values; returns the bytes of each row's payload."""
+    """Delete the given values; returns the number of payload bytes of each row."""
     return delete(CHANNEL).where(has_given_key(database, CHANNEL, VERSION_KEY)).returning(_bytes_of(CHANNEL.c.value))
 
 
@@ -93,15 +93,15 @@ def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
     return func.coalesce(func.length(column), literal_column("0"))
 
 
-def subtract_removed(_database: str) -> Update:
-    """Subtract removed checkpoints from the thread's counters, and raise its generation."""
+def subtract_deleted(_database: str) -> Update:
+    """Subtract deleted checkpoints from the thread's counters, and increment its generation."""
     counters = {name: THREAD.c[name] - bindparam(name, type_=BigInteger) for name in ("checkpoint_count", "size")}
-    raised = THREAD.c.generation + literal_column("1")
-    return update(THREAD).where(THREAD.c.thread_id == bindparam("thread_id")).values(generation=raised, **counters)
+    next_generation = THREAD.c.generation + literal_column("1")
+    return update(THREAD).where(THREAD.c.thread_id == bindparam("thread_id")).values(generation=next_generation, **counters)
 
 
 def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
-    """Delete the segments of a thread that no value's layout names any more; returns each one's bytes, and its object."""
+    """Delete the segments of a thread that no value's layout names any more; returns each one's number of bytes, and its object."""
     linked = [
         select(entries.c.value)
         .select_from(table.join(entries, literal_column("true" if database == "postgresql" else "1")))
@@ -114,16 +114,16 @@ def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
     lists = segment_lists(database, select(SEGMENT).where(this_thread, SEGMENT.c.digest.in_(select(directly.c.value)))).cte("lists")
     entries = layout_entries(database, lists.c.listing)
     by_lists = select(entries.c.value).select_from(lists.join(entries, literal_column("true" if database == "postgresql" else "1")))
-    # A null among them would make NOT IN answer with null.
+    # With a null among them, NOT IN is null.
     named = union_all(select(directly.c.value).where(directly.c.value.is_not(null())), by_lists).subquery("named")
     unlinked = delete(SEGMENT).where(this_thread, SEGMENT.c.digest.not_in(select(named.c.value)))
     return unlinked.returning(_bytes_of(SEGMENT.c.data), SEGMENT.c.object_key)
 
 
 def delete_orphaned_writes(_database: str) -> ReturningDelete[Any]:
-    """Delete a thread's writes from before `moment` whose checkpoint is not there; returns the bytes of each row's payload."""
+    """Delete a thread's writes from before `cutoff` whose checkpoint does not exist; returns the number of payload bytes of each row."""
     orphaned = ~exists().where(*equal_columns(CHECKPOINT, WRITE, CHECKPOINT_KEY))
-    these = delete(WRITE).where(WRITE.c.thread_id == bindparam("thread_id"), WRITE.c.created_at < _MOMENT, orphaned)
+    these = delete(WRITE).where(WRITE.c.thread_id == bindparam("thread_id"), WRITE.c.created_at < _CUTOFF, orphaned)
     return these.returning(_bytes_of(WRITE.c.value))
 
 
@@ -133,32 +133,32 @@ def references_to_objects(database: str) -> Select[Any]:
     return select(OBJECT.c.key, OBJECT.c.size, references).where(has_given_key(database, OBJECT, OBJECT_KEY))
 
 
-# --- the threads that may have something to lose, page by page: each row begins with the thread and its checkpoints
+# --- pages of threads that a policy may delete from: each row begins with the thread id and its number of checkpoints
 
 
 def old_checkpoints(_database: str) -> Select[Any]:
-    """Checkpoints from before `moment`, the oldest first, after the last one of the page before; last the key to go on from."""
+    """Checkpoints from before `cutoff`, oldest first, from `after_*` on; the last columns are the key after which the next page starts."""
     c = CHECKPOINT.c
     names = ("created_at", *CHECKPOINT_KEY)
     last = [bindparam(f"after_{name}", type_=BigInteger if name == "created_at" else Text()) for name in names]
-    place = [cast(c.created_at, BigInteger), *[c[name] for name in CHECKPOINT_KEY]]
+    position = [cast(c.created_at, BigInteger), *[c[name] for name in CHECKPOINT_KEY]]
     return (
-        select(c.thread_id, _checkpoints_of(c.thread_id), *place)
-        # The first condition is implied by the last, which PostgreSQL does not see.
-        .where(c.created_at >= last[0], c.created_at < _MOMENT, tuple_(*place) > tuple_(*last))
+        select(c.thread_id, _checkpoints_of(c.thread_id), *position)
+        # The last condition implies the first, but PostgreSQL does not infer that.
+        .where(c.created_at >= last[0], c.created_at < _CUTOFF, tuple_(*position) > tuple_(*last))
         .order_by(c.created_at, *[c[name] for name in CHECKPOINT_KEY])
         .limit(_PAGE_SIZE)
     )
 
 
 def idle_threads(_database: str) -> Select[Any]:
-    """Threads that were last active before `moment`, the most idle first."""
+    """Threads that were last active before `cutoff`, the most idle first."""
     c = THREAD.c
     after = [bindparam("after_updated_at", type_=BigInteger), bindparam("after_thread_id", type_=Text())]
-    moment = cast(c.updated_at, BigInteger)
+    updated_at = cast(c.updated_at, BigInteger)
     return (
-        select(c.thread_id, c.checkpoint_count, moment, c.thread_id)
-        .where(c.updated_at < _MOMENT, tuple_(c.updated_at, c.thread_id) > tuple_(*after))
+        select(c.thread_id, c.checkpoint_count, updated_at, c.thread_id)
+        .where(c.updated_at < _CUTOFF, tuple_(c.updated_at, c.thread_id) > tuple_(*after))
         .order_by(c.updated_at, c.thread_id)
         .limit(_PAGE_SIZE)
     )
@@ -173,12 +173,12 @@ def long_threads(_database: str) -> Select[Any]:
 
 
 def threads_with_orphaned_writes(database: str) -> Select[Any]:
-    """Threads with writes from before `moment` whose checkpoint is not there, in the order of their ids."""
+    """Threads with writes from before `cutoff` whose checkpoint does not exist, in the order of their ids."""
     c = WRITE.c
     checkpoint: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(*equal_columns(CHECKPOINT, WRITE, CHECKPOINT_KEY))
     return (
         select(c.thread_id, _checkpoints_of(c.thread_id), c.thread_id)
-        .where(c.thread_id > bindparam("after_thread_id", type_=Text()), c.created_at < _MOMENT, ~exists_for_row(database, checkpoint))
+        .where(c.thread_id > bindparam("after_thread_id", type_=Text()), c.created_at < _CUTOFF, ~exists_for_row(database, checkpoint))
         .distinct()
         .order_by(c.thread_id)
         .limit(_PAGE_SIZE)

@@ -1,4 +1,4 @@
-"""What all savers on a database have to agree on."""
+"""The settings that all savers on a database share."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ def setting(_database: str) -> Select[Any]:
 
 
 def lock_setting(database: str) -> Select[Any]:
-    """The same, locked until the transaction ends."""
+    """Like `setting`, and lock its row until the transaction ends."""
     return setting(database).with_for_update()
 
 
 def set_setting(database: str, conflict: str) -> Insert:
-    """Set a setting: `replace` its value, or `keep` the one that is there."""
+    """Set a setting: `replace` its value, or `keep` the existing one."""
     value = cast(bindparam("value", type_=Text()), SETTING.c.value.type) if database == "postgresql" else bindparam("value", type_=Text())
     made: Insert = resolve_conflict(insert_into(database, SETTING).values(name=bindparam("name"), value=value), SETTING, conflict)
     return made
 
 
-def forget_setting(_database: str) -> Delete:
+def delete_setting(_database: str) -> Delete:
     """Delete a setting."""
     return delete(SETTING).where(SETTING.c.name == bindparam("name"))
 
 
 def any_checkpoint(_database: str) -> Select[Any]:
-    """One row, if there is a checkpoint."""
+    """One row if there is any checkpoint."""
     return select(literal_column("1")).select_from(CHECKPOINT).limit(literal_column("1"))

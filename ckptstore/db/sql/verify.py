@@ -1,4 +1,4 @@
-"""What a verification reads: segments and objects page by page, and what a layout names in vain."""
+"""Statements of a verification: pages of segments and objects, and segments that a layout names and that do not exist."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHANNEL, OBJECT, OBJECT_KEY, SEGMENT, SEGMENT_KEY, THREAD, WRITE
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
-# The shortest digest that was ever stored; no count of bytes comes near it.
+# The length of the shortest digest ever stored; no count of bytes in a layout has so many digits.
 _SHORTEST_DIGEST = 27
 
 
@@ -36,10 +36,10 @@ def _in_state(state: str) -> ColumnElement[bool]:
 
 
 def segments_after(_database: str, with_data: bool) -> Select[Any]:
-    """Segments after a place, in the order of thread and digest, with the state of their object's row.
+    """Segments after a given key, in the order of thread and digest, with the state of their object's row.
 
-    Digest, object, size, encoding, state of the object (null where no row has its key), whether the database holds bytes,
-    and these bytes: of lists always, of other segments only `with_data`.
+    Columns: thread, digest, object key, size, encoding, state of the object (null if no row has its key), whether the database
+    has the bytes, and the bytes: always for lists, for other segments only `with_data`.
     """
     columns = (SEGMENT.c.thread_id, SEGMENT.c.digest, SEGMENT.c.object_key, SEGMENT.c.size, SEGMENT.c.encoding)
     is_list = SEGMENT.c.encoding == literal_column("'list'")
@@ -55,25 +55,25 @@ def segments_after(_database: str, with_data: bool) -> Select[Any]:
 
 
 def segments_among(database: str) -> Select[Any]:
-    """Of the given segments, those that are there: (thread, digest)."""
+    """Those of the given segments that exist: (thread, digest)."""
     given_keys = keys_table(database, SEGMENT_KEY)
     return select(SEGMENT.c.thread_id, SEGMENT.c.digest).join(given_keys, and_(*equal_columns(SEGMENT, given_keys, SEGMENT_KEY)))
 
 
 def threads_after(_database: str) -> Select[Any]:
-    """Ids of threads after one, in order."""
+    """Ids of threads after `after`, in order."""
     after = THREAD.c.thread_id > bindparam("after", type_=Text())
     return select(THREAD.c.thread_id).where(after).order_by(THREAD.c.thread_id).limit(_PAGE_SIZE)
 
 
 def missing_segments(database: str) -> Select[Any]:
-    """(thread, digest) of the segments that a layout names and that are not there, in the threads after `after` up to `last`.
+    """(thread, digest) of the segments that a layout names and that do not exist, in the threads after `after` up to `last`.
 
-    One statement, so one state of the database: what a prune takes away meanwhile goes with the layout that names it.
+    One statement and so one snapshot: a concurrent prune deletes segments together with the layouts that name them.
     """
     named = union_all(*[_named(database, table) for table in (CHANNEL, WRITE)]).subquery("named")
-    there = exists().where(SEGMENT.c.thread_id == named.c.thread_id, SEGMENT.c.digest == named.c.digest)
-    return select(named.c.thread_id, named.c.digest).where(~there).distinct()
+    stored = exists().where(SEGMENT.c.thread_id == named.c.thread_id, SEGMENT.c.digest == named.c.digest)
+    return select(named.c.thread_id, named.c.digest).where(~stored).distinct()
 
 
 def _named(database: str, table: Any) -> Select[Any]:
@@ -85,7 +85,7 @@ def _named(database: str, table: Any) -> Select[Any]:
         .select_from(table.join(entries, literal_column("true" if database == "postgresql" else "1")))
         .where(table.c.thread_id > bindparam("after", type_=Text()), table.c.thread_id <= bindparam("last", type_=Text()))
         .where(table.c.layout.is_not(null()), func.length(digest) >= literal_column(str(_SHORTEST_DIGEST)))
-        # A reference may name nothing: anybody may write a text that looks like a handle.
+        # A reference to a blob may name no segment: any text of a user may look like a handle.
         .where(first != literal_column("'@'"))
     )
 
@@ -101,13 +101,13 @@ def registered_objects(_database: str) -> Select[Any]:
 
 
 def registered_among(database: str) -> Select[Any]:
-    """Of the given keys, those of registered objects."""
+    """Those of the given keys that are keys of registered objects."""
     given_keys = keys_table(database, OBJECT_KEY)
     return select(OBJECT.c.key).where(OBJECT.c.key.in_(select(given_keys.c.key)))
 
 
 def needed_among(database: str) -> Select[Any]:
-    """Of the given keys, those of objects that must be there: live, or marked although something refers to them."""
+    """Those of the given keys whose objects must exist: live ones, and marked ones that something refers to."""
     given_keys = keys_table(database, OBJECT_KEY)
     referred_to = exists().where(SEGMENT.c.object_key == OBJECT.c.key)
     needed = or_(_in_state("live"), and_(_in_state("marked"), referred_to))

@@ -125,7 +125,9 @@ async def test_a_schema_of_another_release_is_refused_by_name(bare_url: str, mon
     set_revision(bare_url, "9999")
     async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
         for attempt in (saver.setup(), saver.aget_tuple(config("t"))):
-            with pytest.raises(SchemaTooNew, match=f"has revision 9999, this release knows none past {schema.HEAD}; run: pip install"):
+            with pytest.raises(
+                SchemaTooNew, match=f"has revision 9999, the newest that this release knows is {schema.HEAD}; run: pip install"
+            ):
                 await attempt
     set_revision(bare_url, schema.HEAD)
     monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0099"))

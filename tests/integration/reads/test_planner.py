@@ -63,7 +63,7 @@ async def test_every_lead_gives_the_models_answer(url: str, lead: str, how: dict
         rows = await world(saver)
         plans = spy(monkeypatch)
         await assert_answers(saver, rows, **how)
-        assert {plan.shape.lead for plan in plans} == {lead}
+        assert {plan.shape.source for plan in plans} == {lead}
         for at in (0, 9, 47):
             await assert_answers(saver, rows, **how, before=config("any", rows[at].checkpoint_id))
 

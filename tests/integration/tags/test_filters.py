@@ -196,7 +196,7 @@ HOSTILE = [
     '"; DROP TABLE ckpt_tag; --',
     "' OR '1'='1",
     "x' UNION SELECT * FROM ckpt_setting --",
-    "%(lead_key)s",
+    "%(source_key)s",
     "$1",
     "?1",
     "%",
