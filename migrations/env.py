@@ -1,4 +1,4 @@
-"""Alembic's entry: from the command line (offline and online) and from `ckptstore.db.schema`, which hands a connection over."""
+"""Alembic's entry: from the command line (offline and online) and from `ckptstore.db.schema`, which passes a connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ckptstore.errors import CkptStoreError
 
 config = context.config
 arguments = context.get_x_argument(as_dictionary=True)
-handed_over = config.attributes.get("db")
+given_db = config.attributes.get("db")
 
 
 def run_from_command_line() -> None:
@@ -28,7 +28,7 @@ def run_from_command_line() -> None:
         raise CommandError(str(exc)) from exc
 
 
-if handed_over is not None:
-    schema.run_migrations(context, handed_over)
+if given_db is not None:
+    schema.run_migrations(context, given_db)
 else:
     run_from_command_line()

@@ -45,11 +45,11 @@ class RegisteredObject(NamedTuple):
 
 
 class ObjectRegistry:
-    """What a store keeps outside its database.
+    """The objects of a store, which are outside its database.
 
     Args:
         runner: of the database in which objects are registered.
-        open_backend: opens the backend, or None where large values stay in the database.
+        open_backend: opens the backend, or None if large values are stored in the database.
         known: which segments threads are known to have.
     """
 
@@ -58,7 +58,7 @@ class ObjectRegistry:
         self._runner = runner
         self._open_backend = open_backend
         self._start()
-        # A child of fork has neither the loop nor a right to its parent's connections.
+        # A child of fork does not have the loop, and must not use its parent's connections.
         in_child(self._start_again)
 
     def _start_again(self) -> None:
@@ -74,7 +74,7 @@ class ObjectRegistry:
 
     @property
     def has_backend(self) -> bool:
-        """Whether large values leave the database."""
+        """Whether large values are stored outside the database."""
         return self._backend is not None
 
     @property
@@ -88,7 +88,7 @@ class ObjectRegistry:
         """Return if there is a backend.
 
         Raises:
-            InvalidConfig: large values stay in the database.
+            InvalidConfig: there is none; large values are stored in the database.
         """
         if self._backend is None:
             raise InvalidConfig("this saver keeps large values in its database; give it a blob_url")
@@ -100,7 +100,7 @@ class ObjectRegistry:
     # --- storing
 
     async def ensure_uploaded(self, digest: str, size: int, created_at: int, upload: Upload) -> str:
-        """The key of an object with some content, which is uploaded if none exists. Callers with the same content share an upload.
+        """The key of an object with this content, which is uploaded if none exists. Callers with the same content share an upload.
 
         Args:
             digest: SHA-256 of the content, in hexadecimal.
@@ -119,12 +119,12 @@ class ObjectRegistry:
         key = self._seen.get(digest)
         if key is not None:
             return key
-        # A row may be older than a change of the backend's URL: what is not in the backend is uploaded again.
+        # The backend's URL may have changed since the object was registered: what is not in the backend is uploaded again.
         found, registered = await self._look_up(digest)
         if found is not None:
             return found.key
         if registered:
-            # Threads that refer to a lost object must be given the new one.
+            # Threads that refer to a lost object must refer to the new one.
             self._known.forget_everywhere(blob_reference(digest))
         return await self._register_and_upload(digest, size, created_at, upload)
 
@@ -132,7 +132,7 @@ class ObjectRegistry:
         started = time.perf_counter()
         key = new_object_key(digest)
         row = (key, digest, size, created_at, "pending", created_at)
-        # Registered before the upload: whatever a crash leaves behind is found from this row.
+        # Registered before the upload: the collector finds what a crash leaves behind by this row.
         await self.write(partial(Db.insert, table=sql.tables.OBJECT, conflict="keep", rows=[row]))
         await upload(self.backend, key)
         self._seen[digest] = key
@@ -144,20 +144,20 @@ class ObjectRegistry:
         return key
 
     def forget_soon(self, keys: Sequence[str]) -> None:
-        """Like `forget`, from any thread and without waiting: what is encoded from here on is uploaded anew."""
+        """Like `forget`, from any worker thread and without waiting: writes that are encoded afterwards upload them again."""
         if keys:
             self._loop.run(self.forget(keys))
 
     async def forget(self, keys: Sequence[str]) -> None:
         """Forget objects that turned out to be deleted, or about to be.
 
-        A collector may have deleted an object before its upload ended: what arrived afterwards is deleted, since no row knows it.
+        A collector may have deleted an object before its upload ended. What was uploaded afterwards is deleted here: it has no row.
         """
-        self._unsee(keys)
+        self._forget_seen(keys)
         await asyncio.gather(*[self.delete(key) for key in keys])
 
     async def delete(self, key: str) -> bool:
-        """Delete an object whose row says that it is being deleted; False if the backend fails."""
+        """Delete an object in state `deleting`; False if the backend fails."""
         try:
             await self.backend.delete(key)
         except BlobUnavailable as exc:
@@ -177,7 +177,7 @@ class ObjectRegistry:
     # --- reading
 
     async def find(self, digest: str) -> RegisteredObject:
-        """An object with some content: one that is whole, if any is.
+        """An object with this content: one that is in the backend with its full size, if there is one.
 
         Args:
             digest: SHA-256 of the content, in hexadecimal.
@@ -188,11 +188,11 @@ class ObjectRegistry:
         whole, registered = await self._look_up(digest)
         if not registered:
             raise BlobMissing(f"blob {digest[:12]}... is not registered in this store: it was never put here, or was collected since")
-        # Where none is whole, reading one reports what is wrong with it.
+        # If none is whole, reading one reports what is wrong with it.
         return whole or registered[0]
 
     async def _look_up(self, digest: str) -> tuple[RegisteredObject | None, list[RegisteredObject]]:
-        """An object with some content that is in the backend and has its size, and all that are registered."""
+        """An object with this content that is in the backend with its full size, and all registered ones."""
         seen = self._seen.get(digest)
         rows = await self.rows(sql.objects.objects_with_digest, {"digest": digest})
         registered = [RegisteredObject(*row) for row in rows]
@@ -204,24 +204,24 @@ class ObjectRegistry:
 
     async def content(self, key: str) -> bytes:
         """An object's content, unchecked."""
-        with self._noticing_loss(key):
+        with self._forgetting_lost(key):
             return await self.backend.get(key)
 
     async def copy_to(self, key: str, path: Path) -> None:
         """Write an object's content to a file, unchecked."""
-        with self._noticing_loss(key):
+        with self._forgetting_lost(key):
             await self.backend.get_file(key, path)
 
     @contextmanager
-    def _noticing_loss(self, key: str) -> Iterator[None]:
-        """Look an object that turns out to be lost up again from here on, and upload it again."""
+    def _forgetting_lost(self, key: str) -> Iterator[None]:
+        """If the object turns out to be lost, forget that it was seen, so that it is looked up and uploaded again."""
         try:
             yield
         except BlobMissing:
-            self._unsee([key])
+            self._forget_seen([key])
             raise
 
-    def _unsee(self, keys: Sequence[str]) -> None:
+    def _forget_seen(self, keys: Sequence[str]) -> None:
         for digest in [digest for digest, key in self._seen.items() if key in keys]:
             del self._seen[digest]
 
@@ -240,7 +240,7 @@ class ObjectRegistry:
         return await asyncio.wrap_future(self._runner.write(work))
 
     def close(self) -> None:
-        """Let what is under way end, and close the backend. Blocks."""
+        """Finish what is running, and close the backend. Blocks."""
         self._loop.close(self._close_backend())
 
     async def _close_backend(self) -> None:

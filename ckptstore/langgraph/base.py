@@ -1,4 +1,4 @@
-"""What the parts of `SQLAlchemySaver` share: the store, the clock and the index of metadata."""
+"""Base class of the parts of `SQLAlchemySaver`: the store, the clock and the indexed metadata keys."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def configurable_of(config: RunnableConfig) -> Mapping[str, Any]:
     found = config.get("configurable", {}) if isinstance(config, (dict, Mapping)) else None
     # `dict` first: `isinstance` of an abstract class is much slower.
     if not isinstance(found, (dict, Mapping)):
-        raise InvalidConfig(f"a config is a dict with a 'configurable' dict in it, got {type(config).__name__}")
+        raise InvalidConfig(f"a config must be a dict with a 'configurable' dict in it, got {type(config).__name__}")
     return found
 
 
@@ -64,7 +64,7 @@ def search_of(
     created_after: datetime | None,
     created_before: datetime | None,
 ) -> CheckpointQuery:
-    """The query of a listing. What the config does not have does not restrict it: without a namespace, all namespaces are listed."""
+    """The query of a listing. Keys that the config does not have do not restrict it: without a namespace, all namespaces are listed."""
     configurable = configurable_of(config) if config else {}
     thread_id, checkpoint_ns = configurable.get("thread_id"), configurable.get("checkpoint_ns")
     checkpoint_id = configurable.get("checkpoint_id")
@@ -80,12 +80,12 @@ def search_of(
     )
 
 
-def _microseconds(moment: datetime | None, name: str) -> int | None:
-    if moment is None:
+def _microseconds(time: datetime | None, name: str) -> int | None:
+    if time is None:
         return None
-    if not isinstance(moment, datetime):
-        raise InvalidConfig(f"{name} must be a datetime, got {type(moment).__name__}")
-    return to_microseconds(moment)
+    if not isinstance(time, datetime):
+        raise InvalidConfig(f"{name} must be a datetime, got {type(time).__name__}")
+    return to_microseconds(time)
 
 
 def require_limit(limit: int | None) -> int | None:
@@ -120,7 +120,7 @@ def _key_of_row(row: Any) -> CheckpointKey:
     # Not the attributes: once a session has committed, it would have to read them again.
     identity = inspect(row).identity
     if identity is None:
-        raise InvalidConfig("a Checkpoint was given that no statement found; read the row in a session first")
+        raise InvalidConfig("a Checkpoint row was not read from a database; read it in a session first")
     return CheckpointKey(*identity)
 
 
@@ -140,11 +140,11 @@ def require_text(text: Any, what: str) -> str:
         # The usual case, and much faster to check than the rest.
         return text
     if "\0" in text:
-        raise InvalidConfig(f"the {what} holds a NUL character, which databases refuse")
+        raise InvalidConfig(f"the {what} contains a NUL character, which databases refuse")
     try:
         text.encode()
     except UnicodeEncodeError as exc:
-        raise InvalidConfig(f"the {what} holds half of a surrogate pair, which databases refuse") from exc
+        raise InvalidConfig(f"the {what} contains half of a surrogate pair, which databases refuse") from exc
     return text
 
 

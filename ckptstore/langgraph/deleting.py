@@ -57,7 +57,7 @@ class Deleting(SaverBase):
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete all checkpoints of these threads but the newest of each namespace (`keep_latest`), or all of them (`delete`).
 
-        With `keep_latest`, ancestors that the newest one is rebuilt from stay too: a `DeltaChannel`'s back to its last snapshot.
+        With `keep_latest`, ancestors that the newest one is rebuilt from are kept too: those back to a `DeltaChannel`'s last snapshot.
 
         Args:
             thread_ids: the threads.
@@ -75,6 +75,6 @@ class Deleting(SaverBase):
     def _prune(self, thread_ids: Sequence[str], strategy: str) -> Steps[PruneReport]:
         rule = _PRUNE_RULES.get(strategy)
         if rule is None:
-            raise InvalidConfig(f"unknown prune strategy {strategy!r}; known are {', '.join(_PRUNE_RULES)}")
+            raise InvalidConfig(f"unknown prune strategy {strategy!r}; the known ones are {', '.join(_PRUNE_RULES)}")
         ids = [thread_id_of(thread_id) for thread_id in require_ids(thread_ids, "thread_ids")]
         return (yield from self.store.prune(ids, rule))

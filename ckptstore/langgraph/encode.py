@@ -31,9 +31,9 @@ _NOT_IN_BODY = ("channel_values", "channel_versions", "id", "v")
 #: The part of a body with values too small for rows of their own: channel -> version and value.
 SCALARS = "scalars"
 _MAX_SCALAR_LENGTH = 32
-# Begins no other version: those are counters.
+# No other version starts with it: others are counters.
 _OWN_VERSION = "="
-# Made once: `json.dumps` would make an encoder for each call.
+# Created once: `json.dumps` would create an encoder for each call.
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -102,7 +102,7 @@ class TaskWritesPut(WriteAttempt):
         self._created_at = created_at
 
     def serialise(self, not_stored: Sequence[str]) -> NewWrites:
-        """The writes as a record, see `WriteAttempt.serialise`; they take over no channel."""
+        """The writes as a record, see `WriteAttempt.serialise`; no channel is carried."""
         return self._encoder.writes(self._key, self._writes, self._task_id, self._task_path, self._created_at)
 
 
@@ -112,7 +112,7 @@ class Encoder:
     Args:
         serde: the saver's serialiser.
         tag_keys: which keys of metadata become tags.
-        limiter: refuses what is too large, as soon as its size is known.
+        limiter: rejects what is too large, as soon as its size is known.
     """
 
     __slots__ = ("_limiter", "_serde", "_tag_keys")
@@ -149,7 +149,7 @@ class Encoder:
         body = serialise(self._serde, body_parts, "(the checkpoint itself)")
         merged = _metadata(config, metadata, self._tag_keys)
         metadata_json = tags.to_json(merged)
-        self._admit(at.key, channels, changed, given, len(body.data) + len(metadata_json.encode()))
+        self._check_limits(at.key, channels, changed, given, len(body.data) + len(metadata_json.encode()))
         values = [(channel, channels.versions[channel], with_references(value, given[channel])) for channel, value in changed.items()]
         return NewCheckpoint(
             key=at.key,
@@ -165,10 +165,10 @@ class Encoder:
             size=len(body.data) + sum([len(value.data) for value in changed.values()]),
         )
 
-    def _admit(
+    def _check_limits(
         self, key: CheckpointKey, channels: _Channels, changed: Mapping[str, Value], given: Mapping[str, Any], other_bytes: int
     ) -> None:
-        """Hold a checkpoint to the limits; a channel that it takes over, and whose size is unknown, is serialised to measure it."""
+        """Check a checkpoint against the limits; a carried channel whose size is unknown is serialised to measure it."""
 
         def measure(channel: str) -> Value:
             return serialise(self._serde, given[channel], channel)
@@ -200,7 +200,7 @@ class _Channels:
 
     #: channel -> version, for all of them.
     versions: dict[str, str]
-    #: channel -> version and value of those that are kept in the body.
+    #: channel -> version and value of those that are stored in the body.
     scalars: dict[str, list[Any]] = field(default_factory=dict)
     #: Those that are stored with this checkpoint.
     changed: list[str] = field(default_factory=list)
@@ -231,11 +231,11 @@ def _sort_channels(checkpoint: Checkpoint, stored_now: Collection[str], own_vers
 
 
 def _is_scalar(value: Any) -> bool:
-    """Whether a value is kept in the body: it takes less there than a row of its own would, even in every checkpoint that has it."""
+    """Whether a value is stored in the body: there it takes less space than a row of its own, even repeated in every checkpoint."""
     kind = type(value)
     if kind is str:
         return len(value) <= _MAX_SCALAR_LENGTH and value.isascii()
-    # A number beyond 64 bits is the serialiser's to refuse, with the name of its channel.
+    # A number beyond 64 bits is left to the serialiser, which rejects it with the name of its channel.
     return value is None or kind is bool or kind is float or (kind is int and -(2**63) <= value < 2**63)
 
 
@@ -256,6 +256,6 @@ def _body(checkpoint: Checkpoint, channels: _Channels) -> dict[str, Any]:
     if channels.unversioned:
         body["unversioned"] = channels.unversioned
     if not set(map(type, checkpoint.get("channel_versions", {}).values())) <= {str}:
-        # The column holds them as text; versions of other types keep theirs here.
+        # The column stores versions as text; those of other types are stored here with their types.
         body["channel_versions"] = dict(checkpoint["channel_versions"])
     return body

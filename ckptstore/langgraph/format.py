@@ -1,4 +1,4 @@
-"""LangGraph's checkpoint formats: the one place that knows what its channels, metadata keys and namespaces mean.
+"""LangGraph's checkpoint formats: the only module that knows what its channels, metadata keys and namespaces mean.
 
 The layers below work on any checkpoints; they are given `LANGGRAPH`, a `StateFormat`.
 """

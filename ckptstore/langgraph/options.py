@@ -30,7 +30,7 @@ class SaverOptions(TypedDict, total=False):
     knows. By default a folder next to the SQLite file; for PostgreSQL and SQLite in memory, the database itself."""
 
     blob_options: Mapping[str, Any] | None
-    """Keyword arguments of the fsspec file system, in addition to what `blob_url` says."""
+    """Keyword arguments of the fsspec file system, in addition to those that follow from `blob_url`."""
 
     blob_settings: BlobSettings | None
     """Parallelism, retries and caches of the blobs."""

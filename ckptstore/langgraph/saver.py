@@ -136,12 +136,12 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         """
         return cls(parse_conn_string(conn_string), **options)
 
-    # --- life
+    # --- set up and close
 
     def setup(self) -> Outcome[None]:
         """Upgrade the schema of the database to this release's: `await saver.setup()`, or `saver.setup()` without an event loop.
 
-        Without an event loop it runs at once, and its result need not be used.
+        Without an event loop it returns when the upgrade is done, and its result need not be used.
 
         Raises:
             SchemaTooNew: the database was upgraded by a newer release.

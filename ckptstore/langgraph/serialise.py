@@ -35,12 +35,12 @@ def allow_handles(saver: BaseCheckpointSaver[Any]) -> SerializerProtocol:
     return BaseCheckpointSaver.with_allowlist(saver, BLOB_REF_NAMES).serde
 
 
-def _is_no_warning_of_handles(record: logging.LogRecord) -> bool:
+def _is_not_about_handles(record: logging.LogRecord) -> bool:
     return not (isinstance(record.args, tuple) and record.args[:2] in BLOB_REF_NAMES)
 
 
 # Without a strict allowlist, LangGraph warns that unknown types will be blocked in a future version. Handles are always allowed.
-logging.getLogger("langgraph.checkpoint.serde.jsonplus").addFilter(_is_no_warning_of_handles)
+logging.getLogger("langgraph.checkpoint.serde.jsonplus").addFilter(_is_not_about_handles)
 
 
 def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:

@@ -119,7 +119,7 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
         if self._limiter is None:
             return
         configurable = config.get("configurable", {})
-        place = ThreadNs(str(configurable.get("thread_id")), str(configurable.get("checkpoint_ns") or ""))
+        namespace = ThreadNs(str(configurable.get("thread_id")), str(configurable.get("checkpoint_ns") or ""))
         versions = {channel: str(version) for channel, version in checkpoint["channel_versions"].items()}
         values = checkpoint["channel_values"]
         now = {channel for channel in values if channel in new_versions or channel not in versions}
@@ -127,7 +127,7 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
         def measured(channel: str) -> Value:
             return serialise(self.serde, values[channel], channel)
 
-        self._limiter.check_checkpoint(place, {channel: measured(channel) for channel in now}, values.keys() - now, versions, measured)
+        self._limiter.check_checkpoint(namespace, {channel: measured(channel) for channel in now}, values.keys() - now, versions, measured)
 
     def _check_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]]) -> None:
         if self._limiter is None:

@@ -20,7 +20,7 @@ class Upkeep(SaverBase):
     def prune_older_than(self, age: timedelta) -> PruneReport:
         """Delete the checkpoints of all threads that are older than an age, and writes of that age without a checkpoint.
 
-        Ancestors that a remaining checkpoint is rebuilt from stay. With an age of zero, everything up to now is deleted.
+        Ancestors that a remaining checkpoint is rebuilt from are kept. With an age of zero, everything up to now is deleted.
         """
         return self.prune_by(RetentionPolicy(max_age=age))
 

@@ -1,4 +1,4 @@
-"""Load whole checkpoints: one of them, or a page of them."""
+"""Load whole checkpoints: a single one, or a page of a listing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load what a delta channel was given on the way to a checkpoint: a walk back through the checkpoint's ancestors."""
+"""Load the writes from which a delta channel is rebuilt at a checkpoint, by a walk through the checkpoint's ancestors."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def load_history(
 ) -> Loaded[Mapping[str, ChannelHistory]]:
     """For each channel: its writes at the ancestors of a checkpoint, back to the nearest ancestor that stored a value.
 
-    Ancestors are found by parent links, because ids alone can't tell the branches of a fork apart. The writes at the ancestor
-    with the stored value count too: they were made after it.
+    Ancestors are found by parent links, because ids alone don't distinguish the branches of a fork. The writes at the ancestor
+    with the stored value are included: they were made after it.
     """
     with db.snapshot():
         walk = _Walk(db, thread_id, checkpoint_ns, channels)
@@ -67,7 +67,7 @@ class _Walk:
         self._namespace = (thread_id, checkpoint_ns)
         self._parameters = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}
         self._remaining = set(channels)
-        #: Channel -> ids of the ancestors whose writes count, newest first.
+        #: Channel -> ids of the ancestors whose writes are needed, newest first.
         self._chains: dict[str, list[str]] = {channel: [] for channel in channels}
         #: Channel -> version of the stored value from which it is rebuilt.
         self._seed_versions: dict[str, str] = {}
@@ -87,7 +87,7 @@ class _Walk:
             page = self._ancestors(cursor)
             stored = self._stored_versions(page.values())
             if cursor == target:
-                # The target itself does not count: its writes lead to its children.
+                # The target itself is left out: its writes belong to its children's state.
                 cursor = page[target].parent_checkpoint_id if target in page else None
             while cursor is not None and cursor in page and cursor not in visited and self._remaining:
                 visited.add(cursor)
@@ -158,7 +158,7 @@ class _Walk:
             segments.add(LoadedSegment(*row))
 
     def _writes(self, segments: SegmentSet) -> dict[tuple[str, str], list[LoadedWrite]]:
-        """The writes that count, by checkpoint and channel."""
+        """The needed writes, by checkpoint and channel."""
         keys = [(*self._namespace, checkpoint_id, channel) for channel, chain in self._chains.items() for checkpoint_id in chain]
         parameters = self._db.key_parameters(sql.tables.CHANNEL_WRITES_KEY, keys)
         rows = [_ChannelWriteRow(*row) for row in self._db.run(sql.checkpoints.channel_writes, parameters)] if keys else []

@@ -56,7 +56,7 @@ class CheckpointQuery:
 class AccessPath(NamedTuple):
     """An index that yields candidates for a page, and about how many candidates it yields."""
 
-    #: `source` of `ckptstore.db.sql.pages.Shape`.
+    #: The `source` of `ckptstore.db.sql.pages.Shape`.
     kind: str
     cost: int
     parameters: dict[str, Any]
@@ -144,7 +144,7 @@ class _Planner:
             return whole_table
         single_posting = len(required) == 1 and len(required[0].values) == 1 and not self._filter.ranges
         if single_posting and query.thread_id is None and query.created_after is None and query.created_before is None:
-            # The best one however frequent it is: its stream has the order of the listing.
+            # The best path, however frequent the posting is: its stream has the order of the listing.
             return self._streams(required[0], 0)
         self._count_required()
         paths = [self._by_thread(query.thread_id)] if query.thread_id is not None else [*self._by_time(), whole_table]
@@ -206,7 +206,7 @@ class _Planner:
         return [AccessPath("time", self._run_count(sql.pages.count_of_time, times, frozenset(times)), {})]
 
     def _by_values(self, condition: ValueIn) -> AccessPath:
-        # Several streams only where no checkpoint can have two of the values: it would come with both streams.
+        # Several streams only where no checkpoint can have two of the values: it would be in both streams.
         if len(condition.values) == 1 or (len(condition.values) <= _MAX_STREAMS and is_single_valued(condition.key)):
             return self._streams(condition, self.count(condition))
         return self._by_list(condition)

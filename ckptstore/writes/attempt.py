@@ -1,4 +1,4 @@
-"""One write on its way to the database, and how it is encoded: serialised, cut into segments, its large parts uploaded."""
+"""One attempt to write, and its encoding: serialised, split into segments, its large parts uploaded."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ckptstore.records import WriteRecord
 from ckptstore.values.encode import LARGE_BYTES, EncodedWrite, chunk_values, encode, encode_small, is_large, needs_blob_storage
 from ckptstore.values.known_segments import KnownSegments
 
-# What a write builds on was deleted meanwhile: once is a race, this often is a fault.
+# Something that a write refers to was deleted meanwhile. Once is a race, so many times is a fault.
 _MAX_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class MissingParts:
-    """Why a write was not stored: something that it builds on does not exist."""
+    """Why a write was not stored: something that it refers to does not exist."""
 
     #: Channels that it takes over unchanged, and that no earlier checkpoint stored.
     channels: tuple[str, ...] = ()
@@ -32,16 +32,16 @@ class MissingParts:
     objects: tuple[str, ...] = ()
 
     def __or__(self, other: MissingParts) -> MissingParts:
-        """What both miss."""
+        """What is missing in either."""
         return MissingParts(self.channels + other.channels, self.segments + other.segments, self.objects + other.objects)
 
 
 class WriteAttempt(ABC):
-    """One write on its way to the database. It is encoded again when something that it builds on turns out to be missing.
+    """One attempt to write. It is encoded again if something that it refers to turns out to be missing.
 
     Args:
         thread_id: its thread.
-        expected_bytes: about how many bytes it serialises to; where that is a lot, a worker thread serialises it.
+        expected_bytes: about how many bytes it serialises to; if they are many, a worker thread serialises it.
     """
 
     __slots__ = ("expected_bytes", "record", "thread_id", "tries")
@@ -59,14 +59,14 @@ class WriteAttempt(ABC):
         """The write as a record.
 
         Args:
-            not_stored: channels that the caller says are unchanged, and that no earlier checkpoint stored: they are stored with it.
+            not_stored: channels that the caller did not list as changed, but that no earlier checkpoint stored: they are stored with it.
         """
 
 
 class Encoding(NamedTuple):
     """An encoded write, or the future of one."""
 
-    #: Bytes that it keeps in memory until it is durable.
+    #: Bytes that it occupies in memory until it is durable.
     held_bytes: int
     write: EncodedWrite | Future[EncodedWrite]
 
@@ -89,10 +89,10 @@ class WriteEncoder:
 
         Args:
             attempt: the write.
-            missing: why it was not stored the last time: those parts are sent now.
+            missing: what was missing the last time; those parts are sent now.
 
         Raises:
-            DatabaseUnavailable: what it builds on was deleted too often.
+            DatabaseUnavailable: something that it refers to was deleted too often.
         """
         attempt.tries += 1
         if missing is not None:
@@ -126,7 +126,7 @@ class WriteEncoder:
         self._registry.forget_soon(missing.objects)
 
     def stored(self, write: EncodedWrite) -> None:
-        """A write is durable: its thread has all of its segments."""
+        """Note that a write is durable: its thread has all of its segments."""
         self._known.add(write.record.key.thread_id, [*write.known, *[segment.digest for segment in write.segments]])
 
 

@@ -1,4 +1,4 @@
-"""Which entries of the queue go into a batch."""
+"""Decides which entries of the queue form a batch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 from ckptstore.writes.entry import QueueEntry, State
 
 _MAX_ENTRIES = 500
-# A PostgreSQL message ends at 1 GB, and a small write should not wait for many large ones. One entry always fits.
+# A PostgreSQL message is limited to 1 GB, and a small write should not wait for many large ones. One entry always fits.
 _MAX_BYTES = 16 * 1024 * 1024
 
 
 def fill(batch: list[QueueEntry], queue: Sequence[QueueEntry]) -> list[QueueEntry]:
-    """Add those entries of a queue to a batch that can go, first come first served.
+    """Add those entries of a queue to a batch that can be stored with it, first come first served.
 
-    An entry that can't go yet holds back only later entries of its own threads.
+    An entry that can't be stored yet holds back only later entries of its own threads.
 
     Returns:
-        The entries that stay in the queue.
+        The entries that remain in the queue.
     """
     held_back, size = _held_back_by(batch) if batch else (set(), 0)
     left: list[QueueEntry] = []
@@ -37,7 +37,7 @@ def fill(batch: list[QueueEntry], queue: Sequence[QueueEntry]) -> list[QueueEntr
 
 
 def _fits(entry: QueueEntry, size: int) -> bool:
-    """Whether an entry can share a batch of so many bytes."""
+    """Whether an entry can join a batch of `size` bytes."""
     return not entry.alone and entry.write is not None and size + entry.write.size <= _MAX_BYTES
 
 

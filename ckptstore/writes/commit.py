@@ -1,4 +1,4 @@
-"""Storing a batch: what is ordinary goes in as one statement, the rest through a transaction that checks and replaces (`replace`)."""
+"""Stores a batch: ordinary writes with one statement, the others in a transaction that checks and replaces (`replace`)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ckptstore.writes.attempt import MissingParts
 
 
 def commit_batch(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | None]:
-    """Make a batch durable: all of it but the writes that turn out to miss something.
+    """Make a batch durable, except the writes that refer to something missing.
 
     Returns:
-        For each write None, or what it misses.
+        For each write None, or what is missing.
     """
     commit = commit_sqlite.commit if db.on_sqlite else commit_postgres.commit
     return commit(db, batch)

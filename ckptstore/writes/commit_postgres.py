@@ -1,4 +1,4 @@
-"""A batch on PostgreSQL: one statement for what is ordinary, then a transaction of `replace` for each entry that it left out."""
+"""Stores a batch on PostgreSQL: ordinary writes with one statement, each of the others in a transaction of its own (`replace`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | Non
 
 
 def _ordinary(batch: Sequence[EncodedWrite]) -> dict[int, EncodedWrite]:
-    """The writes that touch no object and no row that another one writes; later writes of a thread that is left out stay out too."""
+    """The writes that touch no object and no row that another one writes; later writes of a thread are left out with its first one."""
     left_out: set[str] = set()
     written: set[Row] = set()
     ordinary: dict[int, EncodedWrite] = {}
@@ -40,7 +40,7 @@ def _ordinary(batch: Sequence[EncodedWrite]) -> dict[int, EncodedWrite]:
 
 
 def _store_in_one_statement(db: Db, writes: Mapping[int, EncodedWrite]) -> set[int]:
-    """Store what can be stored without replacing anything; returns the numbers of those writes."""
+    """Store what can be stored without replacing anything; returns the numbers of the stored writes."""
     rows = BatchRows(writes.items())
     parameters = sql.batch_postgres.entry_parameters(entry_rows(writes.items()))
     for part, some in rows.parts.items():
@@ -53,14 +53,14 @@ def _store_alone(db: Db, number: int, write: EncodedWrite, *, was_counted: bool)
     """Store one write in a transaction of its own.
 
     Args:
-        db: where.
-        number: of the write in its batch.
-        write: what is stored.
-        was_counted: whether the one statement counted it for its thread before leaving it out.
+        db: of the database.
+        number: the write's number in its batch.
+        write: the write.
+        was_counted: whether the statement for ordinary writes counted it in its thread's row.
     """
     key = write.record.key
     with db.transaction():
-        # This locks the thread's row, before anything of the thread is looked at.
+        # Locks the thread's row before any other row of the thread is read.
         db.insert(sql.tables.THREAD, "add_up", thread_rows([write], not_new={key}))
         missing = store_writes(db, {number: write})
         if was_counted:

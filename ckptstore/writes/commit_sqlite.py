@@ -1,4 +1,4 @@
-"""A batch on SQLite: one statement for all of it, or the transaction of `replace` for all of it."""
+"""Stores a batch on SQLite: all of it with one statement, or all of it in a transaction of `replace`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | Non
 
 
 def _insert(db: Db, rows: Sequence[Row]) -> bool:
-    """Whether a batch went in as one statement. If not, nothing of it did: something is missing, or a checkpoint exists already."""
+    """Insert a batch with one statement; False, with nothing inserted, if a required row is missing or a checkpoint exists already."""
     if _HAS_VIEW not in db.connection.info:
         for text in sql.batch_sqlite.batch_view():
             db.execute(text)

@@ -12,11 +12,11 @@ from ckptstore.writes.attempt import WriteAttempt
 
 
 class State(Enum):
-    """Where an entry is on its way to a batch."""
+    """The state of an entry in the queue."""
 
-    #: The queue had no room when it came. It is encoded when there is room.
+    #: The queue was full when it was submitted. It is encoded when there is room.
     WAITING = auto()
-    #: It has its turn in the queue, and its caller is encoding it.
+    #: It has a position in the queue, and its caller is encoding it.
     QUEUED = auto()
     #: Worker threads encode it, or upload its large parts. Closing waits for it.
     ENCODING = auto()
@@ -42,7 +42,7 @@ class QueueEntry:
         self.state = State.QUEUED if work is None else State.READY
         #: Whether it is a batch by itself.
         self.alone = work is not None
-        #: Bytes that it keeps in memory.
+        #: Bytes that it occupies in memory.
         self.held_bytes = 0
         #: Done when the write is durable, or has failed.
         self.future: Future[Any] = Future()

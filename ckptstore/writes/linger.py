@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import NamedTuple
 
-# A batch lingers for at most this part of the time that the last one took, and never longer than this many seconds.
+# A batch lingers for at most this fraction of the time that the last one took, and never for more than so many seconds.
 _LINGER_RATIO = 0.5
 _MAX_LINGER_SECONDS = 0.005
 # With fewer threads a second commit costs more than it saves (measured: 5 lose a quarter, 10 win a fifth).
@@ -56,5 +56,5 @@ class GroupCommitPolicy:
         return min(_LINGER_RATIO * self._last_seconds, _MAX_LINGER_SECONDS)
 
     def committed(self, threads: Set[str], seconds: float) -> None:
-        """A batch with entries of these threads took so many seconds."""
+        """Note that a batch with entries of these threads took so many seconds."""
         self._last, self._before_last, self._last_seconds = threads, self._last, seconds

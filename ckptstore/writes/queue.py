@@ -45,8 +45,8 @@ class WriteQueue:
         runner: of the database.
         commit_batch: stores a batch.
         encoder: encodes what is submitted.
-        max_pending: entries that may be in the queue; others wait outside of it.
-        max_held_bytes: bytes that they may keep in memory.
+        max_pending: entries that may be in the queue; further ones wait outside it.
+        max_held_bytes: bytes that they may occupy in memory.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class WriteQueue:
         self._max_pending = max_pending
         self._max_held_bytes = max_held_bytes
         self._reset()
-        # A child of fork inherits the queue of its parent, whose callers are not there.
+        # A child of fork inherits the queue of its parent, but not the worker threads of its callers.
         in_child(self._reset)
 
     def _reset(self) -> None:
@@ -87,7 +87,7 @@ class WriteQueue:
     def submit(self, attempt: WriteAttempt) -> Future[None]:
         """Write, in the order of the calls for this thread.
 
-        With room in the queue the write is encoded here and now; otherwise when there is room, on a worker thread. So it never waits for
+        If the queue has room, the write is encoded by the caller; otherwise later, on the thread that makes room. So it never waits for
         the caller's loop, which may itself be blocked and wait for this queue.
 
         Raises:
@@ -116,7 +116,7 @@ class WriteQueue:
         with self._lock:
             if self._closed:
                 raise StoreClosed
-            # Not ahead of those that wait, even with room: they came first.
+            # Even if there is room, entries that are waiting are first.
             if self._has_room() and not self._waiting:
                 self._queue.append(entry)
             else:
@@ -127,7 +127,7 @@ class WriteQueue:
         return len(self._queue) < self._max_pending and self._held_bytes < self._max_held_bytes
 
     def _admit(self) -> None:
-        """Let waiting entries into the queue as long as there is room: one at a time, since encoding tells how much memory each holds."""
+        """Let waiting entries into the queue as long as there is room: one at a time, since encoding shows how much memory one takes."""
         while self._waiting:
             with self._lock:
                 if not self._waiting or not self._has_room():
@@ -172,7 +172,7 @@ class WriteQueue:
         self._fail(entry, exc)
 
     def _make_ready(self, entry: QueueEntry, write: EncodedWrite, held_bytes: int) -> None:
-        # In one step with the look at the state, or an entry could be rejected and written.
+        # Under one lock with the check of the state, or an entry could be both rejected and written.
         with self._lock:
             entry.held_bytes += held_bytes
             self._held_bytes += held_bytes
@@ -257,7 +257,7 @@ class WriteQueue:
         return results
 
     def _linger(self, batch: list[QueueEntry]) -> None:
-        """Return when the batch is complete, or has waited long enough."""
+        """Return when the batch is complete, or has lingered long enough."""
         with self._lock:
             if self._forming is batch and len(batch) < self._target.entries:
                 self._joined.wait_for(partial(self._is_complete, batch), self._policy.linger_seconds)
@@ -272,7 +272,7 @@ class WriteQueue:
     def _finished(self, batch: list[QueueEntry], future: Future[Sequence[Any]]) -> None:
         with self._lock:
             if self._forming is batch:
-                # It failed before it ran: an entry that joined it now would never be completed.
+                # The batch failed before it ran: the future of an entry that joined now would never be completed.
                 self._forming = None
         exc = future.exception()
         if exc is not None and len(batch) > 1 and not isinstance(exc, DatabaseUnavailable):
@@ -306,7 +306,7 @@ class WriteQueue:
             self._encode_again(not_stored)
 
     def _release(self, batch: Sequence[QueueEntry], not_stored: list[QueueEntry]) -> None:
-        """Give up what a batch keeps in memory; entries that were not stored return to the head of the queue, to be encoded again."""
+        """Release a batch's memory; entries that were not stored return to the head of the queue, to be encoded again."""
         with self._lock:
             for entry in batch:
                 self._held_bytes -= entry.held_bytes
@@ -330,12 +330,12 @@ class WriteQueue:
         if batch:
             self._start(batch)
 
-    # --- the end
+    # --- closing
 
     def close(self) -> None:
-        """Accept nothing more, and return when all that was submitted is settled.
+        """Accept no more entries, and return when all accepted ones are stored or have failed.
 
-        What is not encoded yet is rejected: its caller may be waiting on the very loop that this call blocks.
+        An entry that is not encoded yet is rejected: its caller may need the event loop that this call blocks.
         """
         with self._lock:
             self._closed = True

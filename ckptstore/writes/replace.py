@@ -1,6 +1,6 @@
-"""Storing writes within a transaction, on either database: the fallback for what one statement can't store.
+"""Stores writes within a transaction, on either database: the fallback for what one statement can't store.
 
-It tells what is missing, confirms objects in blob storage, and replaces checkpoints that exist already.
+It finds out what is missing, confirms objects in blob storage, and replaces checkpoints that exist already.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 #: Writes by their number in the batch.
 NumberedWrites = Mapping[int, EncodedWrite]
 
-# A segment may exist with an object that was lost, or that this store's backend does not have: the one that was just sent replaces it.
+# The object of an existing segment may be lost, or not in this store's backend: the segment that was just sent replaces it.
 _CONFLICTS = {**sql.batch_parts.BATCH_ROWS, "segments": (sql.tables.SEGMENT, "replace_object")}
 
 
 def store_writes(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
-    """Store writes within a transaction that locks their threads; a checkpoint replaces one of the same id, its tags too.
+    """Store writes within a transaction that locks their threads; a checkpoint replaces one with the same id, and its tags.
 
     Returns:
         What is missing, for each write that was not stored because of it.
@@ -75,10 +75,10 @@ def _confirm_objects(db: Db, write: EncodedWrite) -> tuple[str, ...]:
 
 
 def _insert_checkpoints(db: Db, rows: Sequence[Row]) -> set[CheckpointKey]:
-    """Insert checkpoints; if some of them exist already, all are replaced, and lose the tags of the earlier ones.
+    """Insert checkpoints; if some of them exist already, all are replaced, and the tags of the existing ones are deleted.
 
     Returns:
-        Nothing if all are new, otherwise the keys of all: after the insert nothing tells which of them existed.
+        Nothing if all are new, otherwise the keys of all: after the insert it is unknown which of them existed.
     """
     if db.insert(sql.tables.CHECKPOINT, "keep", rows) == len(rows):
         # Nearly always.

@@ -1,4 +1,4 @@
-"""From encoded writes to rows, whose cells are in the order of their table's columns."""
+"""Converts encoded writes to rows, whose cells are in the order of their table's columns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BatchRows:
         self.parts: dict[str, list[Row]] = defaultdict(list)
         #: For each row of a part, the number of the entry that it belongs to.
         self.entry_nos: dict[str, list[int]] = defaultdict(list)
-        # The rows of tasks' writes by their key, each with its entry's number: of several with one key, the order decides.
+        # The rows of tasks' writes by key, each with its entry's number: among several with one key, the order decides.
         self._kept: dict[Row, tuple[int, Row]] = {}
         self._replaced: dict[Row, tuple[int, Row]] = {}
         for number, write in writes:
@@ -90,13 +90,13 @@ def tag_rows(key: CheckpointKey, postings: Iterable[Posting]) -> list[Row]:
 
 
 def thread_rows(writes: Iterable[EncodedWrite], not_new: Set[CheckpointKey] = frozenset()) -> list[Row]:
-    """One row a thread that adds up what a batch does to it.
+    """One row per thread with the sum of the batch's changes to it.
 
-    They come in the order of the threads' ids: two processes that lock the same threads never deadlock.
+    They are in the order of the threads' ids: two processes that lock the same threads never deadlock.
 
     Args:
         writes: the batch.
-        not_new: its checkpoints that add nothing, since they exist already.
+        not_new: its checkpoints that exist already and so are not counted.
     """
     totals: dict[str, tuple[int, int, int]] = {}
     for write in writes:
@@ -105,13 +105,13 @@ def thread_rows(writes: Iterable[EncodedWrite], not_new: Set[CheckpointKey] = fr
         if isinstance(record, NewCheckpoint) and record.key not in not_new:
             count, size = count + 1, size + record.size
         totals[record.key.thread_id] = (max(latest, record.created_at), count, size)
-    # No two rows that a thread ever had begin with the same generation, or one could be taken for the other.
+    # If a thread is deleted and created again, its row must begin with another generation, or the two could be confused.
     return [(thread_id, latest, latest, new_generation(), count, size) for thread_id, (latest, count, size) in sorted(totals.items())]
 
 
 def entry_rows(writes: Iterable[tuple[int, EncodedWrite]]) -> list[Row]:
     """The change of each entry to its thread: thread id, time, generation, whether it is a checkpoint, size, number of the entry."""
-    # One generation for all: no two rows that one thread ever had begin with the same, those of different threads may.
+    # One generation for all: only rows of the same thread must begin with different ones.
     generation = new_generation()
     rows: list[Row] = []
     for number, write in writes:
@@ -122,7 +122,7 @@ def entry_rows(writes: Iterable[tuple[int, EncodedWrite]]) -> list[Row]:
 
 
 def new_generation() -> int:
-    """The generation of a thread's new row; deletions count on from it."""
+    """The generation of a thread's new row; deletions increment it."""
     return random_bits(_GENERATION_BITS)
 
 

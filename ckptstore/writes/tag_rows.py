@@ -1,4 +1,4 @@
-"""Rows of the tag index: those of stored checkpoints, deleted and inserted."""
+"""Deletes and inserts the rows of stored checkpoints in the tag index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from ckptstore.writes.rows import tag_rows
 
 
 def stored_tag_rows(checkpoints: Iterable[tuple[CheckpointKey, str]]) -> list[Row]:
-    """The rows that stored checkpoints may have in the tag index, given each one's metadata as JSON: the index leads with the tag."""
+    """The rows that stored checkpoints may have in the tag index, from each one's metadata as JSON.
+
+    The index itself is ordered by tag and can't be searched by checkpoint.
+    """
     return [row for key, metadata in checkpoints for row in tag_rows(key, postings(json.loads(metadata)))]
 
 
@@ -25,5 +28,5 @@ def delete_tags(db: Db, rows: Sequence[Row]) -> None:
 
 
 def insert_tags(db: Db, rows: Sequence[Row]) -> None:
-    """Add rows to the tag index; those that exist stay."""
+    """Add rows to the tag index; existing ones are kept."""
     db.insert(sql.tables.TAG, "keep", rows)

@@ -1,8 +1,8 @@
 """Values as segments and objects.
 
-Objects remember when their state changed: a period of grace counts from there, not from their creation. The index of the
-newest checkpoints loses columns that it never needed, and is kept from statements about one thread. Postings are encoded
-anew, so the tags of checkpoints that are there are made again.
+Objects get the time of their last change of state, from which grace periods are counted, instead of from their creation. The
+index of the newest checkpoints loses columns that it never needed, and becomes partial, so that statements about one thread do not
+use it. The encoding of postings changes, so the tags of existing checkpoints are rebuilt.
 
 Revision: 0002, after 0001.
 """
@@ -33,7 +33,7 @@ tag = sa.table("ckpt_tag", *[sa.column(name, sa.Text) for name in ("key", "value
 
 
 def upgrade() -> None:
-    # The default is for rows that are there: unknown counts as long ago.
+    # The default is for existing rows: an unknown time counts as long ago.
     op.add_column("ckpt_object", sa.Column("changed_at", sa.BigInteger(), nullable=False, server_default="0"))
     replace_index("changed_at")
     op.drop_index("ckpt_checkpoint_newest", "ckpt_checkpoint")

@@ -1,6 +1,6 @@
-"""Threads at a glance: their rows count checkpoints and bytes; an index finds checkpoints by time; settings.
+"""Rows of threads get the number of their checkpoints and their bytes; checkpoints get an index by time; a table of settings.
 
-Tags are made again: empty dicts and lists have one now, and what is below an empty key has a path of its own.
+Tags are rebuilt: empty dicts and lists now have one, and values below an empty key get a path of their own.
 
 Revision: 0003, after 0002.
 """

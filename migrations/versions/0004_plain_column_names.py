@@ -1,4 +1,4 @@
-"""Columns and states get plain names: what is hidden, how a value is laid out, how many checkpoints a thread has, what is marked.
+"""Plain names for columns and states: `hidden`, `layout`, `checkpoint_count`, and `marked` for objects.
 
 Only names change, so this takes no longer on a large database than on a small one.
 

@@ -112,7 +112,7 @@ async def test_what_is_no_row_is_refused(engine: AsyncEngine, saver: SQLAlchemyS
         ([where], "got dict"),
         ("t", "got str"),
         (None, "got NoneType"),
-        ([Checkpoint(thread_id="t", checkpoint_ns="", checkpoint_id="1")], "that no statement found"),
+        ([Checkpoint(thread_id="t", checkpoint_ns="", checkpoint_id="1")], "was not read from a database"),
     ]:
         with pytest.raises(InvalidConfig, match=message):
             await saver.aload(wrong)

@@ -64,8 +64,8 @@ async def test_a_server_that_is_down_is_said_at_once(driver: str) -> None:
         ({"configurable": {"thread_id": "\ud800"}}, "surrogate"),
         ({"configurable": {"thread_id": "t", "checkpoint_ns": 5}}, "checkpoint_ns must be text"),
         ({"configurable": {"thread_id": "t", "checkpoint_id": 5}}, "checkpoint_id must be text"),
-        ({"configurable": "t"}, "a config is a dict"),
-        ("t", "a config is a dict"),
+        ({"configurable": "t"}, "a config must be a dict"),
+        ("t", "a config must be a dict"),
     ],
 )
 async def test_a_config_that_names_no_place(wrong: Any, says: str) -> None:

@@ -46,4 +46,4 @@ def test_a_page_continues_after_the_key_of_the_last_row() -> None:
 def test_orphaned_writes_are_those_past_the_longer_age() -> None:
     *_, orphans = scans_for(RetentionPolicy(max_age=timedelta(seconds=60), thread_ttl=timedelta(seconds=10)), NOW)
     assert orphans.finds_orphaned_writes
-    assert orphans.parameters == {"moment": 40 * SECOND}
+    assert orphans.parameters == {"cutoff": 40 * SECOND}
