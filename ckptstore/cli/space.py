@@ -43,9 +43,7 @@ def _parse_filters(_context: click.Context, _parameter: click.Parameter, texts: 
 @click.command()
 @store_options
 @click.option("--policy", "path", type=click.Path(exists=True, dir_okay=False), help="A TOML file with the retention policy.")
-@click.option(
-    "--older-than", "max_age", callback=_parse_age, help="Delete checkpoints older than this: days, or 30d, 12h, 90m, 2w."
-)
+@click.option("--older-than", "max_age", callback=_parse_age, help="Delete checkpoints older than this: days, or 30d, 12h, 90m, 2w.")
 @click.option("--keep-last", type=click.IntRange(min=1), help="Keep the newest N of each thread and namespace, whatever their age.")
 @click.option("--idle-for", "thread_ttl", callback=_parse_age, help="Delete threads in which nothing was stored for this long.")
 @click.option(
