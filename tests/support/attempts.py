@@ -1,4 +1,4 @@
-"""Writes that are encoded already, for tests of the queue without a serialiser."""
+"""Encoded writes, for tests of the queue without a serialiser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Encoded = EncodedWrite | Future[EncodedWrite]
 
 
 class EncodedAttempt(WriteAttempt):
-    """A write whose encoded form a test gives, or makes each time it is asked for."""
+    """A write whose encoded form a test passes, either as a value or as a function that is called for each attempt."""
 
     def __init__(self, thread_id: str, write: Encoded | Callable[[MissingParts | None], Encoded], held_bytes: int = 0) -> None:
         super().__init__(thread_id)
@@ -26,7 +26,7 @@ class EncodedAttempt(WriteAttempt):
 
 
 class GivenEncoder:
-    """Encodes attempts as they say."""
+    """An encoder that returns the encoded form that each attempt carries."""
 
     def __init__(self) -> None:
         self.stored_writes: list[EncodedWrite] = []

@@ -1,4 +1,4 @@
-"""Retention in the background, run when a test asks."""
+"""Background retention that a test runs by hand."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ HOUR = timedelta(hours=1)
 _numbers = itertools.count()
 
 
-class Told(logging.Handler):
-    """Sets an event when a log event of a name comes."""
+class EventRecorder(logging.Handler):
+    """Records log events of one name, and sets `came` at the first."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -39,8 +39,8 @@ class Told(logging.Handler):
 
 
 @contextmanager
-def told_of(name: str) -> Iterator[Told]:
-    logger, handler = logging.getLogger("ckptstore"), Told(name)
+def recorded_events(name: str) -> Iterator[EventRecorder]:
+    logger, handler = logging.getLogger("ckptstore"), EventRecorder(name)
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -52,7 +52,7 @@ def told_of(name: str) -> Iterator[Told]:
 
 
 def retention_of(saver: SQLAlchemySaver, clock: Callable[[], Any], interval: timedelta = HOUR) -> BackgroundRetention:
-    """One that never runs by itself: a test asks it to."""
+    """Background retention that never starts by itself; a test calls it."""
     schedule = BackgroundRetention(saver.store, NEWEST, interval, lambda: to_microseconds(clock()))
     schedule._holder = f"holder {next(_numbers)}"
     return schedule

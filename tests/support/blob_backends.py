@@ -1,4 +1,4 @@
-"""What tests of blob backends share."""
+"""Constants and backends for tests of blob backends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = "ab/abcdef-01"
 ONCE = BlobSettings(retry_seconds=0)
 
 
-# Nobody tries again beneath us: every answer is seen.
+# The S3 client does not retry either, so that every response reaches our code.
 ONE_REQUEST = BlobSettings(retry_seconds=0, options={"config_kwargs": {"retries": {"total_max_attempts": 1}}})
 
 
@@ -32,7 +32,7 @@ numbers = itertools.count()
 
 
 class PlainFiles(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """A file system of plain methods, as SFTP is: no coroutines, folders must be made, a file is seen while it grows."""
+    """A synchronous file system, as SFTP is: folders must be created, and a file is visible while it is being written."""
 
     protocol = "plainfiles"
 
@@ -57,4 +57,4 @@ def files_in(folder: Path) -> list[str]:
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Stands for the end of the process."""

@@ -1,4 +1,4 @@
-"""Checkpoints made by hand, for tests below the level of graphs."""
+"""Checkpoints that are built without a graph."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ckptstore import SQLAlchemySaver
 
 
 def config(thread_id: Any, checkpoint_id: str | None = None, checkpoint_ns: str = "", **more: Any) -> RunnableConfig:
-    """A config that names a thread, and a checkpoint of it where an id is given."""
+    """A config that names a thread, and one of its checkpoints if an id is given."""
     named = {"checkpoint_id": checkpoint_id} if checkpoint_id else {}
     return {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, **named, **more}}
 
 
 def checkpoint(values: dict[str, Any] | None = None, versions: dict[str, Any] | None = None, **parts: Any) -> Checkpoint:
-    """A checkpoint in LangGraph's present format, with a new id; every value has a version unless versions are given."""
+    """A checkpoint in LangGraph's current format, with a new id; every value has a version unless versions are given."""
     values = values or {}
     made = empty_checkpoint()
     made.update({"v": 4, "channel_values": values, **parts})  # type: ignore[typeddict-item]
@@ -26,7 +26,7 @@ def checkpoint(values: dict[str, Any] | None = None, versions: dict[str, Any] | 
 
 
 def metadata(step: int = 0, **more: Any) -> CheckpointMetadata:
-    """What LangGraph says of a step."""
+    """The metadata that LangGraph gives a step."""
     made: dict[str, Any] = {"source": "loop", "step": step, "parents": {}, **more}
     return made  # type: ignore[return-value]
 

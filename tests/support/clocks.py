@@ -1,4 +1,4 @@
-"""Clocks for tests: time passes when a test says so, or whenever it is read."""
+"""Clocks for tests: one that a test sets, and one that advances whenever it is read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ START_OF_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass
 class Days:
-    """A clock that only moves when told."""
+    """A clock that changes only when a test sets it."""
 
     now: datetime = START_OF_TIME
 
@@ -22,7 +22,7 @@ class Days:
 
 
 class Clock:
-    """A clock that moves on by so many seconds whenever it is read."""
+    """A clock that advances by `step_seconds` whenever it is read."""
 
     def __init__(self, step_seconds: float = 1) -> None:
         self.now = START_OF_TIME

@@ -1,4 +1,4 @@
-"""A database and a folder of blobs, and the steps of what changes them."""
+"""A database with a folder of blobs, and hooks around each step that changes them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NO_GRACE = timedelta(0)
 
 
 class Killed(BaseException):
-    """The process died here: nothing of it runs any more."""
+    """Stands for the death of the process: none of its code runs afterwards."""
 
 
 class Place:
-    """A database and a folder of blobs, which several processes use: each saver has caches and a queue of its own."""
+    """A database and a folder of blobs, used by several savers as if by several processes: each has its own caches and queue."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
@@ -37,16 +37,16 @@ class Place:
             yield saver
 
     def objects(self) -> list[str]:
-        """The keys of the objects that are there."""
+        """The keys of the objects in the folder."""
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob("*/*") if path.is_file())
 
 
 class Steps:
-    """The steps of one saver's objects: each write to the database and each change of the backend, one after the other."""
+    """Counts and intercepts the steps of one saver's objects: each write to the database and each change of the backend."""
 
     def __init__(self) -> None:
         self.count = 0
-        #: What happens before or after a step, by its number.
+        #: Functions to call before or after a step, by its number.
         self.before: dict[int, Callable[[], Awaitable[None]]] = {}
         self.after: dict[int, Callable[[], Awaitable[None]]] = {}
 
@@ -63,7 +63,7 @@ class Steps:
 
 @contextmanager
 def stepped(saver: SQLAlchemySaver) -> Iterator[Steps]:
-    """Every step of a saver's uploads and collections goes through `Steps`: registrations, puts, verdicts, deletions."""
+    """Route every step of a saver's uploads and collections through `Steps`: registrations, uploads, changes of state, deletions."""
     objects, steps = saver.store.objects, Steps()
     backend = objects.backend
     originals = {(objects, "write"): objects.write, (backend, "put"): backend.put, (backend, "delete"): backend.delete}
@@ -81,7 +81,7 @@ async def store(saver: SQLAlchemySaver, thread_id: str) -> None:
 
 
 async def check(place: Place, threads: set[str]) -> None:
-    """A fresh process reads each thread as it was stored, and all else has gone after some passes of the collector."""
+    """A new saver reads each thread as it was stored, and everything else is deleted after three passes of the collector."""
     async with place.saver() as saver:
         report = await saver.averify(deep=True)
         assert report.ok, report

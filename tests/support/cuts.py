@@ -1,4 +1,4 @@
-"""What a cut has to hold whatever was cut."""
+"""Properties that every chunked value must have."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LARGEST_RUN_BYTES = 32 * 1024
 
 
 def flat(made: ChunkedValue, entry: str | int) -> list[str | int]:
-    """What an entry of a layout stands for: a list of segments for those that it names."""
+    """The parts that an entry of a layout stands for: for a list segment, the segments that it names."""
     return list(made.lists[entry][1]) if isinstance(entry, str) and entry in made.lists else [entry]
 
 
 def entries(made: ChunkedValue) -> list[str | int]:
-    """The layout up to its references, without the size of a literal that is compressed."""
+    """The layout up to its references, without the size of a compressed literal."""
     named = [entry for entry in takewhile(lambda entry: entry is not None, made.layout or ()) if entry is not None]
     return named[1:] if named and isinstance(named[0], int) and named[0] < 0 else named
 
@@ -36,7 +36,7 @@ def literal_size(made: ChunkedValue) -> int:
 
 
 def parts(made: ChunkedValue) -> list[tuple[str | int, int]]:
-    """The parts of a value, each with where it ends."""
+    """The parts of a value, each with the offset of its end."""
     named = [part for entry in entries(made) for part in flat(made, entry)]
     return list(zip(named, accumulate(part if isinstance(part, int) else len(made.segments[part]) for part in named), strict=True))
 
@@ -46,21 +46,21 @@ def boundaries(made: ChunkedValue) -> list[int]:
 
 
 def reread(made: ChunkedValue) -> bytes:
-    """The value after all its segments were packed, and unpacked as a reader does it."""
-    pieces = SegmentSet(MemoryCache(0))
+    """The value after its segments were compressed, and assembled again as a reader does."""
+    segments = SegmentSet(MemoryCache(0))
     for digest, part in made.segments.items():
         encoding, stored = compress(part)
-        pieces.add(LoadedSegment(digest, None, len(part), encoding, bytes(stored)))
+        segments.add(LoadedSegment(digest, None, len(part), encoding, bytes(stored)))
     for digest, (listing, _) in made.lists.items():
-        pieces.add(LoadedSegment(digest, None, len(listing), "list", listing))
-    return StoredValue("", made.literal, None if made.layout is None else json.dumps(made.layout), pieces).data
+        segments.add(LoadedSegment(digest, None, len(listing), "list", listing))
+    return StoredValue("", made.literal, None if made.layout is None else json.dumps(made.layout), segments).data
 
 
 def check(value: Value) -> ChunkedValue:
-    """What holds for every value."""
+    """Chunk a value, and assert what holds for every value."""
     made = chunk_value(value)
     assert reread(made) == value.data
-    assert all(compact_digest_of(piece) == digest for digest, piece in made.segments.items())
+    assert all(compact_digest_of(part) == digest for digest, part in made.segments.items())
     assert all(json.loads(listing) == list(names) for listing, names in made.lists.values())
     layout = list(made.layout or ())
     references = layout[layout.index(None) + 1 :] if None in layout else []
@@ -70,7 +70,7 @@ def check(value: Value) -> ChunkedValue:
         assert sum(entry for entry in entries(made) if isinstance(entry, int)) == literal_size(made)
         assert {part for part, _ in parts(made) if isinstance(part, str)} == made.segments.keys()
         assert boundaries(made)[-1:] in ([len(value.data)], [])
-    # What is named in the layout itself is worth a row; a list has no other place for its parts.
+    # A segment that the layout itself names is large enough for a row; parts of a list may be smaller, since a list has no literals.
     assert all(len(made.segments[entry]) >= LITERAL_BYTES for entry in entries(made) if isinstance(entry, str) and entry in made.segments)
     assert made.lists.keys().isdisjoint(made.segments)
     return made

@@ -15,7 +15,7 @@ DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
 
 
 def forgo_durability(url: str) -> None:
-    """Let a PostgreSQL server of the tests wait for no disk: it is deleted after them."""
+    """Turn off the durability of a PostgreSQL server of the tests, which is deleted after them."""
     with psycopg.connect(url, autocommit=True) as connection:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(SQL("ALTER SYSTEM SET {} = off").format(Identifier(name)))
@@ -23,7 +23,7 @@ def forgo_durability(url: str) -> None:
 
 
 def empty_tables(url: str) -> None:
-    """Truncate the tables of a PostgreSQL database that hold rows; truncating one costs more than looking into all of them."""
+    """Truncate those tables of a PostgreSQL database that have rows: truncating one costs more than looking into all of them."""
     parts = [SQL("SELECT {} WHERE EXISTS (SELECT FROM {})").format(name, Identifier(name)) for name in Base.metadata.tables]
     with psycopg.connect(url, autocommit=True) as connection:
         used = [Identifier(name) for (name,) in connection.execute(SQL(" UNION ALL ").join(parts))]

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from tests.support.graphs import checkpoint_id, history, seen
 
-#: Every update is a snapshot, some are, none is.
+#: With a snapshot at every update, at some updates, and at none.
 FREQUENCIES = (1, 3, 1000)
 
 
@@ -35,7 +35,7 @@ class Last(TypedDict):
 
 
 def talk_state(frequency: int | None) -> Any:
-    """A state with a long list and a dict; without a frequency the list is an ordinary channel."""
+    """A state with a long list and a dict. If the frequency is None, the list is an ordinary channel."""
     said: Any = operator.add if frequency is None else DeltaChannel(extend, snapshot_frequency=frequency)
     facts: Any = DeltaChannel(merge, snapshot_frequency=(frequency or 1) // 2 + 1)
     fields: Any = {"said": Annotated[list[str], said], "facts": Annotated[dict[str, int], facts], "last": str}
@@ -44,7 +44,7 @@ def talk_state(frequency: int | None) -> Any:
 
 
 def talk(frequency: int | None = 1000, **names: Callable[..., Any]) -> StateGraph[Any, Any, Any, Any]:
-    """Two nodes at once that both speak, and one after them that counts what it heard."""
+    """Two parallel nodes that each append a message, and one after them that counts the messages."""
     state = talk_state(frequency)
     builder = StateGraph(state)
     for name in ("left", "right"):
@@ -55,23 +55,23 @@ def talk(frequency: int | None = 1000, **names: Callable[..., Any]) -> StateGrap
 
 
 async def turns(graph: Any, where: RunnableConfig, count: int, **more: Any) -> None:
-    """So many questions."""
+    """Invoke the graph with `count` questions."""
     for turn in range(count):
         await graph.ainvoke({"said": [f"question {turn}"]}, where, **more)
 
 
 async def middle_of(graph: Any, where: RunnableConfig) -> StateSnapshot:
-    """A state half way, at which both speakers are due."""
+    """A state in the middle of the thread, at which both parallel nodes are due."""
     due = [snapshot for snapshot in await history(graph, where) if snapshot.next == ("left", "right")]
     return due[len(due) // 2]
 
 
 def holds(snapshot: StateSnapshot) -> Any:
     """The part of a state that survives a copy or a prune."""
-    told = seen(snapshot)
-    return [told[part] for part in ("values", "next", "tasks", "interrupts")]
+    parts = seen(snapshot)
+    return [parts[part] for part in ("values", "next", "tasks", "interrupts")]
 
 
 async def by_id(graph: Any, where: RunnableConfig) -> dict[str | None, Any]:
-    """Every state of a thread, each read alone."""
+    """Every state of a thread, each read by its own id."""
     return {checkpoint_id(found.config): holds(await graph.aget_state(found.config)) for found in await history(graph, where)}

@@ -1,4 +1,4 @@
-"""An event loop as Windows' default one."""
+"""An event loop with the limits of Windows' default one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class WithoutSockets(asyncio.SelectorEventLoop):
-    """Refuses what a ProactorEventLoop refuses; its own transports work as before."""
+    """Does not support what a ProactorEventLoop does not; its own transports work."""
 
     add_reader = asyncio.AbstractEventLoop.add_reader
     remove_reader = asyncio.AbstractEventLoop.remove_reader

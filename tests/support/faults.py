@@ -1,4 +1,4 @@
-"""Watch the statements that a saver sends, and let them fail."""
+"""Observe the statements that a saver sends, and make them fail."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FaultyCursor:
 
 @contextmanager
 def reported_statements(saver: SQLAlchemySaver, report: Callable[[str, str], None]) -> Iterator[None]:
-    """Call a function with `before` or `after` and the text of each statement."""
+    """Call a function with `before` or `after`, and the text, for each statement of a saver."""
     cursor_of = Db._cursor
     mine = engine_of(saver)
 
@@ -56,17 +56,17 @@ def reported_statements(saver: SQLAlchemySaver, report: Callable[[str, str], Non
         yield
 
 
-#: In the one statement that stores a batch, on either database.
+#: A text in the statement that stores a batch, on either database.
 INSERTS_BATCH = "INSERT INTO ckpt_"
 
 
 @contextmanager
 def fault(saver: SQLAlchemySaver, when: str, statement_has: str, exc: Exception | None, times: int = 1) -> Iterator[list[str]]:
-    """Raise at statements that contain a text, before or after they ran."""
+    """Raise an exception before or after statements that contain a text; yields the statements hit."""
     hits: list[str] = []
 
-    def raise_sometimes(moment: str, statement: str) -> None:
-        if moment == when and statement_has in statement and len(hits) < times:
+    def raise_sometimes(phase: str, statement: str) -> None:
+        if phase == when and statement_has in statement and len(hits) < times:
             hits.append(statement)
             if exc is not None:
                 raise exc
@@ -76,13 +76,13 @@ def fault(saver: SQLAlchemySaver, when: str, statement_has: str, exc: Exception 
 
 
 def transient_fault(saver: SQLAlchemySaver) -> Exception:
-    """What a driver raises when the way to the server breaks, or another process holds SQLite's lock."""
+    """What a driver raises when the connection to the server breaks, or another process holds SQLite's lock."""
     if engine_of(saver).dialect.name == "sqlite":
         return sqlite3.OperationalError("database is locked")
     return OSError("server closed the connection unexpectedly")
 
 
 async def queued(saver: SQLAlchemySaver, tasks: Sequence[asyncio.Future[Any]]) -> None:
-    """Let the loop run until the tasks' writes are in the queue, or the first of them is through."""
+    """Let the loop run until the tasks' writes are in the queue, or one of the tasks is done."""
     while saver.store._queue.depth < len(tasks) and not any(task.done() for task in tasks):  # noqa: ASYNC110
         await asyncio.sleep(0)

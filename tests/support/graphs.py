@@ -1,4 +1,4 @@
-"""Graphs that several tests run, and what to compare of them."""
+"""Graphs that several tests run, and the parts of their states to compare."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Log(TypedDict):
 
 
 def seen(snapshot: StateSnapshot) -> dict[str, Any]:
-    """A state without what differs from run to run: ids, times and configs."""
+    """A state without the parts that differ from run to run: ids, times and configs."""
     metadata = {name: value for name, value in (snapshot.metadata or {}).items() if name not in ("parents", "run_id")}
     return {
         "values": snapshot.values,
@@ -67,7 +67,7 @@ def namespace(where: RunnableConfig) -> RunnableConfig:
 
 
 async def everything(graph: Any, where: RunnableConfig) -> list[dict[str, Any]]:
-    """What a thread holds: every state, newest first, each listed and read alone, and whose child it is."""
+    """Every state of a thread, newest first, with the index of its parent; asserts that listing and reading by id agree."""
     listed = await history(graph, where)
     order = [checkpoint_id(snapshot.config) for snapshot in listed]
     assert order == sorted(order, key=str, reverse=True)
@@ -81,14 +81,14 @@ async def everything(graph: Any, where: RunnableConfig) -> list[dict[str, Any]]:
 
 
 async def alike(saver: Saver, script: Callable[[Saver], Awaitable[Any]]) -> Any:
-    """Run a script on our saver and on LangGraph's; the outcomes are equal. Returns ours."""
+    """Run a script on our saver and on LangGraph's, assert that the outcomes are equal, and return ours."""
     ours, theirs = await script(saver), await script(InMemorySaver())
     assert ours == theirs
     return ours
 
 
 async def alike_reopened(url: str, script: Callable[[Open], Awaitable[Any]]) -> Any:
-    """As `alike`, for a script that closes and opens the saver as often as it likes."""
+    """Like `alike`, for a script that closes and reopens the saver."""
     memory = InMemorySaver()
     ours, theirs = await script(lambda: SQLAlchemySaver.from_conn_string(url)), await script(lambda: memory)
     assert ours == theirs
@@ -105,7 +105,7 @@ def steps(*names: str) -> StateGraph[Any, Any, Any, Any]:
 
 
 def asking(*names: str) -> StateGraph[Any, Any, Any, Any]:
-    """Parallel nodes that each ask a question, and one that comes after all of them."""
+    """Parallel nodes that each ask a question, and one that runs after all of them."""
 
     def ask(name: str) -> Callable[[Log], Log]:
         return lambda _state: {"log": [f"{name}: {interrupt(f'{name}?')}"]}
@@ -127,7 +127,7 @@ class Numbers(TypedDict):
 
 
 def map_reduce() -> StateGraph[Any, Any, Any, Any]:
-    """`count` branches, which end in an order other than the one they were sent in, and one that adds them up."""
+    """`count` branches, which end in another order than they were sent, and a node that adds up their results."""
 
     async def work(task: dict[str, int]) -> dict[str, list[int]]:
         for _ in range(task["n"] * 7 % 5):
@@ -152,7 +152,7 @@ def asker(checkpointer: Any = None) -> Any:
 
 
 def nested(depth: int, innermost: Any) -> StateGraph[Any, Any, Any, Any]:
-    """A graph round a graph, `depth` times."""
+    """A graph within `depth` graphs."""
     within: Any = innermost
     for level in range(depth, 0, -1):
         builder = StateGraph(Log).add_node("before", lambda _state, level=level: {"log": [f"in {level}"]}).add_node("within", within)

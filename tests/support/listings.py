@@ -1,4 +1,4 @@
-"""Checkpoints to list, and what a plain model lists of them."""
+"""Checkpoints to list, and a simple model of listings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 def ticks() -> Iterator[datetime]:
-    """A minute apart."""
+    """Times, a minute apart."""
     moment = BEGINNING
     while True:
         yield moment
@@ -37,7 +37,7 @@ def ticks() -> Iterator[datetime]:
 
 
 async def world(saver: SQLAlchemySaver) -> list[Row]:
-    """Threads whose checkpoints differ in all that can be searched by: the model's, newest first."""
+    """Store threads whose checkpoints differ in everything that can be searched by; returns the model's rows, newest first."""
     rows, moments = [], ticks()
     for n in range(48):
         moment = next(moments)
@@ -74,16 +74,16 @@ def listed(found: list[Any]) -> list[str]:
 
 
 async def assert_answers(saver: SQLAlchemySaver, rows: list[Row], **how: Any) -> None:
-    """The listing gives what the model gives, with every limit."""
+    """Assert that a listing equals the model's, for several limits."""
     for limit in (None, 0, 1, 2, 3, 4, 7):
         limited = {"config": None, **how, "limit": limit}
         assert listed(await saver.alist(**limited)) == expected_of(rows, limited), limited
 
 
 def spy(monkeypatch: pytest.MonkeyPatch) -> list[PagePlan]:
-    """The plans of all pages."""
+    """Record the plans of all pages."""
     made: list[PagePlan] = []
-    plan: Callable[..., PagePlan] = reads.plan_page  # type: ignore[attr-defined]  # where it is used, to be replaced there
+    plan: Callable[..., PagePlan] = reads.plan_page  # type: ignore[attr-defined]  # patched in the module that uses it
 
     def note(*args: Any) -> PagePlan:
         made.append(plan(*args))

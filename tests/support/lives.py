@@ -1,4 +1,4 @@
-"""Threads that were lived: graphs, and what they go through in three runs, a run a day."""
+"""Threads with a history: graphs, and scripts that run each of them three times, one run per day."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from tests.support.delta_graphs import Last, talk, talk_state
 from tests.support.graphs import asker, asking, nested, steps
 from tests.support.survivors import World, ids_of
 
-# --- a life -----------------------------------------------------------------------------------------------------------
+# --- scripts --------------------------------------------------------------------------------------------------------
 
 
 def text(number: int, size: int = 700) -> str:
-    """A text that shares no part with another number's, and is cut into segments."""
+    """A text that shares no part with that of another number, and is long enough to be split into segments."""
     return random.Random(number).randbytes(size // 2).hex()
 
 
 @dataclass
 class Script:
-    """Makes a thread: a run a day, so that its number is its age."""
+    """Makes a thread with one run per day, so that a run's number is its day."""
 
     saver: SQLAlchemySaver
     clock: Days
@@ -54,20 +54,20 @@ class Script:
         await self.graph.ainvoke(given, self.at(where), **more)
 
     async def fall(self, given: Any) -> None:
-        """Invoke in the world as it is, and mend it."""
+        """Invoke; if the world is broken, expect the failure and repair the world."""
         with pytest.raises(ValueError, match="broken") if self.world.broken else nullcontext():
             await self.invoke(given)
         self.world.broken = False
 
     async def answer(self, *asked: str) -> None:
-        """Answer the questions of these names, or all."""
+        """Answer the questions with these texts, or all questions."""
         waiting = (await self.graph.aget_state(config("t"))).interrupts
         answers = {each.id: f"answered {each.value} in run {self.run}" for each in waiting if not asked or each.value in asked}
         assert answers
         await self.invoke(Command(resume=answers))
 
     async def earlier(self, *due: str) -> RunnableConfig:
-        """The oldest checkpoint but two at which these nodes are due."""
+        """The third-oldest checkpoint at which these nodes are due, or the newest if there are fewer."""
         found = [snapshot.config async for snapshot in self.graph.aget_state_history(config("t")) if snapshot.next == due]
         oldest: RunnableConfig = found[-3:][0]
         return oldest
@@ -150,7 +150,7 @@ async def spoken_and_asked(script: Script) -> None:
 
 
 async def changed(script: Script) -> None:
-    """An ordinary channel at first, rebuilt from writes then, unknown to the last graph."""
+    """A channel that is first an ordinary one, then rebuilt from writes, then unknown to the graph."""
     script.next_run()
     graph = script.graph
     script.graph = talk(None).compile(checkpointer=script.saver)
@@ -174,7 +174,7 @@ async def fallen(script: Script) -> None:
 
 
 async def sent(script: Script) -> None:
-    """Branches that wait, branches that end, and at last some of which one falls."""
+    """Branches that wait, then end; in the last run one of them fails."""
     for number in range(3):
         script.next_run()
         await script.invoke({"said": [text(number)]}, interrupt_before=["work"])
@@ -183,7 +183,7 @@ async def sent(script: Script) -> None:
 
 
 def fragile(world: World, frequency: int) -> StateGraph[Any, Any, Any, Any]:
-    """One speaker falls once the other's words are stored."""
+    """A graph of which one node fails once the other's message is stored."""
 
     async def right(state: Any) -> Any:
         await world.fall("said")
@@ -197,7 +197,7 @@ def fragile(world: World, frequency: int) -> StateGraph[Any, Any, Any, Any]:
 
 
 def sending(world: World) -> StateGraph[Any, Any, Any, Any]:
-    """Branches one of which falls once another's words are stored."""
+    """A graph of branches, one of which fails once another's message is stored."""
 
     async def work(branch: Any) -> Any:
         if branch["n"] == 1:
@@ -216,14 +216,14 @@ def fragile_within(world: World, frequency: int, checkpointer: Any = None) -> St
 
 
 def speaking_within(frequency: int, checkpointer: Any = None) -> StateGraph[Any, Any, Any, Any]:
-    """A subgraph whose channels are rebuilt from writes, one of whose nodes asks."""
+    """A subgraph whose channels are rebuilt from writes, and one of whose nodes asks a question."""
     inner = talk(frequency, right=lambda _state: {"said": [interrupt("right?")]}).compile(checkpointer=checkpointer)
     builder = StateGraph(talk_state(frequency)).add_node("inner", inner).add_node("beside", lambda _state: {"facts": {"beside": 1}})
     return builder.add_edge(START, "inner").add_edge(START, "beside")
 
 
 def remembering() -> StateGraph[Any, Any, Any, Any]:
-    """A subgraph with a memory, and one that asks."""
+    """A subgraph that keeps its state from run to run, and one that asks a question."""
 
     class Memory(TypedDict):
         last: str
@@ -238,7 +238,7 @@ def remembering() -> StateGraph[Any, Any, Any, Any]:
 
 
 class Case(NamedTuple):
-    """A graph, and what it goes through in three runs."""
+    """A graph, and a script that runs it three times."""
 
     build: Callable[[World], StateGraph[Any, Any, Any, Any]]
     live: Callable[[Script], Awaitable[None]]

@@ -15,7 +15,7 @@ class Log(TypedDict):
 
 
 def graph_of(node: Callable[[Log], Log], depth: int, checkpointer: BaseCheckpointSaver[Any]) -> Any:
-    """A graph of one node, so many graphs deep: all of them have the outermost one's saver."""
+    """A graph of one node within `depth` graphs, all of which use the outermost one's saver."""
     compiled: Any = node
     for level in range(depth + 1):
         built = StateGraph(Log).add_node(f"at{level}", compiled).add_edge(START, f"at{level}")

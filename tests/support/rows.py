@@ -1,4 +1,4 @@
-"""What stands in the tables."""
+"""The contents of the tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ckptstore.tags.encoding import postings
 
 @dataclass
 class Rows:
-    """Every row of every table, and what they say of each other."""
+    """Every row of every table, and the references between them."""
 
     tables: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
 
@@ -32,7 +32,7 @@ class Rows:
         return cls({name: [dict(row) for row in rows] for name, rows in found.items()})
 
     def orphans(self) -> dict[str, set[Any]]:
-        """What refers to nothing, or is referred to by nothing, by table."""
+        """Keys of rows that refer to a missing row, or that no row refers to, by table."""
         checkpoints = {(row["thread_id"], row["checkpoint_ns"], row["checkpoint_id"]): row for row in self.tables["ckpt_checkpoint"]}
         visible = {key for key, row in checkpoints.items() if not row["hidden"]}
         needed = {up for key in visible for up in self._ancestors(checkpoints, key)}
@@ -49,7 +49,7 @@ class Rows:
             "ckpt_write": self._keys("ckpt_write", "thread_id", "checkpoint_ns", "checkpoint_id") - set(checkpoints),
             "ckpt_tag": self._keys("ckpt_tag", "thread_id", "checkpoint_ns", "checkpoint_id") - visible,
             "ckpt_segment": set(segments) - named,
-            "ckpt_segment, lacking": named - set(segments),
+            "ckpt_segment, missing": named - set(segments),
             "ckpt_thread": {key[0] for key in self._keys("ckpt_thread", "thread_id")} ^ threads,
         }
         return {table: keys for table, keys in left.items() if keys}
@@ -90,12 +90,12 @@ async def expect_tags_of(saver: SQLAlchemySaver) -> None:
     assert tag_rows(saver) == expected
 
 
-async def glances(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
+async def listed_counts(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
     return {thread.thread_id: (thread.checkpoints, thread.size) for thread in await saver.alist_threads()}
 
 
 async def counted(saver: SQLAlchemySaver) -> dict[str, tuple[int, int]]:
-    """The same from the checkpoints themselves."""
+    """Like `listed_counts`, counted from the checkpoints themselves."""
     query = CHECKPOINT.select().where(CHECKPOINT.c.hidden.is_(False))
     rows = saver.store.runner.read(lambda db: db.connection.execute(query).mappings().all()).result()
     found: dict[str, tuple[int, int]] = {}

@@ -1,4 +1,4 @@
-"""An S3 over real HTTP on this machine, which counts what it is asked and fails when told to."""
+"""An S3 server over HTTP on this machine, which counts requests and can be made to fail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.servers import Application, CountedS3, s3_server
 
 
 class S3Server(CountedS3):
-    """A WSGI layer before moto.
+    """A WSGI layer in front of moto that returns errors on demand.
 
     Attributes:
         url: the endpoint.
@@ -26,7 +26,7 @@ class S3Server(CountedS3):
             answer = self._answers.popleft() if self._answers else None
         if answer is None:
             return super().respond(environ, start_response)
-        # A body left unread would be taken for the next request on this connection.
+        # An unread body would be parsed as the next request on this connection.
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start_response(answer[0], [("Content-Type", "application/xml")])
         return [f"<Error><Code>{answer[1]}</Code><Message>as the test said</Message></Error>".encode()]
@@ -37,12 +37,12 @@ class S3Server(CountedS3):
             self._answers.extend([(status, code)] * times)
 
     def create_bucket(self, name: str) -> None:
-        """Create a bucket; not counted, and what `answer` left over is forgotten."""
+        """Create a bucket, uncounted, and discard the errors that `answer` still had to return."""
         with self._lock:
             self._answers.clear()
         super().create_bucket(name)
 
 
 def moto_server(*buckets: str) -> AbstractContextManager[S3Server]:
-    """A server with empty buckets; the environment holds credentials for it, and no others, meanwhile."""
+    """A server with empty buckets; meanwhile the environment has credentials for it and no others."""
     return s3_server(S3Server, *buckets)

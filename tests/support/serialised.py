@@ -25,7 +25,7 @@ INTERESTING_FIRST_BYTES = (0x80, 0x8F, 0x90, 0x9F, 0xC1, 0xC6, 0xC7, 0xC8, 0xC9,
 
 @st.composite
 def blocks(draw: st.DrawFn, most: int = 150_000) -> bytes:
-    """Bytes of any length around the bounds, random or repeating, with a head that may look like something."""
+    """Bytes of any length around the bounds, random or repeating, perhaps starting like a known format."""
     size = draw(st.one_of(st.integers(0, 2_000), st.sampled_from([0, 511, 512, 513, BLOB_BYTES - 1, BLOB_BYTES]), st.integers(0, most)))
     noise = random.Random(draw(st.integers(0, 2**32)))
     data = noise.randbytes(size) if draw(st.booleans()) else (noise.randbytes(7) * (size // 7 + 1))[:size]
@@ -37,7 +37,7 @@ SLOW = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCh
 
 
 def framed(value: Any) -> bytes:
-    """A serialiser of somebody's own: a tag and a length before everything."""
+    """Serialise with a custom format: a tag and a length before each value."""
     if isinstance(value, dict):
         return b"d%d:" % len(value) + b"".join(framed(key) + framed(item) for key, item in value.items())
     if isinstance(value, (list, tuple)):

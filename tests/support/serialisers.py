@@ -9,7 +9,7 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
 
 class Pickling:
-    """A serialiser of somebody's own."""
+    """A custom serialiser, which pickles."""
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         return "pickled", pickle.dumps(obj)

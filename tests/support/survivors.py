@@ -1,4 +1,4 @@
-"""What a prune, a deletion and a copy must leave as it was: real threads, all that a reader sees of them, and the ways to prune."""
+"""Checks that a prune, a deletion or a copy leaves the remaining checkpoints unchanged: readings of threads, and ways to prune."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DELTA_CHANNELS = ("said", "facts", "d")
 
 
 class Twinned(SQLAlchemySaver):
-    """Does with a second saver all that is done with it: what is never pruned shows what there would be without."""
+    """Repeats every put with a second saver, which is never pruned and so shows the unpruned thread."""
 
     twin: SQLAlchemySaver
 
@@ -40,7 +40,7 @@ class Twinned(SQLAlchemySaver):
 
 @dataclass
 class World:
-    """What nodes look at besides their state."""
+    """What nodes read in addition to their state."""
 
     saver: SQLAlchemySaver
     broken: bool = False
@@ -48,7 +48,7 @@ class World:
     runs: Counter[str] = field(default_factory=Counter)
 
     async def fall(self, channel: str) -> None:
-        """If the world is broken raise, once another node's write to a channel is pending."""
+        """If the world is broken, raise as soon as another node's write to a channel is pending."""
         self.runs["fallible"] += 1
         while self.broken:
             listed = await self.saver.alist({"configurable": {"thread_id": "t"}}, limit=3)
@@ -94,7 +94,7 @@ async def read_all(saver: SQLAlchemySaver, thread_id: str, graph: Any = None) ->
 
 
 def assert_untouched(before: Mapping[CheckpointRef, Reading], after: Mapping[CheckpointRef, Reading], left: Set[CheckpointRef]) -> None:
-    """Exactly those are left, and each reads as before."""
+    """Assert that exactly these checkpoints are left, and that each reads as before."""
     assert set(after) == left
     for place in left:
         was, now = before[place], after[place]
@@ -106,16 +106,16 @@ def assert_untouched(before: Mapping[CheckpointRef, Reading], after: Mapping[Che
 
 
 def not_left(snapshot: StateSnapshot, left: Set[CheckpointRef]) -> set[str]:
-    """The tasks whose subgraph shows a state that is not left: one that belongs to another checkpoint than the task."""
-    gone: set[str] = set()
+    """The tasks whose subgraph's state is of a checkpoint that is not left: it belongs to another checkpoint than the task."""
+    deleted: set[str] = set()
     for task in snapshot.tasks:
         if isinstance(task.state, StateSnapshot):
             shown = task.state.config["configurable"]
-            # Of a subgraph that has not begun there is no checkpoint, and nothing to lose.
+            # A subgraph that has not begun has no checkpoint that could be deleted.
             if "checkpoint_id" in shown and place_of(task.state.config) not in left:
-                gone.add(task.id)
-            gone |= not_left(task.state, left)
-    return gone
+                deleted.add(task.id)
+            deleted |= not_left(task.state, left)
+    return deleted
 
 
 def without(snapshot: RunnableConfig | StateSnapshot | None, tasks: Set[str]) -> RunnableConfig | StateSnapshot | None:
@@ -129,7 +129,7 @@ def without(snapshot: RunnableConfig | StateSnapshot | None, tasks: Set[str]) ->
 
 
 def in_thread(value: Any, source: str, target: str) -> Any:
-    """Anything that was read, as if of another thread."""
+    """Any value that was read, with the thread id replaced by another's."""
     if isinstance(value, dict):
         return {key: in_thread(part, source, target) for key, part in value.items()}
     if isinstance(value, list):
@@ -140,21 +140,21 @@ def in_thread(value: Any, source: str, target: str) -> Any:
     return target if value == source else value
 
 
-# --- going on ----------------------------------------------------------------------------------------------------------
+# --- resuming ----------------------------------------------------------------------------------------------------------
 
 
 def resumable(readings: Mapping[CheckpointRef, Reading], left: Set[CheckpointRef]) -> list[tuple[CheckpointRef, bool]]:
-    """The root's checkpoints to go on from, in an order in which it can be compared, and whether each is the thread's newest.
+    """The root's checkpoints to resume from, in an order in which results can be compared, and whether each is the newest.
 
-    Those at which something is due, and that read nothing that is not left: a subgraph's state that belongs to another
-    checkpoint, a memory.
+    Those at which a node is due, and that need no checkpoint that is not left: neither a subgraph's state that belongs to
+    another checkpoint, nor a memory.
     """
     states = {place: readings[place] for place in left if place.checkpoint_ns == ""}
     due = sorted(place for place, read in states.items() if read.state.next and _is_whole(place, readings, left))  # type: ignore[union-attr]
     newest = max(place for place in readings if place.checkpoint_ns == "")
     if newest in due:
         return [(newest, True), *((place, False) for place in due if place != newest)]
-    # LangGraph tells by the newest checkpoint whether another is gone back to: the first one here isn't newest, nor then the rest.
+    # LangGraph compares with the newest checkpoint to see whether a run goes back: the first one isn't the newest, so none is.
     return [(place, False) for place in due if place != due[0] or place != max(states)]
 
 
@@ -169,7 +169,7 @@ def _is_whole(place: CheckpointRef, readings: Mapping[CheckpointRef, Reading], l
 
 
 async def resumed(graph: Any, thread_id: str, place: CheckpointRef, runs: Counter[str], *, newest: bool) -> Any:
-    """Go on from a checkpoint, with an answer to each of its questions: the state it ends in, and which nodes ran."""
+    """Resume from a checkpoint, with an answer to each of its questions; returns the final state, and how often each node ran."""
     where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": place.checkpoint_id}}
     waiting = await graph.aget_state(where)
     if newest:
@@ -185,10 +185,10 @@ async def resumed(graph: Any, thread_id: str, place: CheckpointRef, runs: Counte
 
 
 class Known(NamedTuple):
-    """What decides over a checkpoint, as a test knows it."""
+    """The facts that decide whether a checkpoint is pruned."""
 
     place: CheckpointRef
-    #: The root's checkpoint that it ran under; its own place in the root's namespace.
+    #: The root's checkpoint under which it ran; itself if it is in the root's namespace.
     root: CheckpointRef
     run: int
     #: When it was made.
@@ -196,7 +196,7 @@ class Known(NamedTuple):
 
     @classmethod
     def of(cls, found: CheckpointTuple) -> Known:
-        """Of a checkpoint that a `Script` made: a run is a day."""
+        """The facts of a checkpoint that a `Script` made: one run per day."""
         place, run = place_of(found.config), int(found.metadata["run_id"].partition(".")[0])
         root = CheckpointRef("", found.metadata["parents"][""]) if place.checkpoint_ns else place
         return cls(place, root, run, run)
@@ -207,12 +207,12 @@ class Way(NamedTuple):
 
     prune: Callable[[SQLAlchemySaver, str], Awaitable[Any]]
     leaves: Callable[[Iterable[Known]], set[CheckpointRef]]
-    #: Of all threads, not only the given one.
+    #: Whether it prunes all threads, not only the given one.
     everywhere: bool = False
 
 
 def ids_of(run: int) -> Iterator[str]:
-    """Of one run after the other: LangGraph takes input with the last checkpoint's id for a resumption."""
+    """Ids of successive runs on one day: input with the run id of the last checkpoint would resume its run."""
     return (f"{run}.{number}" for number in count())
 
 
@@ -221,12 +221,12 @@ def newest_of_each(known: Iterable[Known]) -> set[CheckpointRef]:
 
 
 def is_memory(place: CheckpointRef) -> bool:
-    """Whether it is of a subgraph that keeps a state from one run to the next."""
+    """Whether the checkpoint is of a subgraph that keeps its state from one run to the next."""
     return place.checkpoint_ns != "" and ":" not in place.checkpoint_ns
 
 
 def with_family(seeds: Callable[[list[Known]], Iterable[Known]]) -> Callable[[Iterable[Known]], set[CheckpointRef]]:
-    """The seeds stay, all that ran under the same roots, and the newest of each memory as long as anything does."""
+    """The seeds are kept, with all that ran under the same roots, and, if any are, the newest checkpoint of each memory."""
 
     def leaves(given: Iterable[Known]) -> set[CheckpointRef]:
         known = list(given)
@@ -246,7 +246,7 @@ def last_of_each(number: int) -> Callable[[list[Known]], list[Known]]:
     def seeds(known: list[Known]) -> list[Known]:
         namespaces: defaultdict[str, list[Known]] = defaultdict(list)
         for each in sorted(known):
-            # A task's subgraph is of use beneath its root only.
+            # The checkpoint of a task's subgraph is useless without its root.
             if ":" not in each.place.checkpoint_ns or each.root == each.place:
                 namespaces[each.place.checkpoint_ns].append(each)
         return [each for found in namespaces.values() for each in found[-number:]]
@@ -259,7 +259,7 @@ def not_of(*runs: int) -> Callable[[Iterable[Known]], set[CheckpointRef]]:
 
 
 def age_since(saver: SQLAlchemySaver, day: float) -> timedelta:
-    """How long ago a day is; before it, what is older than now."""
+    """How long ago a day was; zero for a day in the future."""
     assert isinstance(saver.clock, Days)
     saver.clock.now += timedelta(seconds=1)
     return max(timedelta(0), saver.clock.now - (START_OF_TIME + timedelta(days=day)))
@@ -273,14 +273,14 @@ def older_than(day: float) -> Way:
 
 
 def by_policy(seeds: Callable[[list[Known]], Iterable[Known]], *, since: float | None = None, idle: bool = False, **policy: Any) -> Way:
-    """By a policy whose age reaches back to a day; `idle` threads go whole whatever their age."""
+    """Prune by a policy whose age reaches back to a day; with `idle`, idle threads are deleted whatever their age."""
 
     async def prune(saver: SQLAlchemySaver, _thread_id: str) -> None:
         age = None if since is None else age_since(saver, since)
         if idle:
             assert isinstance(saver.clock, Days)
             saver.clock.now += timedelta(seconds=2)
-        # A dry run tells what a run will do, and does none of it; a second run finds nothing to do.
+        # A dry run reports what a run will do, without doing it; a second run finds nothing to do.
         wanted = RetentionPolicy(max_age=age, thread_ttl=timedelta(0) if idle else None, **policy)
         tried, done = await saver.aprune_by(wanted, dry_run=True), await saver.aprune_by(wanted)
         assert tried == done

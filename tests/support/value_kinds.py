@@ -160,7 +160,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "large columns first": np.asfortranarray(np.random.default_rng(8).random((100, 200))),
         "in a dict": {"a": np.arange(40_000), "b": [np.arange(3, dtype="f4")]},
     },
-    # What LangGraph's serialiser itself changes comes back as it makes it.
+    # LangGraph's serialiser itself changes these; they are read as it returns them.
     "changed by the serialiser": {
         "tuple": (1, (2, "x")),
         "tuples": [(n, "x" * n) for n in range(300)],

@@ -1,4 +1,4 @@
-"""Where values are stored in tests, and when two are the same."""
+"""Where tests store values, and whether two values are the same."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WAIT_SECONDS = 50
 
 @dataclass(frozen=True)
 class Place:
-    """A database, and where its blobs go."""
+    """A database, and the URL of its blobs."""
 
     url: str
     blob_url: str | None

@@ -1,4 +1,4 @@
-"""A write queue on a database that a test runs by hand."""
+"""A write queue on a stand-in for a database that a test runs by hand."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.support.attempts import EncodedAttempt, GivenEncoder, new_checkpoint,
 
 
 class ManualRunner:
-    """A database that a test runs by hand: it notes each batch, and ends it when the test says so."""
+    """A stand-in for a database: it records each batch, and finishes it when the test says so."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.under_way: list[tuple[Future[Any], Work[Any]]] = []
         #: Names of writes that make their batch fail.
         self.poison: set[str] = set()
-        #: Names of writes that are not stored, and what they miss.
+        #: Names of writes that are not stored, and what is missing for each.
         self.missing: dict[str, MissingParts] = {}
         self.may_wait = False
 

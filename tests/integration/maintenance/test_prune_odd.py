@@ -18,7 +18,7 @@ from ckptstore.maintenance import prune_run as pruner
 from ckptstore.maintenance.gc import GcPass
 from ckptstore.maintenance.reports import CollectReport
 from ckptstore.runtime.steps import Steps
-from tests.support.background import retention_of, told_of
+from tests.support.background import recorded_events, retention_of
 from tests.support.build import chain, config
 from tests.support.clocks import Days
 from tests.support.faults import reported_statements, transient_fault
@@ -97,7 +97,7 @@ async def test_an_error_that_is_not_ours_does_not_end_the_schedule(tmp_path: Pat
     raised: list[Any] = []
     before, threading.excepthook = threading.excepthook, raised.append
     try:
-        with told_of("pruned") as pruned:
+        with recorded_events("pruned") as pruned:
             saver = SQLAlchemySaver.from_conn_string(
                 tmp_path / "c.sqlite", clock=clock, retention=RetentionPolicy(keep_last=1), retention_interval=timedelta(milliseconds=20)
             )

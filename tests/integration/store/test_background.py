@@ -16,7 +16,7 @@ import pytest
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.models import to_microseconds
 from ckptstore.errors import DatabaseUnavailable, InvalidPolicy
-from tests.support.background import HOUR, NEWEST, retention_of, told_of
+from tests.support.background import HOUR, NEWEST, recorded_events, retention_of
 from tests.support.build import chain, config
 from tests.support.clocks import START_OF_TIME, Days
 from tests.support.faults import fault, reported_statements, transient_fault
@@ -37,13 +37,13 @@ def at(hours: float) -> int:
 async def test_a_saver_prunes_by_itself_as_soon_as_it_is_opened(lasting_url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(lasting_url) as before:
         await chain(before, "t", 5)
-    with told_of("pruned") as pruned:
+    with recorded_events("pruned") as pruned:
         async with SQLAlchemySaver.from_conn_string(lasting_url, retention=NEWEST, retention_interval=timedelta(days=1)) as saver:
             assert await asyncio.to_thread(pruned.came.wait, WAIT_SECONDS)
             assert [found.metadata["step"] for found in await saver.alist(config("t"))] == [4]
         assert "ckptstore-retention" not in [thread.name for thread in threading.enumerate()]
     assert [record["checkpoints"] for record in pruned.records] == [4]
-    with told_of("pruned") as pruned:
+    with recorded_events("pruned") as pruned:
         async with SQLAlchemySaver.from_conn_string(lasting_url, retention=NEWEST) as saver:
             # Another had its run within the interval: what comes in waits for the next.
             await chain(saver, "u", 3)
@@ -137,7 +137,7 @@ async def test_a_run_that_fails_gives_its_turn_back(lasting_url: str, statement:
 async def test_a_failure_is_logged_and_tried_again(lasting_url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(lasting_url) as before:
         await chain(before, "t", 3)
-    with told_of("retention_failed") as failed, told_of("pruned") as pruned:
+    with recorded_events("retention_failed") as failed, recorded_events("pruned") as pruned:
         settings = DatabaseSettings(retry_seconds=0.02)
         saver = SQLAlchemySaver.from_conn_string(lasting_url, settings=settings)
         with fault(saver, "before", "DELETE FROM ckpt_checkpoint", transient_fault(saver), times=10_000):
@@ -160,7 +160,7 @@ async def test_closing_ends_a_run_after_the_transaction_that_is_under_way(lastin
             reached.set()
             assert closing.wait(WAIT_SECONDS)
 
-    with told_of("pruned") as pruned, reported_statements(saver, hold):
+    with recorded_events("pruned") as pruned, reported_statements(saver, hold):
         saver._retention = saver._start_retention(NEWEST, HOUR)
         assert await asyncio.to_thread(reached.wait, WAIT_SECONDS)
         assert saver._retention is not None
@@ -182,7 +182,7 @@ async def test_a_child_of_a_fork_prunes_by_itself_too(lasting_url: str) -> None:
     await saver.aput_writes(config("t", "never"), [("x", 1)], "task")
 
     def child() -> None:
-        with told_of("pruned") as pruned:
+        with recorded_events("pruned") as pruned:
             came = pruned.came.wait(WAIT_SECONDS)
             assert saver._retention is not None
             saver._retention.close()
