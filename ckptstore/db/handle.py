@@ -1,7 +1,7 @@
-"""`Db`: one connection and the statements of its database. Every function that reads or writes the tables is given one.
+"""`Db`: one connection and the statements of its database. Every function that reads or writes the tables takes one.
 
 Statements run at the driver's own cursor: SQLAlchemy's execution and result cost several times what SQLite takes to run one of
-our statements, and a third of what PostgreSQL does. On an engine that someone observes (`observe.is_observed`) they run through
+our statements, and a third of what PostgreSQL takes. On an engine that someone observes (`observe.is_observed`) they run through
 SQLAlchemy, which reports each to listeners and to its log. Either way errors are the driver's own; `error_mapping` translates them.
 """
 
@@ -33,7 +33,7 @@ _MAX_INSERT_ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The whole result of a statement: nothing is held open for a slow reader."""
+    """The whole result of a statement: no cursor stays open while a caller reads it."""
 
     found: Sequence[Any]
     rowcount: int
@@ -51,7 +51,7 @@ class Rows:
 
 
 class Db:
-    """One connection in autocommit, for the length of one piece of work.
+    """One connection in autocommit, for as long as one work runs.
 
     Args:
         connection: from SQLAlchemy's pool.
@@ -84,7 +84,7 @@ class Db:
         """Insert rows that have the table's columns in order.
 
         Args:
-            table: where they go.
+            table: the table.
             conflict: what happens where a row with the same key exists, see `sql.insert.resolve_conflict`.
             rows: their cells, times as microseconds.
 
@@ -106,7 +106,7 @@ class Db:
         return key_parameters(self.dialect_name, OBJECT_KEY, [(key,) for key in keys])
 
     def execute(self, text: str, arguments: Any = ()) -> Rows:
-        """Execute a text in the form that the driver takes.
+        """Execute the text of a statement, with arguments as the driver takes them.
 
         Raises:
             ConnectionLost: from the driver's error; the connection never returns to the pool.
@@ -123,7 +123,7 @@ class Db:
                 raise ConnectionLost from exc
             raise
         except BaseException:
-            # Cancelled midway: an answer may still be on its way.
+            # Cancelled while it ran: the server's answer may still arrive on this connection.
             self.connection.invalidate()
             raise
 
@@ -142,7 +142,7 @@ class Db:
         return self.connection.connection.cursor()
 
     def _is_lost(self, exc: Exception) -> bool:
-        """Whether the connection is of no more use: it was closed, or what it had prepared is older than a change of schema."""
+        """Whether the connection is unusable: it was closed, or its prepared statements are older than a change of the schema."""
         if self.connection.invalidated or any(message in str(exc) for message in _STALE_STATEMENT):
             return True
         driver_connection = self.connection.connection.dbapi_connection
@@ -152,13 +152,13 @@ class Db:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. On SQLite it holds the write lock from the start."""
+        """A transaction. On SQLite it holds the write lock from the start."""
         with self._between(_BEGIN_WRITING[self.dialect_name], "COMMIT"):
             yield
 
     @contextmanager
     def rolled_back(self) -> Iterator[None]:
-        """Like `transaction`, but nothing of it stays."""
+        """Like `transaction`, but rolled back at the end."""
         with self._between(_BEGIN_WRITING[self.dialect_name], None):
             yield
 
@@ -188,17 +188,17 @@ class Db:
             if self._in_transaction():
                 self.execute("ROLLBACK")
         except Exception:
-            # The error that led here is the one to report; a connection in doubt never returns to the pool.
+            # The error that caused the rollback is the one to report; the connection's state is unknown, so it never returns to the pool.
             self.connection.invalidate()
 
     def _in_transaction(self) -> bool:
-        """False on SQLite after an error that ended the transaction, where ROLLBACK is an error. PostgreSQL takes it at any time."""
+        """False on SQLite after an error that ended the transaction, where ROLLBACK is an error. PostgreSQL accepts it at any time."""
         driver_connection = self.connection.connection.driver_connection
         return not self.on_sqlite or (driver_connection is not None and driver_connection.in_transaction)
 
 
 def _in_powers_of_two(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Split rows into few parts of few lengths: each length is a statement of its own, and each statement yields the interpreter's lock."""
+    """Split rows into few parts of few lengths: each length is compiled once, and each statement releases the interpreter's lock."""
     start = 0
     while start < len(rows):
         length = min(_MAX_INSERT_ROWS, 1 << (len(rows) - start).bit_length() - 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 def migrations_folder() -> Iterator[Path]:
     """The folder of the migrations, for Alembic, which reads them as files.
 
-    They are in the package when it was installed from a wheel or is part of a PyInstaller bundle, and beside it in a checkout. In a zip
+    They are in the package when it was installed from a wheel or is part of a PyInstaller bundle, and next to it in a checkout. In a zip
     archive (a zipapp, a wheel on `sys.path`) they are copied to a temporary folder.
     """
     package = resources.files("ckptstore")

@@ -10,10 +10,10 @@ from sqlalchemy import Engine
 def is_observed(engine: Engine) -> bool:
     """Whether a listener or a log handler would miss statements that are executed at the driver's own cursor.
 
-    Listeners and log levels may change at any time, so this is asked once for each piece of work.
+    Listeners and log levels may change at any time, so this is checked once for each work.
     """
     engine_events, dialect_events = engine.dispatch, engine.dialect.dispatch
-    # Written out, since every put and every get asks: SQLAlchemy calls these only for statements that it executes itself.
+    # Written out for speed, since every put and every get checks it: SQLAlchemy calls these only for statements that it executes itself.
     return bool(
         engine.logger.isEnabledFor(logging.INFO)
         or engine_events.before_cursor_execute

@@ -64,7 +64,7 @@ def _end_transaction(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None
 class _EngineWithOwnPool(OptionEngine):
     """What `engine.execution_options()` makes, on another pool: listeners that are added to the engine later are called here too."""
 
-    # An attribute in place of the property that leads to the engine's pool.
+    # An attribute that overrides the property, which would return the other engine's pool.
     pool: Pool = cast(Pool, None)
 
     def __init__(self, engine: Engine) -> None:

@@ -45,7 +45,7 @@ class Retries:
             self._raise_unless_transient(exc)
             repeated: T = self._retrying(self._once, attempt, *args)
             return repeated
-        # Nearly all work succeeds at once, and does not pay for the machinery of retrying.
+        # Nearly all work succeeds at the first attempt, without the cost of the retry machinery.
         self._reached = True
         return result
 

@@ -54,7 +54,7 @@ def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
 
 
 def configure_connections(engine: Engine, settings: DatabaseSettings, *, wal_autocheckpoint: int) -> None:
-    """Make every new connection durable, and a file one that readers and a writer use at the same time.
+    """Make every new connection durable, and a file usable by readers and a writer at the same time.
 
     Args:
         engine: of a SQLite database.
@@ -90,7 +90,7 @@ def _switch_to_wal(cursor: Any, timeout_seconds: float) -> None:
 
 
 class SqliteRunner:
-    """SQLite: one worker thread writes, a few read. Each keeps its connection from one piece of work to the next."""
+    """SQLite: one worker thread writes, a few read. Each keeps its connection from one work to the next."""
 
     may_wait = True
 
@@ -114,7 +114,7 @@ class SqliteRunner:
         self._retries = Retries(self.url, self._settings)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ckptstore-write")
         readers = min(self._settings.pool_size, _MAX_READERS)
-        # A database in memory is one connection: all of its work takes turns on one worker thread.
+        # A database in memory is one connection: all of its work runs one at a time on one worker thread.
         self._readers = self._writer if is_memory(self.url) else ThreadPoolExecutor(readers, thread_name_prefix="ckptstore-read")
 
     # --- work
@@ -196,10 +196,10 @@ class SqliteRunner:
         abandon(dict(self.__dict__))
         self._start()
 
-    # --- the end
+    # --- closing
 
     def close(self) -> None:
-        # The writer first: it may still ask a reader for a checkpoint of the log.
+        # The writer first: it may still submit a checkpoint of the log to a reader.
         self._writer.shutdown()
         self._readers.shutdown()
         self._release_kept()

@@ -1,7 +1,7 @@
 """Checkpoints of SQLite's write-ahead log, concurrent with the writer.
 
-What was committed stays in the log until a checkpoint moves it into the database's file. SQLite does that itself, within whichever
-commit makes the log long: dozens of writes wait then for thousands of pages. Here a reading worker thread does most of it.
+Committed pages remain in the log until a checkpoint moves them into the database's file. SQLite does that itself, in the commit that
+makes the log long: dozens of writes then wait for thousands of pages. Here a reading worker thread does most of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import Future
 
 from ckptstore.db.handle import Db
 
-#: Pages of the log at which a commit makes a checkpoint itself, should this module fall behind.
+#: Pages of the log at which a commit makes a checkpoint itself, in case this module falls behind.
 MAX_PAGES = 10_000
 # A log that is written for this long has about a thousand pages.
 _INTERVAL_SECONDS = 0.1
@@ -43,7 +43,7 @@ class WalCheckpointer:
             if (exc := self._running.exception()) is not None:
                 _log_failure(exc)
             self._running, self._finished_at = None, time.monotonic()
-            # The few pages that were written meanwhile: once all pages are moved, the log starts again instead of growing.
+            # Moves the few pages written meanwhile: once all pages are moved, the log is overwritten from its start instead of growing.
             _checkpoint(db)
 
 

@@ -196,7 +196,7 @@ class Encoder:
 
 @dataclass(slots=True)
 class _Channels:
-    """A checkpoint's channels by the way in which each is stored."""
+    """A checkpoint's channels, grouped by how each is stored."""
 
     #: channel -> version, for all of them.
     versions: dict[str, str]

@@ -202,7 +202,7 @@ def count_of_postings(database: str, source: str) -> Select[Any]:
 def weights_of_postings(database: str) -> Select[Any]:
     """For each posting given as a key: how many checkpoints have it, counted up to `bound`, and how far back they reach.
 
-    Columns: key, value, count, and the id of the checkpoint that comes after `skipped` newer ones below `below`, or null.
+    Columns: key, value, count, and the id of the checkpoint that follows `skipped` newer ones below `below`, or null.
     """
     given = keys_table(database, ("key", "value"))
     posting = [TAG.c.key == given.c.key, TAG.c.value == given.c.value]
