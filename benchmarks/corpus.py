@@ -27,7 +27,7 @@ from benchmarks.contenders import ASYNC_POSTGRES, ASYNC_SQLITE, AnySaver, Conten
 from benchmarks.workload import sentence, thread
 from ckptstore import SQLAlchemySaver
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.langgraph.encode import NewCheckpointKey
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
 from ckptstore.values.encode import EncodedWrite, chunk_values, encode

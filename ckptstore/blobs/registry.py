@@ -20,7 +20,7 @@ from sqlalchemy import ClauseElement
 
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner
 from ckptstore.errors import BlobMissing, BlobUnavailable, InvalidConfig
 from ckptstore.runtime.fork import abandon, in_child

@@ -12,7 +12,7 @@ from sqlalchemy import URL
 
 from ckptstore.cli.options import database_options, errors_as_messages, existing_database, parse_url
 from ckptstore.db import schema
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, QueuePool, StaticPool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.observe import is_observed
 from ckptstore.db.retries import Retries
 from ckptstore.db.runner import Work

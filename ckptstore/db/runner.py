@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import URL
 
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.statement import Statements
 
 T = TypeVar("T")

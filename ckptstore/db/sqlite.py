@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine, StaticPool, event
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.observe import is_observed
 from ckptstore.db.retries import Retries
 from ckptstore.db.runner import Work

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 
 #: Pages of the log at which a commit makes a checkpoint itself, in case this module falls behind.
 MAX_PAGES = 10_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.maintenance.thread_rows import checkpoint_metadata, indexed_tag_rows, lock_thread
 from ckptstore.records import StateFormat
 from ckptstore.tags.keys import TagKeys

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Table
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from ckptstore.maintenance.reports import DeletedRows
 from ckptstore.maintenance.thread_rows import checkpoint_metadata, lock_thread

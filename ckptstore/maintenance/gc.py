@@ -20,7 +20,7 @@ from sqlalchemy import ClauseElement
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.maintenance.reports import CollectReport
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.runner import Work
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import Rule

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ClauseElement
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
 from ckptstore.maintenance.prune_plan import CheckpointRef, Node, Rule, Stage, ThreadView, plan_stages
 from ckptstore.maintenance.reports import DeletedRows

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.errors import TagKeysChanged
 from ckptstore.maintenance.thread_rows import checkpoint_metadata, indexed_tag_rows, lock_thread
 from ckptstore.records import StateFormat

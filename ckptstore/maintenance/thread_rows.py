@@ -6,7 +6,7 @@ import json
 from typing import NamedTuple
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
 from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.tags.encoding import postings

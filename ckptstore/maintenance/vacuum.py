@@ -6,7 +6,7 @@ import logging
 import time
 from functools import partial
 
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.models import Base
 from ckptstore.db.runner import Runner
 from ckptstore.db.url import is_memory

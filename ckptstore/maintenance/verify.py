@@ -15,7 +15,7 @@ from sqlalchemy import Select
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.runtime.temporary_files import temporary_path

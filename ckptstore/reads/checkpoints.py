@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.reads.assemble import assemble
 from ckptstore.reads.planner import CheckpointQuery, PagePlan, plan_page
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, StateFormat

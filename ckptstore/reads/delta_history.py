@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.records import ChannelHistory, LoadedSegment, LoadedWrite, Value
 from ckptstore.values.cache import MemoryCache
 from ckptstore.values.decode import Loaded, SegmentSet, StoredValue

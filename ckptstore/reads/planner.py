@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ClauseElement
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.records import CheckpointKey
 from ckptstore.tags.conditions import GREATEST_TEXT, ValueIn, ValueRange
 from ckptstore.tags.encoding import is_single_valued

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.models import to_microseconds
 from ckptstore.reads.planner import PagePlan, plan_thread_page
 from ckptstore.records import ThreadInfo

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.errors import InvalidPolicy, StoreClosed
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_progress import PruneCallbacks

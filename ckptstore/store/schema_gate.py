@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from ckptstore.db import schema
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner, Work
 from ckptstore.runtime.fork import in_child
 from ckptstore.runtime.steps import Steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes import commit_postgres, commit_sqlite
 from ckptstore.writes.attempt import MissingParts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts

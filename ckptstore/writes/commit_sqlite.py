@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts

@@ -21,7 +21,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner, Work
 from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.runtime.fork import in_child

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
 from ckptstore.records import CheckpointKey
 from ckptstore.values.encode import EncodedWrite

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
 from ckptstore.records import CheckpointKey
 from ckptstore.tags.encoding import postings

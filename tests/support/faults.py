@@ -12,7 +12,7 @@ from unittest import mock
 from sqlalchemy import Engine
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 
 
 def engine_of(saver: SQLAlchemySaver) -> Engine:

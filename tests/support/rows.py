@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.models import Base
 from ckptstore.db.sql.tables import CHECKPOINT, TAG
 from ckptstore.langgraph.format import LANGGRAPH

@@ -17,7 +17,7 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from sqlalchemy import Table, select
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.models import Base
 from tests.support.build import config
 

@@ -21,7 +21,7 @@ from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.copy import CopyReport, copy_blobs
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.cli import main
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.errors import BlobUnavailable
 from ckptstore.testing import FailingBackend
 from tests.support.build import config, put

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
 from ckptstore.langgraph.encode import NewCheckpointKey

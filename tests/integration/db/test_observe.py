@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db import sql
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.url import parse_database_url
 from ckptstore.errors import StatementRefused
 from tests.support.build import chain, checkpoint, metadata

@@ -18,7 +18,7 @@ from sqlalchemy import inspect
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.db import schema
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.db.models import Base
 from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings

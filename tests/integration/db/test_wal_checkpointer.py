@@ -13,7 +13,7 @@ import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db import wal_checkpointer as wal
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from tests.support.build import chain, config, put
 
 MOVE = "PRAGMA wal_checkpoint(PASSIVE)"

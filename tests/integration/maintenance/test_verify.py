@@ -15,7 +15,7 @@ import pytest
 from ckptstore import SQLAlchemySaver
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.backends.wrappers import BackendWrapper
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.maintenance import verify as verification
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.maintenance.verify import verify

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import selectinload
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.errors import BlobMissing, InvalidConfig
 from ckptstore.models import Checkpoint, Thread, Write
 from tests.support.build import chain, config, put

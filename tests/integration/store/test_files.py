@@ -19,7 +19,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
 
 from ckptstore import BlobRef, SQLAlchemySaver
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.errors import BlobCorrupt, BlobMissing, InvalidConfig
 from tests.support.build import config, put
 from tests.support.clocks import Clock

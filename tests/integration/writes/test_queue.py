@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
-from ckptstore.db.handle import Db
+from ckptstore.db.connection import Db
 from ckptstore.errors import DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
 from ckptstore.records import CheckpointKey, NewWrite, NewWrites, Value
 from tests.support.attempts import EncodedAttempt, GivenEncoder, encoded, task_writes
