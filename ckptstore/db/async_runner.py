@@ -83,8 +83,9 @@ class AsyncRunner:
         return self._submit(self._attempt_to_write, work)
 
     def _submit(self, attempt: Callable[[Work[T]], Any], work: Work[T]) -> Future[T]:
+        future = self._loop.run(self._retries.run_async(self._attempt_unless_forking, attempt, work))
         self._used = True
-        return self._loop.run(self._retries.run_async(self._attempt_unless_forking, attempt, work))
+        return future
 
     async def _attempt_unless_forking(self, attempt: Callable[[Work[T]], Any], work: Work[T]) -> T:
         await self._may_run.wait()
@@ -125,7 +126,11 @@ class AsyncRunner:
         return result
 
     def _run(self, connection: Connection, work: Work[T]) -> T:
-        return work(Db(connection, self.statements, observed=is_observed(connection.engine)))
+        try:
+            return work(Db(connection, self.statements, observed=is_observed(connection.engine)))
+        except (KeyboardInterrupt, SystemExit) as exc:
+            # Raised by a listener. On a loop they would end its thread, and with it every later call.
+            raise RuntimeError(f"a listener on this engine raised {type(exc).__name__}") from exc
 
     # --- the kept connection
 

@@ -7,6 +7,7 @@ SQLAlchemy, which reports each to listeners and to its log. Either way errors ar
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from ckptstore.db.sql.insert import insert_arrays, insert_rows, row_parameters
 from ckptstore.db.sql.parameters import key_parameters
 from ckptstore.db.sql.tables import OBJECT_KEY, Row
 from ckptstore.db.statement import Statements
+
+logger = logging.getLogger(__name__)
 
 _BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
@@ -188,8 +191,18 @@ class Db:
             if self._in_transaction():
                 self.execute("ROLLBACK")
         except Exception:
-            # The error that caused the rollback is the one to report; the connection's state is unknown, so it never returns to the pool.
-            self.connection.invalidate()
+            # The error that caused the rollback is the one to report.
+            self._roll_back_unreported()
+
+    def _roll_back_unreported(self) -> None:
+        """Roll back without listeners: one of them may have raised. A connection in an unknown state never returns to the pool."""
+        try:
+            self.connection.connection.rollback()
+            if self.on_sqlite and not self._in_transaction():
+                return
+        except Exception as exc:
+            logger.debug("a rollback failed: %s", exc, extra={"event": "rollback_failed"})
+        self.connection.invalidate()
 
     def _in_transaction(self) -> bool:
         """False on SQLite after an error that ended the transaction, where ROLLBACK is an error. PostgreSQL accepts it at any time."""

@@ -7,7 +7,6 @@ makes the log long: dozens of writes then wait for thousands of pages. Here a re
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -50,8 +49,8 @@ class WalCheckpointer:
 def _checkpoint(db: Db) -> None:
     try:
         db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-    except sqlite3.Error as exc:
-        # What is in the log is durable. If the fault lasts, the next write reports it.
+    except Exception as exc:
+        # Whatever it is, also from a listener of the user's: what is in the log is durable, and the write that came before succeeded.
         _log_failure(exc)
 
 

@@ -94,8 +94,8 @@ class WriteQueue:
             StoreClosed: `close` was called.
         """
         entry = QueueEntry((attempt.thread_id,), attempt, None)
-        self._enter(entry)
-        if entry.state is State.QUEUED:
+        # Not by its state: another thread may have admitted it since, and be encoding it.
+        if self._enter(entry):
             self._encode(entry)
             if self._waiting:
                 self._admit()
@@ -112,16 +112,19 @@ class WriteQueue:
         self._start_next()
         return entry.future
 
-    def _enter(self, entry: QueueEntry) -> None:
+    def _enter(self, entry: QueueEntry) -> bool:
+        """Put an entry into the queue; False if it waits for room, and whoever makes room encodes it."""
         with self._lock:
             if self._closed:
                 raise StoreClosed
             # Even if there is room, entries that are waiting are first.
-            if self._has_room() and not self._waiting:
+            has_entered = self._has_room() and not self._waiting
+            if has_entered:
                 self._queue.append(entry)
             else:
                 entry.state = State.WAITING
                 self._waiting.append(entry)
+        return has_entered
 
     def _has_room(self) -> bool:
         return len(self._queue) < self._max_pending and self._held_bytes < self._max_held_bytes

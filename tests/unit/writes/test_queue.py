@@ -15,6 +15,7 @@ from ckptstore.db.url import parse_database_url
 from ckptstore.errors import BlobUnavailable, StatementRefused, StoreClosed
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
+from ckptstore.writes.entry import QueueEntry
 from ckptstore.writes.queue import WriteQueue
 from tests.support.attempts import EncodedAttempt, GivenEncoder, task_writes
 from tests.support.write_queue import ManualRunner, queue_on, submit, submit_checkpoint, submit_later
@@ -185,6 +186,31 @@ def test_past_the_bound_callers_wait_in_order(runner: ManualRunner) -> None:
     assert encoded == [f"t{n}" for n in range(6)]
     assert [name for batch in runner.batches for name in batch] == encoded
     assert all(future.result(0) is None for future in futures)
+
+
+def test_a_write_that_waited_is_encoded_once(runner: ManualRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = queue_on(runner, max_pending=1)
+    for name in ("under way", "queued"):
+        submit(queue, "t", name)
+    encoded: list[str] = []
+
+    def encode(_missing: MissingParts | None) -> EncodedWrite:
+        encoded.append("waiting")
+        return task_writes("t", "waiting")
+
+    enter = queue._enter
+
+    def make_room_meanwhile(entry: QueueEntry) -> bool:
+        has_entered = enter(entry)
+        runner.finish_all()
+        return has_entered
+
+    monkeypatch.setattr(queue, "_enter", make_room_meanwhile)
+    future = queue.submit(EncodedAttempt("t", encode, held_bytes=5))
+    assert future.result(0) is None
+    assert encoded == ["waiting"]
+    assert queue._held_bytes == 0
+    assert [name for batch in runner.batches for name in batch] == ["under way", "queued", "waiting"]
 
 
 def test_the_queue_is_bounded_by_bytes_too(runner: ManualRunner) -> None:
