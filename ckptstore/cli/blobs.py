@@ -142,7 +142,7 @@ def _copy(source_url: str, target_url: str) -> CopyReport:
 
         loop = LoopThread("ckptstore-copy")
         try:
-            with tqdm(desc="listing", unit="B", unit_scale=True, unit_divisor=1024, disable=None) as bar:
+            with tqdm(desc="listing", unit="B", unit_scale=True, unit_divisor=1024) as bar:
 
                 def show_total(_objects: int, total_bytes: int) -> None:
                     bar.reset(total_bytes)
