@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ckptstore.db.async_runner import AsyncRunner
-from ckptstore.db.postgres import ping_when_idle, postgres_engine
+from ckptstore.db.postgres import ping_when_idle, postgres_engine, reuse_plans
 from ckptstore.db.runner import Runner
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sqlite import SqliteRunner, configure_connections
@@ -53,6 +53,8 @@ def _with_own_pool(engine: AsyncEngine, settings: DatabaseSettings) -> AsyncEngi
         configure_connections(ours, settings, wal_autocheckpoint=_WAL_AUTOCHECKPOINT)
     else:
         ping_when_idle(ours, settings.pool_ping_after_seconds)
+        if settings.prepared_statements:
+            reuse_plans(ours)
     return AsyncEngine(ours)
 
 
