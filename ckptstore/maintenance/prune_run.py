@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -21,7 +19,7 @@ from ckptstore.maintenance.prune_scans import ThreadScan, scans_for
 from ckptstore.maintenance.prune_thread import ExecuteNextStages, PruneRequest, PruneTask, dry_run_tasks, plan_tasks
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.records import StateFormat
-from ckptstore.runtime.steps import Steps
+from ckptstore.runtime.steps import Steps, done_after
 
 T = TypeVar("T")
 
@@ -137,7 +135,7 @@ class Pruner:
             progress.add(executed)
             if self._batch_sizes() is _WHILE_OTHERS_WRITE:
                 # The others get the database for as long as this transaction took.
-                yield _sleep(time.perf_counter() - started)
+                yield done_after(time.perf_counter() - started)
             left = [task for task in executed if not task.is_done] + left[len(batch) :]
         progress.add_unfinished(left)
 
@@ -168,15 +166,6 @@ def _log(report: PruneReport, policy: RetentionPolicy | None) -> None:
 
 def _references(db: Db, keys: Sequence[str]) -> list[_ObjectReferences]:
     return [_ObjectReferences(*row) for row in db.run(sql.prune.references_to_objects, db.object_keys(keys))]
-
-
-def _sleep(seconds: float) -> Future[None]:
-    """A future that is done after so many seconds."""
-    future: Future[None] = Future()
-    timer = threading.Timer(seconds, future.set_result, [None])
-    timer.daemon = True
-    timer.start()
-    return future
 
 
 def _first_tasks(tasks: Sequence[PruneTask], max_deletions: int) -> Sequence[PruneTask]:

@@ -12,7 +12,7 @@ from ckptstore.db.runner import Runner
 from ckptstore.db.url import is_memory
 from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance.reports import VacuumReport
-from ckptstore.runtime.steps import Steps
+from ckptstore.runtime.steps import Steps, done_after
 from ckptstore.writes.queue import WriteQueue
 
 logger = logging.getLogger(__name__)
@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 _PAGES_PER_STEP = 500
 # The value of `PRAGMA auto_vacuum` for INCREMENTAL.
 _INCREMENTAL = 2
+# A checkpoint of the log takes milliseconds; a reader may take as long as it likes, and the file shrinks later.
+_CHECKPOINT_TRIES = 20
+_CHECKPOINT_PAUSE_SECONDS = 0.01
 
 
 def vacuum(runner: Runner, queue: WriteQueue, *, full: bool) -> Steps[VacuumReport]:
@@ -61,7 +64,11 @@ def _vacuum_sqlite(queue: WriteQueue, full: bool) -> Steps[VacuumReport]:
         )
     while (yield queue.run(_free_pages)):
         pass
-    yield queue.run(_checkpoint_wal)
+    for _ in range(_CHECKPOINT_TRIES):
+        if (yield queue.run(_checkpoint_wal)):
+            break
+        # A reader, or the worker thread that keeps the log short, is at it: the queue goes on meanwhile.
+        yield done_after(_CHECKPOINT_PAUSE_SECONDS)
     return VacuumReport(before, (yield queue.run(_file_bytes)))
 
 
@@ -87,9 +94,11 @@ def _free_pages(db: Db) -> bool:
     return 0 < _pragma(db, "freelist_count") < before
 
 
-def _checkpoint_wal(db: Db) -> None:
-    # The file shrinks when the write-ahead log is copied back to it. PASSIVE waits for no reader.
-    db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+def _checkpoint_wal(db: Db) -> bool:
+    """Copy the write-ahead log back to the file, which then shrinks; returns whether all of it was copied."""
+    # PASSIVE waits for no reader.
+    ((is_busy, pages, copied_pages),) = db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    return not is_busy and pages == copied_pages
 
 
 def _vacuum_postgres(runner: Runner, full: bool) -> Steps[VacuumReport]:

@@ -9,6 +9,7 @@ Source: psycopg 3 (`psycopg/generators.py`, `psycopg/waiting.py`).
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
@@ -96,3 +97,12 @@ class Outcome(Generic[T]):
             message = f"operation {self._name!r} was never awaited; await it, or call its result() in code without an event loop"
             # `source`: with tracemalloc on, Python shows where the operation was created.
             warnings.warn(message, RuntimeWarning, stacklevel=2, source=self)
+
+
+def done_after(seconds: float) -> Future[None]:
+    """A future that is done after so many seconds."""
+    future: Future[None] = Future()
+    timer = threading.Timer(seconds, future.set_result, [None])
+    timer.daemon = True
+    timer.start()
+    return future
