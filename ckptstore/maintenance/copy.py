@@ -30,13 +30,13 @@ def copy_thread(db: Db, source: str, target: str, tag_keys: TagKeys, state_forma
     with db.transaction():
         if lock_thread(db, source) is None:
             return 0
-        db.run(sql.delete.copy_rows, {**parameters, "generation": new_generation()}, sql.tables.THREAD)
+        db.run(sql.copy.copy_rows, {**parameters, "generation": new_generation()}, sql.tables.THREAD)
         lock_thread(db, target)
         for table in (sql.tables.SEGMENT, sql.tables.CHANNEL, sql.tables.WRITE, sql.tables.CHECKPOINT):
-            db.run(sql.delete.copy_rows, parameters, table)
-        db.run(sql.delete.unhide_copied, parameters)
+            db.run(sql.copy.copy_rows, parameters, table)
+        db.run(sql.copy.unhide_copied, parameters)
         # Read from the target, since a checkpoint that it had before keeps its own metadata.
         checkpoints = checkpoint_metadata(db, target)
         insert_tags(db, indexed_tag_rows(checkpoints, tag_keys, state_format))
-        db.run(sql.delete.recount, {"thread_id": target})
+        db.run(sql.threads.recount, {"thread_id": target})
     return len(checkpoints)

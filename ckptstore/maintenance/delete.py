@@ -38,8 +38,6 @@ def delete_thread(db: Db, thread_id: str) -> DeletedRows:
 def checkpoints_with_postings(db: Db, wanted: Sequence[Posting]) -> dict[str, set[CheckpointRef]]:
     """The checkpoints that have at least one of the postings, by thread."""
     found: dict[str, set[CheckpointRef]] = {}
-    for thread_id, checkpoint_ns, checkpoint_id in db.run(
-        sql.delete.checkpoints_with_postings, db.key_parameters(("key", "value"), wanted)
-    ):
+    for thread_id, checkpoint_ns, checkpoint_id in db.run(sql.pages.checkpoints_with_postings, db.key_parameters(("key", "value"), wanted)):
         found.setdefault(thread_id, set()).add(CheckpointRef(checkpoint_ns, checkpoint_id))
     return found

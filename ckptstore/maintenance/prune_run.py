@@ -103,7 +103,7 @@ class Pruner:
         """Prune the threads that a scan finds and that are not pruned yet, a page at a time."""
         after: Mapping[str, Any] | None = scan.start
         while after is not None and not progress.should_stop():
-            page = yield from self._page(scan, after)
+            page = yield from self._store.read(partial(scan.page, after=after, page_size=_ROWS_PER_PAGE))
             requests = deque(request._replace(thread_id=thread_id) for thread_id in scan.threads_of(page) if thread_id not in pruned)
             while requests and not progress.stopped:
                 planned = yield from self._plan(requests)
@@ -114,10 +114,6 @@ class Pruner:
 
     def _batch_sizes(self) -> _BatchSizes:
         return _WHILE_OTHERS_WRITE if self._store.idle_seconds < _IDLE_AFTER_SECONDS else _WHEN_IDLE
-
-    def _page(self, scan: ThreadScan, after: Mapping[str, Any]) -> Steps[Sequence[Sequence[Any]]]:
-        parameters = {**scan.parameters, **after, "page_size": _ROWS_PER_PAGE}
-        return self._store.read(lambda db: db.run(scan.build, parameters).all())
 
     def _plan(self, requests: deque[PruneRequest]) -> Steps[list[PruneTask]]:
         """Take the next requests out of the queue, and plan them."""

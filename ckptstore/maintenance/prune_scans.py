@@ -8,14 +8,24 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select
 
 from ckptstore.db import sql
+from ckptstore.db.connection import Db
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_thread import PruneTask
 
 _BEFORE_ALL_TIMES = -(2**62)
 
 
+class ScannedThread(NamedTuple):
+    """One row of a scan's page."""
+
+    thread_id: str
+    checkpoint_count: int
+    #: The key after which the scan goes on, in the order of `ThreadScan.start`.
+    key: Sequence[Any]
+
+
 class ThreadScan(NamedTuple):
-    """One scan. Each row of its pages has a thread id, the thread's number of checkpoints, and the key after which to continue."""
+    """One scan, whose statement returns the columns of `ScannedThread`, the parts of the key one by one."""
 
     build: Callable[[str], Select[Any]]
     parameters: Mapping[str, Any]
@@ -26,16 +36,24 @@ class ThreadScan(NamedTuple):
     #: Whether the scan finds orphaned writes: they are deleted even if no checkpoint is.
     finds_orphaned_writes: bool = False
 
-    def threads_of(self, page: Sequence[Sequence[Any]]) -> Iterable[str]:
-        """The threads of a page that may have something to delete, each once."""
-        return dict.fromkeys(thread_id for thread_id, checkpoint_count, *_key in page if checkpoint_count > self.kept_count)
+    def page(self, db: Db, after: Mapping[str, Any], page_size: int) -> list[ScannedThread]:
+        """The next threads; one with several checkpoints may be found several times.
 
-    def after(self, page: Sequence[Sequence[Any]]) -> Mapping[str, Any] | None:
+        Args:
+            db: the database.
+            after: the key parameters of the page: `start`, or what `after` returned.
+            page_size: how many rows the page has at most.
+        """
+        rows = db.run(self.build, {**self.parameters, **after, "page_size": page_size})
+        return [ScannedThread(thread_id, checkpoint_count, key) for thread_id, checkpoint_count, *key in rows]
+
+    def threads_of(self, page: Iterable[ScannedThread]) -> Iterable[str]:
+        """The threads of a page that may have something to delete, each once."""
+        return dict.fromkeys(row.thread_id for row in page if row.checkpoint_count > self.kept_count)
+
+    def after(self, page: Sequence[ScannedThread]) -> Mapping[str, Any] | None:
         """The key parameters of the page after this one; None after an empty page."""
-        if not page:
-            return None
-        _thread_id, _checkpoint_count, *key = page[-1]
-        return dict(zip(self.start, key, strict=True))
+        return dict(zip(self.start, page[-1].key, strict=True)) if page else None
 
     def selects(self, task: PruneTask) -> bool:
         """Whether to execute a task that was planned for one of the scan's threads, rather than to leave it to a later scan."""

@@ -149,7 +149,7 @@ def read_thread(db: Db, request: PruneRequest, updated_at: int) -> ThreadView:
     """
     thread = {"thread_id": request.thread_id}
     tasks_channel = {"channel": request.state_format.tasks_channel}
-    nodes = [_node(request.state_format, *row) for row in db.run(sql.prune.thread_nodes, thread)]
+    nodes = [_node(request.state_format, _NodeRow(*row)) for row in db.run(sql.prune.thread_nodes, thread)]
     return ThreadView(
         nodes={node.ref: node for node in nodes},
         stored_values={(namespace, channel, version) for namespace, channel, version in db.run(sql.checkpoints.stored_versions, thread)},
@@ -158,22 +158,32 @@ def read_thread(db: Db, request: PruneRequest, updated_at: int) -> ThreadView:
     )
 
 
-def _node(
-    state_format: StateFormat,
-    checkpoint_ns: str,
-    checkpoint_id: str,
-    parent_checkpoint_id: str | None,
-    created_at: int,
-    format_: int,
-    channel_versions: str,
-    metadata: str,
-    size: int,
-    hidden: bool | int,
-) -> Node:
-    """A node from the columns of one row of `thread_nodes`, in their order."""
-    ref, versions = CheckpointRef(checkpoint_ns, checkpoint_id), json.loads(channel_versions)
-    # SQLite has integers for booleans.
-    return Node(state_format, ref, parent_checkpoint_id, created_at, format_, versions, metadata, size, bool(hidden))
+class _NodeRow(NamedTuple):
+    """One row of `thread_nodes`; SQLite has integers for booleans."""
+
+    checkpoint_ns: str
+    checkpoint_id: str
+    parent_checkpoint_id: str | None
+    created_at: int
+    format: int
+    channel_versions: str
+    metadata: str
+    size: int
+    hidden: bool | int
+
+
+def _node(state_format: StateFormat, row: _NodeRow) -> Node:
+    return Node(
+        state_format=state_format,
+        ref=CheckpointRef(row.checkpoint_ns, row.checkpoint_id),
+        parent_checkpoint_id=row.parent_checkpoint_id,
+        created_at=row.created_at,
+        format=row.format,
+        channel_versions=json.loads(row.channel_versions),
+        metadata=row.metadata,
+        size=row.size,
+        hidden=bool(row.hidden),
+    )
 
 
 def _delete_stage(db: Db, thread_id: str, planned: PlannedStage) -> DeletedRows:
@@ -187,7 +197,7 @@ def _delete_stage(db: Db, thread_id: str, planned: PlannedStage) -> DeletedRows:
     bodies = _deleted_lengths(db, sql.prune.delete_checkpoints, checkpoint_keys) if stage.deleted else []
     values = _deleted_lengths(db, sql.prune.delete_values, value_keys) if stage.values else []
     count, size = len(stage.removed), sum(node.size for node in stage.removed)
-    db.run(sql.prune.subtract_deleted, {"thread_id": thread_id, "checkpoint_count": count, "size": size})
+    db.run(sql.threads.subtract_deleted, {"thread_id": thread_id, "checkpoint_count": count, "size": size})
     return DeletedRows(checkpoints=count, writes=len(writes), values=len(values), bytes=sum(writes) + sum(bodies) + sum(values))
 
 
@@ -208,7 +218,7 @@ def _delete_orphans(db: Db, request: PruneRequest, stamp: ThreadStamp) -> Delete
         writes = _deleted_lengths(db, sql.prune.delete_orphaned_writes, {**thread, "cutoff": cutoff})
     # Even if this prune deleted nothing: a checkpoint or a write that was replaced leaves its segments behind.
     segments = [_DeletedSegment(*row) for row in db.run(sql.prune.delete_unlinked_segments, thread)]
-    threads = db.run(sql.delete.delete_empty_thread, thread).rowcount
+    threads = db.run(sql.threads.delete_empty_thread, thread).rowcount
     return DeletedRows(
         deleted_threads=threads,
         writes=len(writes),

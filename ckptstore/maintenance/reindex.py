@@ -56,8 +56,8 @@ def _store(db: Db, value: Mapping[str, Any]) -> None:
 
 
 def _stored_patterns(db: Db) -> dict[str, Any] | None:
-    rows = db.run(sql.settings_table.setting, {"name": _SETTING}).all()
-    return json.loads(rows[0][0]) if rows else None
+    rows = db.run(sql.settings_table.setting, {"name": _SETTING})
+    return next((json.loads(value) for (value,) in rows), None)
 
 
 def _patterns(tag_keys: TagKeys) -> dict[str, Any]:
@@ -77,4 +77,5 @@ def rebuild_tags(db: Db, thread_id: str, tag_keys: TagKeys, state_format: StateF
 
 def next_threads(db: Db, after: str) -> list[str]:
     """The next page of thread ids in order, after the given one; empty at the end."""
-    return [row[0] for row in db.run(sql.verify.threads_after, {"after": after, "page_size": _THREADS_PER_PAGE})]
+    rows = db.run(sql.threads.threads_after, {"after": after, "page_size": _THREADS_PER_PAGE})
+    return [thread_id for (thread_id,) in rows]

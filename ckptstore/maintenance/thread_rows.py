@@ -32,7 +32,7 @@ class CheckpointMetadata(NamedTuple):
 
 def read_stamp(db: Db, thread_id: str) -> ThreadStamp | None:
     """The thread's stamp; None if there is no such thread."""
-    rows = db.run(sql.delete.thread_stamp, {"thread_id": thread_id}).all()
+    rows = db.run(sql.threads.thread_stamp, {"thread_id": thread_id}).all()
     return ThreadStamp(*rows[0]) if rows else None
 
 
@@ -41,13 +41,13 @@ def lock_thread(db: Db, thread_id: str) -> ThreadStamp | None:
 
     A separate statement: on PostgreSQL the statements after it see everything that was committed before the lock was granted.
     """
-    rows = db.run(sql.delete.lock_thread, {"thread_id": thread_id}).all()
+    rows = db.run(sql.threads.lock_thread, {"thread_id": thread_id}).all()
     return ThreadStamp(*rows[0]) if rows else None
 
 
 def checkpoint_metadata(db: Db, thread_id: str) -> list[CheckpointMetadata]:
     """Every checkpoint of the thread that is not hidden."""
-    rows = db.run(sql.delete.metadata_of_thread, {"thread_id": thread_id})
+    rows = db.run(sql.checkpoints.metadata_of_thread, {"thread_id": thread_id})
     return [
         CheckpointMetadata(CheckpointKey(thread_id, checkpoint_ns, checkpoint_id), metadata)
         for checkpoint_ns, checkpoint_id, metadata in rows

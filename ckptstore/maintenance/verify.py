@@ -22,7 +22,7 @@ from ckptstore.runtime.temporary_files import temporary_path
 from ckptstore.values.compression import decompress_segment
 from ckptstore.values.digests import hash_file
 
-R = TypeVar("R", bound=Sequence[Any])
+R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -139,19 +139,22 @@ class _Verifier:
 
     async def _check_layouts(self) -> None:
         after = ""
-        async for rows in _pages(partial(self._objects.rows, sql.verify.threads_after), _THREADS_PER_PAGE, after=0):
-            (last,) = rows[-1]
-            await self._check_layouts_between(after, last)
-            after = last
-            self._progress(len(rows))
+        async for thread_ids in _pages(self._read_thread_ids, {"after": ""}, lambda last: {"after": last}, _THREADS_PER_PAGE):
+            await self._check_layouts_between(after, thread_ids[-1])
+            after = thread_ids[-1]
+            self._progress(len(thread_ids))
         await self._check_layouts_between(after, _AFTER_ALL_THREADS)
+
+    async def _read_thread_ids(self, parameters: dict[str, Any]) -> Sequence[str]:
+        return [thread_id for (thread_id,) in await self._objects.rows(sql.threads.threads_after, parameters)]
 
     async def _check_layouts_between(self, after: str, last: str) -> None:
         rows = await self._objects.rows(sql.verify.missing_segments, {"after": after, "last": last})
         self._missing_segments |= {_SegmentRef(*row) for row in rows}
 
     async def _check_segments(self) -> None:
-        async for segments in _pages(self._read_segments, _ROWS_PER_PAGE, after_thread=0, after_digest=1):
+        start = {"after_thread": "", "after_digest": ""}
+        async for segments in _pages(self._read_segments, start, _after_segment, _ROWS_PER_PAGE):
             self._report.segments += len(segments)
             self._report.broken_references += [(each.thread_id, each.digest) for each in segments if self._is_broken(each)]
             self._report.corrupt += await asyncio.to_thread(_corrupt_digests, segments)
@@ -170,10 +173,12 @@ class _Verifier:
     # --- in the backend
 
     async def _check_objects(self) -> None:
-        async for rows in _pages(partial(self._objects.rows, sql.verify.registered_objects), _ROWS_PER_PAGE, after=0):
+        async for rows in _pages(self._read_objects, {"after": ""}, lambda last: {"after": last.key}, _ROWS_PER_PAGE):
             # A pending object may not be uploaded yet, and one in state `deleting` may be deleted already.
-            found = [each for each in (_ObjectRow(*row) for row in rows) if each.state in ("live", "marked")]
-            await asyncio.gather(*[self._check_object(each) for each in found])
+            await asyncio.gather(*[self._check_object(row) for row in rows if row.state in ("live", "marked")])
+
+    async def _read_objects(self, parameters: dict[str, Any]) -> Sequence[_ObjectRow]:
+        return [_ObjectRow(*row) for row in await self._objects.rows(sql.verify.registered_objects, parameters)]
 
     async def _check_object(self, row: _ObjectRow) -> None:
         self._report.objects += 1
@@ -215,18 +220,25 @@ class _Verifier:
         return {key for (key,) in rows}
 
 
-async def _pages(read: Callable[[dict[str, Any]], Awaitable[Sequence[R]]], page_size: int, **columns: int) -> AsyncIterator[Sequence[R]]:
+async def _pages(
+    read: Callable[[dict[str, Any]], Awaitable[Sequence[R]]], start: dict[str, str], after: Callable[[R], dict[str, str]], page_size: int
+) -> AsyncIterator[Sequence[R]]:
     """Rows in the order of their keys, a page at a time.
 
     Args:
         read: reads one page, given its parameters.
+        start: the key parameters of the first page.
+        after: the key parameters of the page after a row.
         page_size: rows of a page.
-        columns: for each parameter of the next page, the column of the last row that it takes.
     """
-    last_key: dict[str, Any] = dict.fromkeys(columns, "")
-    while rows := await read({**last_key, "page_size": page_size}):
+    key = start
+    while rows := await read({**key, "page_size": page_size}):
         yield rows
-        last_key = {name: rows[-1][column] for name, column in columns.items()}
+        key = after(rows[-1])
+
+
+def _after_segment(last: _Segment) -> dict[str, str]:
+    return {"after_thread": last.thread_id, "after_digest": last.digest}
 
 
 async def _key_pages(objects: ObjectRegistry) -> AsyncIterator[list[str]]:

@@ -59,6 +59,15 @@ class _ChannelWriteRow(NamedTuple):
     layout: str | None
 
 
+class _ChannelValueRow(NamedTuple):
+    """A row of `ckptstore.db.sql.checkpoints.channel_values`."""
+
+    channel: str
+    type: str
+    literal: bytes | None
+    layout: str | None
+
+
 class _Walk:
     """One walk from a checkpoint back through its ancestors, a page of ancestors at a time."""
 
@@ -173,5 +182,5 @@ class _Walk:
         """The stored values from which channels are rebuilt, by channel."""
         keys = [(*self._namespace, *seed) for seed in self._seed_versions.items()]
         parameters = self._db.key_parameters(sql.tables.VERSION_KEY, keys)
-        rows = self._db.run(sql.checkpoints.channel_values, parameters) if keys else ()
-        return {channel: StoredValue(type_, literal, layout, segments) for channel, type_, literal, layout in rows}
+        rows = [_ChannelValueRow(*row) for row in self._db.run(sql.checkpoints.channel_values, parameters)] if keys else []
+        return {row.channel: StoredValue(row.type, row.literal, row.layout, segments) for row in rows}

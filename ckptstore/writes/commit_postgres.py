@@ -64,7 +64,7 @@ def _store_alone(db: Db, number: int, write: EncodedWrite, *, was_counted: bool)
         db.insert(sql.tables.THREAD, "add_up", thread_rows([write], not_new={key}))
         missing = store_writes(db, {number: write})
         if was_counted:
-            db.run(sql.delete.recount, {"thread_id": key.thread_id})
+            db.run(sql.threads.recount, {"thread_id": key.thread_id})
         if missing:
-            db.run(sql.delete.delete_empty_thread, {"thread_id": key.thread_id})
+            db.run(sql.threads.delete_empty_thread, {"thread_id": key.thread_id})
     return missing

@@ -40,7 +40,7 @@ def store_writes(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
             db.insert(*_CONFLICTS[part], some)
     db.insert(sql.tables.THREAD, "add_up", thread_rows(writes.values(), not_new=existing))
     for thread_id in {key.thread_id for key in existing}:
-        db.run(sql.delete.recount, {"thread_id": thread_id})
+        db.run(sql.threads.recount, {"thread_id": thread_id})
     return missing
 
 
@@ -55,10 +55,10 @@ def _missing_of(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
         if need in sql.batch_parts.BATCH_NEEDS:
             key = sql.batch_parts.BATCH_NEEDS[need][1]
             given = [(*row, str(number)) for row, number in zip(keys, rows.entry_nos[need], strict=True)]
-            for number, *found in db.run(sql.batch_parts.missing_needs, db.key_parameters((*key, "entry_no"), given), need):
+            for entry_no, *found in db.run(sql.batch_parts.missing_needs, db.key_parameters((*key, "entry_no"), given), need):
                 named = dict(zip(key, found, strict=True))
                 carried = need == "carried"
-                note(number, MissingParts(channels=(named["channel"],)) if carried else MissingParts(segments=(named["digest"],)))
+                note(entry_no, MissingParts(channels=(named["channel"],)) if carried else MissingParts(segments=(named["digest"],)))
     for number, write in writes.items():
         if deleted := _confirm_objects(db, write):
             note(number, MissingParts(objects=deleted))

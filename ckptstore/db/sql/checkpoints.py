@@ -225,3 +225,9 @@ def channel_writes(database: str) -> Select[Any]:
     joined, found = rows_with_keys(database, WRITE, CHANNEL_WRITES_KEY)
     value = (found.c.type, found.c.value, cast(found.c.layout, Text))
     return select(found.c.checkpoint_id, found.c.task_path, found.c.task_id, found.c.idx, found.c.channel, *value).select_from(joined)
+
+
+def metadata_of_thread(_database: str) -> Select[Any]:
+    """Namespace, id and metadata of a thread's visible checkpoints."""
+    c = CHECKPOINT.c
+    return select(c.checkpoint_ns, c.checkpoint_id, cast(c.metadata, Text)).where(c.thread_id == bindparam("thread_id"), is_visible())

@@ -187,6 +187,12 @@ def _nested() -> ColumnElement[bool]:
     return and_(TAG.c.key >= bindparam("source_first_below"), TAG.c.key < bindparam("source_after_below"))
 
 
+def checkpoints_with_postings(database: str) -> Select[Any]:
+    """The checkpoints that have one of the given postings: (thread, namespace, id)."""
+    given_keys = keys_table(database, ("key", "value"))
+    return select(*[TAG.c[name] for name in CHECKPOINT_KEY]).join(given_keys, and_(*equal_columns(TAG, given_keys, ("key", "value"))))
+
+
 def count_of_postings(database: str, source: str) -> Select[Any]:
     """How many postings a source has (`list`, `span` or `span and below`), counted up to `bound`."""
     one: ColumnElement[int] = literal_column("1")

@@ -93,13 +93,6 @@ def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
     return func.coalesce(func.length(column), literal_column("0"))
 
 
-def subtract_deleted(_database: str) -> Update:
-    """Subtract deleted checkpoints from the thread's counters, and increment its generation."""
-    counters = {name: THREAD.c[name] - bindparam(name, type_=BigInteger) for name in ("checkpoint_count", "size")}
-    next_generation = THREAD.c.generation + literal_column("1")
-    return update(THREAD).where(THREAD.c.thread_id == bindparam("thread_id")).values(generation=next_generation, **counters)
-
-
 def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
     """Delete the segments of a thread that no value's layout names any more; returns each one's number of bytes, and its object."""
     linked = [

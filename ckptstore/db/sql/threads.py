@@ -1,14 +1,78 @@
-"""Pages of threads: their rows, found by activity, by id, or by the tags of their checkpoints."""
+"""Statements on the rows of threads: they lock one, count what belongs to it, delete it, or read a page of them.
+
+A page is found by activity, by id, or by the tags of the threads' checkpoints.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, bindparam, cast, literal_column, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Delete,
+    FromClause,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
 
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, lookup_join
 from ckptstore.db.sql.pages import Shape, collected, has_posting, text_list
-from ckptstore.db.sql.tables import CHECKPOINT, THREAD
+from ckptstore.db.sql.tables import CHECKPOINT, THREAD, WRITE
+
+_PAGE_SIZE = bindparam("page_size", type_=BigInteger)
+
+
+def thread_stamp(_database: str) -> Select[Any]:
+    """Values that change with every checkpoint that is added or deleted, and, to within a second, with every write."""
+    c = THREAD.c
+    return select(c.generation, c.checkpoint_count, cast(c.updated_at, BigInteger)).where(c.thread_id == bindparam("thread_id"))
+
+
+def lock_thread(database: str) -> Select[Any]:
+    """The thread's row, locked until the transaction ends (SQLite's transactions lock everything anyway)."""
+    return thread_stamp(database).with_for_update()
+
+
+def recount(_database: str) -> Update:
+    """Recount a thread's checkpoints and their sizes, and increment its generation, since values may have been deleted."""
+    of_thread = [CHECKPOINT.c.thread_id == bindparam("thread_id"), is_visible()]
+    count = select(func.count()).select_from(CHECKPOINT).where(*of_thread).scalar_subquery()
+    size = select(func.coalesce(cast(func.sum(CHECKPOINT.c.size), BigInteger), literal_column("0"))).where(*of_thread).scalar_subquery()
+    return (
+        update(THREAD)
+        .where(THREAD.c.thread_id == bindparam("thread_id"))
+        .values(checkpoint_count=count, size=size, generation=THREAD.c.generation + literal_column("1"))
+    )
+
+
+def subtract_deleted(_database: str) -> Update:
+    """Subtract deleted checkpoints from the thread's counters, and increment its generation."""
+    counters = {name: THREAD.c[name] - bindparam(name, type_=BigInteger) for name in ("checkpoint_count", "size")}
+    next_generation = THREAD.c.generation + literal_column("1")
+    return update(THREAD).where(THREAD.c.thread_id == bindparam("thread_id")).values(generation=next_generation, **counters)
+
+
+def delete_empty_thread(_database: str) -> Delete:
+    """Delete the thread's own row if it has no checkpoint and no write left."""
+    empty = [~exists().where(table.c.thread_id == THREAD.c.thread_id) for table in (CHECKPOINT, WRITE)]
+    return delete(THREAD).where(THREAD.c.thread_id == bindparam("thread_id"), *empty)
+
+
+def threads_after(_database: str) -> Select[Any]:
+    """Ids of threads after `after`, in order."""
+    after = THREAD.c.thread_id > bindparam("after", type_=Text())
+    return select(THREAD.c.thread_id).where(after).order_by(THREAD.c.thread_id).limit(_PAGE_SIZE)
 
 
 def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
@@ -40,7 +104,7 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
     else:
         query = query.order_by(c.thread_id)
         query = query.where(c.thread_id > after[1]) if "after" in shape.given else query
-    return query.limit(bindparam("page_size", type_=BigInteger))
+    return query.limit(_PAGE_SIZE)
 
 
 def metadata_of_threads(database: str, shape: Shape) -> Select[Any]:

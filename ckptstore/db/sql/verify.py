@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from ckptstore.db.sql.lookups import equal_columns, layout_entries
 from ckptstore.db.sql.parameters import keys_table
-from ckptstore.db.sql.tables import CHANNEL, OBJECT, OBJECT_KEY, SEGMENT, SEGMENT_KEY, THREAD, WRITE
+from ckptstore.db.sql.tables import CHANNEL, OBJECT, OBJECT_KEY, SEGMENT, SEGMENT_KEY, WRITE
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
 # The length of the shortest digest ever stored; no count of bytes in a layout has so many digits.
@@ -58,12 +58,6 @@ def segments_among(database: str) -> Select[Any]:
     """Those of the given segments that exist: (thread, digest)."""
     given_keys = keys_table(database, SEGMENT_KEY)
     return select(SEGMENT.c.thread_id, SEGMENT.c.digest).join(given_keys, and_(*equal_columns(SEGMENT, given_keys, SEGMENT_KEY)))
-
-
-def threads_after(_database: str) -> Select[Any]:
-    """Ids of threads after `after`, in order."""
-    after = THREAD.c.thread_id > bindparam("after", type_=Text())
-    return select(THREAD.c.thread_id).where(after).order_by(THREAD.c.thread_id).limit(_PAGE_SIZE)
 
 
 def missing_segments(database: str) -> Select[Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from ckptstore import RetentionPolicy
 from ckptstore.db import sql
-from ckptstore.maintenance.prune_scans import scans_for
+from ckptstore.maintenance.prune_scans import ScannedThread, scans_for
 
 DAY = timedelta(days=1)
 SECOND = 1_000_000
@@ -32,14 +32,19 @@ def test_each_field_of_a_policy_adds_its_scan(policy: dict[str, Any], statements
 
 def test_threads_with_too_few_checkpoints_are_skipped_and_each_is_listed_once() -> None:
     (scan, _orphans) = scans_for(RetentionPolicy(max_age=DAY, keep_last=2), NOW)
-    page = [("a", 2, 7, "a", "", "1"), ("b", 3, 8, "b", "", "1"), ("b", 3, 9, "b", "", "2")]
+    page = [
+        ScannedThread("a", 2, (7, "a", "", "1")),
+        ScannedThread("b", 3, (8, "b", "", "1")),
+        ScannedThread("b", 3, (9, "b", "", "2")),
+    ]
     assert list(scan.threads_of(page)) == ["b"]
 
 
 def test_a_page_continues_after_the_key_of_the_last_row() -> None:
     (scan, _orphans) = scans_for(RetentionPolicy(max_age=DAY), NOW)
     key = {"after_created_at": 7, "after_thread_id": "a", "after_checkpoint_ns": "ns", "after_checkpoint_id": "1"}
-    assert scan.after([("other", 1, 6, "other", "", "0"), ("a", 2, 7, "a", "ns", "1")]) == key
+    page = [ScannedThread("other", 1, (6, "other", "", "0")), ScannedThread("a", 2, (7, "a", "ns", "1"))]
+    assert scan.after(page) == key
     assert scan.after([]) is None
 
 
