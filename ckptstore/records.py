@@ -176,6 +176,7 @@ class LoadedCheckpoint:
     """A whole checkpoint as it was stored."""
 
     key: CheckpointKey
+    #: None also if the parent was deleted or hidden, or has not arrived: no read finds it.
     parent_checkpoint_id: str | None
     format: int
     body: SerialisedValue

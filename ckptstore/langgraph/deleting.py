@@ -55,9 +55,10 @@ class Deleting(SaverBase):
         await drive_async(self.store.copy_thread(thread_id_of(source_thread_id), thread_id_of(target_thread_id)))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Delete all checkpoints of these threads but the newest of each namespace (`keep_latest`), or all of them (`delete`).
+        """Delete all checkpoints of these threads but the newest (`keep_latest`), or all of them (`delete`).
 
-        With `keep_latest`, ancestors that the newest one is rebuilt from are kept too: those back to a `DeltaChannel`'s last snapshot.
+        `keep_latest` keeps the root graph's newest checkpoint with those of the subgraphs that ran under it, and the newest state of
+        each subgraph that has its own. Ancestors that these are rebuilt from are hidden, back to a `DeltaChannel`'s last snapshot.
 
         Args:
             thread_ids: the threads.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ckptstore.errors import InvalidFilter, InvalidPolicy
-from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, ThreadView, newest_of
+from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, ThreadView, newest_of, with_subgraphs
 from ckptstore.tags.filters import Filter
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -127,10 +127,7 @@ class RetentionPolicy:
             chosen = {node.ref for node in view.visible if filters and _matches_any(node.metadata, filters)}
             if idle_cutoff is None or _last_activity(view) >= idle_cutoff:
                 chosen |= self._kept_by_age_and_number(view, max_age_cutoff)
-            roots = {view.nodes[ref].root for ref in chosen}
-            kept = chosen | {node.ref for node in view.visible if node.root in roots}
-            # The root graph continues with the newest state of these subgraphs, however old it is.
-            return kept | newest_of((node for node in view.visible if node.is_of_stateful_subgraph), 1) if kept else kept
+            return with_subgraphs(view, chosen)
 
         return kept
 

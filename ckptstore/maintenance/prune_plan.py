@@ -114,8 +114,20 @@ def keep_nothing(_view: ThreadView) -> set[CheckpointRef]:
 
 
 def keep_newest(view: ThreadView) -> set[CheckpointRef]:
-    """Keep the newest checkpoint of each namespace."""
-    return newest_of(view.visible, 1)
+    """Keep the newest checkpoint of the root graph, what ran under it, and the newest state of each subgraph that has its own.
+
+    A checkpoint that names no root, or one that has gone, counts as the root of its namespace.
+    """
+    visible = {node.ref for node in view.visible}
+    return with_subgraphs(view, newest_of((node for node in view.visible if node.root == node.ref or node.root not in visible), 1))
+
+
+def with_subgraphs(view: ThreadView, chosen: Set[CheckpointRef]) -> set[CheckpointRef]:
+    """Some checkpoints and those that must stay with them: all that ran under the same roots, and the newest states of subgraphs."""
+    roots = {view.nodes[ref].root for ref in chosen}
+    kept = chosen | {node.ref for node in view.visible if node.root in roots}
+    # The root graph continues with the newest state of these subgraphs, however old it is.
+    return kept | newest_of((node for node in view.visible if node.is_of_stateful_subgraph), 1) if kept else set()
 
 
 def newest_of(nodes: Iterable[Node], number: int) -> set[CheckpointRef]:

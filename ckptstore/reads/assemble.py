@@ -28,7 +28,8 @@ class CheckpointRow(NamedTuple):
     parent_checkpoint_id: str | None
     channel_versions: str
     metadata: str
-    unused: None
+    #: None if no read finds the parent.
+    visible_parent_id: str | None
     format: int
     type: str
     body: bytes
@@ -108,7 +109,7 @@ def assemble(rows: Iterable[Sequence[Any]], segments: SegmentSet) -> Loaded[list
 def _checkpoint(row: CheckpointRow, values: _Values, writes: _Writes) -> LoadedCheckpoint:
     key = CheckpointKey(row.thread_id, row.checkpoint_ns, row.checkpoint_id)
     versions: dict[str, str | None] = json.loads(row.channel_versions)
-    loaded = LoadedCheckpoint(key, row.parent_checkpoint_id, row.format, Value(row.type, row.body), versions, row.metadata)
+    loaded = LoadedCheckpoint(key, row.visible_parent_id, row.format, Value(row.type, row.body), versions, row.metadata)
     for channel, version in versions.items():
         if version is not None and (value := values.get((row.thread_id, row.checkpoint_ns, channel, version))) is not None:
             loaded.values[channel] = value

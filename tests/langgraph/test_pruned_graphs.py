@@ -15,9 +15,23 @@ from ckptstore.maintenance.prune_plan import CheckpointRef
 from tests.support.build import config
 from tests.support.clocks import Days
 from tests.support.delta_graphs import talk
+from tests.support.graphs import asker, nested
 from tests.support.lives import CASES, Script, remembering, text
 from tests.support.rows import Rows
-from tests.support.survivors import WAYS, Known, Reading, Twinned, World, assert_untouched, in_thread, read_all, resumable, resumed
+from tests.support.survivors import (
+    WAYS,
+    Known,
+    Reading,
+    Twinned,
+    World,
+    assert_untouched,
+    in_thread,
+    place_of,
+    read_all,
+    resumable,
+    resumed,
+    without,
+)
 
 every_case = pytest.mark.parametrize("case", CASES)
 # Much like others: the random histories have them too.
@@ -141,7 +155,21 @@ async def test_a_memory_that_a_young_state_goes_on_from_outlives_an_age(lasting_
                 await graph.ainvoke(Command(resume=answers), config("t", run_id=f"{day}.1"))
         before = await graph.aget_state(config("t"), subgraphs=True)
         await saver.aprune_older_than(timedelta(days=2))
-        assert await graph.aget_state(config("t"), subgraphs=True) == before
+        left = {place_of(each.config) for each in await saver.alist({"configurable": {"thread_id": "t"}})}
+        assert await graph.aget_state(config("t"), subgraphs=True) == without(before, set(), left)
+
+
+@on_both
+async def test_keep_latest_leaves_no_finished_subgraph(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        graph = nested(2, asker()).compile(checkpointer=saver)
+        for _ in range(3):
+            await graph.ainvoke({"log": ["again"]}, config("t"))
+            answers = {asked.id: "x" for asked in (await graph.aget_state(config("t"))).interrupts}
+            await graph.ainvoke(Command(resume=answers), config("t"))
+            await saver.aprune(["t"])
+            (found,) = await saver.alist({"configurable": {"thread_id": "t"}})
+            assert (found.config["configurable"]["checkpoint_ns"], found.parent_config) == ("", None)
 
 
 @on_both

@@ -94,15 +94,20 @@ async def read_all(saver: SQLAlchemySaver, thread_id: str, graph: Any = None) ->
 
 
 def assert_untouched(before: Mapping[CheckpointRef, Reading], after: Mapping[CheckpointRef, Reading], left: Set[CheckpointRef]) -> None:
-    """Assert that exactly these checkpoints are left, and that each reads as before."""
+    """Assert that exactly these checkpoints are left, and that each reads as before, without a parent if that is not left."""
     assert set(after) == left
     for place in left:
         was, now = before[place], after[place]
         hidden = set() if was.deep is None else not_left(was.deep, left)
-        assert now.found == was.found
+        assert now.found == was.found._replace(parent_config=parent_left(was.found.parent_config, left))
         assert now.histories == was.histories
-        assert now.state == was.state
-        assert without(now.deep, hidden) == without(was.deep, hidden)
+        assert without(now.state, set()) == without(was.state, set(), left)
+        assert without(now.deep, hidden) == without(was.deep, hidden, left)
+
+
+def parent_left(parent: RunnableConfig | None, left: Set[CheckpointRef]) -> RunnableConfig | None:
+    """A parent, or None if it is not left."""
+    return parent if parent is not None and place_of(parent) in left else None
 
 
 def not_left(snapshot: StateSnapshot, left: Set[CheckpointRef]) -> set[str]:
@@ -118,14 +123,17 @@ def not_left(snapshot: StateSnapshot, left: Set[CheckpointRef]) -> set[str]:
     return deleted
 
 
-def without(snapshot: RunnableConfig | StateSnapshot | None, tasks: Set[str]) -> RunnableConfig | StateSnapshot | None:
-    """A state without those of some tasks' subgraphs."""
+def without(
+    snapshot: RunnableConfig | StateSnapshot | None, tasks: Set[str], left: Set[CheckpointRef] | None = None
+) -> RunnableConfig | StateSnapshot | None:
+    """A state without those of some tasks' subgraphs, and without parents that are not left, if that is given."""
     if not isinstance(snapshot, StateSnapshot):
         return snapshot
-    kept = (task._replace(state=None if task.id in tasks else without(task.state, tasks)) for task in snapshot.tasks)
+    kept = (task._replace(state=None if task.id in tasks else without(task.state, tasks, left)) for task in snapshot.tasks)
     # The config of a subgraph that has not begun also names the saver.
     named = {name: value for name, value in snapshot.config["configurable"].items() if not name.startswith("__")}
-    return snapshot._replace(config={"configurable": named}, tasks=tuple(kept))
+    parent = snapshot.parent_config if left is None else parent_left(snapshot.parent_config, left)
+    return snapshot._replace(config={"configurable": named}, parent_config=parent, tasks=tuple(kept))
 
 
 def in_thread(value: Any, source: str, target: str) -> Any:
@@ -254,6 +262,13 @@ def last_of_each(number: int) -> Callable[[list[Known]], list[Known]]:
     return seeds
 
 
+def newest_roots(known: list[Known]) -> list[Known]:
+    """The newest checkpoint of each namespace among those that ran under none that is there."""
+    places = {each.place for each in known}
+    newest = newest_of_each(each for each in known if each.root == each.place or each.root not in places)
+    return [each for each in known if each.place in newest]
+
+
 def not_of(*runs: int) -> Callable[[Iterable[Known]], set[CheckpointRef]]:
     return lambda known: {each.place for each in known if each.run not in runs}
 
@@ -296,7 +311,7 @@ def of_runs(*runs: int) -> Way:
 
 #: Every way there is to prune.
 WAYS: Mapping[str, Way] = {
-    "keep_latest": Way(lambda saver, thread_id: saver.aprune([thread_id], strategy="keep_latest"), newest_of_each),
+    "keep_latest": Way(lambda saver, thread_id: saver.aprune([thread_id], strategy="keep_latest"), with_family(newest_roots)),
     "delete": Way(lambda saver, thread_id: saver.aprune([thread_id], strategy="delete"), lambda _known: set()),
     "older than the second run": older_than(1),
     "older than the third run": older_than(2),

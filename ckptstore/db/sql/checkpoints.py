@@ -71,7 +71,7 @@ def whole(database: str, target: Select[Any], state_format: StateFormat) -> Comp
     checkpoints = _row(
         KIND_CHECKPOINT,
         [wanted.c[name] for name in CHECKPOINT_KEY],
-        [wanted.c.parent_checkpoint_id, cast(wanted.c.channel_versions, Text), cast(wanted.c.metadata, Text), cast(null(), Text)],
+        [wanted.c.parent_checkpoint_id, cast(wanted.c.channel_versions, Text), cast(wanted.c.metadata, Text), _visible_parent(wanted)],
         wanted.c.format,
         [wanted.c.type, wanted.c.body],
     )
@@ -81,6 +81,16 @@ def whole(database: str, target: Select[Any], state_format: StateFormat) -> Comp
         _parent_sends(database, wanted, state_format).cte("sends"),
     ]
     return union_all(checkpoints, *[select(rows) for rows in values], _segments(database, values))
+
+
+def _visible_parent(wanted: CTE) -> ColumnElement[Any]:
+    """The id of a checkpoint's parent; null where that was deleted or hidden, or has not arrived.
+
+    A scalar subquery, which both databases evaluate by the key, row by row: PostgreSQL might read the whole table for an EXISTS.
+    """
+    parent = CHECKPOINT.alias("parent")
+    same = [*equal_columns(parent, wanted, ("thread_id", "checkpoint_ns")), parent.c.checkpoint_id == wanted.c.parent_checkpoint_id]
+    return select(parent.c.checkpoint_id).where(*same, is_visible(parent)).scalar_subquery()
 
 
 def _channels(database: str, wanted: CTE) -> Select[Any]:

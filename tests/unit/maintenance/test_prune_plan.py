@@ -49,6 +49,27 @@ def test_rules_see_visible_checkpoints_only() -> None:
     assert keep_all_but({CheckpointRef("", "1")})(view) == {each.ref for each in nodes[1:]}
 
 
+def test_keep_newest_removes_what_ran_under_older_roots() -> None:
+    nodes = [
+        *(node("", f"{turn}0") for turn in range(3)),
+        *(node(f"child:{turn}", f"{turn}5", f"{turn}0") for turn in range(3)),
+        *(node(f"child:{turn}|leaf:{turn}", f"{turn}6", f"{turn}0") for turn in range(3)),
+        node("memory", "07", "00"),
+        node("memory", "17", "10"),
+        node("other", "08"),
+        node("lost:1", "09", "gone"),
+    ]
+    kept = keep_newest(ThreadView({each.ref: each for each in nodes}, set(), set(), 0))
+    assert kept == {
+        CheckpointRef("", "20"),
+        CheckpointRef("child:2", "25"),
+        CheckpointRef("child:2|leaf:2", "26"),
+        CheckpointRef("memory", "17"),
+        CheckpointRef("other", "08"),
+        CheckpointRef("lost:1", "09"),
+    }
+
+
 NAMESPACES = ("", "subgraph", "inner:1")
 
 
