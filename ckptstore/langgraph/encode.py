@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -13,16 +13,13 @@ from langgraph.checkpoint.base import (
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
-    get_serializable_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from ckptstore.langgraph.config import check_channels, ids_of, key_of, require_text
-from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.langgraph.serialise import serialise, with_references
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
-from ckptstore.tags import encoding as tags
-from ckptstore.tags.keys import TagKeys
 from ckptstore.values.size_limits import SizeChecker, ThreadNs
 from ckptstore.writes.attempt import WriteAttempt
 
@@ -111,15 +108,15 @@ class Encoder:
 
     Args:
         serde: the saver's serialiser.
-        tag_keys: which keys of metadata become tags.
+        metadata: makes the metadata of checkpoints.
         limiter: rejects what is too large, as soon as its size is known.
     """
 
-    __slots__ = ("_limiter", "_serde", "_tag_keys")
+    __slots__ = ("_limiter", "_metadata", "_serde")
 
-    def __init__(self, serde: SerializerProtocol, tag_keys: TagKeys, limiter: SizeChecker) -> None:
+    def __init__(self, serde: SerializerProtocol, metadata: MetadataEncoder, limiter: SizeChecker) -> None:
         self._serde = serde
-        self._tag_keys = tag_keys
+        self._metadata = metadata
         self._limiter = limiter
 
     def expected_bytes(self, thread_id: str, checkpoint_ns: str, channels: Collection[str]) -> int:
@@ -147,9 +144,8 @@ class Encoder:
         changed = {channel: serialise(self._serde, given[channel], channel) for channel in channels.changed}
         body_parts = _body(checkpoint, channels)
         body = serialise(self._serde, body_parts, "(the checkpoint itself)")
-        merged = _metadata(config, metadata, self._tag_keys)
-        metadata_json = tags.to_json(merged)
-        self._check_limits(at.key, channels, changed, given, len(body.data) + len(metadata_json.encode()))
+        stored_metadata = self._metadata.encode(config, metadata)
+        self._check_limits(at.key, channels, changed, given, len(body.data) + len(stored_metadata.text.encode()))
         values = [(channel, channels.versions[channel], with_references(value, given[channel])) for channel, value in changed.items()]
         return NewCheckpoint(
             key=at.key,
@@ -158,10 +154,10 @@ class Encoder:
             format=int(checkpoint.get("v", 1)),
             body=with_references(body, body_parts),
             channel_versions=_to_json({**channels.versions, **dict.fromkeys(channels.scalars)}),
-            metadata=metadata_json,
+            metadata=stored_metadata.text,
             values=values,
             carried=[(channel, channels.versions[channel]) for channel in channels.carried],
-            postings=tags.postings(tags.as_json_values(merged, metadata_json), self._tag_keys, LANGGRAPH.unindexed_when_empty),
+            postings=stored_metadata.postings,
             size=len(body.data) + sum([len(value.data) for value in changed.values()]),
         )
 
@@ -237,15 +233,6 @@ def _is_scalar(value: Any) -> bool:
         return len(value) <= _MAX_SCALAR_LENGTH and value.isascii()
     # A number beyond 64 bits is left to the serialiser, which rejects it with the name of its channel.
     return value is None or kind is bool or kind is float or (kind is int and -(2**63) <= value < 2**63)
-
-
-def _metadata(config: RunnableConfig, metadata: CheckpointMetadata, tag_keys: TagKeys) -> dict[str, Any]:
-    """LangGraph's metadata merged with the config's, without the credentials of its configurable: metadata is plain text."""
-    merged = cast(dict[str, Any], get_serializable_checkpoint_metadata(config, metadata))
-    for name in config.get("configurable") or ():
-        if name in merged and name not in metadata and tag_keys.is_credential(name):
-            del merged[name]
-    return merged
 
 
 def _body(checkpoint: Checkpoint, channels: _Channels) -> dict[str, Any]:

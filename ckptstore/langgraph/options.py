@@ -48,7 +48,7 @@ class SaverOptions(TypedDict, total=False):
     """Returns the time of each write, an aware `datetime`. By default the system's clock, in UTC."""
 
     tag_keys: TagKeys
-    """The metadata keys that filters can use, and the names that are taken for credentials. By default all keys can be used."""
+    """The metadata keys that filters can use, and the words by which credentials are recognised. By default all keys can be used."""
 
     limits: SizeLimits
     """The largest checkpoint, writes of a task, and blob. By default 10 MiB for the first two, no limit for the third."""

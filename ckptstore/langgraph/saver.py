@@ -26,6 +26,7 @@ from ckptstore.langgraph.decode import config_of
 from ckptstore.langgraph.deleting import Deleting
 from ckptstore.langgraph.encode import CheckpointPut, Encoder, TaskWritesPut
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.serialise import allow_handles
@@ -50,8 +51,8 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     It can be constructed anywhere and used from several worker threads and event loops at the same time, also from synchronous code
     that runs inside an event loop. A put returns when it is durable. Use it with `with` or `async with`, or call `close`.
 
-    Metadata is stored as plain text, also with an encrypting serialiser, because searches use it. Entries of a config's `configurable`
-    whose names look like credentials are left out of it.
+    Metadata is stored as plain text, also with an encrypting serialiser, because searches use it. Texts of a config's `configurable`
+    that look like credentials are left out of it, see `TagKeys`.
 
     Args:
         engine: an asynchronous engine that the caller owns. The saver opens a pool of its own, because connections belong to the
@@ -78,6 +79,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         self.serde = allow_handles(self)
         self.clock = options.get("clock", utc_now)
         self.tag_keys = options.get("tag_keys", EVERYTHING)
+        self._metadata = MetadataEncoder(self.tag_keys)
         self.store = Store(
             runner,
             settings,
@@ -187,7 +189,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     def encoder(self) -> Encoder:
         """Makes records of what is put."""
         # Created for each put: LangGraph clones savers with other serialisers.
-        return Encoder(self.serde, self.tag_keys, self._limiter)
+        return Encoder(self.serde, self._metadata, self._limiter)
 
     def put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions

@@ -1,4 +1,4 @@
-"""Encode metadata as JSON and as postings of an inverted index.
+"""Encode metadata as postings of an inverted index.
 
 A posting is a key path and a typed value, both encoded as text whose byte order is the order of the values:
 
@@ -11,16 +11,15 @@ A dict or list has one posting for each scalar in it; an empty one has a posting
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import struct
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from ckptstore.errors import SerializationFailed
 from ckptstore.records import Posting
 from ckptstore.tags.keys import EVERYTHING, TagKeys
+from ckptstore.tags.metadata_json import storable_text
 
 # PostgreSQL refuses index rows of more than 2,704 bytes; a key and a value of this length (characters) stay well below together.
 MAX_TEXT_LENGTH = 200
@@ -30,65 +29,6 @@ _EMPTY = "e"
 Scalar = str | int | float | bool | None
 
 _SCALARS = frozenset((str, int, float, bool, type(None)))
-# A float may be NaN or infinite, which becomes null.
-_SAME_IN_JSON = _SCALARS - {float}
-# Created once: `json.dumps` with options would create an encoder for each call.
-_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-
-def to_json(metadata: Mapping[str, Any]) -> str:
-    """Metadata as JSON that every database accepts: without NUL characters and lone surrogates, with NaN and infinities as null.
-
-    Raises:
-        SerializationFailed: JSON can't represent a value; the message names its key.
-    """
-    try:
-        text = _to_json(metadata)
-        if "\\u0000" not in text:
-            text.encode()
-            return text
-    except (TypeError, ValueError, RecursionError):
-        pass  # The slower path below cleans what it can and names the key of what it can't.
-    try:
-        plain = {storable_text(str(key)): _plain(value, str(key)) for key, value in metadata.items()}
-        return _to_json(plain)
-    except RecursionError as exc:
-        raise SerializationFailed("the metadata is nested too deeply for JSON") from exc
-    except ValueError as exc:
-        raise SerializationFailed(f"the metadata contains a number that JSON can't represent ({type(exc).__name__})") from exc
-
-
-def as_json_values(metadata: Mapping[str, Any], text: str) -> Mapping[str, Any]:
-    """What the JSON of some metadata holds: the metadata itself where nothing in it is other than in JSON, which is nearly always."""
-    for value in metadata.values():
-        kind = type(value)
-        if not (kind in _SAME_IN_JSON or (kind is float and math.isfinite(value)) or (kind is dict and not value)):
-            found: Mapping[str, Any] = json.loads(text)
-            return found
-    return metadata
-
-
-def storable_text(text: str) -> str:
-    """Remove NUL characters and replace lone surrogates: databases refuse both in text."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _plain(value: Any, key: str) -> Any:
-    if isinstance(value, str):
-        return storable_text(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, Mapping):
-        return {storable_text(str(inner_key)): _plain(inner, key) for inner_key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner, key) for inner in value]
-    raise SerializationFailed(
-        f"metadata[{key!r}] contains a {type(value).__name__}, but metadata is JSON: text, numbers, bools, None, lists, dicts"
-    )
 
 
 def postings(metadata: Mapping[str, Any], tag_keys: TagKeys = EVERYTHING, unindexed_when_empty: str | None = None) -> frozenset[Posting]:

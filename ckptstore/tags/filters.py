@@ -20,8 +20,9 @@ from typing import Any
 from ckptstore.errors import InvalidFilter, KeyNotIndexed
 from ckptstore.records import Posting
 from ckptstore.tags.conditions import GREATEST_TEXT, ValueIn, ValueRange
-from ckptstore.tags.encoding import MAX_TEXT_LENGTH, abbreviate, child_path, encode_value, list_path, storable_text
+from ckptstore.tags.encoding import MAX_TEXT_LENGTH, abbreviate, child_path, encode_value, list_path
 from ckptstore.tags.keys import EVERYTHING, TagKeys
+from ckptstore.tags.metadata_json import storable_text
 
 _OPERATORS = ("$eq", "$ne", "$in", "$gt", "$gte", "$lt", "$lte", "$exists")
 _RANGES = ("$gt", "$gte", "$lt", "$lte")

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property, lru_cache
 
 from ckptstore.errors import InvalidConfig
+from ckptstore.tags.credentials import CREDENTIAL_WORDS, is_identity, is_name_of_credential, is_secret, names_pattern
 
-#: Words by which the name of a `configurable` entry is recognised as a credential's; `_` also matches nothing and `-`.
-CREDENTIAL_WORDS = (
-    "api_key", "token", "jwt", "secret", "pwd", "password", "passwd", "passphrase", "credential", "auth", "authorization", "cookie",
-    "bearer", "signature", "private_key", "access_key", "session_key", "secret_key",
-)  # fmt: skip
-
-_CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WILDCARD = re.compile(r"[*?\[]")
 _MAX_CACHED_PATHS = 4096
+_MAX_CACHED_NAMES = 1024
 
 
 @dataclass(frozen=True)
@@ -31,8 +26,9 @@ class TagKeys:
     Args:
         include: patterns of the keys that are indexed.
         exclude: patterns of the keys that are not.
-        credentials: words by which names are recognised as credentials: a `configurable` entry with such a name is left out of
-            the metadata, because metadata is stored as plain text.
+        credentials: words by which names are recognised as credentials, see `ckptstore.tags.credentials.CREDENTIAL_WORDS`: a text of
+            the `configurable` with such a name, or that looks like a credential itself, is left out of the metadata, because
+            metadata is stored as plain text. Without any word, nothing is left out.
 
     Raises:
         InvalidConfig: patterns or words are not a sequence of texts.
@@ -59,18 +55,18 @@ class TagKeys:
         beginnings = [_WILDCARD.split(pattern, maxsplit=1)[0] for pattern in self.exclude]
         return not any(beginning.startswith(below) or below.startswith(beginning) for beginning in beginnings)
 
-    def is_credential(self, name: str) -> bool:
-        """Whether the name of a `configurable` entry looks like a credential's."""
-        return self._credential.search(_CAMEL_HUMP.sub("_", name)) is not None
+    def is_credential(self, name: str, text: str) -> bool:
+        """Whether a text of the `configurable` looks like a credential, by its name or by itself."""
+        return bool(self.credentials) and not is_identity(name) and (self._is_name_of_credential(name) or is_secret(text))
 
     @cached_property
     def _matcher(self) -> _PathMatcher:
         return _PathMatcher(_compile(self.include), _compile(self.exclude))
 
     @cached_property
-    def _credential(self) -> re.Pattern[str]:
-        words = "|".join(re.escape(word).replace("_", "[_-]?") for word in self.credentials)
-        return re.compile(rf"(?:^|[_.-])(?:{words})s?(?:$|[_.-])" if words else r"(?!)", re.IGNORECASE)
+    def _is_name_of_credential(self) -> Callable[[str], bool]:
+        names = names_pattern(self.credentials)
+        return lru_cache(_MAX_CACHED_NAMES)(lambda name: is_name_of_credential(name, names))
 
 
 def _keys_of(path: str) -> list[str]:

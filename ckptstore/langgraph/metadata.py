@@ -1,0 +1,110 @@
+"""The metadata of a put: what LangGraph passes, with what the caller's config says, and without credentials.
+
+LangGraph's helper (`get_serializable_checkpoint_metadata`) merges only scalars of the config, and drops the key `writes`. Here what a
+caller says in `config["metadata"]` is kept if it is JSON: lists, dicts, None, and whatever key it has.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import EXCLUDED_METADATA_KEYS
+
+from ckptstore.errors import InvalidConfig
+from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.records import Posting
+from ckptstore.runtime.logged_names import LoggedNames
+from ckptstore.tags.encoding import postings
+from ckptstore.tags.keys import TagKeys
+from ckptstore.tags.metadata_json import Cleaner, NotJson, encode_metadata, shown
+
+logger = logging.getLogger(__name__)
+
+_SCALARS = (str, int, float, bool)
+_WRITES = "writes"
+# Under these names, LangGraph and LangChain pass lists and dicts to each other: not what a caller says about a checkpoint.
+_INTERNAL_PREFIXES = ("langgraph_", "lc_versions")
+
+
+class StoredMetadata(NamedTuple):
+    """The metadata of one checkpoint, as it is stored."""
+
+    #: JSON.
+    text: str
+    postings: frozenset[Posting]
+
+
+class MetadataEncoder:
+    """Makes the metadata of puts.
+
+    Args:
+        tag_keys: which keys become tags, and what is a credential.
+    """
+
+    def __init__(self, tag_keys: TagKeys) -> None:
+        self._tag_keys = tag_keys
+        self._logged = LoggedNames()
+
+    def encode(self, config: RunnableConfig, metadata: Mapping[str, Any]) -> StoredMetadata:
+        """The metadata of a put.
+
+        Raises:
+            InvalidConfig: the metadata, or the config's, is not a dict.
+            SerializationFailed: the metadata is not JSON; the message names the key.
+        """
+        said = config.get("metadata") or {}
+        if not isinstance(metadata, Mapping) or not isinstance(said, Mapping):
+            wrong, name = (metadata, "the metadata") if not isinstance(metadata, Mapping) else (said, "config['metadata']")
+            raise InvalidConfig(f"{name} must be a dict, got {type(wrong).__name__}")
+        merged = dict(metadata)
+        if _WRITES in merged and not self._is_json(_WRITES, merged[_WRITES]):
+            # Earlier releases of LangGraph passed what the nodes returned.
+            del merged[_WRITES]
+        self._merge_metadata(merged, said)
+        self._merge_configurable(merged, config.get("configurable") or {}, metadata)
+        text, values = encode_metadata(merged)
+        return StoredMetadata(text, postings(values, self._tag_keys, LANGGRAPH.unindexed_when_empty))
+
+    def _merge_metadata(self, merged: dict[str, Any], said: Mapping[Any, Any]) -> None:
+        """Add what the caller says in the config's metadata, whatever its name."""
+        for key, value in said.items():
+            if key in merged or key in EXCLUDED_METADATA_KEYS:
+                continue
+            if isinstance(key, str) and key.startswith("__"):
+                continue
+            if isinstance(value, _SCALARS) or self._is_callers_json(key, value):
+                merged[key] = value
+
+    def _merge_configurable(self, merged: dict[str, Any], configurable: Mapping[Any, Any], metadata: Mapping[str, Any]) -> None:
+        """Add the scalars of the configurable, as LangGraph does, and remove its credentials.
+
+        They are removed from what the config's metadata said too, because LangChain copies some there, but not from LangGraph's own.
+        """
+        for name, value in configurable.items():
+            if name in metadata or name in EXCLUDED_METADATA_KEYS or not isinstance(name, str) or name.startswith("__"):
+                continue
+            known = merged.get(name, value)
+            if isinstance(known, str) and self._tag_keys.is_credential(name, known):
+                merged.pop(name, None)
+                self._log("credential_left_out", name, "looks like a credential, and metadata is plain text")
+            elif name not in merged and isinstance(value, _SCALARS):
+                merged[name] = value
+
+    def _is_callers_json(self, key: Any, value: Any) -> bool:
+        is_internal = isinstance(key, str) and key.startswith(_INTERNAL_PREFIXES)
+        return not is_internal and self._is_json(key, value)
+
+    def _is_json(self, key: Any, value: Any) -> bool:
+        try:
+            Cleaner().clean(value)
+        except NotJson as exc:
+            self._log("metadata_left_out", str(key), str(exc))
+            return False
+        return True
+
+    def _log(self, event: str, name: str, reason: str) -> None:
+        if self._logged.is_first(name):
+            logger.warning("%s is left out of the metadata: it %s", shown(name), reason, extra={"event": event, "key": name})

@@ -1,0 +1,19 @@
+"""Names about which something was logged: once is enough, however often it happens."""
+
+from __future__ import annotations
+
+_MAX_NAMES = 1_000
+
+
+class LoggedNames:
+    """Remembers names. Past some number of them nothing more is logged: they come from outside, and memory stays bounded."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    def is_first(self, name: str) -> bool:
+        """Whether this name was not asked about before, and should be logged now."""
+        if name in self._names or len(self._names) >= _MAX_NAMES:
+            return False
+        self._names.add(name)
+        return True
