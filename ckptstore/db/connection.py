@@ -22,14 +22,13 @@ from ckptstore.db.error_mapping import ConnectionLost
 from ckptstore.db.sql.insert import insert_arrays, insert_rows, row_parameters
 from ckptstore.db.sql.parameters import key_parameters
 from ckptstore.db.sql.tables import OBJECT_KEY, Row
+from ckptstore.db.sqlstates import Discard, fault_of
 from ckptstore.db.statement import Statements
 
 logger = logging.getLogger(__name__)
 
 _BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
-# PostgreSQL's message for a statement that was prepared before a change of schema, and asyncpg's.
-_STALE_STATEMENT = ("cached plan must not change", "cached statement plan is invalid")
 # The longest multi-row INSERT on SQLite.
 _MAX_INSERT_ROWS = 64
 
@@ -145,8 +144,9 @@ class Db:
         return self.connection.connection.cursor()
 
     def _is_lost(self, exc: Exception) -> bool:
-        """Whether the connection is unusable: it was closed, or its prepared statements are older than a change of the schema."""
-        if self.connection.invalidated or any(message in str(exc) for message in _STALE_STATEMENT):
+        """Whether the connection is unusable: it was closed, or the error's SQLSTATE says so."""
+        fault = fault_of(exc)
+        if self.connection.invalidated or (fault is not None and fault.discard is not Discard.NONE):
             return True
         driver_connection = self.connection.connection.dbapi_connection
         return self.connection.dialect.is_disconnect(cast(Any, exc), driver_connection, None)

@@ -8,26 +8,24 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ckptstore.db.sqlstates import fault_of, sqlstate_of
 from ckptstore.db.url import why_unwritable
 from ckptstore.errors import CkptStoreError, DatabaseUnavailable, SchemaOutOfDate, StatementRefused
 
-# Source: PostgreSQL's appendix A. Connection failures, serialization, deadlock, shutdown, too many connections.
-_TRANSIENT_SQLSTATES = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "53300", "55P03")
 _MISSING_SCHEMA_SQLSTATES = ("42P01", "42703", "3F000")
-# What asyncpg raises on a connection that was closed, before asyncpg itself has noticed.
-_LOST_CLASSES = ("InternalClientError", "ConnectionDoesNotExistError", "ConnectionNotEstablishedError")
+# What asyncpg raises on a connection that was closed, before asyncpg itself has noticed, and when no server of several is the primary.
+_LOST_CLASSES = (
+    "InternalClientError",
+    "ConnectionDoesNotExistError",
+    "ConnectionNotEstablishedError",
+    "TargetServerAttributeNotMatched",
+)
 _LOST_MESSAGES = (
     "connection is closed",
     "connection was closed",
     "connection does not exist",
     "server closed the connection",
     "connection lost",
-)
-
-# The prepared statement exists already, or does not exist: another server connection prepared it.
-_PREPARED_ELSEWHERE_SQLSTATES = ("42P05", "26000")
-_POOLER_HINT = (
-    "a pooler in transaction mode, such as pgbouncer, needs a postgresql+psycopg:// URL and DatabaseSettings(prepared_statements=False)"
 )
 
 
@@ -47,24 +45,25 @@ def translate(exc: Exception, url: URL) -> CkptStoreError:
         return DatabaseUnavailable(f"{where}: timed out waiting for a connection of the pool; raise pool_size, or look for slow statements")
     origin = _origin(exc)
     message = str(origin).strip().partition("\n")[0]
-    state = _sqlstate(origin)
-    if state in _MISSING_SCHEMA_SQLSTATES or message.startswith(("no such table", "no such column")):
+    if sqlstate_of(origin) in _MISSING_SCHEMA_SQLSTATES or message.startswith(("no such table", "no such column")):
         return SchemaOutOfDate(
             f"{where} has no tables of ckptstore, or old ones ({message}); run: ckptstore upgrade (or await saver.setup())"
         )
     if isinstance(origin, sqlite3.Error):
         return _from_sqlite(origin, message, url)
+    return _from_server(exc, origin, f"{where}: {message or type(origin).__name__}")
+
+
+def _from_server(exc: Exception, origin: BaseException, said: str) -> CkptStoreError:
+    fault = fault_of(origin)
+    if fault is not None:
+        return DatabaseUnavailable(f"{said}; {fault.way_out}" if fault.way_out else said, transient=fault.transient)
     lost = isinstance(exc, ConnectionLost) or (isinstance(exc, DBAPIError) and exc.connection_invalidated)
-    lost = lost or type(origin).__name__ in _LOST_CLASSES
-    if lost or state.startswith(_TRANSIENT_SQLSTATES) or any(part in message for part in _LOST_MESSAGES):
-        return DatabaseUnavailable(f"{where}: {message or type(origin).__name__}")
+    if lost or type(origin).__name__ in _LOST_CLASSES or any(part in said for part in _LOST_MESSAGES):
+        return DatabaseUnavailable(said)
     if isinstance(origin, OSError) or type(origin).__name__ in ("OperationalError", "ConnectionTimeout"):
-        return DatabaseUnavailable(f"{where}: {message or type(origin).__name__}; is the server running and the address right?")
-    if state.startswith(("28", "3D")):
-        return DatabaseUnavailable(f"{where}: {message}", transient=False)
-    if state in _PREPARED_ELSEWHERE_SQLSTATES:
-        return StatementRefused(f"{where}: {message}; {_POOLER_HINT}")
-    return StatementRefused(f"{where}: {message or type(origin).__name__}")
+        return DatabaseUnavailable(f"{said}; is the server running and the address right?")
+    return StatementRefused(said)
 
 
 def is_driver_error(exc: BaseException) -> bool:
@@ -78,10 +77,6 @@ def _origin(exc: Exception) -> BaseException:
     if isinstance(exc, ConnectionLost):
         return exc.__cause__ or exc
     return exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
-
-
-def _sqlstate(origin: BaseException) -> str:
-    return str(getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None) or "")
 
 
 def _from_sqlite(origin: sqlite3.Error, message: str, url: URL) -> CkptStoreError:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.sqlstates import Discard, fault_of
 from ckptstore.db.url import split_server_settings
 from ckptstore.errors import InvalidUrl
 
@@ -62,30 +63,44 @@ def reuse_plans(engine: Engine) -> None:
 def ping_when_idle(engine: Engine, idle_seconds: float) -> None:
     """Test a connection before use if it was idle for so long, or while another one was lost; a busy connection costs no round trip.
 
+    After a fault that concerns every connection (`Discard.ALL`), those that were open are replaced without a test.
+
     Source: SQLAlchemy's `pool_pre_ping`, which tests at every checkout.
     """
     if isinstance(engine.pool, NullPool):
         return
-    lost_at = -math.inf
+    lost_at = usable_from = -math.inf
+
+    @event.listens_for(engine, "connect")
+    def record_opening(_connection: Any, entry: ConnectionPoolEntry) -> None:
+        entry.info["opened_at"] = time.monotonic()
 
     @event.listens_for(engine, "invalidate")
-    def record_loss(_connection: Any, _entry: ConnectionPoolEntry, _exc: BaseException | None) -> None:
+    def record_loss(_connection: Any, _entry: ConnectionPoolEntry, exc: BaseException | None) -> None:
         # The server may have closed all of them.
-        nonlocal lost_at
+        nonlocal lost_at, usable_from
         lost_at = time.monotonic()
+        fault = exc and fault_of(exc)
+        if fault and fault.discard is Discard.ALL:
+            usable_from = lost_at
 
     @event.listens_for(engine, "checkin")
     def record_idle_since(_connection: Any, entry: ConnectionPoolEntry) -> None:
         entry.info["idle_since"] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
-    def ping(dbapi_connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+    def look(dbapi_connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+        if entry.info["opened_at"] <= usable_from:
+            raise DisconnectionError("the server was read-only, or unusable in another way, for connections of that time")
         idle_since = entry.info.get("idle_since")
-        if idle_since is None or idle_since > max(lost_at, time.monotonic() - idle_seconds):
-            return
-        try:
-            alive = engine.dialect.do_ping(dbapi_connection)
-        except engine.dialect.loaded_dbapi.Error as exc:
-            raise DisconnectionError("the server closed an idle connection") from exc
-        if not alive:
-            raise DisconnectionError("the server closed an idle connection")
+        if idle_since is not None and idle_since <= max(lost_at, time.monotonic() - idle_seconds):
+            _ping(engine, dbapi_connection)
+
+
+def _ping(engine: Engine, dbapi_connection: Any) -> None:
+    try:
+        alive = engine.dialect.do_ping(dbapi_connection)
+    except engine.dialect.loaded_dbapi.Error as exc:
+        raise DisconnectionError("the server closed an idle connection") from exc
+    if not alive:
+        raise DisconnectionError("the server closed an idle connection")
