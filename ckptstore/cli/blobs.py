@@ -91,6 +91,7 @@ def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) ->
         "missing blob": report.missing_objects,
         "missing segment": report.missing_segments,
         "corrupt": report.corrupt,
+        "unreadable blob": report.unreadable_objects,
         "segment in an unregistered blob" if has_backend else "segment in a blob, and no --blob-url was given": report.broken_references,
         "unregistered blob": report.unregistered_objects,
     }

@@ -89,6 +89,8 @@ class VerifyReport:
     missing_segments: list[tuple[str, str]] = field(default_factory=list)
     #: Keys of objects of the wrong size (with `deep`: or content), and digests of segments with the wrong content.
     corrupt: list[str] = field(default_factory=list)
+    #: With `deep`: keys of objects that the backend has and fails to read, for example on a bad sector; the log has the reasons.
+    unreadable_objects: list[str] = field(default_factory=list)
     #: (thread, digest) of segments whose object is not registered, still `pending` or already `deleting`; without a
     #: backend, of every segment that is in an object.
     broken_references: list[tuple[str, str]] = field(default_factory=list)
@@ -98,7 +100,7 @@ class VerifyReport:
     @property
     def ok(self) -> bool:
         """Whether nothing that was checked is missing or corrupt. Unregistered objects don't count."""
-        return not (self.missing_objects or self.missing_segments or self.corrupt or self.broken_references)
+        return not (self.missing_objects or self.missing_segments or self.corrupt or self.unreadable_objects or self.broken_references)
 
 
 class VacuumReport(NamedTuple):

@@ -16,7 +16,7 @@ from sqlalchemy import Select
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.errors import BlobCorrupt, BlobMissing
+from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.runtime.temporary_files import temporary_path
 from ckptstore.values.compression import decompress_segment
@@ -88,7 +88,7 @@ async def verify(objects: ObjectRegistry, *, deep: bool, progress: Callable[[int
         progress: called on the event loop of the objects with the number of threads, segments or objects that were just checked.
 
     Raises:
-        BlobUnavailable: the backend failed.
+        BlobUnavailable: the backend failed; not where it only fails to read one object.
         OSError: with `deep`, a temporary file can't be written.
     """
     started = time.perf_counter()
@@ -100,7 +100,7 @@ async def verify(objects: ObjectRegistry, *, deep: bool, progress: Callable[[int
 
 def _log(report: VerifyReport, seconds: float) -> None:
     counts = {each.name: _count(getattr(report, each.name)) for each in fields(report)}
-    problems = ("missing_objects", "missing_segments", "corrupt", "broken_references", "unregistered_objects")
+    problems = ("missing_objects", "missing_segments", "corrupt", "unreadable_objects", "broken_references", "unregistered_objects")
     logger.log(
         logging.INFO if report.ok else logging.ERROR,
         "verified %d objects and %d segments in %.3f s: %s",
@@ -183,20 +183,29 @@ class _Verifier:
     async def _check_object(self, row: _ObjectRow) -> None:
         self._report.objects += 1
         self._report.object_bytes += row.size
-        try:
-            problems = None if await self._has_right_content(row) else self._report.corrupt
-        except BlobMissing:
-            problems = self._report.missing_objects
+        problems = await self._problems_of(row)
         # The row was read before the object: garbage collection may have deleted both since.
         if problems is not None and await self._keys_among(sql.verify.needed_among, [row.key]):
             problems.append(row.key)
         self._progress(1)
 
-    async def _has_right_content(self, row: _ObjectRow) -> bool:
+    async def _problems_of(self, row: _ObjectRow) -> list[str] | None:
+        """The list of the report that an object belongs in; None if nothing is wrong with it. The backend's own failure is raised."""
         size = await self._objects.backend.size(row.key)
         if size is None:
-            raise BlobMissing(f"object {row.key} is not at {self._objects.backend.url}")
-        return size == row.size and (not self._deep or await self._digest_of(row.key) == row.digest)
+            return self._report.missing_objects
+        try:
+            is_right = size == row.size and (not self._deep or await self._digest_of(row.key) == row.digest)
+        except BlobMissing:
+            return self._report.missing_objects
+        except BlobCorrupt:
+            return self._report.corrupt
+        except BlobUnavailable as exc:
+            # A backend that still tells an object's size works: the fault is the object's own (a bad sector, an archived object).
+            await self._objects.backend.size(row.key)
+            logger.warning("an object can't be read: %s", exc, extra={"event": "object_unreadable", "key": row.key})
+            return self._report.unreadable_objects
+        return None if is_right else self._report.corrupt
 
     async def _digest_of(self, key: str) -> str:
         # Through a file: an object may be larger than the memory.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from benchmarks.servers import Application, CountedS3, s3_server
 
 
 class S3Server(CountedS3):
-    """A WSGI layer in front of moto that returns errors on demand.
+    """A WSGI layer in front of moto that returns errors on demand, and damages objects.
 
     Attributes:
         url: the endpoint.
@@ -20,10 +21,13 @@ class S3Server(CountedS3):
     def __init__(self, application: Application) -> None:
         super().__init__(application)
         self._answers: collections.deque[tuple[str, str]] = collections.deque()
+        self._damaged: set[str] = set()
 
     def respond(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self._lock:
             answer = self._answers.popleft() if self._answers else None
+        if answer is None and environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"].endswith(tuple(self._damaged)):
+            return super().respond(environ, partial(_with_wrong_checksum, start_response))
         if answer is None:
             return super().respond(environ, start_response)
         # An unread body would be parsed as the next request on this connection.
@@ -36,11 +40,21 @@ class S3Server(CountedS3):
         with self._lock:
             self._answers.extend([(status, code)] * times)
 
+    def damage(self, key: str) -> None:
+        """Answer every read of an object with a checksum that its bytes do not have, as S3 does where they were altered."""
+        self._damaged.add(key)
+
     def create_bucket(self, name: str) -> None:
-        """Create a bucket, uncounted, and discard the errors that `answer` still had to return."""
+        """Create a bucket, uncounted, and forget the errors that `answer` still had to return and what was damaged."""
         with self._lock:
             self._answers.clear()
+            self._damaged.clear()
         super().create_bucket(name)
+
+
+def _with_wrong_checksum(start_response: Callable[..., Any], status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+    kept = [(name, value) for name, value in headers if not name.lower().startswith("x-amz-checksum-")]
+    return start_response(status, [*kept, ("x-amz-checksum-crc32", "AAAAAA==")], *more)
 
 
 def moto_server(*buckets: str) -> AbstractContextManager[S3Server]:

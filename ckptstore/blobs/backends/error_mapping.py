@@ -11,16 +11,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from ckptstore.errors import BlobMissing, BlobUnavailable, CkptStoreError
+from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, CkptStoreError
 
+# A file system that checks what it reads found a checksum that does not fit (ext4, XFS); not every system has these.
+_DAMAGED_ERRNOS = {number for name in ("EBADMSG", "EUCLEAN") if (number := getattr(errno, name, None)) is not None}
 _PERMANENT_ERRNOS = {
+    *_DAMAGED_ERRNOS,
     errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EFBIG,
-    errno.ELOOP, errno.EEXIST, errno.ENOENT, errno.ENOSYS, errno.EINVAL,
+    errno.ELOOP, errno.EEXIST, errno.ENOENT, errno.ENOSYS, errno.EINVAL, errno.ENXIO, errno.ENODEV,
 }  # fmt: skip
 # fsspec raises these without an errno.
 _PERMANENT_KINDS = (PermissionError, FileExistsError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
-# Source: "Error responses" of the S3 API reference.
-_TRANSIENT_CODES = {"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted", "IncompleteBody", "BadDigest"}
+# Source: "Error responses" of the S3 API reference. Those about an upload's bytes or parts: the next attempt begins the upload anew.
+_TRANSIENT_CODES = {
+    "SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted", "IncompleteBody", "BadDigest",
+    "XAmzContentSHA256Mismatch", "InvalidPart", "NoSuchUpload",
+}  # fmt: skip
+# Not implemented, and no space left: a server's answers that do not pass within seconds.
+_PERMANENT_STATUSES = (501, 507)
 _DENYING_CODES = {
     "401", "403", "AccessDenied", "AccountProblem", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken",
     "InvalidAccessKeyId",
@@ -33,6 +41,8 @@ _DENYING_KINDS = {
     "ProfileNotFound", "SSOError", "LoginError", "MetadataRetrievalError",
 }  # fmt: skip
 _TRANSIENT_KINDS = {"ConnectionError", "HTTPClientError", "IncompleteReadError", "ResponseParserError", "FlexibleChecksumError"}
+# What arrived does not fit the checksum that the server keeps with the object (botocore, gcsfs).
+_CHECKSUM_KINDS = {"FlexibleChecksumError", "ChecksumError"}
 
 _CREDENTIALS_HINT = (
     "check the credentials that the standard AWS chain finds (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or ?profile=, "
@@ -73,7 +83,8 @@ def map_error(exc: Exception, url: str, key: str | None = None, *, reads: bool =
         reads: whether the operation reads that object; a write that finds no folder does not mean that the object is missing.
 
     Returns:
-        `BlobMissing` where an object to be read is missing, otherwise `BlobUnavailable`.
+        `BlobMissing` where an object to be read is missing, `BlobCorrupt` where its bytes do not fit the checksum that the backend
+        keeps of them, otherwise `BlobUnavailable`.
     """
     read_key = key if reads else None
     code, status = _response_of(exc)
@@ -84,13 +95,15 @@ def map_error(exc: Exception, url: str, key: str | None = None, *, reads: bool =
     if isinstance(exc, NotImplementedError):
         return BlobUnavailable(f"{url}: this file system lacks an operation that a blob backend needs", transient=False)
     kinds = {kind.__name__ for kind in type(exc).__mro__}
+    if read_key is not None and (kinds & _CHECKSUM_KINDS or (isinstance(exc, OSError) and exc.errno in _DAMAGED_ERRNOS)):
+        return BlobCorrupt(f"object {read_key} at {url} was truncated or altered: {type(exc).__name__}, its checksum there does not fit")
     if kinds & _DENYING_KINDS:
         return BlobUnavailable(f"{url}: {type(exc).__name__}; {_CREDENTIALS_HINT}", transient=False)
     if "BotoCoreError" in kinds:
         return BlobUnavailable(f"{url}: {type(exc).__name__}{_endpoint(exc)}", transient=bool(kinds & _TRANSIENT_KINDS))
     if isinstance(exc, OSError):
         return _from_os(exc, url, key)
-    return BlobUnavailable(f"{url}: {type(exc).__name__}")
+    return _from_other_store(exc, url)
 
 
 def blob_missing(key: str, url: str) -> BlobMissing:
@@ -124,8 +137,19 @@ def _from_response(code: str, status: int, url: str, read_key: str | None) -> Ck
         return BlobUnavailable(f"{url}: the server answered {code}; {_CREDENTIALS_HINT}", transient=False)
     if code in _REDIRECTING_CODES:
         return BlobUnavailable(f"{url}: the server answered {code}; the bucket is in another region: give ?region=", transient=False)
+    if code == "InvalidObjectState":
+        return BlobUnavailable(f"object {read_key or '(one)'} at {url} is archived; restore it in the bucket first", transient=False)
     transient = status >= 500 or status in (408, 429) or code in _TRANSIENT_CODES or "Throttl" in code
+    transient = transient and status not in _PERMANENT_STATUSES
     return BlobUnavailable(f"{url}: the server answered {code} ({status})", transient=transient)
+
+
+def _from_other_store(exc: Exception, url: str) -> BlobUnavailable:
+    """An error of another store's client, which tells the server's status by one of these names: Azure's, Google's, aiohttp's."""
+    told = [getattr(exc, name, None) for name in ("status_code", "code", "status")]
+    status = next((value for value in told if isinstance(value, int)), 0)
+    refused = (400 <= status < 500 and status not in (408, 425, 429)) or status in _PERMANENT_STATUSES
+    return BlobUnavailable(f"{url}: {type(exc).__name__}{f' ({status})' if status else ''}", transient=not refused)
 
 
 def _endpoint(exc: Exception) -> str:

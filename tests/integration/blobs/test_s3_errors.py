@@ -12,11 +12,13 @@ from typing import Any
 import boto3
 import pytest
 
+from ckptstore import SQLAlchemySaver
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.settings import BlobSettings
-from ckptstore.errors import BlobMissing, BlobUnavailable
+from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable
 from tests.support.blob_backends import KEY, ONCE, ONE_REQUEST, SECRET, listed
+from tests.support.build import config, put
 from tests.support.s3 import S3Server
 
 
@@ -47,15 +49,51 @@ async def test_a_missing_bucket_is_named(operation: str, s3: S3Server) -> None:
         ("403 Forbidden", "SignatureDoesNotMatch", False),
         ("403 Forbidden", "InvalidAccessKeyId", False),
         ("400 Bad Request", "ExpiredToken", False),
+        ("400 Bad Request", "XAmzContentSHA256Mismatch", True),
+        ("501 Not Implemented", "NotImplemented", False),
+        ("507 Insufficient Storage", "XMinioStorageFull", False),
     ],
 )
 async def test_what_s3_answers_is_translated(status: str, code: str, transient: bool, s3: S3Server, s3_backend: BlobBackend) -> None:
-    s3.answer(status, code, times=2 if code in ("SlowDown", "RequestTimeout") else 1)
+    s3.answer(status, code, times=2 if code in ("SlowDown", "RequestTimeout", "XAmzContentSHA256Mismatch") else 1)
     with pytest.raises(BlobUnavailable, match=code) as caught:
         await s3_backend.get(KEY)
     assert caught.value.transient is transient
     assert ("AWS_ACCESS_KEY_ID" in str(caught.value)) is (status.startswith("403") or code == "ExpiredToken")
     assert s3_backend.url in str(caught.value)
+
+
+async def test_an_archived_object_is_named(s3: S3Server, s3_backend: BlobBackend) -> None:
+    s3.answer("403 Forbidden", "InvalidObjectState")
+    with pytest.raises(BlobUnavailable, match=f"{KEY} .* archived") as caught:
+        await s3_backend.get(KEY)
+    assert not caught.value.transient
+
+
+async def test_an_object_that_fails_its_transport_checksum_is_corrupt_and_not_read_again(s3: S3Server, bucket: str, tmp_path: Path) -> None:
+    backend = open_backend(s3.bucket_url(bucket), BlobSettings(retry_seconds=60))
+    await backend.put(KEY, b"content")
+    s3.damage(KEY)
+    for read in (lambda: backend.get(KEY), lambda: backend.get_file(KEY, tmp_path / "target")):
+        s3.take_requests()
+        with pytest.raises(BlobCorrupt, match=f"object {KEY} at s3://{bucket}/blobs"):
+            await read()
+        assert s3.take_requests()["GET"] == 1
+    await backend.close()
+
+
+async def test_verify_lists_every_object_that_fails_its_transport_checksum(s3: S3Server, bucket: str, tmp_path: Path) -> None:
+    async with SQLAlchemySaver.from_conn_string(tmp_path / "checkpoints.sqlite", blob_url=s3.bucket_url(bucket)) as saver:
+        for number in range(4):
+            await put(saver, config(f"t{number}"), {"file": os.urandom(70_000)})
+        objects = saver.store.objects
+        keys = [entry.key for entry in objects.run(listed(objects.backend)).result()]
+        for key in keys[:2]:
+            s3.damage(key)
+        report = await saver.averify(deep=True)
+    assert sorted(report.corrupt) == keys[:2]
+    assert report.objects == 4
+    assert not report.ok
 
 
 async def test_a_fault_that_passes_is_not_seen(s3: S3Server, bucket: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,9 +16,11 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.backends.wrappers import BackendWrapper
 from ckptstore.db.connection import Db
+from ckptstore.errors import BlobUnavailable
 from ckptstore.maintenance import verify as verification
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.maintenance.verify import verify
+from tests.support.blob_backends import listed
 from tests.support.build import checkpoint, config, metadata, put
 from tests.support.clocks import Clock
 from tests.support.databases import url_of
@@ -281,3 +283,31 @@ async def test_beside_writers_and_prunes_nothing_is_reported(url: str, tmp_path:
 def _interpose(saver: SQLAlchemySaver, operation: str, work: Callable[[], Awaitable[Any]]) -> None:
     objects: Any = saver.store.objects
     objects._backend = Interposed(objects.backend, operation, work)
+
+
+class Unreadable(BackendWrapper):
+    """A disk with a bad sector in one object."""
+
+    def __init__(self, inner: BlobBackend, key: str) -> None:
+        super().__init__(inner)
+        self._key = key
+
+    async def around(self, operation: str, key: str | None, call: Callable[[], Awaitable[T]]) -> T:
+        if operation == "get_file" and key == self._key:
+            raise BlobUnavailable(f"object {key}: Input/output error")
+        return await call()
+
+
+async def test_an_object_that_cannot_be_read_is_listed_and_the_others_are_checked(tmp_path: Path) -> None:
+    async with saver_on(str(tmp_path / "checkpoints.sqlite"), tmp_path) as saver:
+        for number in range(3):
+            await put(saver, config(f"t{number}"), {"file": os.urandom(70_000)})
+        objects = saver.store.objects
+        first, second, _ = [entry.key for entry in objects.run(listed(objects.backend)).result()]
+        (tmp_path / "blobs" / second).write_bytes(b"x" * 70_000)
+        saver.store.objects._backend = Unreadable(saver.store.objects.backend, first)
+        report = await saver.averify(deep=True)
+    assert report.unreadable_objects == [first]
+    assert report.corrupt == [second]
+    assert report.objects == 3
+    assert not report.ok
