@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from cachetools import LRUCache
 from sqlalchemy import ClauseElement
 
+from ckptstore.blobs.backends.local import is_local
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
@@ -25,8 +26,7 @@ from ckptstore.db.runner import Runner
 from ckptstore.errors import BlobMissing, BlobUnavailable, InvalidConfig
 from ckptstore.runtime.fork import abandon, in_child
 from ckptstore.runtime.loop_thread import LoopThread
-from ckptstore.values.digests import blob_reference, new_object_key
-from ckptstore.values.known_segments import KnownSegments
+from ckptstore.values.digests import new_object_key
 
 T = TypeVar("T")
 Upload = Callable[[BlobBackend, str], Awaitable[None]]
@@ -44,19 +44,28 @@ class RegisteredObject(NamedTuple):
     size: int
 
 
+class _SeenObject(NamedTuple):
+    """An object that was in the backend, with its full size."""
+
+    digest: str
+    size: int
+    #: When it was last seen there, by the monotonic clock.
+    seen_at: float
+
+
 class ObjectRegistry:
     """The objects of a store, which are outside its database.
 
     Args:
         runner: of the database in which objects are registered.
         open_backend: opens the backend, or None if large values are stored in the database.
-        known: which segments threads are known to have.
+        recheck_seconds: see `BlobSettings.recheck_seconds`.
     """
 
-    def __init__(self, runner: Runner, open_backend: Callable[[], BlobBackend] | None, known: KnownSegments) -> None:
-        self._known = known
+    def __init__(self, runner: Runner, open_backend: Callable[[], BlobBackend] | None, recheck_seconds: float) -> None:
         self._runner = runner
         self._open_backend = open_backend
+        self._recheck_seconds = recheck_seconds
         self._start()
         # A child of fork does not have the loop, and must not use its parent's connections.
         in_child(self._start_again)
@@ -68,8 +77,9 @@ class ObjectRegistry:
     def _start(self) -> None:
         self._loop = LoopThread("ckptstore-blobs")
         self._backend: BlobBackend | None = None if self._open_backend is None else self._open_backend()
-        #: Digest -> key of objects that this process has seen in the backend. Touched on the loop only.
-        self._seen: LRUCache[str, str] = LRUCache(_MAX_SEEN_OBJECTS)
+        #: The objects that this process has seen in the backend, by key, and the keys by digest. Touched on the loop only.
+        self._seen: LRUCache[str, _SeenObject] = LRUCache(_MAX_SEEN_OBJECTS)
+        self._seen_keys: LRUCache[str, str] = LRUCache(_MAX_SEEN_OBJECTS)
         self._uploads: dict[str, asyncio.Task[str]] = {}
 
     @property
@@ -115,18 +125,49 @@ class ObjectRegistry:
             task.add_done_callback(lambda _: self._uploads.pop(digest, None))
         return await asyncio.shield(task)
 
+    async def is_there(self, key: str) -> bool:
+        """Whether an object that this process has seen is still in the backend with its full size; False for any other object.
+
+        A local file is looked at each time, a remote object if it was last seen longer than `recheck_seconds` ago.
+        """
+        seen = self._seen.get(key)
+        if seen is None:
+            return False
+        if time.monotonic() - seen.seen_at < self._recheck_seconds and not is_local(self.backend):
+            return True
+        return await self._is_whole(RegisteredObject(key, seen.size), seen.digest)
+
+    def _saw(self, key: str, digest: str, size: int) -> None:
+        self._seen[key] = _SeenObject(digest, size, time.monotonic())
+        self._seen_keys[digest] = key
+
     async def _find_or_upload(self, digest: str, size: int, created_at: int, upload: Upload) -> str:
-        key = self._seen.get(digest)
-        if key is not None:
+        key = self._seen_keys.get(digest)
+        if key is not None and await self.is_there(key):
             return key
-        # The backend's URL may have changed since the object was registered: what is not in the backend is uploaded again.
-        found, registered = await self._look_up(digest)
-        if found is not None:
-            return found.key
-        if registered:
-            # Threads that refer to a lost object must refer to the new one.
-            self._known.forget_everywhere(blob_reference(digest))
-        return await self._register_and_upload(digest, size, created_at, upload)
+        registered = await self._registered(digest)
+        for found in registered:
+            if await self._is_whole(found, digest):
+                return found.key
+        restored = [lost.key for lost in registered if await self._restore(lost, digest, created_at, upload)]
+        return restored[0] if restored else await self._register_and_upload(digest, size, created_at, upload)
+
+    async def _restore(self, lost: RegisteredObject, digest: str, created_at: int, upload: Upload) -> bool:
+        """Upload the content of an object that is lost or truncated again; False if it is being deleted.
+
+        It gets its own key again, not a new one: then every thread that refers to it can read it again, and a saver whose blob URL is wrong
+        takes no object away from the others. Nothing deletes it meanwhile: only objects in state `deleting` are ever deleted, which
+        never become live again, and confirming it before the upload begins a new grace period, as registering a new one does.
+        """
+        if not await self.confirm_live(lost.key, created_at):
+            return False
+        await upload(self.backend, lost.key)
+        self._saw(lost.key, digest, lost.size)
+        logger.warning(
+            "object %s was missing or truncated at %s; its content was put again, and is stored again", lost.key, self.backend.url,
+            extra={"event": "blob_restored", "key": lost.key, "bytes": lost.size},
+        )  # fmt: skip
+        return True
 
     async def _register_and_upload(self, digest: str, size: int, created_at: int, upload: Upload) -> str:
         started = time.perf_counter()
@@ -135,7 +176,7 @@ class ObjectRegistry:
         # Registered before the upload: the collector finds what a crash leaves behind by this row.
         await self.write(partial(Db.insert, table=sql.tables.OBJECT, conflict="keep", rows=[row]))
         await upload(self.backend, key)
-        self._seen[digest] = key
+        self._saw(key, digest, size)
         seconds = time.perf_counter() - started
         logger.info(
             "uploaded %d bytes to %s in %.3f s", size, key, seconds,
@@ -185,22 +226,26 @@ class ObjectRegistry:
         Raises:
             BlobMissing: none is registered.
         """
-        whole, registered = await self._look_up(digest)
+        registered = await self._registered(digest)
         if not registered:
             raise BlobMissing(f"blob {digest[:12]}... is not registered in this store: it was never put here, or was collected since")
-        # If none is whole, reading one reports what is wrong with it.
-        return whole or registered[0]
-
-    async def _look_up(self, digest: str) -> tuple[RegisteredObject | None, list[RegisteredObject]]:
-        """An object with this content that is in the backend with its full size, and all registered ones."""
-        seen = self._seen.get(digest)
-        rows = await self.rows(sql.objects.objects_with_digest, {"digest": digest})
-        registered = [RegisteredObject(*row) for row in rows]
         for found in registered:
-            if found.key == seen or await self.backend.size(found.key) == found.size:
-                self._seen[digest] = found.key
-                return found, registered
-        return None, registered
+            if found.key in self._seen or await self._is_whole(found, digest):
+                return found
+        # If none is whole, reading one reports what is wrong with it.
+        return registered[0]
+
+    async def _registered(self, digest: str) -> list[RegisteredObject]:
+        return [RegisteredObject(*row) for row in await self.rows(sql.objects.objects_with_digest, {"digest": digest})]
+
+    async def _is_whole(self, found: RegisteredObject, digest: str) -> bool:
+        """Whether an object is in the backend with its full size."""
+        is_whole = await self.backend.size(found.key) == found.size
+        if is_whole:
+            self._saw(found.key, digest, found.size)
+        else:
+            self._forget_seen([found.key])
+        return is_whole
 
     async def content(self, key: str) -> bytes:
         """An object's content, unchecked."""
@@ -222,8 +267,10 @@ class ObjectRegistry:
             raise
 
     def _forget_seen(self, keys: Sequence[str]) -> None:
-        for digest in [digest for digest, key in self._seen.items() if key in keys]:
-            del self._seen[digest]
+        for key in keys:
+            seen = self._seen.pop(key, None)
+            if seen is not None and self._seen_keys.get(seen.digest) == key:
+                del self._seen_keys[seen.digest]
 
     # --- the database, from this loop
 

@@ -20,6 +20,8 @@ class BlobSettings:
         retry_seconds: how long transient faults (connection lost, throttling) are retried; 0 disables retries.
         part_bytes: files are uploaded to a remote backend in parts of this size, two at a time, which takes four times as much
             memory; at least 5 MiB (S3's rule). A file that would need more than 10,000 parts is uploaded in larger ones.
+        recheck_seconds: a remote object that a write uses again is looked for (one HEAD request) if it was last seen longer ago than this;
+            0 looks each time. A local file is looked at each time. What is not there is stored again.
         cache_bytes: the size of the memory cache of blobs that were read; 0 disables it.
         cache_folder: a folder for a cache that outlives the process; None for no such cache.
         cache_folder_bytes: the size of that cache.
@@ -29,6 +31,7 @@ class BlobSettings:
     max_parallel: int = 8
     retry_seconds: float = 10.0
     part_bytes: int = 8 * _MEBIBYTE
+    recheck_seconds: float = 60.0
     cache_bytes: int = 64 * _MEBIBYTE
     cache_folder: str | None = None
     cache_folder_bytes: int = 1024 * _MEBIBYTE
@@ -44,6 +47,6 @@ class BlobSettings:
             raise ValueError(f"max_parallel must be at least 1, got {self.max_parallel!r}")
         if self.part_bytes < _SMALLEST_PART:
             raise ValueError(f"part_bytes must be at least {_SMALLEST_PART} (5 MiB), got {self.part_bytes!r}")
-        for name in ("retry_seconds", "cache_bytes", "cache_folder_bytes"):
+        for name in ("retry_seconds", "recheck_seconds", "cache_bytes", "cache_folder_bytes"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")

@@ -14,6 +14,7 @@ from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue
 from ckptstore.values.compression import compress
 from ckptstore.values.digests import blob_reference, digest_of
 from ckptstore.values.encode import EncodedWrite, KnownAmong, assemble, chunk_values, row_segments, split_known, values_of
+from ckptstore.values.known_segments import KnownSegments
 
 logger = logging.getLogger(__name__)
 
@@ -23,37 +24,39 @@ class Uploader:
 
     Args:
         registry: the objects in blob storage.
+        known: which segments threads are known to have.
     """
 
-    def __init__(self, registry: ObjectRegistry) -> None:
+    def __init__(self, registry: ObjectRegistry, known: KnownSegments) -> None:
         self._registry = registry
+        self._known = known
 
-    def encode(self, record: WriteRecord, known_among: KnownAmong, chunked: Sequence[ChunkedValue] | None = None) -> Future[EncodedWrite]:
-        """Encode a record, and upload those of its large parts that are new.
+    def encode(self, record: WriteRecord, chunked: Sequence[ChunkedValue] | None = None) -> Future[EncodedWrite]:
+        """Encode a record, and upload those of its large parts that are new, or whose object is lost.
 
         Args:
             record: what is to be written.
-            known_among: tells which segments the record's thread is known to have.
             chunked: its values in chunks, in order; None where a worker thread is to chunk them.
 
         The future fails with:
             BlobUnavailable: the backend failed; nothing was written.
         """
-        return self._registry.run(self._encode(record, known_among, chunked))
+        return self._registry.run(self._encode(record, chunked))
 
-    def serialise_and_encode(self, serialise: Callable[[], WriteRecord], known_among: KnownAmong) -> Future[EncodedWrite]:
+    def serialise_and_encode(self, serialise: Callable[[], WriteRecord]) -> Future[EncodedWrite]:
         """Like `encode`, for a record that takes long to serialise: a worker thread does it, so that the caller's loop goes on.
 
         The future fails like that of `encode`, or with what `serialise` raises.
         """
-        return self._registry.run(self._serialise_and_encode(serialise, known_among))
+        return self._registry.run(self._serialise_and_encode(serialise))
 
-    async def _serialise_and_encode(self, serialise: Callable[[], WriteRecord], known_among: KnownAmong) -> EncodedWrite:
-        return await self._encode(await asyncio.to_thread(serialise), known_among, None)
+    async def _serialise_and_encode(self, serialise: Callable[[], WriteRecord]) -> EncodedWrite:
+        return await self._encode(await asyncio.to_thread(serialise), None)
 
-    async def _encode(self, record: WriteRecord, known_among: KnownAmong, chunked: Sequence[ChunkedValue] | None) -> EncodedWrite:
+    async def _encode(self, record: WriteRecord, chunked: Sequence[ChunkedValue] | None) -> EncodedWrite:
         if chunked is None:
             chunked = await asyncio.to_thread(chunk_values, record)
+        known_among = await self._known_among(record.key.thread_id, chunked)
         split = split_known(chunked, known_among)
         large = {digest: data for digest, data in split.new.items() if len(data) >= BLOB_BYTES and self._registry.has_backend}
         small = {digest: data for digest, data in split.new.items() if digest not in large}
@@ -66,6 +69,15 @@ class Uploader:
         for name in references.keys() - known_references:
             segments += await self._refer(name, references[name])
         return assemble(record, chunked, segments, [*split.known, *sorted(known_references)])
+
+    async def _known_among(self, thread_id: str, chunked: Sequence[ChunkedValue]) -> KnownAmong:
+        """Tells which segments the thread is known to have, without those whose object is lost: these are uploaded again."""
+        large = {digest for one in chunked for digest in one.whole_digests}
+        keys = self._known.object_keys(thread_id, large) if self._registry.has_backend else {}
+        lost = {digest for digest, key in keys.items() if key is None or not await self._registry.is_there(key)}
+        # A list that is known stands for all of its segments.
+        lost |= {name for one in chunked for name, (_, digests) in one.lists.items() if not lost.isdisjoint(digests)}
+        return lambda digests: self._known.among(thread_id, digests) - lost
 
     async def _upload(self, digest: str, data: memoryview, whole_digest: str, created_at: int) -> NewSegment:
         encoding, encoded = await asyncio.to_thread(compress, data)

@@ -56,7 +56,8 @@ class StoreBase:
         self.runner = runner
         known = KnownSegments()
         self._cache = MemoryCache(blob_settings.cache_bytes)
-        self.objects = ObjectRegistry(runner, None if blobs is None else partial(open_backend, blobs, blob_settings), known)
+        opened = None if blobs is None else partial(open_backend, blobs, blob_settings)
+        self.objects = ObjectRegistry(runner, opened, blob_settings.recheck_seconds)
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
         self._queue = WriteQueue(runner, commit_batch, WriteEncoder(known, self.objects), settings.max_pending)
         require_keys = partial(require_same_keys, tag_keys=tag_keys) if tag_keys else None

@@ -47,9 +47,9 @@ class EncodedWrite(NamedTuple):
     touches_objects: bool = False
 
     @property
-    def object_keys(self) -> list[str]:
-        """The objects that its segments refer to."""
-        return [segment.object_key for segment in self.segments if segment.object_key is not None]
+    def object_keys(self) -> dict[str, str]:
+        """The objects that its segments refer to, by the segment's digest."""
+        return {segment.digest: segment.object_key for segment in self.segments if segment.object_key is not None}
 
 
 def values_of(record: WriteRecord) -> list[Value]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from cachetools import LRUCache
 
@@ -14,7 +14,10 @@ _MAX_SEGMENTS = 50_000
 
 
 class KnownSegments:
-    """A cache of (thread, digest). It is only a hint: every transaction checks that the segments it relies on exist."""
+    """A cache of (thread, digest), with the key of the object that holds the segment's bytes, if one does.
+
+    It is only a hint: every transaction checks that the segments it relies on exist.
+    """
 
     def __init__(self) -> None:
         self._start()
@@ -22,27 +25,34 @@ class KnownSegments:
 
     def _start(self) -> None:
         self._lock = threading.Lock()
-        self._known: LRUCache[tuple[str, str], None] = LRUCache(_MAX_SEGMENTS)
+        self._known: LRUCache[tuple[str, str], str | None] = LRUCache(_MAX_SEGMENTS)
 
     def among(self, thread_id: str, digests: Iterable[str]) -> set[str]:
         """Of some digests, those of segments that the thread is known to have."""
         with self._lock:
             return {digest for digest in digests if (thread_id, digest) in self._known}
 
-    def add(self, thread_id: str, digests: Iterable[str]) -> None:
-        """The thread has these segments."""
+    def object_keys(self, thread_id: str, digests: Iterable[str]) -> dict[str, str | None]:
+        """The segments among some digests that the thread is known to have: the object of each, None where it is not known to be in one."""
+        with self._lock:
+            return {digest: self._known[thread_id, digest] for digest in digests if (thread_id, digest) in self._known}
+
+    def add(self, thread_id: str, digests: Iterable[str], object_keys: Mapping[str, str]) -> None:
+        """The thread has these segments.
+
+        Args:
+            thread_id: the thread.
+            digests: of the segments; what is known of the object of each is kept.
+            object_keys: further segments, and the object of each.
+        """
         with self._lock:
             for digest in digests:
-                self._known[thread_id, digest] = None
+                self._known.setdefault((thread_id, digest), None)
+            for digest, key in object_keys.items():
+                self._known[thread_id, digest] = key
 
     def forget(self, thread_id: str, digests: Iterable[str]) -> None:
         """The thread turned out not to have these segments."""
         with self._lock:
             for digest in digests:
                 self._known.pop((thread_id, digest), None)
-
-    def forget_everywhere(self, digest: str) -> None:
-        """The segment has to be stored again in every thread that uses it."""
-        with self._lock:
-            for key in [key for key in self._known if key[1] == digest]:
-                del self._known[key]

@@ -82,7 +82,7 @@ class WriteEncoder:
     def __init__(self, known: KnownSegments, registry: ObjectRegistry) -> None:
         self._known = known
         self._registry = registry
-        self._uploader = Uploader(registry)
+        self._uploader = Uploader(registry, known)
 
     def encode(self, attempt: WriteAttempt, missing: MissingParts | None = None) -> Encoding:
         """Serialise and encode a write.
@@ -99,23 +99,19 @@ class WriteEncoder:
             self._forget(missing, attempt)
         if attempt.record is None and attempt.expected_bytes >= LARGE_BYTES:
             serialise = partial(_serialised, attempt)
-            return Encoding(attempt.expected_bytes, self._uploader.serialise_and_encode(serialise, self._known_among(attempt)))
+            return Encoding(attempt.expected_bytes, self._uploader.serialise_and_encode(serialise))
         record = attempt.record
         if record is None or (missing is not None and missing.channels):
             record = attempt.record = attempt.serialise(missing.channels if missing is not None else ())
         return Encoding(record.size, encode_small(record) or self._encode(record, attempt))
 
     def _encode(self, record: WriteRecord, attempt: WriteAttempt) -> EncodedWrite | Future[EncodedWrite]:
-        known_among = self._known_among(attempt)
         if is_large(record):
-            return self._uploader.encode(record, known_among)
+            return self._uploader.encode(record)
         chunked = chunk_values(record)
         if needs_blob_storage(record, chunked):
-            return self._uploader.encode(record, known_among, chunked)
-        return encode(record, known_among, chunked)
-
-    def _known_among(self, attempt: WriteAttempt) -> partial[set[str]]:
-        return partial(self._known.among, attempt.thread_id)
+            return self._uploader.encode(record, chunked)
+        return encode(record, partial(self._known.among, attempt.thread_id), chunked)
 
     def _forget(self, missing: MissingParts, attempt: WriteAttempt) -> None:
         if attempt.tries > _MAX_TRIES:
@@ -127,7 +123,8 @@ class WriteEncoder:
 
     def stored(self, write: EncodedWrite) -> None:
         """Note that a write is durable: its thread has all of its segments."""
-        self._known.add(write.record.key.thread_id, [*write.known, *[segment.digest for segment in write.segments]])
+        in_rows = [segment.digest for segment in write.segments if segment.object_key is None]
+        self._known.add(write.record.key.thread_id, [*write.known, *in_rows], write.object_keys)
 
 
 def _serialised(attempt: WriteAttempt) -> WriteRecord:

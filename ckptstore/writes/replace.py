@@ -67,7 +67,7 @@ def _missing_of(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
 
 def _confirm_objects(db: Db, write: EncodedWrite) -> tuple[str, ...]:
     """Confirm the objects that a write refers to as live; returns those that are being deleted already."""
-    keys = write.object_keys
+    keys = list(write.object_keys.values())
     if not keys:
         return ()
     live = {key for (key,) in db.run(sql.objects.confirm_live, {**db.object_keys(keys), "now": write.record.created_at})}

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
+import boto3
+
 from benchmarks.servers import Application, CountedS3, s3_server
 
 
@@ -43,6 +45,12 @@ class S3Server(CountedS3):
     def damage(self, key: str) -> None:
         """Answer every read of an object with a checksum that its bytes do not have, as S3 does where they were altered."""
         self._damaged.add(key)
+
+    def empty(self, bucket: str) -> None:
+        """Delete every object of a bucket, as somebody else would."""
+        client = boto3.client("s3", endpoint_url=self.url, region_name="us-east-1")
+        for found in client.list_objects_v2(Bucket=bucket).get("Contents", []):
+            client.delete_object(Bucket=bucket, Key=found["Key"])
 
     def create_bucket(self, name: str) -> None:
         """Create a bucket, uncounted, and forget the errors that `answer` still had to return and what was damaged."""

@@ -14,13 +14,19 @@ from pathlib import Path
 
 from ckptstore.blobs.backends.error_mapping import mapped_errors
 from ckptstore.blobs.backends.object_keys import check_key, is_object_key, temporary_name
-from ckptstore.blobs.backends.protocol import BlobEntry
+from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.backends.transfer_log import TransferProgress, log_operation
 
 logger = logging.getLogger(__name__)
 
+_SCHEME = "file://"
 _CHUNK_BYTES = 1024 * 1024
 _Fill = Callable[[FileIO], None]
+
+
+def is_local(backend: BlobBackend) -> bool:
+    """Whether looking at an object takes a system call and no request."""
+    return backend.url.startswith(_SCHEME)
 
 
 class LocalBackend:
@@ -36,7 +42,7 @@ class LocalBackend:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         # Absolute, so that a later change of the working directory does not change the store.
         self._folder = Path(os.path.abspath(os.path.expanduser(folder)))
-        self.url = f"file://{self._folder}"
+        self.url = f"{_SCHEME}{self._folder}"
         #: Folders whose entry in their parent is known to be on the disk.
         self._durable: set[Path] = set()
 

@@ -7,23 +7,25 @@ from ckptstore.values.known_segments import KnownSegments
 
 def test_a_segment_is_known_of_its_own_thread_only() -> None:
     known = KnownSegments()
-    known.add("a", ["x", "y"])
+    known.add("a", ["x", "y"], {})
     assert known.among("a", ["x", "y", "z"]) == {"x", "y"}
     assert known.among("b", ["x", "y"]) == set()
 
 
 def test_what_a_thread_turned_out_not_to_have_is_forgotten() -> None:
     known = KnownSegments()
-    known.add("a", ["x", "y"])
-    known.add("b", ["x"])
+    known.add("a", ["x", "y"], {})
+    known.add("b", ["x"], {})
     known.forget("a", ["x", "never known"])
     assert known.among("a", ["x", "y"]) == {"y"}
     assert known.among("b", ["x"]) == {"x"}
 
 
-def test_a_segment_can_be_forgotten_in_every_thread() -> None:
+def test_the_object_of_a_segment_is_known_until_another_is_stored() -> None:
     known = KnownSegments()
-    for thread_id in "ab":
-        known.add(thread_id, ["x", "y"])
-    known.forget_everywhere("x")
-    assert [known.among(thread_id, ["x", "y"]) for thread_id in "ab"] == [{"y"}, {"y"}]
+    known.add("a", ["x"], {"large": "key"})
+    known.add("a", ["x", "large"], {})
+    assert known.object_keys("a", ["x", "large", "z"]) == {"x": None, "large": "key"}
+    known.add("a", [], {"large": "other"})
+    assert known.object_keys("a", ["large"]) == {"large": "other"}
+    assert known.object_keys("b", ["large"]) == {}
