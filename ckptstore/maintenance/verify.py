@@ -103,13 +103,10 @@ def _log(report: VerifyReport, seconds: float) -> None:
     problems = ("missing_objects", "missing_segments", "corrupt", "unreadable_objects", "broken_references", "unregistered_objects")
     logger.log(
         logging.INFO if report.ok else logging.ERROR,
-        "verified %d objects and %d segments in %.3f s: %s",
-        report.objects,
-        report.segments,
-        seconds,
+        "verified %d objects and %d segments in %.3f s: %s", report.objects, report.segments, seconds,
         ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in problems),
         extra={"event": "verified", "seconds": seconds, **counts},
-    )
+    )  # fmt: skip
 
 
 def _count(found: int | list[Any]) -> int:
