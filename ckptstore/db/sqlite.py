@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -22,6 +23,7 @@ from ckptstore.db.url import is_memory
 from ckptstore.db.wal_checkpointer import MAX_PAGES, WalCheckpointer
 from ckptstore.errors import StoreClosed
 from ckptstore.runtime.fork import abandon, around_fork
+from ckptstore.runtime.private_files import create_private_file
 
 T = TypeVar("T")
 
@@ -49,8 +51,20 @@ def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
         hide_parameters=True,
         **pool,
     )
+    if not is_memory(url):
+        _create_privately(engine)
     configure_connections(engine, settings, wal_autocheckpoint=MAX_PAGES)
     return engine
+
+
+def _create_privately(engine: Engine) -> None:
+    """Let only the owner open a file that does not exist yet. SQLite gives the log and the shared memory beside it the same permissions."""
+
+    @event.listens_for(engine, "do_connect")
+    def create(*_arguments: Any) -> None:
+        # SQLite reports why a file can't be created.
+        with suppress(OSError):
+            create_private_file(str(engine.url.database))
 
 
 def configure_connections(engine: Engine, settings: DatabaseSettings, *, wal_autocheckpoint: int) -> None:

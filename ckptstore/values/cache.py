@@ -13,6 +13,7 @@ from pathlib import Path
 from cachetools import LRUCache
 
 from ckptstore.runtime.fork import in_child
+from ckptstore.runtime.private_files import make_private_folder, open_private
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +85,9 @@ class FolderCache:
             return
         temporary = self._folder / f".{digest}.{secrets.token_hex(4)}.part"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
+            make_private_folder(self._folder)
+            with open(temporary, "xb", opener=open_private) as file:
+                file.write(data)
             temporary.replace(self._path(digest))
             self._evict(len(data))
         except OSError as exc:

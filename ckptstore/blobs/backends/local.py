@@ -16,6 +16,7 @@ from ckptstore.blobs.backends.error_mapping import mapped_errors
 from ckptstore.blobs.backends.object_keys import check_key, is_object_key, temporary_name
 from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.backends.transfer_log import TransferProgress, log_operation
+from ckptstore.runtime.private_files import make_private_folder, open_private
 
 logger = logging.getLogger(__name__)
 
@@ -114,12 +115,12 @@ class LocalBackend:
     def _create(self, path: Path) -> FileIO:
         self._make_folder(path.parent)
         try:
-            return path.open("xb", buffering=0)
+            return open(path, "xb", buffering=0, opener=open_private)
         except FileNotFoundError:
             # The folder was deleted since it was created.
             self._durable.clear()
             self._make_folder(path.parent)
-            return path.open("xb", buffering=0)
+            return open(path, "xb", buffering=0, opener=open_private)
 
     def _make_folder(self, folder: Path) -> None:
         # That the folder exists is not enough: another process may have created it a moment ago and not made its entry durable yet.
@@ -131,7 +132,7 @@ class LocalBackend:
         else:
             self._make_folder(folder.parent)
             made = [folder]
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         for each in made:
             _sync_folder(each.parent)
         self._durable.add(folder)
