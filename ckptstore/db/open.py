@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from ckptstore.db.async_runner import AsyncRunner
 from ckptstore.db.postgres import ping_when_idle, postgres_engine, reuse_plans
 from ckptstore.db.runner import Runner
+from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sqlite import SqliteRunner, configure_connections
 from ckptstore.db.url import is_memory
@@ -29,7 +30,11 @@ def open_database(url: URL, settings: DatabaseSettings, schema: str | None = Non
         url: which database.
         settings: how to talk to it.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
+
+    Raises:
+        InvalidConfig: the database can't have a schema of this name.
     """
+    check_schema_name(schema, url)
     if url.get_backend_name() == "sqlite":
         return SqliteRunner(url, settings, schema)
     return AsyncRunner(url, settings, schema, partial(postgres_engine, url, settings))
@@ -40,7 +45,11 @@ def adopt_engine(engine: AsyncEngine, settings: DatabaseSettings, schema: str | 
 
     Connections belong to the event loop that opened them, so it gets a pool of our own, of the same class and with the same settings.
     Listeners, log settings and the way to connect are the engine's. SQLite in memory is its one connection, so the pool is shared.
+
+    Raises:
+        InvalidConfig: the database can't have a schema of this name.
     """
+    check_schema_name(schema, engine.url)
     if is_memory(engine.url):
         return AsyncRunner(engine.url, settings, schema, partial(engine.execution_options, **_AUTOCOMMIT), owned=False)
     return AsyncRunner(engine.url, settings, schema, partial(_with_own_pool, engine, settings))

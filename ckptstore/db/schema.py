@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, inspect
+from sqlalchemy import URL, Executable, func, inspect, select, true
+from sqlalchemy.schema import CreateSchema
 
 from ckptstore.db.connection import Db
 from ckptstore.db.migrations_folder import migrations_folder
 from ckptstore.db.models import TABLE_PREFIX, VERSION_TABLE, Base
 from ckptstore.db.open import open_database
+from ckptstore.db.schema_name import check_schema_name
+from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import DATABASE_URL_VARIABLE, parse_database_url
 from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
@@ -47,8 +51,7 @@ def current_revision(db: Db) -> str | None:
     schema = db.statements.schema
     if not inspect(db.connection).has_table(VERSION_TABLE, schema=schema):
         return None
-    table = f"{db.connection.dialect.identifier_preparer.quote(schema)}.{VERSION_TABLE}" if schema else VERSION_TABLE
-    found: str | None = db.connection.exec_driver_sql(f"SELECT version_num FROM {table}").scalar()
+    found: str | None = db.connection.exec_driver_sql(f"SELECT version_num FROM {db.statements.table_name(VERSION_TABLE)}").scalar()
     return found
 
 
@@ -62,7 +65,7 @@ def require_head(db: Db) -> None:
     found = current_revision(db)
     if found == HEAD:
         return
-    where = db.connection.engine.url.render_as_string(hide_password=True)
+    where = masked(db.connection.engine.url)
     schema_option = _schema_option(db)
     if found is None or found in REVISIONS:
         raise SchemaOutOfDate(
@@ -73,13 +76,13 @@ def require_head(db: Db) -> None:
 
 
 def _schema_option(db: Db) -> str:
-    return f" --schema {db.statements.schema}" if db.statements.schema else ""
+    return f" --schema {shlex.quote(db.statements.schema)}" if db.statements.schema else ""
 
 
 def _too_new(db: Db, found: str) -> SchemaTooNew:
     schema_option = _schema_option(db)
     return SchemaTooNew(
-        f"{db.connection.engine.url.render_as_string(hide_password=True)} has revision {found}, "
+        f"{masked(db.connection.engine.url)} has revision {found}, "
         f"the newest that this release knows is {HEAD}; "
         f"run: pip install --upgrade ckptstore (or, with the newer release, ckptstore downgrade {HEAD}{schema_option})"
     )
@@ -155,7 +158,7 @@ def run_migrations(context: EnvironmentContext | Any, db: Db) -> None:
         if not db.on_sqlite:
             db.connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
             for statement in _enter_schema(db.statements.schema):
-                db.connection.exec_driver_sql(statement)
+                db.connection.execute(statement)
         _configure(context, connection=db.connection)
         context.run_migrations()
 
@@ -171,18 +174,20 @@ def run_migrations_at(context: EnvironmentContext | Any, url: URL, schema: str |
 
 def write_migrations(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
     """Print the SQL of a command instead of executing it (`alembic upgrade head --sql`)."""
-    _configure(context, dialect_name=url.get_backend_name(), literal_binds=True)
+    check_schema_name(schema, url)
+    # By its default, the style of the parameters would double every percent sign.
+    _configure(context, dialect_name=url.get_backend_name(), dialect_opts={"paramstyle": "named"}, literal_binds=True)
     with context.begin_transaction():
         for statement in _enter_schema(schema):
             context.execute(statement)
         context.run_migrations()
 
 
-def _enter_schema(schema: str | None) -> list[str]:
+def _enter_schema(schema: str | None) -> list[Executable]:
     if not schema:
         return []
-    quoted = '"' + schema.replace('"', '""') + '"'
-    return [f"CREATE SCHEMA IF NOT EXISTS {quoted}", f"SET LOCAL search_path TO {quoted}"]
+    path = '"' + schema.replace('"', '""') + '"'
+    return [CreateSchema(schema, if_not_exists=True), select(func.set_config("search_path", path, true()))]
 
 
 def _configure(context: EnvironmentContext | Any, **options: Any) -> None:

@@ -53,3 +53,8 @@ class Statements:
         if found is None:
             found = self._compiled[key] = CompiledStatement(build(self.dialect_name, *args), self._dialect, self.schema)
         return found
+
+    def table_name(self, table: str) -> str:
+        """A table's name in the text of a statement, quoted where it has to be, with its schema."""
+        quote = self._dialect.identifier_preparer.quote
+        return f"{quote(self.schema)}.{quote(table)}" if self.schema else quote(table)

@@ -6,6 +6,7 @@ import logging
 import time
 from functools import partial
 
+from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.models import Base
 from ckptstore.db.runner import Runner
@@ -102,18 +103,18 @@ def _checkpoint_wal(db: Db) -> bool:
 
 
 def _vacuum_postgres(runner: Runner, full: bool) -> Steps[VacuumReport]:
-    schema = runner.statements.schema
-    prefix = f'"{schema}".' if schema else ""
-    tables = [f"{prefix}{name}" for name in sorted(Base.metadata.tables)]
-    before = yield runner.read(partial(_table_bytes, tables=tables))
+    before = yield runner.read(_table_bytes)
+    for table in sorted(Base.metadata.tables):
+        yield runner.write(partial(_vacuum_table, table=table, full=full))
+    return VacuumReport(before, (yield runner.read(_table_bytes)))
+
+
+def _vacuum_table(db: Db, table: str, full: bool) -> None:
     command = "VACUUM (FULL, ANALYZE)" if full else "VACUUM (ANALYZE)"
-    for table in tables:
-        yield runner.write(partial(Db.execute, text=f"{command} {table}"))
-    return VacuumReport(before, (yield runner.read(partial(_table_bytes, tables=tables))))
+    db.execute(f"{command} {db.statements.table_name(table)}")
 
 
-def _table_bytes(db: Db, tables: list[str]) -> int:
-    """The size of tables with their indexes."""
-    sizes = " + ".join(f"pg_total_relation_size('{table}')" for table in tables)
-    total: int = db.execute(f"SELECT {sizes}").scalar_one()
+def _table_bytes(db: Db) -> int:
+    """The size of the tables with their indexes."""
+    total: int = db.run(sql.vacuum.table_bytes, {"schema": db.statements.schema}).scalar_one()
     return total

@@ -20,6 +20,7 @@ from ckptstore.db.sql import (
     settings_table,
     tables,
     threads,
+    vacuum,
     verify,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "settings_table",
     "tables",
     "threads",
+    "vacuum",
     "verify",
 ]
