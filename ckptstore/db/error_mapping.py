@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ckptstore.db.secrets import masked
 from ckptstore.db.sqlstates import fault_of, sqlstate_of
 from ckptstore.db.url import why_unwritable
 from ckptstore.errors import CkptStoreError, DatabaseUnavailable, SchemaOutOfDate, StatementRefused
@@ -33,18 +35,18 @@ class ConnectionLost(Exception):
     """The connection was lost during a statement, which may have been executed or not; `__cause__` is the driver's error."""
 
 
-def translate(exc: Exception, url: URL) -> CkptStoreError:
+def translate(exc: Exception, url: URL, hide_secrets: Callable[[str], str] = str) -> CkptStoreError:
     """The error to raise, `from exc`, in place of a driver's error.
 
-    Only the first line of the driver's message is repeated: further lines may contain a row's values.
+    Only the first line of the driver's message is repeated, through `hide_secrets`: further lines may contain a row's values.
     """
     if isinstance(exc, CkptStoreError):
         return exc
-    where = url.render_as_string(hide_password=True)
+    where = masked(url)
     if isinstance(exc, PoolTimeout):
         return DatabaseUnavailable(f"{where}: timed out waiting for a connection of the pool; raise pool_size, or look for slow statements")
     origin = _origin(exc)
-    message = str(origin).strip().partition("\n")[0]
+    message = hide_secrets(str(origin).strip().partition("\n")[0])
     if sqlstate_of(origin) in _MISSING_SCHEMA_SQLSTATES or message.startswith(("no such table", "no such column")):
         return SchemaOutOfDate(
             f"{where} has no tables of ckptstore, or old ones ({message}); run: ckptstore upgrade (or await saver.setup())"

@@ -14,7 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sqlstates import Discard, fault_of
-from ckptstore.db.url import split_server_settings
+from ckptstore.db.url import split_connect_args
 from ckptstore.errors import InvalidUrl
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
     """An asynchronous engine on PostgreSQL, in autocommit, with a pool of connections."""
-    url, connect_args = split_server_settings(url)
+    url, connect_args = split_connect_args(url)
     if url.drivername == "postgresql+psycopg":
         # Prepare at the first use, or never: every statement here is used again.
         connect_args["prepare_threshold"] = 0 if settings.prepared_statements else None

@@ -9,6 +9,7 @@ from sqlalchemy import URL
 from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from ckptstore.db.error_mapping import is_driver_error, translate
+from ckptstore.db.secrets import Secrets
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import DatabaseUnavailable
 
@@ -23,6 +24,7 @@ class Retries:
 
     def __init__(self, url: URL, settings: DatabaseSettings) -> None:
         self._url = url
+        self._secrets = Secrets(url, settings.connect_args)
         self._reached = False
         policy: dict[str, Any] = {
             "retry": retry_if_exception(self._is_transient),
@@ -62,13 +64,13 @@ class Retries:
     def _raise_unless_transient(self, exc: Exception) -> None:
         error = self._translated(exc)
         if not self._is_transient(error):
-            raise error from exc
+            raise error from self._secrets.cause(exc)
 
     def _once(self, attempt: Callable[..., T], *args: Any) -> T:
         try:
             result = attempt(*args)
         except Exception as exc:
-            raise self._translated(exc) from exc
+            raise self._translated(exc) from self._secrets.cause(exc)
         self._reached = True
         return result
 
@@ -76,7 +78,7 @@ class Retries:
         try:
             result = await attempt(*args)
         except Exception as exc:
-            raise self._translated(exc) from exc
+            raise self._translated(exc) from self._secrets.cause(exc)
         self._reached = True
         return result
 
@@ -84,4 +86,4 @@ class Retries:
         return self._reached and isinstance(exc, DatabaseUnavailable) and exc.transient
 
     def _translated(self, exc: Exception) -> Exception:
-        return translate(exc, self._url) if is_driver_error(exc) else exc
+        return translate(exc, self._url, self._secrets.hide) if is_driver_error(exc) else exc

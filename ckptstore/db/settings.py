@@ -21,7 +21,7 @@ class DatabaseSettings:
         prepared_statements: set it to False for poolers that may use another server connection for each transaction (pgbouncer in
             transaction mode), and use `postgresql+psycopg://`, since asyncpg always prepares statements.
         max_pending: the largest number of writes in the queue; further callers wait until there is room.
-        connect_args: passed to the driver unchanged.
+        connect_args: passed to the driver unchanged, and never shown.
     """
 
     pool_size: int = 10
@@ -32,7 +32,7 @@ class DatabaseSettings:
     retry_seconds: float = 10.0
     prepared_statements: bool = True
     max_pending: int = 2_000
-    connect_args: Mapping[str, Any] = field(default_factory=dict)
+    connect_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Check the values.

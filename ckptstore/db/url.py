@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from ckptstore.db.lookalikes import refuse_lookalike, refuse_misread
+from ckptstore.db.secrets import is_secret
 from ckptstore.errors import InvalidUrl, MissingDriver
 
 DATABASE_URL_VARIABLE = "CKPTSTORE_DATABASE_URL"
@@ -50,12 +52,14 @@ def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
     if text == ":memory:":
         return URL.create("sqlite+aiosqlite")
     if "://" not in text:
+        refuse_lookalike(text)
         return URL.create("sqlite+aiosqlite", database=text)
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as exc:
         # The message does not repeat the text: it may contain a password, and what can't be parsed can't be masked.
         raise InvalidUrl(f"the connection string can't be read as a URL; give {_SCHEMES}") from exc
+    refuse_misread(url)
     return _with_driver(url)
 
 
@@ -67,12 +71,20 @@ def _with_driver(url: URL) -> URL:
             return _with_driver(url.set(drivername=f"postgresql+{_best_postgres_driver()}"))
         case "postgresql+asyncpg":
             _require("asyncpg")
-            return _for_asyncpg(url)
+            return _for_asyncpg(_with_password(url))
         case "postgresql+psycopg":
             _require("psycopg")
-            return url
+            return _with_password(url)
         case other:
             raise InvalidUrl(f"unknown URL scheme {other!r}; give {_SCHEMES}")
+
+
+def _with_password(url: URL) -> URL:
+    """A URL with the password of its query, which libpq takes too, where SQLAlchemy expects and masks it."""
+    if "password" not in url.query:
+        return url
+    password = url.query["password"]
+    return url.difference_update_query(["password"]).set(password=password if isinstance(password, str) else password[-1])
 
 
 def _best_postgres_driver() -> str:
@@ -95,10 +107,12 @@ def _for_asyncpg(url: URL) -> URL:
     return url.set(query=query)
 
 
-def split_server_settings(url: URL) -> tuple[URL, dict[str, Any]]:
-    """The URL without the parameters that asyncpg takes as keyword arguments, and those arguments."""
+def split_connect_args(url: URL) -> tuple[URL, dict[str, Any]]:
+    """The URL without the parameters that the driver takes as keyword arguments, or that are secrets, and those arguments."""
+    secrets = {name: value for name, value in url.query.items() if is_secret(name)}
+    url = url.difference_update_query(list(secrets))
     if url.drivername != "postgresql+asyncpg":
-        return url, {}
+        return url, dict(secrets)
     settings = {name: str(url.query[name]) for name in _ASYNCPG_SERVER_SETTINGS if name in url.query}
     connect_args: dict[str, Any] = {"server_settings": settings} if settings else {}
     if "timeout" in url.query:

@@ -10,16 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ckptstore.db.open import adopt_engine, open_database
 from ckptstore.db.runner import Runner
+from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
-from ckptstore.errors import InvalidConfig, InvalidEngine
+from ckptstore.errors import InvalidEngine
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OwnDatabase:
     """A database that the saver opens itself. `from_conn_string` passes it to the constructor in place of an engine."""
 
     url: URL
+
+    def __repr__(self) -> str:
+        """Its URL without secrets."""
+        return f"{type(self).__name__}({masked(self.url)})"
 
 
 def parse_conn_string(conn_string: str | os.PathLike[str] | URL) -> OwnDatabase:
@@ -42,12 +47,10 @@ def open_runner(engine: AsyncEngine | OwnDatabase, settings: DatabaseSettings, s
 
     Raises:
         InvalidEngine: it is neither an asynchronous engine nor an `OwnDatabase`.
-        InvalidConfig: `schema` was given for SQLite.
+        InvalidConfig: the database can't have a schema of this name.
     """
     if not isinstance(engine, (AsyncEngine, OwnDatabase)):
         raise InvalidEngine(f"SQLAlchemySaver takes an AsyncEngine, got {_kind(engine)}; {_instead_of_engine(engine)}")
-    if schema and engine.url.get_backend_name() == "sqlite":
-        raise InvalidConfig("SQLite has no schemas; give each tenant a file of its own")
     if isinstance(engine, OwnDatabase):
         return open_database(engine.url, settings, schema)
     return adopt_engine(engine, settings, schema)
