@@ -122,7 +122,7 @@ def keep_newest(view: ThreadView) -> set[CheckpointRef]:
     return with_subgraphs(view, newest_of((node for node in view.visible if node.root == node.ref or node.root not in visible), 1))
 
 
-def with_subgraphs(view: ThreadView, chosen: Set[CheckpointRef]) -> set[CheckpointRef]:
+def with_subgraphs(view: ThreadView, chosen: set[CheckpointRef]) -> set[CheckpointRef]:
     """Some checkpoints and those that must stay with them: all that ran under the same roots, and the newest states of subgraphs."""
     roots = {view.nodes[ref].root for ref in chosen}
     kept = chosen | {node.ref for node in view.visible if node.root in roots}
