@@ -86,6 +86,13 @@ class DatabaseUnavailable(_Unavailable):
     """The database can't be reached, or stayed locked. Nothing was acknowledged; safe to retry."""
 
 
+class DatabaseFileLost(DatabaseUnavailable):
+    """The SQLite file of an open saver was deleted, replaced or truncated. Nothing was acknowledged since; the message has the way out."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, transient=False)
+
+
 class StatementRefused(CkptStoreError):
     """The database refused a statement. A retry will not help."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -18,6 +19,7 @@ from ckptstore.db.observe import is_observed
 from ckptstore.db.retries import Retries
 from ckptstore.db.runner import Work
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.sqlite_file import SqliteFile
 from ckptstore.db.statement import Statements
 from ckptstore.db.url import is_memory
 from ckptstore.db.wal_checkpointer import MAX_PAGES, WalCheckpointer
@@ -29,6 +31,8 @@ T = TypeVar("T")
 
 # More readers than this only compete for the interpreter's lock.
 _MAX_READERS = 4
+# SQLite's smallest page, in bytes: no database is shorter.
+_SMALLEST_PAGE = 512
 
 
 def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
@@ -122,7 +126,8 @@ class SqliteRunner:
         self._forking = False
         #: By the identifier of the worker thread.
         self._kept: dict[int, Db] = {}
-        self._wal = None if is_memory(self.url) else WalCheckpointer(self.read)
+        self._file = None if is_memory(self.url) else SqliteFile(str(self.url.database), self._holds_whole_database)
+        self._wal = None if self._file is None else WalCheckpointer(self._read_after_look)
         self._engine = sqlite_engine(self.url, self._settings)
         self.statements = Statements(self._engine.dialect, self._schema)
         self._retries = Retries(self.url, self._settings)
@@ -134,7 +139,11 @@ class SqliteRunner:
     # --- work
 
     def read(self, work: Work[T]) -> Future[T]:
-        return self._submit(self._readers, self._run, work)
+        return self._submit(self._readers, self._run_read, work)
+
+    def _read_after_look(self, work: Work[T]) -> Future[T]:
+        """Like `read`, but look at the file first, whenever it was looked at last."""
+        return self._submit(self._readers, self._run_after_look, work)
 
     def write(self, work: Work[T]) -> Future[T]:
         return self._submit(self._writer, self._run_write, work)
@@ -167,8 +176,11 @@ class SqliteRunner:
             db = self._connect(db, observed=observed)
         try:
             result = work(db)
-        except BaseException:
+        except BaseException as exc:
             db.connection.close()
+            if self._file is not None and isinstance(exc, Exception):
+                # The cause, if it is: SQLite only reports a malformed database, or that there are no tables.
+                self._file.look()
             raise
         self._kept[worker] = db
         return result
@@ -177,13 +189,53 @@ class SqliteRunner:
         # SQLAlchemy decides what a connection logs when the connection is opened.
         if kept is not None:
             kept.connection.close()
-        return Db(self._engine.connect(), self.statements, observed=observed)
+        if self._file is None:
+            return Db(self._engine.connect(), self.statements, observed=observed)
+        self._file.look_before_opening()
+        connection = self._engine.connect()
+        try:
+            self._file.look()
+        except BaseException:
+            connection.close()
+            raise
+        return Db(connection, self.statements, observed=observed)
+
+    def _run_read(self, work: Work[T]) -> T:
+        if self._file is not None:
+            self._file.look_now_and_then()
+        return self._run(work)
+
+    def _run_after_look(self, work: Work[T]) -> T:
+        # The log is copied back by this: that would hide that the file was truncated.
+        if self._file is not None:
+            self._file.look()
+        return self._run(work)
 
     def _run_write(self, work: Work[T]) -> T:
         result = self._run(work)
-        if self._wal is not None:
+        if self._file is not None and self._wal is not None:
+            # Before anything is acknowledged.
+            self._file.look()
             self._wal.wrote(self._kept[threading.get_ident()])
         return result
+
+    def _holds_whole_database(self, size: int) -> bool:
+        """Whether the file, of so many bytes, has all pages of the database, apart from those that are still in the log."""
+        if size < _SMALLEST_PAGE:
+            # To open an empty file would delete its log.
+            return False
+        # A new connection: those that are open may have the pages in their caches.
+        pool = self._engine.pool.recreate()
+        try:
+            with closing(pool.connect()) as connection, closing(connection.cursor()) as cursor:
+                ((pages,),) = cursor.execute("PRAGMA page_count").fetchall()
+                ((page_bytes,),) = cursor.execute("PRAGMA page_size").fetchall()
+                # A shorter one may be whole, too: what was written after a vacuum is in the log.
+                return bool(size >= pages * page_bytes or cursor.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
+        except sqlite3.DatabaseError:
+            return False
+        finally:
+            pool.dispose()
 
     def _release_kept(self) -> None:
         while self._kept:
@@ -200,6 +252,8 @@ class SqliteRunner:
         if not is_memory(self.url):
             self._release_kept()
             self._engine.dispose()
+            if self._file is not None:
+                self._file.closed()
 
     def _after_fork(self) -> None:
         with self._lock:
