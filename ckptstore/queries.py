@@ -35,8 +35,19 @@ def has_tags(wanted: Mapping[str, Any], *, of: type[Checkpoint] = Checkpoint, ta
         KeyNotIndexed: it asks for a key that is not indexed.
     """
     parsed = _decided_by_tags(wanted, tag_keys)
+    conditions = [_meets(_decided_by_tags({key: value}, tag_keys), of) for key, value in parsed.entries]
+    return and_(true(), *conditions)
+
+
+def _meets(parsed: Filter, of: type[Checkpoint]) -> ColumnElement[bool]:
+    """The condition for a filter of one key."""
     conditions: list[ValueIn | ValueRange] = [*parsed.required, *parsed.ranges]
-    return and_(true(), *[_has(condition, of) for condition in conditions], *[~_has(posting, of) for posting in parsed.forbidden])
+    met = and_(true(), *[_has(condition, of) for condition in conditions], *[~_has(posting, of) for posting in parsed.forbidden])
+    if not parsed.dotted:
+        return met
+    # Where no checkpoint has a key with this dot, it stands for a key of a nested dict.
+    in_use = or_(*[_is(ValueRange(path, include_nested=True), Tag) for path in parsed.dotted])
+    return or_(met, and_(~exists(select(Tag.key).where(in_use)), _meets(parsed.nested(parsed.dotted.values()), of)))
 
 
 def select_checkpoints(
@@ -63,7 +74,7 @@ def select_checkpoints(
     parsed = _decided_by_tags(wanted or {}, tag_keys)
     query = select(Checkpoint).where(Checkpoint.hidden.is_(False))
     order: Any = Checkpoint
-    if parsed.required and len(parsed.required[0].values) == 1 and thread_id is None:
+    if parsed.required and len(parsed.required[0].values) == 1 and thread_id is None and not parsed.dotted:
         lead = order = aliased(Tag, name="lead")
         query = query.join(lead, and_(_is(parsed.required[0], lead), _same_checkpoint(lead, Checkpoint)))
     query = query.where(has_tags(wanted or {}, tag_keys=tag_keys))

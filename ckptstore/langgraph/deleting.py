@@ -11,6 +11,7 @@ from ckptstore.maintenance.prune_plan import keep_newest, keep_nothing
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.records import Posting
 from ckptstore.runtime.steps import Steps, drive, drive_async
+from ckptstore.tags.filter_input import MAX_VALUES
 
 _PRUNE_RULES = {"keep_latest": keep_newest, "delete": keep_nothing}
 
@@ -43,8 +44,9 @@ class Deleting(SaverBase):
 
     def _delete_for_runs(self, run_ids: Sequence[str]) -> Steps[PruneReport]:
         runs = [str(run_id) for run_id in require_ids(run_ids, "run_ids")]
-        (wanted,) = self._parse_filter({"run_id": {"$in": runs}}).required
-        return (yield from self.store.delete_with_postings([Posting(wanted.key, value) for value in wanted.values]))
+        parts = [runs[start : start + MAX_VALUES] for start in range(0, len(runs) or 1, MAX_VALUES)]
+        wanted = [self._parse_filter({"run_id": {"$in": part}}).required[0] for part in parts]
+        return (yield from self.store.delete_with_postings([Posting(each.key, value) for each in wanted for value in each.values]))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy everything that a thread has to another thread id, inside the database. Blobs are shared."""

@@ -119,7 +119,8 @@ class RetentionPolicy:
 
     def rule(self, now: int) -> Rule:
         """The rule that names the checkpoints of a thread to keep at a time (microseconds since 1970, UTC)."""
-        filters = [Filter.parse(each) for each in self.keep_tags]
+        # A key with a dot keeps what either of its meanings matches.
+        filters = [form for each in map(Filter.parse, self.keep_tags) for form in (each, each.nested(each.dotted.values()))]
         max_age_cutoff = self.cutoff("max_age", now)
         idle_cutoff = self.cutoff("thread_ttl", now)
 

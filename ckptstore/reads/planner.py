@@ -16,7 +16,7 @@ from sqlalchemy import ClauseElement
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.records import CheckpointKey
-from ckptstore.tags.conditions import GREATEST_TEXT, ValueIn, ValueRange
+from ckptstore.tags.conditions import GREATEST_TEXT, ValueIn, ValueRange, keys_below
 from ckptstore.tags.encoding import is_single_valued
 from ckptstore.tags.filters import Filter
 
@@ -45,7 +45,7 @@ class CheckpointQuery:
     created_after: int | None = None
     #: Only checkpoints created before this time.
     created_before: int | None = None
-    metadata_filter: Filter = field(default_factory=lambda: Filter({}))
+    metadata_filter: Filter = field(default_factory=Filter)
 
     @property
     def matches_nothing(self) -> bool:
@@ -236,6 +236,5 @@ def _kind_of_range(condition: ValueRange) -> str:
 def _range_parameters(condition: ValueRange) -> dict[str, Any]:
     parameters = {"source_key": condition.key, "source_low": condition.low, "source_high": condition.high}
     if condition.include_nested:
-        # Keys that start with the key and a slash sort before the key followed by `0`, the character after the slash.
-        parameters |= {"source_first_below": f"{condition.key}/", "source_after_below": f"{condition.key}0"}
+        parameters |= dict(zip(("source_first_below", "source_after_below"), keys_below(condition.key), strict=True))
     return parameters

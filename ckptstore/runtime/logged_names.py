@@ -11,9 +11,13 @@ class LoggedNames:
     def __init__(self) -> None:
         self._names: set[str] = set()
 
+    def __contains__(self, name: str) -> bool:
+        """Whether this name will not be logged any more."""
+        return name in self._names or len(self._names) >= _MAX_NAMES
+
     def is_first(self, name: str) -> bool:
         """Whether this name was not asked about before, and should be logged now."""
-        if name in self._names or len(self._names) >= _MAX_NAMES:
+        if name in self:
             return False
         self._names.add(name)
         return True

@@ -17,6 +17,7 @@ from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import StoreClosed
 from ckptstore.maintenance.reindex import require_same_keys
 from ckptstore.records import StateFormat
+from ckptstore.runtime.logged_names import LoggedNames
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
@@ -64,6 +65,9 @@ class StoreBase:
         self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=require_keys)
         self._tag_keys = tag_keys or EVERYTHING
         self._state_format = state_format
+        #: Paths of the tag index that some checkpoint has, and those about which it was logged that none has.
+        self._used_keys: set[str] = set()
+        self._logged_keys = LoggedNames()
         self._closed = False
         #: True once the schema was checked, while the store is open: reads and writes then start at once.
         self._is_ready = False

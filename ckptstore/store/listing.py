@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -89,6 +90,8 @@ class ThreadPages:
         self._remaining = limit
         self._after = after
         self._more = limit != 0
+        self._started = False
+        self._found_some = after is not None
 
     def __iter__(self) -> Iterator[Steps[list[ThreadInfo]]]:
         """Operations that give one page each; between them nothing is held."""
@@ -96,6 +99,8 @@ class ThreadPages:
             yield self._page()
 
     def _page(self) -> Steps[list[ThreadInfo]]:
+        if not self._started:
+            self._started, self._wanted = True, (yield from self._store.resolve_filter(self._wanted))
         size = _PAGE_SIZE if self._remaining is None else min(self._remaining, _PAGE_SIZE)
         work = partial(load_threads, wanted=self._wanted, order_by=self._order_by, after=self._after, size=size)
         page = yield from self._store.read(work)
@@ -103,6 +108,9 @@ class ThreadPages:
         if self._remaining is not None:
             self._remaining -= len(page.threads)
             self._more = self._more and self._remaining > 0
+        self._found_some = self._found_some or bool(page.threads)
+        if not self._more and not self._found_some:
+            yield from self._store.log_unused_keys(self._wanted)
         return page.threads
 
 
@@ -142,6 +150,7 @@ class CheckpointPages(Generic[T]):
         self._decode = decode
         self._after: CheckpointKey | None = None
         self._more = limit != 0
+        self._started = self._found_some = False
         #: Checkpoints whose rows were read: the contents of their objects are fetched group by group, to bound memory.
         self._groups: deque[tuple[Sequence[LoadedCheckpoint], SegmentSet]] = deque()
 
@@ -151,12 +160,19 @@ class CheckpointPages(Generic[T]):
             yield self._group() if self._groups else self._page()
 
     def _page(self) -> Steps[list[T]]:
+        if not self._started:
+            self._started = True
+            wanted = yield from self._store.resolve_filter(self._search.metadata_filter)
+            self._search = replace(self._search, metadata_filter=wanted)
         size = _PAGE_SIZE if self._remaining is None else min(self._remaining, _PAGE_SIZE)
         page = yield from self._store.page(self._search, self._after, size)
         self._more, self._after = page.more, page.last
         if self._remaining is not None:
             self._remaining -= len(page.checkpoints)
             self._more = self._more and self._remaining > 0
+        self._found_some = self._found_some or bool(page.checkpoints)
+        if not self._more and not self._found_some:
+            yield from self._store.log_unused_keys(self._search.metadata_filter)
         self._groups.extend((group, page.segments) for group in group_by_remote_bytes(page.checkpoints, page.segments, _GROUP_BYTES))
         return (yield from self._group()) if self._groups else []
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -11,12 +12,19 @@ from ckptstore.errors import BlobMissing
 from ckptstore.reads import checkpoints as reads
 from ckptstore.reads.delta_history import load_history
 from ckptstore.reads.planner import CheckpointQuery
+from ckptstore.reads.tag_keys import keys_in_use
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.base import StoreBase
+from ckptstore.tags.encoding import readable_path
+from ckptstore.tags.filters import Filter
 from ckptstore.values.decode import Loaded, SegmentSet
 
 T = TypeVar("T")
+
+_MAX_USED_KEYS = 10_000
+
+logger = logging.getLogger(__name__)
 
 
 class StoreReading(StoreBase):
@@ -44,6 +52,30 @@ class StoreReading(StoreBase):
         """The next page of a listing, newest first, without the contents of objects: see `with_objects`."""
         work = partial(reads.load_page, search=search, after=after, size=size, state_format=self._state_format, cache=self._cache)
         return self.read(work)
+
+    def resolve_filter(self, wanted: Filter) -> Steps[Filter]:
+        """The filter with those of its dotted keys that no checkpoint has read as keys of nested dicts."""
+        dotted = wanted.dotted
+        unused = (yield from self._keys_not_in_use(dotted)) if dotted else ()
+        return wanted.nested([dotted[path] for path in unused]) if unused else wanted
+
+    def log_unused_keys(self, wanted: Filter) -> Steps[None]:
+        """Log, once, each key that a filter needs and that no checkpoint has. The filter finds nothing, perhaps because of a mistake."""
+        unused = yield from self._keys_not_in_use([path for path in wanted.paths if path not in self._logged_keys])
+        for path in unused:
+            if self._logged_keys.is_first(path):
+                key = readable_path(path)
+                fields = {"event": "unknown_key", "key": key}
+                logger.warning("no checkpoint has the metadata key %r: filters on it find nothing", key, extra=fields)
+
+    def _keys_not_in_use(self, paths: Iterable[str]) -> Steps[list[str]]:
+        candidates = [path for path in paths if path not in self._used_keys]
+        if not candidates:
+            return []
+        in_use = yield from self.read(partial(keys_in_use, paths=candidates))
+        if len(self._used_keys) < _MAX_USED_KEYS:
+            self._used_keys |= in_use
+        return [path for path in candidates if path not in in_use]
 
     def with_objects(self, checkpoints: Sequence[LoadedCheckpoint], segments: SegmentSet) -> Steps[list[LoadedCheckpoint]]:
         """These checkpoints with the contents of their objects; those that were pruned and collected meanwhile are left out.

@@ -23,3 +23,9 @@ class ValueRange(NamedTuple):
     high: str = GREATEST_TEXT
     #: Whether a posting of a key nested below `key` satisfies the condition too.
     include_nested: bool = False
+
+
+def keys_below(key: str) -> tuple[str, str]:
+    """The first key that can be nested below a key, and the first one after all of those."""
+    # Keys that start with the key and a slash sort before the key followed by `0`, the character after the slash.
+    return f"{key}/", f"{key}0"

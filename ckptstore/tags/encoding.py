@@ -94,6 +94,11 @@ def _escaped(key: str) -> str:
     return storable_text(key).replace("~", "~0").replace("/", "~1")
 
 
+def readable_path(path: str) -> str:
+    """A path as a message shows it: keys separated by slashes, without the entries of lists."""
+    return "/".join(part.replace("~1", "/").replace("~0", "~") for part in path.split("/") if part != _IN_LIST)
+
+
 def abbreviate(text: str) -> str:
     """A text that fits into an index row: a long text is replaced by its beginning and a digest."""
     if len(text) <= MAX_TEXT_LENGTH:

@@ -2,9 +2,12 @@
 
 A filter is a dict of metadata keys. Every entry has to match:
 
-- a scalar must equal the value; `True` is not `1`, `3` equals `3.0`, and `None` matches only an explicit null;
+- a scalar must equal the value; `True` is not `1`, `3` equals `3.0`, and `None` matches only an explicit null; members of enumerations
+  that are texts or numbers count as their values;
 - a dict must be contained in the dict, and every entry of a list must be contained in the list;
 - a dict of operators (`$eq $ne $in $gt $gte $lt $lte $exists`) must satisfy all of them.
+
+A dot in a key is a dot. Only where no checkpoint has such a key, `user.name` is the key `name` of the dict `user`, as for SqliteSaver.
 
 The conditions on the tag index are necessary: a checkpoint that fails one can't match. If they are also sufficient, the filter is
 `exact`; otherwise the metadata of the checkpoints that satisfy them decides.
@@ -12,20 +15,19 @@ The conditions on the tag index are necessary: a checkpoint that fails one can't
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ckptstore.errors import InvalidFilter, KeyNotIndexed
+from ckptstore.errors import KeyNotIndexed
 from ckptstore.records import Posting
 from ckptstore.tags.conditions import GREATEST_TEXT, ValueIn, ValueRange
 from ckptstore.tags.encoding import MAX_TEXT_LENGTH, abbreviate, child_path, encode_value, list_path
+from ckptstore.tags.filter_input import read_filter
 from ckptstore.tags.keys import EVERYTHING, TagKeys
-from ckptstore.tags.metadata_json import storable_text
+from ckptstore.tags.matching import ABSENT, is_operators, matches
+from ckptstore.tags.metadata_json import shown
 
-_OPERATORS = ("$eq", "$ne", "$in", "$gt", "$gte", "$lt", "$lte", "$exists")
-_RANGES = ("$gt", "$gte", "$lt", "$lte")
 # A text followed by this is the next greater text: no tag contains a NUL character.
 _NEXT = "\x01"
 # The type letter of encoded numbers and texts, and the letter after it.
@@ -36,13 +38,16 @@ _NUMBERS, _TEXTS = ("n", "o"), ("s", "t")
 class Filter:
     """A parsed filter. A checkpoint matches only if it satisfies all of `required` and `ranges` and has none of `forbidden`."""
 
-    #: The filter as given, with text as it is stored.
-    entries: Mapping[str, Any]
+    #: The filter's keys and values, plain and checked.
+    entries: Sequence[tuple[str, Any]] = ()
     required: tuple[ValueIn, ...] = ()
     ranges: tuple[ValueRange, ...] = ()
     forbidden: tuple[Posting, ...] = ()
     #: Whether the conditions are sufficient, so that metadata need not be compared.
     exact: bool = True
+    #: Which keys the index holds, and the key whose empty values it does not hold.
+    tag_keys: TagKeys = EVERYTHING
+    unindexed_when_empty: str | None = None
 
     @classmethod
     def parse(cls, wanted: Mapping[str, Any] | None, tag_keys: TagKeys = EVERYTHING, *, unindexed_when_empty: str | None = None) -> Filter:
@@ -54,40 +59,55 @@ class Filter:
             unindexed_when_empty: the key whose empty values the index does not hold, see `StateFormat`.
 
         Raises:
-            InvalidFilter: it is not a dict, or a key or operator has no meaning; the message names the key.
+            InvalidFilter: it is not a dict, a key or operator has no meaning, or it exceeds a limit; the message names the key.
             KeyNotIndexed: it asks for a key that is not indexed.
         """
         if wanted is None:
-            return cls({})
-        if not isinstance(wanted, Mapping):
-            raise InvalidFilter(f"a filter must be a dict of metadata keys, got {type(wanted).__name__}")
-        invalid = [key for key in wanted if not isinstance(key, str)]
-        if invalid:
-            raise InvalidFilter(f"metadata keys must be text, got the key {invalid[0]!r} of type {type(invalid[0]).__name__}")
-        # Cleaned as metadata is when it is stored; otherwise the values that were put would not be found.
-        entries = _storable(wanted)
+            return cls()
+        return cls._of(read_filter(wanted), tag_keys, unindexed_when_empty)
+
+    @classmethod
+    def _of(cls, entries: Sequence[tuple[str, Any]], tag_keys: TagKeys, unindexed_when_empty: str | None) -> Filter:
         parser = _Parser(tag_keys, unindexed_when_empty)
-        for key, value in entries.items():
+        for key, value in entries:
             parser.parse(child_path(None, key), value, key)
-        return cls(
-            entries,
-            tuple(dict.fromkeys(parser.required)),
-            tuple(dict.fromkeys(parser.ranges)),
-            tuple(dict.fromkeys(parser.forbidden)),
-            parser.exact,
-        )
+        conditions = tuple(dict.fromkeys(parser.required)), tuple(dict.fromkeys(parser.ranges)), tuple(dict.fromkeys(parser.forbidden))
+        return cls(entries, *conditions, parser.exact, tag_keys, unindexed_when_empty)
 
     @property
     def matches_nothing(self) -> bool:
         """Whether no checkpoint can match, because a condition allows no value."""
         return any(not condition.values for condition in self.required)
 
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the index that its conditions need; without long ones, of which the index has only abbreviations."""
+        paths = [*[each.key for each in self.required], *[each.key for each in self.ranges]]
+        return [path for path in dict.fromkeys(paths) if len(path) < MAX_TEXT_LENGTH]
+
+    @property
+    def dotted(self) -> dict[str, str]:
+        """Those of its keys that may stand for keys of nested dicts, by their paths in the index."""
+        return {child_path(None, key): key for key, value in self.entries if _nested(key, value)[0] != key}
+
+    def nested(self, keys: Collection[str]) -> Filter:
+        """The same filter, with these keys read as those of nested dicts."""
+        entries = [_nested(*entry) if entry[0] in keys else entry for entry in self.entries]
+        return Filter._of(entries, self.tag_keys, self.unindexed_when_empty)
+
     def matches(self, metadata: Mapping[str, Any]) -> bool:
         """Whether metadata satisfies every entry of the filter."""
-        return all(_matches(metadata.get(key, _ABSENT), value) for key, value in self.entries.items())
+        return all(matches(metadata.get(key, ABSENT), value) for key, value in self.entries)
 
 
-_ABSENT: Any = object()
+def _nested(key: str, value: Any) -> tuple[str, Any]:
+    """An entry with its key at every dot read as one of a nested dict; unchanged if a part of the key would be empty."""
+    first, *others = key.split(".")
+    if not (first and all(others)):
+        return key, value
+    for name in reversed(others):
+        value = {name: value}
+    return first, value
 
 
 class _Parser:
@@ -104,20 +124,20 @@ class _Parser:
     def parse(self, path: str, value: Any, key: str) -> None:
         """Add the conditions on the value at a path; `key` is the filter's top-level key, for messages."""
         if isinstance(value, Mapping):
-            if _is_operators(value, key):
+            if is_operators(value):
                 for name, operand in value.items():
                     self._parse_operator(path, name, operand, key)
                 return
             for inner_key, inner in value.items():
                 self.parse(child_path(path, inner_key), inner, key)
-        elif isinstance(value, (list, tuple)):
+        elif isinstance(value, list):
             # The index can't tell whether two postings below a list belong to the same entry of it.
-            self.exact = self.exact and not any(isinstance(inner, (Mapping, list, tuple)) for inner in value)
+            self.exact = self.exact and not any(isinstance(inner, (Mapping, list)) for inner in value)
             for inner in value:
                 self.parse(list_path(path), inner, key)
         else:
             self._require(path, [value], key)
-        if isinstance(value, (Mapping, list, tuple)) and not value:
+        if isinstance(value, (Mapping, list)) and not value:
             # The index knows that something is there, but not whether it is a dict or a list.
             self._require_presence(path, key)
             self.exact = False
@@ -128,24 +148,21 @@ class _Parser:
         elif name == "$ne":
             self._forbid(path, operand, key)
         elif name == "$in":
-            self._require(path, list(operand), key)
+            self._require(path, operand, key)
         elif name == "$exists":
             self._parse_exists(path, operand, key)
         else:
             self._require_range(path, name, operand, key)
 
     def _require(self, path: str, values: list[Any], key: str) -> None:
-        for value in values:
-            _check_scalar(value, key)
         self.required.append(ValueIn(self._index_key(path, key), tuple(dict.fromkeys(map(encode_value, values)))))
 
     def _forbid(self, path: str, operand: Any, key: str) -> None:
-        if isinstance(operand, (Mapping, list, tuple)):
-            self._index_key(path, key)
+        index_key = self._index_key(path, key)
+        if isinstance(operand, (Mapping, list)):
             self.exact = False
         else:
-            _check_scalar(operand, key)
-            self.forbidden.append(Posting(self._index_key(path, key), encode_value(operand)))
+            self.forbidden.append(Posting(index_key, encode_value(operand)))
 
     def _require_range(self, path: str, name: str, operand: int | float | str, key: str) -> None:
         index_key = self._index_key(path, key)
@@ -169,11 +186,11 @@ class _Parser:
             self.exact = False
 
     def _require_presence(self, path: str, key: str) -> None:
-        index_key = self._index_key(path, key)
+        self._index_key(path, key)
         if not self._tag_keys.is_indexed_below(path):
             raise self._not_indexed(path, key)
-        if path == self._unindexed_when_empty or index_key != path:
-            # The index may not hold its empty values, and of a long path it holds only an abbreviation.
+        if path == self._unindexed_when_empty or len(path) >= MAX_TEXT_LENGTH:
+            # The index may not hold its empty values, and of the paths below a long one it holds only abbreviations.
             self.exact = False
         else:
             self.ranges.append(ValueRange(path, include_nested=True))
@@ -186,86 +203,6 @@ class _Parser:
     @staticmethod
     def _not_indexed(path: str, key: str) -> KeyNotIndexed:
         return KeyNotIndexed(
-            f"filter on {key!r}: the saver's tag_keys exclude {path!r}, or a part of it, from the index; "
+            f"filter on {shown(key)}: the saver's tag_keys exclude {shown(path)}, or a part of it, from the index; "
             "change them to include it and run: ckptstore tags rebuild --url URL [--include ...] [--exclude ...]"
         )
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return storable_text(value)
-    if isinstance(value, Mapping):
-        return {storable_text(key) if isinstance(key, str) else key: _storable(inner) for key, inner in value.items()}
-    if isinstance(value, (set, frozenset)):
-        return {_storable(inner) for inner in value}
-    return [_storable(inner) for inner in value] if isinstance(value, (list, tuple)) else value
-
-
-def _is_operators(value: Mapping[str, Any], key: str) -> bool:
-    operators = [name for name in value if isinstance(name, str) and name.startswith("$")]
-    if not operators:
-        return False
-    unknown = [name for name in value if name not in _OPERATORS]
-    if unknown:
-        raise InvalidFilter(f"filter on {key!r}: unknown operator {unknown[0]!r}; known operators: {' '.join(_OPERATORS)}")
-    for name, operand in value.items():
-        _check_operand(name, operand, key)
-    return True
-
-
-def _check_operand(name: str, operand: Any, key: str) -> None:
-    if name == "$in":
-        if not isinstance(operand, (list, set)):
-            raise InvalidFilter(f"filter on {key!r}: $in takes a list, got {type(operand).__name__}")
-    elif name == "$exists":
-        if not isinstance(operand, bool):
-            raise InvalidFilter(f"filter on {key!r}: $exists takes True or False, got {type(operand).__name__}")
-    elif name in _RANGES:
-        if isinstance(operand, bool) or not isinstance(operand, (int, float, str)):
-            raise InvalidFilter(f"filter on {key!r}: {name} takes a number or text, got {type(operand).__name__}")
-        _check_scalar(operand, key)
-
-
-def _check_scalar(value: Any, key: str) -> None:
-    if value is not None and not isinstance(value, (str, int, float, bool)):
-        raise InvalidFilter(f"filter on {key!r}: can't compare with {type(value).__name__}; use text, numbers, bools, None, lists or dicts")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidFilter(f"filter on {key!r}: {value!r} is not a number that metadata can hold")
-
-
-def _matches(found: Any, wanted: Any) -> bool:
-    if isinstance(wanted, Mapping):
-        if any(isinstance(name, str) and name.startswith("$") for name in wanted):
-            return all(_TESTS[name](found, operand) for name, operand in wanted.items())
-        return isinstance(found, Mapping) and all(_matches(found.get(key, _ABSENT), inner) for key, inner in wanted.items())
-    if isinstance(wanted, (list, tuple)):
-        return isinstance(found, (list, tuple)) and all(any(_matches(item, inner) for item in found) for inner in wanted)
-    return _same(found, wanted)
-
-
-def _same(found: Any, wanted: Any) -> bool:
-    if found is _ABSENT or isinstance(found, bool) is not isinstance(wanted, bool):
-        return False
-    return bool(found == wanted)
-
-
-def _comparable(found: Any, wanted: Any) -> bool:
-    if isinstance(wanted, str):
-        return isinstance(found, str)
-    return isinstance(found, (int, float)) and not isinstance(found, bool)
-
-
-def _ordered(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    return lambda found, wanted: _comparable(found, wanted) and test(found, wanted)
-
-
-_TESTS: dict[str, Callable[[Any, Any], bool]] = {
-    "$eq": _matches,
-    "$ne": lambda found, wanted: not _matches(found, wanted),
-    "$in": lambda found, wanted: any(_same(found, item) for item in wanted),
-    "$gt": _ordered(lambda found, wanted: found > wanted),
-    "$gte": _ordered(lambda found, wanted: found >= wanted),
-    "$lt": _ordered(lambda found, wanted: found < wanted),
-    "$lte": _ordered(lambda found, wanted: found <= wanted),
-    "$exists": lambda found, wanted: (found is not _ABSENT) is wanted,
-}

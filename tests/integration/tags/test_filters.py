@@ -156,11 +156,14 @@ async def assert_found_again(saver: SQLAlchemySaver, strange: str) -> None:
         {"value": {"$in": ["nobody", strange, strange]}},
         {"value": {"$gte": strange, "$lte": strange}},
         {"value": strange, f"k{strange}": 1},
-        {strange: 2},
         {"entries": [strange]},
     ]
-    # Within a dict a name that begins with a dollar is an operator.
-    shapes += [] if strange.startswith("$") else [{"nested": {strange: {strange: strange}}}, {"nested": {"list": [{strange: [strange]}]}}]
+    # A name that begins with a dollar is an operator.
+    shapes += (
+        []
+        if strange.startswith("$")
+        else [{strange: 2}, {"nested": {strange: {strange: strange}}}, {"nested": {"list": [{strange: [strange]}]}}]
+    )
     for wanted in shapes:
         assert len(await saver.alist(None, filter=wanted)) == 1, wanted
         assert len(await saver.alist(config("t"), filter=wanted, limit=1)) == 1, wanted
@@ -210,15 +213,16 @@ HOSTILE = [
 async def test_nothing_that_a_caller_says_becomes_a_statement(saver: SQLAlchemySaver, hostile: str) -> None:
     rows = await world(saver)
     made = checkpoint({"a": 1}, id=f"0{hostile}")
-    where = await saver.aput(config(hostile, checkpoint_ns=hostile), made, metadata_of(0, **{hostile: hostile}), made["channel_versions"])
+    key = f"k{hostile}" if hostile.startswith("$") else hostile
+    where = await saver.aput(config(hostile, checkpoint_ns=hostile), made, metadata_of(0, **{key: hostile}), made["channel_versions"])
     assert where["configurable"]["checkpoint_id"] == f"0{hostile}"
     tags = tag_rows(saver)
     shapes: list[Any] = [hostile, {"$in": [hostile, f"{hostile}'"]}, {"$in": [f"{hostile}{n}" for n in range(12)] + [hostile]}]
     shapes += [{"$gte": hostile, "$lte": hostile}, {"$eq": hostile}]
     for shape in shapes:
-        assert listed(await saver.alist(None, filter={hostile: shape})) == [f"0{hostile}"]
-        assert [thread.thread_id for thread in await saver.alist_threads(filter={hostile: shape})] == [hostile]
-        assert await saver.alist(None, filter={hostile: shape, "kind": hostile}) == []
+        assert listed(await saver.alist(None, filter={key: shape})) == [f"0{hostile}"]
+        assert [thread.thread_id for thread in await saver.alist_threads(filter={key: shape})] == [hostile]
+        assert await saver.alist(None, filter={key: shape, "kind": hostile}) == []
     assert listed(await saver.alist(config(hostile, checkpoint_ns=hostile))) == [f"0{hostile}"]
     assert listed(await saver.alist(where)) == [f"0{hostile}"]
     assert listed(await saver.alist(None, before=config("t", f"0{hostile}"))) == []

@@ -37,9 +37,9 @@ def test_writes_need_a_checkpoint() -> None:
 
 
 def test_a_listing_is_restricted_only_by_what_the_config_has() -> None:
-    everything = search_of(None, None, Filter({}), None, None)
+    everything = search_of(None, None, Filter(), None, None)
     assert (everything.thread_id, everything.checkpoint_ns, everything.checkpoint_id, everything.before) == (None, None, None, None)
-    root = search_of(config("t"), config("any", "c9"), Filter({}), datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), None)
+    root = search_of(config("t"), config("any", "c9"), Filter(), datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), None)
     assert (root.thread_id, root.checkpoint_ns, root.before) == ("t", "", "c9")
     assert (root.created_after, root.created_before) == (1_000_000, None)
 

@@ -55,7 +55,10 @@ def test_the_exact_test_agrees_with_the_model_and_the_index_says_no_less(found: 
         ({"a": object()}, "'a'"),
         ({"a": {"b": {1, 2}}}, "'a'"),
         ({"a": float("nan")}, "'a'"),
-        ({1: "a"}, "key 1"),
+        ({1: "a"}, "key of type int"),
+        ({"$or": [{"a": 1}]}, r"'\$or'.*AND"),
+        ({"a": {"$ne": {"b": {"$bad": 1}}}}, r"'a'.*'\$bad'"),
+        ({"a": {"$eq": [{"b": {1, 2}}]}}, "'a'.*set"),
         (["a"], "a dict"),
     ],
 )
