@@ -11,7 +11,7 @@ SECTIONS ?=
 SIZE ?= quick
 FULL ?=
 
-.PHONY: demo test test-quick test-lowest bench lint format clean
+.PHONY: demo test test-quick test-partitions test-lowest bench lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
@@ -23,6 +23,10 @@ test: $(VENV)/installed
 # on SQLite (`--quick` in tests/conftest.py). What starts a server or a process is left to `make test`.
 test-quick: $(VENV)/installed
 	$(BIN)/python -m pytest --quick $(ARGS)
+
+# What runs on PostgreSQL, on partitioned tables (`--partitioned` in tests/conftest.py). `make test` has some of it.
+test-partitions: $(VENV)/installed
+	$(BIN)/python -m pytest --partitioned -k 'asyncpg or psycopg' $(ARGS)
 
 # Also the sizes of modules and functions, the complexity of functions (ruff's C901) and the types of the tests.
 lint: $(VENV)/installed

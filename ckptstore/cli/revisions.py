@@ -14,6 +14,7 @@ from ckptstore.cli.options import database_options, errors_as_messages, existing
 from ckptstore.db import schema
 from ckptstore.db.connection import Db
 from ckptstore.db.open import open_database
+from ckptstore.db.partitions import require_partitions, upgrade_and_partition
 from ckptstore.db.settings import DatabaseSettings
 
 T = TypeVar("T")
@@ -21,9 +22,18 @@ T = TypeVar("T")
 
 @click.command()
 @database_options
-def upgrade(url: str, in_schema: str | None) -> None:
-    """Upgrade the schema to the revision that this release needs."""
-    _run(parse_url(url), in_schema, schema.upgrade_if_needed)
+@click.option("--partitions", type=int, help="Also split every per-thread table into so many partitions (PostgreSQL).")
+def upgrade(url: str, in_schema: str | None, partitions: int | None) -> None:
+    """Upgrade the schema to the revision that this release needs.
+
+    With --partitions, tables with rows are converted under a lock that keeps everybody else out meanwhile.
+    """
+    database = parse_url(url)
+    if partitions is not None:
+        with errors_as_messages():
+            # Before a SQLite file is created.
+            require_partitions(partitions, on_sqlite=database.get_backend_name() == "sqlite")
+    _run(database, in_schema, schema.upgrade_if_needed if partitions is None else partial(upgrade_and_partition, count=partitions))
     click.echo(f"the schema is at revision {schema.HEAD}")
 
 

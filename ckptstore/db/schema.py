@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from ckptstore.db.open import open_database
 from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.sql.tables import PARTITIONED
 from ckptstore.db.url import DATABASE_URL_VARIABLE, parse_database_url
 from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
 from ckptstore.runtime.fork import in_child
@@ -155,12 +157,17 @@ def url_for_alembic(arguments: Mapping[str, str]) -> URL:
 def run_migrations(context: EnvironmentContext | Any, db: Db) -> None:
     """Run the migrations of an Alembic command in one transaction, one process at a time."""
     with db.transaction():
-        if not db.on_sqlite:
-            db.connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
-            for statement in _enter_schema(db.statements.schema):
-                db.connection.execute(statement)
+        enter_exclusively(db)
         _configure(context, connection=db.connection)
         context.run_migrations()
+
+
+def enter_exclusively(db: Db) -> None:
+    """Admit one process at a time until the transaction ends (SQLite's write lock does), and make the schema the current one."""
+    if not db.on_sqlite:
+        db.connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+        for statement in _enter_schema(db.statements.schema):
+            db.connection.execute(statement)
 
 
 def run_migrations_at(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
@@ -201,7 +208,8 @@ def _configure(context: EnvironmentContext | Any, **options: Any) -> None:
 
 
 def _is_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
-    return kind != "table" or (name or "").startswith(TABLE_PREFIX)
+    is_partition = re.fullmatch(rf"({'|'.join(PARTITIONED)})_p\d+", name or "")
+    return kind != "table" or ((name or "").startswith(TABLE_PREFIX) and not is_partition)
 
 
 def leave_out_ckptstore(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:

@@ -140,16 +140,21 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
 
     # --- set up and close
 
-    def setup(self) -> Outcome[None]:
+    def setup(self, *, partitions: int | None = None) -> Outcome[None]:
         """Upgrade the schema of the database to this release's: `await saver.setup()`, or `saver.setup()` without an event loop.
 
         Without an event loop it returns when the upgrade is done, and its result need not be used.
 
+        Args:
+            partitions: on PostgreSQL, split every per-thread table into so many partitions, by a hash of the thread id. Tables with rows
+                are converted under a lock that keeps everybody else out meanwhile. None leaves the tables as they are.
+
         Raises:
+            InvalidConfig: `partitions` is no such number, the tables have another number of them, or the database is SQLite.
             SchemaTooNew: the database was upgraded by a newer release.
             DatabaseUnavailable: the database can't be reached.
         """
-        future = self.store.set_up()
+        future = self.store.set_up(partitions)
         try:
             asyncio.get_running_loop()
         except RuntimeError:

@@ -74,9 +74,9 @@ class StoreBase:
 
     # --- schema
 
-    def set_up(self) -> Future[None]:
-        """Bring the schema to head."""
-        return self._schema_gate.set_up()
+    def set_up(self, partitions: int | None = None) -> Future[None]:
+        """Bring the schema to head, with so many partitions of its tables if a number is given."""
+        return self._schema_gate.set_up(partitions)
 
     def _ready(self) -> Steps[None]:
         """Wait until the schema has been checked.

@@ -8,6 +8,7 @@ from functools import partial
 
 from ckptstore.db import schema
 from ckptstore.db.connection import Db
+from ckptstore.db.partitions import upgrade_and_partition
 from ckptstore.db.runner import Runner, Work
 from ckptstore.runtime.fork import in_child
 from ckptstore.runtime.steps import Steps
@@ -35,11 +36,12 @@ class SchemaGate:
         self._checked: Future[None] | None = None
         self._setting_up: Future[None] | None = None
 
-    def set_up(self) -> Future[None]:
-        """Bring the schema to head. Callers at the same time share one upgrade."""
+    def set_up(self, partitions: int | None) -> Future[None]:
+        """Bring the schema to head, with so many partitions if a number is given. Callers at the same time share an upgrade without."""
+        upgrade = schema.upgrade_if_needed if partitions is None else partial(upgrade_and_partition, count=partitions)
         with self._lock:
-            if self._setting_up is None or self._setting_up.done():
-                self._setting_up = self._runner.write(partial(self._run_checks, schema.upgrade_if_needed))
+            if self._setting_up is None or self._setting_up.done() or partitions is not None:
+                self._setting_up = self._runner.write(partial(self._run_checks, upgrade))
             self._checked = self._setting_up
             return self._setting_up
 

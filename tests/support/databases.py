@@ -12,6 +12,8 @@ from psycopg.sql import SQL, Identifier
 from ckptstore.db.models import Base
 
 DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
+#: The number of partitions where tests use partitioned tables.
+PARTITIONS = 4
 
 
 def forgo_durability(url: str) -> None:
@@ -32,11 +34,12 @@ def empty_tables(url: str) -> None:
 
 
 def url_of(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database of one kind."""
+    """The URL of an empty database of one kind: of `DATABASES`, or a driver and `partitioned`."""
     if database == "memory":
         return ":memory:"
     if database == "sqlite":
         return str(shutil.copyfile(request.getfixturevalue("migrated_sqlite"), tmp_path / "checkpoints.sqlite"))
-    url: str = request.getfixturevalue("postgres_url")
+    driver, _, kind = database.partition(" ")
+    url: str = request.getfixturevalue("partitioned_url" if kind == "partitioned" else "postgres_url")
     empty_tables(url)
-    return url.replace("postgresql://", f"postgresql+{database}://", 1)
+    return url.replace("postgresql://", f"postgresql+{driver}://", 1)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     ColumnElement,
     FromClause,
@@ -44,12 +45,10 @@ def has_given_key(database: str, table: Table, names: Sequence[str]) -> ColumnEl
     given = keys_table(database, names)
     if database == "sqlite":
         return tuple_(*[table.c[name] for name in names]).in_(select(*[given.c[name] for name in names]))
-    # With a plain join PostgreSQL might read the whole table, so the row of each key is looked up first.
-    same = table.alias("same")
-    found: Select[Any] = select(literal_column("same.ctid").label("row")).select_from(same).where(*equal_columns(same, given, names))
-    rows = found.offset(literal_column("0")).lateral("found")
-    row_ids = select(rows.c.row).select_from(given.join(rows, literal_column("true"))).scalar_subquery()
-    return literal_column(f"{table.name}.ctid") == func.any(func.array(row_ids))
+    # A join by the whole key: a row's ctid is unique only within its partition. Where PostgreSQL expected many keys, it might read
+    # the whole table for them. Of a limit that it can't see (NULL is none) it expects a tenth of the rows, and so a single key.
+    few = select(given).limit(hidden_value(database, cast(null(), BigInteger))).subquery("given")
+    return and_(*equal_columns(table, few, names))
 
 
 def version_entries(database: str, versions: ColumnElement[Any]) -> FromClause:

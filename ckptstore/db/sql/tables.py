@@ -28,6 +28,9 @@ WRITE = _table_of(Write)
 TAG = _table_of(Tag)
 OBJECT = _table_of(StoredObject)
 
+#: The tables that may be partitioned by a hash of `thread_id` on PostgreSQL. The partitions of `ckpt_x` are `ckpt_x_p0`, `ckpt_x_p1`, ...
+PARTITIONED = tuple(table.name for table in (THREAD, CHECKPOINT, CHANNEL, SEGMENT, WRITE))
+
 CHECKPOINT_KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
 VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")
 CHANNEL_WRITES_KEY = (*CHECKPOINT_KEY, "channel")

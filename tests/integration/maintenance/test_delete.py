@@ -37,8 +37,9 @@ async def test_pruning_to_the_newest_keeps_the_values_that_it_shares_with_older_
         made = checkpoint({"shared": [1, 2], "n": step}, {"shared": "1", "n": str(step + 1)})
         where = await saver.aput(where, made, metadata(step), {"n": str(step + 1)})
     before = await saver.aget_tuple(where)
+    assert before is not None
     await saver.aprune(["t"])
-    assert await saver.aget_tuple(where) == before
+    assert await saver.aget_tuple(where) == before._replace(parent_config=None)
     assert rows(saver)["ckpt_checkpoint"] == 1
     assert rows(saver)["ckpt_channel"] == 1
 
@@ -73,9 +74,9 @@ async def test_the_parent_of_an_old_format_stays_for_its_sends(saver: SQLAlchemy
     await saver.aput_writes(parent, [(TASKS, "send")], "task")
     where = await saver.aput(parent, checkpoint({"x": 1}, {"x": "1"}, v=1), metadata(1), {"x": "1"})
     before = await saver.aget_tuple(where)
-    await saver.aprune(["t"])
-    assert await saver.aget_tuple(where) == before
     assert before is not None
+    await saver.aprune(["t"])
+    assert await saver.aget_tuple(where) == before._replace(parent_config=None)
     assert before.checkpoint["channel_values"][TASKS] == ["send"]
 
 

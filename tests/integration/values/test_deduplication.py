@@ -149,11 +149,12 @@ async def test_pruning_takes_every_segment_that_no_survivor_needs_and_no_other(p
             where = await saver.aput(where, made, metadata(step), made["channel_versions"])
             await saver.aput_writes(where, [("lines", lines[:100]), ("upload", upload_of(100_000, 100 + step))], f"task {step}")
         before = await saver.aget_tuple(where)
+        assert before is not None
         many = segments_of(saver, "t")
         await saver.aprune(["t"])
         left = segments_of(saver, "t")
     async with place.open() as saver:
-        assert await saver.aget_tuple(where) == before
+        assert await saver.aget_tuple(where) == before._replace(parent_config=None)
         assert len(await saver.alist(config("t"))) == 1
         needed = [Value(*SERDE.dumps_typed(value)) for value in (*values.values(), lines[:100], upload_of(100_000, 107))]
         named = {name for value in needed for made in [chunk_value(value)] for name in (*made.segments, *made.lists)}
