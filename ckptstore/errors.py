@@ -46,6 +46,10 @@ class SerializationFailed(CkptStoreError, TypeError):
     """A value that the serialiser can't write or read. The message names its channel; nothing was written."""
 
 
+class NotEncrypted(CkptStoreError):
+    """A value that is stored without encryption, under an encrypting serialiser. `allow_plain=True` reads it."""
+
+
 class CheckpointTooLarge(CkptStoreError, ValueError):
     """A checkpoint, a task's writes or a blob that exceeds a size limit. Nothing was written."""
 

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
 from ckptstore.db.models import to_microseconds
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.trust import EncryptedOnly
 from ckptstore.store.store import Store
 from ckptstore.tags.filters import Filter
 from ckptstore.tags.keys import TagKeys
@@ -33,6 +36,13 @@ class SaverBase(BaseCheckpointSaver[str]):
     clock: Callable[[], datetime]
     #: The metadata keys that filters can use.
     tag_keys: TagKeys
+    _allow_plain: bool
+
+    @property
+    def _reading_serde(self) -> SerializerProtocol:
+        """The serialiser to read with. Made for each read: LangGraph clones savers with other serialisers."""
+        serde = self.serde
+        return EncryptedOnly(serde) if isinstance(serde, EncryptedSerializer) and not self._allow_plain else serde
 
     def _parse_filter(self, wanted: Mapping[str, Any] | None) -> Filter:
         """A metadata filter, checked against the keys that are indexed."""

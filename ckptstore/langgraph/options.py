@@ -41,6 +41,15 @@ class SaverOptions(TypedDict, total=False):
     serde: SerializerProtocol | None
     """The serialiser of values. By default LangGraph's `JsonPlusSerializer`."""
 
+    strict: bool
+    """Refuse a serialiser that builds objects of any class which a stored value names: whoever can write to the database could run code
+    in this process. Without `serde`, LangGraph's own is used with an empty allowlist, as `LANGGRAPH_STRICT_MSGPACK=true` does; a graph
+    adds the classes of its state. By default False, as in LangGraph."""
+
+    allow_plain: bool
+    """Whether an `EncryptedSerializer` reads values that are not encrypted. By default False: whoever can write to the database could
+    otherwise leave the encryption out. Set it for a store that was filled before encryption was switched on."""
+
     settings: DatabaseSettings | None
     """Pool size, durability, timeouts and retries of the database."""
 

@@ -55,7 +55,7 @@ class Reading(SaverBase):
         return None if loaded is None else self._decode(loaded)
 
     def _decode(self, loaded: LoadedCheckpoint) -> CheckpointTuple:
-        return decode_checkpoint(self.serde, loaded, self.get_next_version)
+        return decode_checkpoint(self._reading_serde, loaded, self.get_next_version)
 
     def load(self, rows: Iterable[Checkpoint]) -> Sequence[CheckpointTuple]:
         """The checkpoints of rows that the caller's own statement found, in the order of the rows.
@@ -186,4 +186,4 @@ class Reading(SaverBase):
         if not channels:
             return {}
         histories = yield from self.store.history(*ids_of(config), channels)
-        return {channel: decode_history(self.serde, history, channel) for channel, history in histories.items()}
+        return {channel: decode_history(self._reading_serde, history, channel) for channel, history in histories.items()}

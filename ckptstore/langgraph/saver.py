@@ -30,6 +30,7 @@ from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.serialise import allow_handles
+from ckptstore.langgraph.trust import strict_serialiser
 from ckptstore.langgraph.upkeep import Upkeep
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.runtime.random_ids import random_text
@@ -75,7 +76,9 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         check_names(options)
         settings = options.get("settings") or DatabaseSettings()
         runner = open_runner(engine, settings, options.get("schema"))
-        super().__init__(serde=options.get("serde"))
+        serde = options.get("serde")
+        super().__init__(serde=strict_serialiser(serde) if options.get("strict", False) else serde)
+        self._allow_plain = options.get("allow_plain", False)
         self.serde = allow_handles(self)
         self.clock = options.get("clock", utc_now)
         self.tag_keys = options.get("tag_keys", EVERYTHING)

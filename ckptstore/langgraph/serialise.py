@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from ckptstore.errors import SerializationFailed
+from ckptstore.errors import NotEncrypted, SerializationFailed
 from ckptstore.handles import BLOB_REF_NAMES, digests_in, may_hold_digests
 from ckptstore.records import (
     SerialisedValue,
@@ -97,12 +97,18 @@ def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> A
 
     Raises:
         SerializationFailed: the serialiser can't read it; the message names the channel and the type tag.
+        NotEncrypted: the serialiser reads only encrypted values.
         BlobMissing: a segment is missing.
         BlobCorrupt: a segment's bytes have another digest.
     """
     data = value.data
     try:
         return serde.loads_typed((value.type, data))
+    except NotEncrypted as exc:
+        raise NotEncrypted(
+            f"channel {channel!r} was stored as {value.type!r}, without encryption, and this saver's serialiser encrypts; if "
+            "the store was filled before encryption was switched on, give the saver allow_plain=True"
+        ) from exc
     except Exception as exc:
         raise SerializationFailed(
             f"channel {channel!r} was stored as {value.type!r}, which {type(serde).__name__} can't read "
