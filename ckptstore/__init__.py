@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from ckptstore.blobs.settings import BlobSettings
-from ckptstore.db.models import to_microseconds
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.times import to_microseconds
 from ckptstore.handles import BlobRef
 from ckptstore.langgraph.options import SaverOptions
 from ckptstore.langgraph.saver import SQLAlchemySaver

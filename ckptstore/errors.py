@@ -62,6 +62,14 @@ class BlobCorrupt(CkptStoreError):
     """The bytes of a blob are truncated or altered. Restore the blob; nothing of it was used."""
 
 
+class CheckpointCorrupt(CkptStoreError):
+    """A stored checkpoint, value or write was altered, or a part of it is missing. Nothing of it was used; restore it from a backup."""
+
+
+class DatabaseCorrupt(CkptStoreError):
+    """The files of the database are damaged: the database itself can't read them. Restore a backup."""
+
+
 class _Unavailable(CkptStoreError):
     """Something outside ckptstore failed. Nothing was acknowledged; safe to retry.
 

@@ -90,7 +90,9 @@ def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) ->
     problems: dict[str, Sequence[object]] = {
         "missing blob": report.missing_objects,
         "missing segment": report.missing_segments,
+        "incomplete checkpoint": report.incomplete_checkpoints,
         "corrupt": report.corrupt,
+        "damaged database": report.database_faults,
         "unreadable blob": report.unreadable_objects,
         "segment in an unregistered blob" if has_backend else "segment in a blob, and no --blob-url was given": report.broken_references,
         "unregistered blob": report.unregistered_objects,
@@ -99,7 +101,9 @@ def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) ->
         for item in found:
             click.echo(f"{problem}: {item}", err=True)
     result = "nothing is missing or corrupt" if report.ok else "FAILED, something is missing or corrupt"
-    click.echo(f"{report.objects} blobs ({report.object_bytes} bytes) and {report.segments} segments: {result}")
+    if report.unchecked_rows:
+        click.echo(f"{report.unchecked_rows} of {report.rows} rows have no checksum: they are from before schema revision 0005")
+    click.echo(f"{report.objects} blobs ({report.object_bytes} bytes), {report.segments} segments and {report.rows} rows: {result}")
     sys.exit(not report.ok)
 
 

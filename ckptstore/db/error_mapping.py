@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from ckptstore.db.secrets import masked
 from ckptstore.db.sqlstates import fault_of, sqlstate_of
 from ckptstore.db.url import why_unwritable
-from ckptstore.errors import CkptStoreError, DatabaseUnavailable, SchemaOutOfDate, StatementRefused
+from ckptstore.errors import CkptStoreError, DatabaseCorrupt, DatabaseUnavailable, SchemaOutOfDate, StatementRefused
 
 _MISSING_SCHEMA_SQLSTATES = ("42P01", "42703", "3F000")
 # What asyncpg raises on a connection that was closed, before asyncpg itself has noticed, and when no server of several is the primary.
@@ -31,8 +31,18 @@ _LOST_MESSAGES = (
 )
 
 
+# What SQLite and Python's module say about cells that no statement of ours can have written.
+_DAMAGED_MESSAGES = ("Could not decode to UTF-8", "malformed JSON", "malformed database schema")
+# Data and indexes that the server finds damaged.
+_DAMAGED_SQLSTATES = ("XX001", "XX002")
+
+
 class ConnectionLost(Exception):
     """The connection was lost during a statement, which may have been executed or not; `__cause__` is the driver's error."""
+
+
+# Python's sqlite3 decodes SQLite's messages, which may repeat a damaged text.
+_DRIVER_ERRORS = (ConnectionLost, DBAPIError, PoolTimeout, sqlite3.Error, OSError, UnicodeDecodeError)
 
 
 def translate(exc: Exception, url: URL, hide_secrets: Callable[[str], str] = str) -> CkptStoreError:
@@ -51,6 +61,10 @@ def translate(exc: Exception, url: URL, hide_secrets: Callable[[str], str] = str
         return SchemaOutOfDate(
             f"{where} has no tables of ckptstore, or old ones ({message}); run: ckptstore upgrade (or await saver.setup())"
         )
+    if sqlstate_of(origin) in _DAMAGED_SQLSTATES:
+        return DatabaseCorrupt(f"{where} has damaged files ({message}); restore a backup")
+    if isinstance(origin, UnicodeDecodeError):
+        return DatabaseCorrupt(f"{where} is damaged: a text in it is no UTF-8; restore a backup")
     if isinstance(origin, sqlite3.Error):
         return _from_sqlite(origin, message, url)
     return _from_server(exc, origin, f"{where}: {message or type(origin).__name__}")
@@ -70,7 +84,7 @@ def _from_server(exc: Exception, origin: BaseException, said: str) -> CkptStoreE
 
 def is_driver_error(exc: BaseException) -> bool:
     """Whether an error came from the database or the connection to it, rather than from our own code."""
-    known = isinstance(exc, (ConnectionLost, DBAPIError, PoolTimeout, sqlite3.Error, OSError)) or hasattr(exc, "sqlstate")
+    known = isinstance(exc, _DRIVER_ERRORS) or hasattr(exc, "sqlstate")
     return known or type(exc).__module__.startswith(("asyncpg.", "psycopg."))
 
 
@@ -87,6 +101,12 @@ def _from_sqlite(origin: sqlite3.Error, message: str, url: URL) -> CkptStoreErro
         return DatabaseUnavailable(f"{url.database}: another process held the write lock too long ({message})")
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or "unable to open" in message:
         return DatabaseUnavailable(f"can't write the SQLite file {url.database}: {why_unwritable(url) or message}", transient=False)
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or message.startswith(_DAMAGED_MESSAGES):
+        # The message of a text that is no UTF-8 repeats it.
+        shown = "a text in it is no UTF-8" if message.startswith("Could not decode") else message
+        return DatabaseCorrupt(
+            f"the SQLite file {url.database} is damaged ({shown}); find out more with averify(deep=True), restore a backup"
+        )
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
         return DatabaseUnavailable(f"SQLite can't use the file {url.database}: {message}", transient=False)
     return StatementRefused(f"{url.database or ':memory:'}: {message}")

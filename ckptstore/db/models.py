@@ -9,40 +9,31 @@ view-only. Relationships to checkpoints have only the visible ones.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, ColumnElement, Dialect, FromClause, Index, LargeBinary, SmallInteger, Text, and_, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    FromClause,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    and_,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, relationship, remote
-from sqlalchemy.types import TypeDecorator
 
 from ckptstore.db.channel_links import channel_links
 from ckptstore.db.read_only import read_only
+from ckptstore.db.times import UtcMicroseconds
 
 TABLE_PREFIX = "ckpt_"
 VERSION_TABLE = "ckpt_alembic_version"
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_microseconds(time: datetime) -> int:
-    """Microseconds since 1970 in UTC, without rounding; a naive `datetime` counts as UTC."""
-    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
-
-
-class UtcMicroseconds(TypeDecorator[datetime]):
-    """`datetime` in UTC in Python, microseconds since 1970 as a 64-bit integer on every database."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else to_microseconds(value)
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
-
 
 Key = Text().with_variant(Text(collation="C"), "postgresql")
 
@@ -117,6 +108,10 @@ class Checkpoint(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     #: Pruned, but kept because a later checkpoint is rebuilt from it: reads skip it, and it has no tags.
     hidden: Mapped[bool] = mapped_column(Boolean)
+    #: How many of the versions in `channel_versions` have a row in `ckpt_channel`, or a few less. Null in rows from before revision 0005.
+    value_count: Mapped[int | None] = mapped_column(Integer)
+    #: See `ckptstore.values.checksums`. Null in rows from before revision 0005: they are read unchecked.
+    checksum: Mapped[int | None] = mapped_column(BigInteger)
 
     thread: Mapped[Thread | None] = relationship(primaryjoin=lambda: foreign(Checkpoint.thread_id) == Thread.thread_id, viewonly=True)
     #: None at the start of a thread, and where the parent was pruned.
@@ -190,6 +185,8 @@ class Channel(Base):
     value: Mapped[bytes | None] = mapped_column(LargeBinary)
     #: How to assemble the value, see `ckptstore.records.Layout`.
     layout: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
+    #: See `Checkpoint.checksum`.
+    checksum: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (CLUSTERED,)
 
@@ -233,6 +230,8 @@ class Write(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     value: Mapped[bytes | None] = mapped_column(LargeBinary)
     layout: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
+    #: See `Checkpoint.checksum`.
+    checksum: Mapped[int | None] = mapped_column(BigInteger)
 
     #: None where the write arrived before its checkpoint, or the checkpoint was pruned.
     checkpoint: Mapped[Checkpoint | None] = relationship(

@@ -10,7 +10,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
-from ckptstore.db.models import to_microseconds
+from ckptstore.db.times import to_microseconds
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.trust import EncryptedOnly
 from ckptstore.store.store import Store

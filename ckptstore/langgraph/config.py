@@ -11,7 +11,8 @@ from uuid import UUID
 from langchain_core.runnables import RunnableConfig
 from sqlalchemy import Row, inspect
 
-from ckptstore.db.models import Checkpoint, to_microseconds
+from ckptstore.db.models import Checkpoint
+from ckptstore.db.times import to_microseconds
 from ckptstore.errors import InvalidConfig
 from ckptstore.reads.planner import CheckpointQuery
 from ckptstore.records import CheckpointKey

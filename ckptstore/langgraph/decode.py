@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     Checkpoint,
+    CheckpointMetadata,
     CheckpointTuple,
     DeltaChannelHistory,
 )
@@ -17,6 +17,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from ckptstore.langgraph.encode import SCALARS
 from ckptstore.langgraph.format import FIRST_FORMAT_WITH_OWN_SENDS, TASKS_CHANNEL
 from ckptstore.langgraph.serialise import decode
+from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import (
     ChannelHistory,
     CheckpointKey,
@@ -59,7 +60,7 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
     return CheckpointTuple(
         config=config_of(loaded.key),
         checkpoint=cast(Checkpoint, checkpoint),
-        metadata=json.loads(loaded.metadata),
+        metadata=cast(CheckpointMetadata, parsed_metadata(loaded.key, loaded.metadata)),
         parent_config=config_of(CheckpointKey(*loaded.key[:2], parent)) if parent else None,
         pending_writes=[decode_write(serde, write) for write in loaded.writes],
     )

@@ -35,6 +35,7 @@ class Reading(SaverBase):
         Raises:
             InvalidConfig: the config has no thread id.
             SerializationFailed: the serialiser can't read a stored value.
+            CheckpointCorrupt: a row in the database was altered, or a value is missing.
             BlobMissing: a large value is not in the backend that `blob_url` names.
             BlobCorrupt: stored bytes have another digest.
             BlobUnavailable: the blob backend failed.
@@ -70,6 +71,7 @@ class Reading(SaverBase):
         Raises:
             InvalidConfig: `rows` has something else than `Checkpoint` objects.
             SerializationFailed: the serialiser can't read a stored value.
+            CheckpointCorrupt: a row in the database was altered, or a value is missing.
             BlobMissing: a large value is not in the backend that `blob_url` names.
             BlobCorrupt: stored bytes have another digest.
             BlobUnavailable: the blob backend failed.

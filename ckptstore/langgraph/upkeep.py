@@ -97,10 +97,10 @@ class Upkeep(SaverBase):
         return self.store.collect(GcPass(self._now(), grace, dry_run))
 
     def verify(self, *, deep: bool = False) -> VerifyReport:
-        """Check that every segment and object that is referred to exists, and list objects in the backend that are not registered.
+        """Check every row by its checksum and that what it refers to exists, and list objects in the backend that are not registered.
 
         Args:
-            deep: read every object and segment and check its digest, instead of only the size.
+            deep: also read every object and segment and check its digest, instead of only the size, and let SQLite check its file.
 
         Returns:
             What was checked, and what is missing or corrupt.

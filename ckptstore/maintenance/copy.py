@@ -7,6 +7,7 @@ from ckptstore.db.connection import Db
 from ckptstore.maintenance.thread_rows import checkpoint_metadata, indexed_tag_rows, lock_thread
 from ckptstore.records import StateFormat
 from ckptstore.tags.keys import TagKeys
+from ckptstore.values.checksums import copy_mask
 from ckptstore.writes.rows import new_generation
 from ckptstore.writes.tag_rows import insert_tags
 
@@ -26,7 +27,7 @@ def copy_thread(db: Db, source: str, target: str, tag_keys: TagKeys, state_forma
     Returns:
         How many checkpoints the target has afterwards.
     """
-    parameters = {"thread_id": source, "target": target}
+    parameters = {"thread_id": source, "target": target, "checksum_mask": copy_mask(source, target)}
     with db.transaction():
         if lock_thread(db, source) is None:
             return 0

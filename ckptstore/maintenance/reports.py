@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
+from ckptstore.records import CheckpointKey
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowCounts:
@@ -83,24 +85,34 @@ class VerifyReport:
     object_bytes: int = 0
     #: Segments that were checked, whether their bytes are in the database or in an object.
     segments: int = 0
+    #: Rows of checkpoints, values and writes that were looked at, and how many of them have no checksum: they are from before schema
+    #: revision 0005, and what is wrong in them goes unnoticed.
+    rows: int = 0
+    unchecked_rows: int = 0
     #: Keys of registered objects that the backend does not have.
     missing_objects: list[str] = field(default_factory=list)
     #: (thread, digest) of segments that a value consists of and that are not in the database.
     missing_segments: list[tuple[str, str]] = field(default_factory=list)
-    #: Keys of objects of the wrong size (with `deep`: or content), and digests of segments with the wrong content.
+    #: Checkpoints that have fewer values than they were stored with.
+    incomplete_checkpoints: list[CheckpointKey] = field(default_factory=list)
+    #: Keys of objects of the wrong size (with `deep`: or content), digests of segments with the wrong content, and descriptions of
+    #: rows with a wrong checksum.
     corrupt: list[str] = field(default_factory=list)
     #: With `deep`: keys of objects that the backend has and fails to read, for example on a bad sector; the log has the reasons.
     unreadable_objects: list[str] = field(default_factory=list)
     #: (thread, digest) of segments whose object is not registered, still `pending` or already `deleting`; without a
     #: backend, of every segment that is in an object.
     broken_references: list[tuple[str, str]] = field(default_factory=list)
+    #: With `deep`: what SQLite finds wrong in its file. Parts of the database that can't be read at all are here too.
+    database_faults: list[str] = field(default_factory=list)
     #: Keys in the backend that no row registers. They are harmless; ckptstore never deletes what it did not register.
     unregistered_objects: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing that was checked is missing or corrupt. Unregistered objects don't count."""
-        return not (self.missing_objects or self.missing_segments or self.corrupt or self.unreadable_objects or self.broken_references)
+        """Whether nothing that was checked is missing or corrupt. Unregistered objects and unchecked rows don't count."""
+        missing = self.missing_objects or self.missing_segments or self.incomplete_checkpoints
+        return not (missing or self.corrupt or self.unreadable_objects or self.broken_references or self.database_faults)
 
 
 class VacuumReport(NamedTuple):

@@ -6,23 +6,24 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import fields
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable
+from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, DatabaseCorrupt
+from ckptstore.maintenance.pages import key_pages, pages
 from ckptstore.maintenance.reports import VerifyReport
+from ckptstore.maintenance.verify_rows import check_rows, database_faults
+from ckptstore.records import CheckpointKey
 from ckptstore.runtime.temporary_files import temporary_path
 from ckptstore.values.compression import decompress_segment
 from ckptstore.values.digests import hash_file
-
-R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -71,15 +72,18 @@ async def verify(objects: ObjectRegistry, *, deep: bool, progress: Callable[[int
     """Check that the values of channels and writes can be read back, on the event loop of the objects.
 
     It checks that
+        - every row of a checkpoint, a channel's value or a write has its checksum, if it has one;
+        - every visible checkpoint has as many values as it was stored with;
         - every segment that a layout or a list of segments names is in the database, in the same thread;
         - every segment has bytes, or refers to a registered object, in a store that has a backend;
         - the content of every list of segments has its digest;
         - every object that is live, or marked although a segment refers to it, is in the backend with its size;
-        - with `deep`, the content of every other segment in the database and of every object has its digest.
+        - with `deep`, the content of every other segment in the database and of every object has its digest, and SQLite finds nothing
+          wrong in its file.
 
-    It does not check that a checkpoint's channels have values, the bytes that are stored in a value's own row, that an object has
-    the content of the segments which refer to it, whether the serialiser can read the values, and blob handles whose blob does not
-    exist (any text may look like a handle). Writers, prunes and garbage collection may run at the same time: what they delete
+    It does not notice a write, or a whole checkpoint, whose row was deleted. It does not check that the tags are those of the metadata,
+    that an object has the content of the segments which refer to it, whether the serialiser can read the values, and blob handles whose
+    blob does not exist (any text may look like a handle). Writers, prunes and garbage collection may run at the same time: what they delete
     is not reported.
 
     Args:
@@ -100,7 +104,17 @@ async def verify(objects: ObjectRegistry, *, deep: bool, progress: Callable[[int
 
 def _log(report: VerifyReport, seconds: float) -> None:
     counts = {each.name: _count(getattr(report, each.name)) for each in fields(report)}
-    problems = ("missing_objects", "missing_segments", "corrupt", "unreadable_objects", "broken_references", "unregistered_objects")
+    problems = (
+        "missing_objects",
+        "missing_segments",
+        "incomplete_checkpoints",
+        "corrupt",
+        "unreadable_objects",
+        "broken_references",
+        "unregistered_objects",
+        "database_faults",
+        "unchecked_rows",
+    )
     logger.log(
         logging.INFO if report.ok else logging.ERROR,
         "verified %d objects and %d segments in %.3f s: %s", report.objects, report.segments, seconds,
@@ -124,19 +138,31 @@ class _Verifier:
         self._open_files = asyncio.Semaphore(_MAX_OPEN_FILES)
 
     async def run(self) -> VerifyReport:
-        await self._check_layouts()
-        await self._check_segments()
+        checks: list[Callable[[], Awaitable[None]]] = [
+            self._check_layouts,
+            self._check_segments,
+            partial(check_rows, self._objects, self._report),
+        ]
+        if self._deep:
+            checks.insert(0, self._check_database)
         if self._objects.has_backend:
-            await self._check_objects()
-            await self._find_unregistered_objects()
+            checks += [self._check_objects, self._find_unregistered_objects]
+        for check in checks:
+            try:
+                await check()
+            except DatabaseCorrupt as exc:
+                self._report.database_faults.append(str(exc))
         self._report.missing_segments = sorted((each.thread_id, each.digest) for each in self._missing_segments)
         return self._report
 
     # --- in the database
 
+    async def _check_database(self) -> None:
+        self._report.database_faults += await self._objects.read(database_faults)
+
     async def _check_layouts(self) -> None:
         after = ""
-        async for thread_ids in _pages(self._read_thread_ids, {"after": ""}, lambda last: {"after": last}, _THREADS_PER_PAGE):
+        async for thread_ids in pages(self._read_thread_ids, {"after": ""}, lambda last: {"after": last}, _THREADS_PER_PAGE):
             await self._check_layouts_between(after, thread_ids[-1])
             after = thread_ids[-1]
             self._progress(len(thread_ids))
@@ -148,10 +174,12 @@ class _Verifier:
     async def _check_layouts_between(self, after: str, last: str) -> None:
         rows = await self._objects.rows(sql.verify.missing_segments, {"after": after, "last": last})
         self._missing_segments |= {_SegmentRef(*row) for row in rows}
+        incomplete = await self._objects.rows(sql.verify.incomplete_checkpoints, {"after": after, "last": last})
+        self._report.incomplete_checkpoints += [CheckpointKey(*row) for row in incomplete]
 
     async def _check_segments(self) -> None:
         start = {"after_thread": "", "after_digest": ""}
-        async for segments in _pages(self._read_segments, start, _after_segment, _ROWS_PER_PAGE):
+        async for segments in pages(self._read_segments, start, _after_segment, _ROWS_PER_PAGE):
             self._report.segments += len(segments)
             self._report.broken_references += [(each.thread_id, each.digest) for each in segments if self._is_broken(each)]
             self._report.corrupt += await asyncio.to_thread(_corrupt_digests, segments)
@@ -170,7 +198,7 @@ class _Verifier:
     # --- in the backend
 
     async def _check_objects(self) -> None:
-        async for rows in _pages(self._read_objects, {"after": ""}, lambda last: {"after": last.key}, _ROWS_PER_PAGE):
+        async for rows in pages(self._read_objects, {"after": ""}, lambda last: {"after": last.key}, _ROWS_PER_PAGE):
             # A pending object may not be uploaded yet, and one in state `deleting` may be deleted already.
             await asyncio.gather(*[self._check_object(row) for row in rows if row.state in ("live", "marked")])
 
@@ -213,7 +241,7 @@ class _Verifier:
                 return digest
 
     async def _find_unregistered_objects(self) -> None:
-        async for keys in _key_pages(self._objects):
+        async for keys in key_pages(self._objects.backend, _ROWS_PER_PAGE):
             registered = await self._keys_among(sql.verify.registered_among, keys)
             for key in keys:
                 # The object was listed before the row was read: garbage collection may have deleted both since.
@@ -226,36 +254,8 @@ class _Verifier:
         return {key for (key,) in rows}
 
 
-async def _pages(
-    read: Callable[[dict[str, Any]], Awaitable[Sequence[R]]], start: dict[str, str], after: Callable[[R], dict[str, str]], page_size: int
-) -> AsyncIterator[Sequence[R]]:
-    """Rows in the order of their keys, a page at a time.
-
-    Args:
-        read: reads one page, given its parameters.
-        start: the key parameters of the first page.
-        after: the key parameters of the page after a row.
-        page_size: rows of a page.
-    """
-    key = start
-    while rows := await read({**key, "page_size": page_size}):
-        yield rows
-        key = after(rows[-1])
-
-
 def _after_segment(last: _Segment) -> dict[str, str]:
     return {"after_thread": last.thread_id, "after_digest": last.digest}
-
-
-async def _key_pages(objects: ObjectRegistry) -> AsyncIterator[list[str]]:
-    page: list[str] = []
-    async for entry in objects.backend.entries():
-        page.append(entry.key)
-        if len(page) == _ROWS_PER_PAGE:
-            yield page
-            page = []
-    if page:
-        yield page
 
 
 def _read_segments(deep: bool, db: Db, parameters: dict[str, Any]) -> Sequence[_Segment]:

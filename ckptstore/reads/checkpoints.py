@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.reads.assemble import assemble
 from ckptstore.reads.planner import CheckpointQuery, PagePlan, plan_page
+from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, StateFormat
 from ckptstore.tags.filters import Filter
 from ckptstore.values.cache import MemoryCache
@@ -82,7 +82,7 @@ def _load_matching(
         more = len(candidates) == _METADATA_PAGE_SIZE
         for position, candidate in enumerate(candidates, start=1):
             after = CheckpointKey(candidate.thread_id, candidate.checkpoint_ns, candidate.checkpoint_id)
-            if wanted.matches(json.loads(candidate.metadata)):
+            if wanted.matches(parsed_metadata(after, candidate.metadata)):
                 keys.append(after)
             if len(keys) == size:
                 more = more or position < len(candidates)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.records import ChannelHistory, LoadedSegment, LoadedWrite, Value
+from ckptstore.reads import rows as stored
+from ckptstore.reads.rows import ChannelRow, CheckpointRow, WriteRow
+from ckptstore.records import ChannelHistory, Layout, LoadedSegment, LoadedWrite, Value
 from ckptstore.values.cache import MemoryCache
 from ckptstore.values.decode import Loaded, SegmentSet, StoredValue
 
@@ -39,33 +40,12 @@ def load_history(
 
 
 class _Ancestor(NamedTuple):
-    """A row of `ckptstore.db.sql.checkpoints.ancestors`, with its versions parsed."""
+    """A checkpoint of the walk."""
 
     parent_checkpoint_id: str | None
     #: None for a version whose value is in the checkpoint's body.
     versions: Mapping[str, str | None]
-
-
-class _ChannelWriteRow(NamedTuple):
-    """A row of `ckptstore.db.sql.checkpoints.channel_writes`."""
-
-    checkpoint_id: str
-    task_path: str
-    task_id: str
-    idx: int
-    channel: str
-    type: str
-    literal: bytes | None
-    layout: str | None
-
-
-class _ChannelValueRow(NamedTuple):
-    """A row of `ckptstore.db.sql.checkpoints.channel_values`."""
-
-    channel: str
-    type: str
-    literal: bytes | None
-    layout: str | None
+    body: Value
 
 
 class _Walk:
@@ -80,8 +60,10 @@ class _Walk:
         self._chains: dict[str, list[str]] = {channel: [] for channel in channels}
         #: Channel -> version of the stored value from which it is rebuilt.
         self._seed_versions: dict[str, str] = {}
-        #: Channel -> the checkpoint whose body has that value.
-        self._seed_bodies: dict[str, str] = {}
+        #: Channel -> the body of the checkpoint that has that value in it.
+        self._seed_bodies: dict[str, Value] = {}
+        #: The rows of the values whose layouts are to be checked once their segments are known.
+        self._laid_out: list[tuple[ChannelRow | WriteRow, Layout]] = []
 
     def newest_id(self) -> str | None:
         """The id of the namespace's newest checkpoint."""
@@ -94,13 +76,13 @@ class _Walk:
         cursor: str | None = target
         while cursor is not None and self._remaining:
             page = self._ancestors(cursor)
-            stored = self._stored_versions(page.values())
+            found = self._stored_versions(page.values())
             if cursor == target:
                 # The target itself is left out: its writes belong to its children's state.
                 cursor = page[target].parent_checkpoint_id if target in page else None
             while cursor is not None and cursor in page and cursor not in visited and self._remaining:
                 visited.add(cursor)
-                self._visit(cursor, page[cursor].versions, stored)
+                self._visit(cursor, page[cursor], found)
                 cursor = page[cursor].parent_checkpoint_id
             if cursor in visited or (cursor not in page and len(page) < _ANCESTORS_PAGE_SIZE):
                 return
@@ -108,8 +90,12 @@ class _Walk:
     def _ancestors(self, checkpoint_id: str) -> dict[str, _Ancestor]:
         """A checkpoint and its next ancestors, by id."""
         parameters = {**self._parameters, "checkpoint_id": checkpoint_id, "page_size": _ANCESTORS_PAGE_SIZE}
-        rows = self._db.run(sql.checkpoints.ancestors, parameters)
-        return {found: _Ancestor(parent, json.loads(versions)) for found, parent, versions in rows}
+        rows = [CheckpointRow(*row) for row in self._db.run(sql.checkpoints.ancestors, parameters)]
+        if altered := stored.altered_checkpoints(rows):
+            stored.refuse(altered[0])
+        return {
+            row.checkpoint_id: _Ancestor(row.parent_checkpoint_id, stored.parsed_versions(row), Value(row.type, row.body)) for row in rows
+        }
 
     def _stored_versions(self, ancestors: Iterable[_Ancestor]) -> set[tuple[str, str]]:
         """The (channel, version) pairs of some ancestors that have a stored value."""
@@ -122,15 +108,16 @@ class _Walk:
         parameters = self._db.key_parameters(sql.tables.VERSION_KEY, keys)
         return {(channel, version) for channel, version in self._db.run(sql.checkpoints.stored_among, parameters)} if keys else set()
 
-    def _visit(self, checkpoint_id: str, versions: Mapping[str, str | None], stored: set[tuple[str, str]]) -> None:
+    def _visit(self, checkpoint_id: str, ancestor: _Ancestor, stored_versions: set[tuple[str, str]]) -> None:
+        versions = ancestor.versions
         for channel in list(self._remaining):
             self._chains[channel].append(checkpoint_id)
             if channel not in versions:
                 continue
             version = versions[channel]
             if version is None:
-                self._seed_bodies[channel] = checkpoint_id
-            elif (channel, version) in stored:
+                self._seed_bodies[channel] = ancestor.body
+            elif (channel, version) in stored_versions:
                 self._seed_versions[channel] = version
             else:
                 continue
@@ -144,20 +131,18 @@ class _Walk:
         digests = {digest for value in values if isinstance(value, StoredValue) for digest in value.digests}
         self._load_segments(segments, digests)
         self._load_segments(segments, {digest for named in segments.lists.values() for digest in named} - digests)
-        bodies = {checkpoint_id: self._body(checkpoint_id) for checkpoint_id in set(self._seed_bodies.values())}
+        for row, layout in self._laid_out:
+            stored.check_length(row, layout, segments)
+        segments.decompress()
         histories = {
             channel: ChannelHistory(
                 [write for checkpoint_id in reversed(chain) for write in writes.get((checkpoint_id, channel), [])],
                 seeds.get(channel),
-                bodies.get(self._seed_bodies.get(channel, "")),
+                self._seed_bodies.get(channel),
             )
             for channel, chain in self._chains.items()
         }
         return Loaded(histories, segments, values)
-
-    def _body(self, checkpoint_id: str) -> Value:
-        ((type_, body),) = self._db.run(sql.checkpoints.body_of, {**self._parameters, "checkpoint_id": checkpoint_id})
-        return Value(type_, body)
 
     def _load_segments(self, segments: SegmentSet, digests: Iterable[str]) -> None:
         thread_id, _ = self._namespace
@@ -170,11 +155,12 @@ class _Walk:
         """The needed writes, by checkpoint and channel."""
         keys = [(*self._namespace, checkpoint_id, channel) for channel, chain in self._chains.items() for checkpoint_id in chain]
         parameters = self._db.key_parameters(sql.tables.CHANNEL_WRITES_KEY, keys)
-        rows = [_ChannelWriteRow(*row) for row in self._db.run(sql.checkpoints.channel_writes, parameters)] if keys else []
+        rows = [WriteRow(*row) for row in self._db.run(sql.checkpoints.channel_writes, parameters)] if keys else []
+        if altered := stored.altered_writes(rows):
+            stored.refuse(altered[0])
         found: dict[tuple[str, str], list[LoadedWrite]] = {}
         for row in sorted(rows, key=_WRITE_ORDER):
-            value = StoredValue(row.type, row.literal, row.layout, segments)
-            write = LoadedWrite(row.task_path, row.task_id, row.idx, row.channel, value)
+            write = LoadedWrite(row.task_path, row.task_id, row.idx, row.channel, self._value(row, segments))
             found.setdefault((row.checkpoint_id, row.channel), []).append(write)
         return found
 
@@ -182,5 +168,13 @@ class _Walk:
         """The stored values from which channels are rebuilt, by channel."""
         keys = [(*self._namespace, *seed) for seed in self._seed_versions.items()]
         parameters = self._db.key_parameters(sql.tables.VERSION_KEY, keys)
-        rows = [_ChannelValueRow(*row) for row in self._db.run(sql.checkpoints.channel_values, parameters)] if keys else []
-        return {row.channel: StoredValue(row.type, row.literal, row.layout, segments) for row in rows}
+        rows = [ChannelRow(*row) for row in self._db.run(sql.checkpoints.channel_values, parameters)] if keys else []
+        if altered := stored.altered_channels(rows):
+            stored.refuse(altered[0])
+        return {row.channel: self._value(row, segments) for row in rows}
+
+    def _value(self, row: ChannelRow | WriteRow, segments: SegmentSet) -> StoredValue:
+        layout = stored.parsed_layout(row)
+        if layout is not None:
+            self._laid_out.append((row, layout))
+        return StoredValue(row.type, row.literal, layout, segments)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.models import to_microseconds
+from ckptstore.db.times import to_microseconds
 from ckptstore.reads.planner import PagePlan, plan_thread_page
 from ckptstore.records import ThreadInfo
 from ckptstore.tags.filters import Filter

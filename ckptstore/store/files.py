@@ -11,7 +11,7 @@ from typing import IO, Any, BinaryIO, NamedTuple
 
 from ckptstore.blobs.download import Downloader
 from ckptstore.blobs.registry import ObjectRegistry, Upload
-from ckptstore.db.models import to_microseconds
+from ckptstore.db.times import to_microseconds
 from ckptstore.errors import BlobCorrupt, BlobUnavailable, InvalidConfig
 from ckptstore.handles import BlobRef, digest_of_handle, handle_to
 from ckptstore.records import LoadedSegment

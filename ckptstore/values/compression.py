@@ -80,6 +80,9 @@ def decompress_segment(digest: str, size: int, encoding: str, data: bytes) -> by
     Raises:
         BlobCorrupt: the content does not have this size and digest.
     """
+    if not isinstance(data, bytes) or not isinstance(size, int):
+        # On SQLite a cell may have turned into another type.
+        raise BlobCorrupt(f"segment {digest}: its row was altered")
     if encoding not in ("raw", "list"):
         data = decompress(f"segment {digest}", size, encoding, data)
     if len(data) != size or not matches_digest(digest, data):
@@ -99,5 +102,5 @@ def decompress(name: str, size: int, encoding: str, data: bytes) -> bytes:
         if declared not in (size, zstandard.CONTENTSIZE_UNKNOWN):
             raise BlobCorrupt(f"{name}: its {len(data)} bytes claim to be {declared} when decompressed, expected {size}")
         return _zstd.decompress[encoding](data, max_output_size=size)
-    except (zstandard.ZstdError, MemoryError, KeyError) as exc:
+    except (zstandard.ZstdError, MemoryError, KeyError, OverflowError) as exc:
         raise BlobCorrupt(f"{name}: its {len(data)} bytes can't be decompressed as {encoding} ({exc})") from exc

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
+from ckptstore.errors import BlobCorrupt
 from ckptstore.records import Layout, LoadedCheckpoint, LoadedSegment, SerialisedValue
 from ckptstore.values.cache import MemoryCache
 from ckptstore.values.chunking import join_segments, layout_digests
@@ -30,19 +32,60 @@ class SegmentSet:
         self.remote: dict[str, LoadedSegment] = {}
         #: The digests that list segments name.
         self.lists: dict[str, list[str]] = {}
+        #: The size that each segment is registered with; of a list, of all that it names.
+        self._sizes: dict[str, int] = {}
+        self._compressed: list[LoadedSegment] = []
 
     def add(self, segment: LoadedSegment) -> None:
-        """Add a segment.
+        """Add a segment. A list can be used at once, other segments after `decompress`.
 
         Raises:
-            BlobCorrupt: its bytes do not match its digest.
+            BlobCorrupt: the bytes of a list do not match its digest.
         """
         if segment.data is None:
             self.remote[segment.digest] = segment
         elif segment.encoding == "list":
-            self.lists[segment.digest] = json.loads(decompress_segment(segment.digest, segment.size, segment.encoding, segment.data))
+            self.lists[segment.digest] = _listed(segment, segment.data)
+            return
         else:
+            self._compressed.append(segment)
+        self._sizes[segment.digest] = segment.size
+
+    def decompress(self) -> None:
+        """Decompress and check the segments that were added since, once the values that they belong to `fit`.
+
+        Raises:
+            BlobCorrupt: the bytes of one do not match its digest.
+        """
+        compressed, self._compressed = self._compressed, []
+        for segment in compressed:
+            assert segment.data is not None
             self.local[segment.digest] = self._decompressed(segment, segment.data)
+
+    def fit(self, literal_bytes: int, layout: Layout, size: int) -> bool:
+        """Whether the parts of a value can have this size together. Missing segments count as small enough.
+
+        Args:
+            literal_bytes: bytes in the value's own row.
+            layout: of the value.
+            size: the bytes that the value is registered with.
+        """
+        if layout and isinstance(layout[0], int) and layout[0] < 0:
+            literal_bytes, layout = -layout[0], layout[1:]
+        end = layout.index(None) if None in layout else len(layout)
+        names = [entry for entry in layout[:end] if isinstance(entry, str)]
+        counts = [entry for entry in layout[:end] if isinstance(entry, int) and entry >= 0]
+        references = [entry for entry in layout[end + 1 :] if isinstance(entry, str)]
+        if len(names) + len(counts) != end or len(references) != len(layout[end + 1 :]):
+            return False
+        return sum(counts) == literal_bytes and literal_bytes + sum(map(self._size_of, names)) <= size
+
+    def _size_of(self, name: str) -> int:
+        """The bytes of a segment, or of all that a list names; a missing one has none, and an impossible size is too large."""
+        size = self._sizes.get(name, 0)
+        if name in self.lists and not size:
+            size = self._sizes[name] = sum(map(self._size_of, self.lists[name]))
+        return size if isinstance(size, int) and size >= 0 else sys.maxsize
 
     def _decompressed(self, segment: LoadedSegment, data: bytes) -> bytes:
         # The cached bytes were checked when they were added. Decompressing and hashing them again takes longer than reading the row.
@@ -78,8 +121,8 @@ class StoredValue:
 
     type: str
     literal: bytes | None
-    #: JSON, see `ckptstore.records.Layout`; None where `literal` is the whole value.
-    layout: str | None
+    #: None where `literal` is the whole value.
+    layout: Layout | None
     segments: SegmentSet
 
     @property
@@ -91,12 +134,20 @@ class StoredValue:
         """
         if self.layout is None:
             return self.literal or b""
-        return join_segments(self.literal or b"", self.segments.expand(json.loads(self.layout)), self.segments.local)
+        return join_segments(self.literal or b"", self.segments.expand(self.layout), self.segments.local)
 
     @property
     def digests(self) -> Iterable[str]:
         """The digests of the segments that it consists of; those that a list names only if the list was loaded."""
-        return () if self.layout is None else layout_digests(self.segments.expand(json.loads(self.layout)))
+        return () if self.layout is None else layout_digests(self.segments.expand(self.layout))
+
+
+def _listed(segment: LoadedSegment, data: bytes) -> list[str]:
+    """The digests that a list segment names."""
+    digests = json.loads(decompress_segment(segment.digest, segment.size, segment.encoding, data))
+    if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
+        raise BlobCorrupt(f"segment {segment.digest} is no list of digests")
+    return digests
 
 
 class Loaded(NamedTuple, Generic[T]):

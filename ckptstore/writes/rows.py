@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence, Set
 from ckptstore.db.sql.tables import Row
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites, Posting
 from ckptstore.runtime.random_ids import random_bits
+from ckptstore.values.checksums import channel_checksum, checkpoint_checksum, write_checksum
 from ckptstore.values.encode import EncodedWrite
 
 _GENERATION_BITS = 62
@@ -47,9 +48,11 @@ class BatchRows:
 
     def _add_checkpoint(self, number: int, write: EncodedWrite, put: NewCheckpoint) -> None:
         thread_id, checkpoint_ns, _ = put.key
-        body, versions, size = put.body, put.channel_versions, put.size
-        row = (*put.key, put.parent_checkpoint_id, put.created_at, put.format, body.type, body.data, versions, put.metadata, size, False)
-        self.parts["checkpoints"].append(row)
+        parent_id, body, versions = put.parent_checkpoint_id, put.body, put.channel_versions
+        value_count = len(put.values) + len(put.carried)
+        checksum = checkpoint_checksum(put.key, parent_id, put.format, body.type, body.data, versions, put.metadata, value_count)
+        payload = (put.format, body.type, body.data, versions, put.metadata, put.size)
+        self.parts["checkpoints"].append((*put.key, parent_id, put.created_at, *payload, False, value_count, checksum))
         self.entry_nos["checkpoints"].append(number)
         if put.carried:
             self._add("carried", number, [(thread_id, checkpoint_ns, channel, version) for channel, version in put.carried])
@@ -58,7 +61,7 @@ class BatchRows:
                 (thread_id, checkpoint_ns, channel, version, value.type, len(value.data), *form)
                 for (channel, version, value), form in zip(put.values, write.forms, strict=True)
             ]
-            self._add("channels", number, rows)
+            self._add("channels", number, [(*row, channel_checksum(*row)) for row in rows])
         if put.postings:
             self._add("tags", number, tag_rows(put.key, put.postings))
 
@@ -69,7 +72,9 @@ class BatchRows:
     def _add_task_writes(self, number: int, write: EncodedWrite, record: NewWrites) -> None:
         for one, form in zip(record.writes, write.forms, strict=True):
             key = (*record.key, record.task_id, one.idx)
-            row = (*key, record.task_path, one.channel, record.created_at, one.value.type, len(one.value.data), *form)
+            type_, size = one.value.type, len(one.value.data)
+            checksum = write_checksum(record.key, record.task_id, one.idx, record.task_path, one.channel, type_, size, *form)
+            row = (*key, record.task_path, one.channel, record.created_at, type_, size, *form, checksum)
             if record.replace:
                 self._replaced[key] = (number, row)
                 self._kept.pop(key, None)

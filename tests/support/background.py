@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from ckptstore import RetentionPolicy, SQLAlchemySaver
-from ckptstore.db.models import to_microseconds
+from ckptstore.db.times import to_microseconds
 from ckptstore.store.background import BackgroundRetention
 
 NEWEST = RetentionPolicy(keep_last=1)

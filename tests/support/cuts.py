@@ -53,7 +53,12 @@ def reread(made: ChunkedValue) -> bytes:
         segments.add(LoadedSegment(digest, None, len(part), encoding, bytes(stored)))
     for digest, (listing, _) in made.lists.items():
         segments.add(LoadedSegment(digest, None, len(listing), "list", listing))
-    return StoredValue("", made.literal, None if made.layout is None else json.dumps(made.layout), segments).data
+    segments.decompress()
+    data = StoredValue("", made.literal, made.layout, segments).data
+    if made.layout is not None:
+        assert segments.fit(len(made.literal), made.layout, len(data))
+        assert not segments.fit(len(made.literal), made.layout, len(data) - 1)
+    return data
 
 
 def check(value: Value) -> ChunkedValue:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from ckptstore.db.sql import checksums
 from ckptstore.db.sql.lookups import equal_columns, is_visible, layout_entries, lookup_join, rows_with_keys, segment_lists, version_entries
 from ckptstore.db.sql.tables import (
     CHANNEL,
@@ -53,6 +54,9 @@ def exact(_database: str) -> Select[Any]:
     return select(CHECKPOINT).where(*[CHECKPOINT.c[name] == bindparam(name) for name in CHECKPOINT_KEY], is_visible())
 
 
+_NO_TEXT: ColumnElement[Any] = cast(null(), Text)
+_NO_NUMBER: ColumnElement[Any] = cast(null(), BigInteger)
+
 #: What a row of `whole` is.
 KIND_CHECKPOINT = 0
 KIND_CHANNEL = 1
@@ -65,22 +69,15 @@ def whole(database: str, target: Select[Any], state_format: StateFormat) -> Comp
     """Checkpoints with their channels, writes and segments, in one statement and so in one snapshot.
 
     Each row starts with its kind and the key of its checkpoint; a channel version or a segment that several checkpoints share is
-    returned once. Columns: kind, thread_id, checkpoint_ns, checkpoint_id, four texts, a number, type, bytes.
+    returned once. Columns: kind, thread_id, checkpoint_ns, checkpoint_id, four texts, two numbers, type, bytes, checksum.
     """
     wanted = target.cte("target")
-    checkpoints = _row(
-        KIND_CHECKPOINT,
-        [wanted.c[name] for name in CHECKPOINT_KEY],
-        [wanted.c.parent_checkpoint_id, cast(wanted.c.channel_versions, Text), cast(wanted.c.metadata, Text), _visible_parent(wanted)],
-        wanted.c.format,
-        [wanted.c.type, wanted.c.body],
-    )
     values = [
         _channels(database, wanted).cte("channels"),
         _writes(database, wanted).cte("writes"),
         _parent_sends(database, wanted, state_format).cte("sends"),
     ]
-    return union_all(checkpoints, *[select(rows) for rows in values], _segments(database, values))
+    return union_all(checkpoint_row(wanted, _visible_parent(wanted)), *[select(rows) for rows in values], _segments(database, values))
 
 
 def _visible_parent(wanted: CTE) -> ColumnElement[Any]:
@@ -102,18 +99,12 @@ def _channels(database: str, wanted: CTE) -> Select[Any]:
         .cte("versions")
     )
     joined, found = lookup_join(database, versions, CHANNEL, equal_columns(CHANNEL, versions, VERSION_KEY))
-    return _row(
-        KIND_CHANNEL,
-        [found.c.thread_id, found.c.checkpoint_ns, cast(null(), Text)],
-        [found.c.channel, found.c.version, cast(null(), Text), cast(found.c.layout, Text)],
-        cast(null(), BigInteger),
-        [found.c.type, found.c.value],
-    ).select_from(joined)
+    return channel_row(found).select_from(joined)
 
 
 def _writes(database: str, wanted: CTE) -> Select[Any]:
     joined, found = lookup_join(database, wanted, WRITE, equal_columns(WRITE, wanted, CHECKPOINT_KEY))
-    return _row_of_write(KIND_WRITE, found).select_from(joined)
+    return write_row(found).select_from(joined)
 
 
 def _parent_sends(database: str, wanted: CTE, state_format: StateFormat) -> Select[Any]:
@@ -125,7 +116,7 @@ def _parent_sends(database: str, wanted: CTE, state_format: StateFormat) -> Sele
     ]
     joined, found = lookup_join(database, wanted, WRITE, of_parent)
     in_parent = wanted.c.format < literal_column(str(state_format.first_format_with_own_tasks))
-    return _row_of_write(KIND_PARENT_SEND, found).select_from(joined).where(in_parent)
+    return write_row(found, KIND_PARENT_SEND).select_from(joined).where(in_parent)
 
 
 def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
@@ -139,10 +130,10 @@ def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
     joined, found = lookup_join(database, named, SEGMENT, equal_columns(SEGMENT, named, SEGMENT_KEY))
     return _row(
         KIND_SEGMENT,
-        [found.c.thread_id, cast(null(), Text), cast(null(), Text)],
-        [found.c.digest, found.c.object_key, cast(null(), Text), cast(null(), Text)],
-        found.c.size,
-        [found.c.encoding, found.c.data],
+        [found.c.thread_id, _NO_TEXT, _NO_TEXT],
+        [found.c.digest, found.c.object_key, _NO_TEXT, _NO_TEXT],
+        [_NO_NUMBER, found.c.size],
+        [found.c.encoding, found.c.data, _NO_NUMBER],
     ).select_from(joined)
 
 
@@ -153,19 +144,42 @@ def _named(database: str, rows: CTE, names: ColumnElement[Any]) -> Select[Any]:
     return select(rows.c.thread_id, entries.c.value.label("digest")).select_from(joined).distinct()
 
 
-def _row_of_write(kind: int, of: FromClause) -> Select[Any]:
+def checkpoint_row(of: FromClause, visible_parent: ColumnElement[Any] = _NO_TEXT) -> Select[Any]:
+    """Checkpoints, with the columns of `whole`."""
+    return _row(
+        KIND_CHECKPOINT,
+        [of.c[name] for name in CHECKPOINT_KEY],
+        [of.c.parent_checkpoint_id, cast(of.c.channel_versions, Text), cast(of.c.metadata, Text), visible_parent],
+        [cast(of.c.format, BigInteger), cast(of.c.value_count, BigInteger)],
+        [of.c.type, of.c.body, checksums.of_visible(of)],
+    )
+
+
+def channel_row(of: FromClause) -> Select[Any]:
+    """Values of channels, with the columns of `whole`."""
+    return _row(
+        KIND_CHANNEL,
+        [of.c.thread_id, of.c.checkpoint_ns, _NO_TEXT],
+        [of.c.channel, of.c.version, _NO_TEXT, cast(of.c.layout, Text)],
+        [_NO_NUMBER, of.c.size],
+        [of.c.type, of.c.value, of.c.checksum],
+    )
+
+
+def write_row(of: FromClause, kind: int = KIND_WRITE) -> Select[Any]:
+    """Tasks' writes, with the columns of `whole`."""
     return _row(
         kind,
         [of.c[name] for name in CHECKPOINT_KEY],
         [of.c.task_id, of.c.channel, of.c.task_path, cast(of.c.layout, Text)],
-        of.c.idx,
-        [of.c.type, of.c.value],
+        [of.c.idx, of.c.size],
+        [of.c.type, of.c.value, of.c.checksum],
     )
 
 
-def _row(kind: int, key: Sequence[Any], texts: Sequence[Any], number: Any, value: Sequence[Any]) -> Select[Any]:
-    names = (*CHECKPOINT_KEY, "text_1", "text_2", "text_3", "layout", "number", "type", "value")
-    columns = [column.label(name) for name, column in zip(names, (*key, *texts, number, *value), strict=True)]
+def _row(kind: int, key: Sequence[Any], texts: Sequence[Any], numbers: Sequence[Any], value: Sequence[Any]) -> Select[Any]:
+    names = (*CHECKPOINT_KEY, "text_1", "text_2", "text_3", "layout", "number", "size", "type", "value", "checksum")
+    columns = [column.label(name) for name, column in zip(names, (*key, *texts, *numbers, *value), strict=True)]
     return select(literal_column(str(kind)).label("kind"), *columns)
 
 
@@ -186,19 +200,14 @@ def named_whole(database: str, state_format: StateFormat) -> CompoundSelect[Any]
 
 
 def ancestors(_database: str) -> Select[Any]:
-    """A checkpoint and its ancestors by parent links, up to `page_size`: id, parent, versions. A cycle ends the walk."""
-    columns = (CHECKPOINT.c.checkpoint_id, CHECKPOINT.c.parent_checkpoint_id, cast(CHECKPOINT.c.channel_versions, Text).label("versions"))
+    """A checkpoint and its ancestors by parent links, up to `page_size`, hidden ones too. A cycle ends the walk. Columns as of `whole`."""
     in_namespace = [CHECKPOINT.c.thread_id == bindparam("thread_id"), CHECKPOINT.c.checkpoint_ns == bindparam("checkpoint_ns")]
-    first = select(*columns).where(*in_namespace, CHECKPOINT.c.checkpoint_id == bindparam("checkpoint_id"))
+    columns = checkpoint_row(CHECKPOINT)
+    first = columns.where(*in_namespace, CHECKPOINT.c.checkpoint_id == bindparam("checkpoint_id"))
     walk = first.cte("walk", recursive=True)
     # UNION, not UNION ALL: it drops repeated rows, which ends a cycle.
-    walk = walk.union(select(*columns).where(*in_namespace, CHECKPOINT.c.checkpoint_id == walk.c.parent_checkpoint_id))
+    walk = walk.union(columns.where(*in_namespace, CHECKPOINT.c.checkpoint_id == walk.c.text_1))
     return select(*walk.c).limit(bindparam("page_size", type_=BigInteger))
-
-
-def body_of(_database: str) -> Select[Any]:
-    """Type and bytes of a checkpoint's body, also of a hidden checkpoint."""
-    return select(CHECKPOINT.c.type, CHECKPOINT.c.body).where(*[CHECKPOINT.c[name] == bindparam(name) for name in CHECKPOINT_KEY])
 
 
 def newest_id(_database: str) -> Select[Any]:
@@ -214,9 +223,9 @@ def stored_among(database: str) -> Select[Any]:
 
 
 def channel_values(database: str) -> Select[Any]:
-    """Channel, type, bytes and layout of the channel versions given as keys."""
+    """The channel versions given as keys, with the columns of `whole`."""
     joined, found = rows_with_keys(database, CHANNEL, VERSION_KEY)
-    return select(found.c.channel, found.c.type, found.c.value, cast(found.c.layout, Text)).select_from(joined)
+    return channel_row(found).select_from(joined)
 
 
 def segments(database: str) -> Select[Any]:
@@ -231,10 +240,12 @@ def stored_versions(_database: str) -> Select[Any]:
 
 
 def channel_writes(database: str) -> Select[Any]:
-    """The writes to the channels given, at the checkpoints given: keys are (thread, namespace, checkpoint, channel)."""
+    """The writes to the channels given, at the checkpoints given: keys are (thread, namespace, checkpoint, channel).
+
+    Columns as of `whole`.
+    """
     joined, found = rows_with_keys(database, WRITE, CHANNEL_WRITES_KEY)
-    value = (found.c.type, found.c.value, cast(found.c.layout, Text))
-    return select(found.c.checkpoint_id, found.c.task_path, found.c.task_id, found.c.idx, found.c.channel, *value).select_from(joined)
+    return write_row(found).select_from(joined)
 
 
 def metadata_of_thread(_database: str) -> Select[Any]:

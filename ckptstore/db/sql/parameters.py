@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Column, ColumnElement, FromClause, Text, bindparam, func, literal_column, select
 
-from ckptstore.db.models import UtcMicroseconds
 from ckptstore.db.sql.tables import OBJECT_KEY
+from ckptstore.db.times import UtcMicroseconds
 
 
 def keys_table(database: str, names: Sequence[str]) -> FromClause:

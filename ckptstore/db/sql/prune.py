@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningDelete
 
+from ckptstore.db.sql import checksums
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, has_given_key, layout_entries, segment_lists
 from ckptstore.db.sql.tables import (
     CHANNEL,
@@ -71,7 +72,8 @@ def checkpoints_with_writes_to(_database: str) -> Select[Any]:
 
 def hide_checkpoints(database: str) -> Update:
     """Hide the given checkpoints, which are kept only because others are rebuilt from them."""
-    return update(CHECKPOINT).where(has_given_key(database, CHECKPOINT, CHECKPOINT_KEY)).values(hidden=true())
+    given = has_given_key(database, CHECKPOINT, CHECKPOINT_KEY)
+    return update(CHECKPOINT).where(given).values(hidden=true(), checksum=checksums.of_hidden(CHECKPOINT))
 
 
 def delete_checkpoints(database: str) -> ReturningDelete[Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    FromClause,
     Select,
+    Table,
     Text,
     and_,
     bindparam,
@@ -22,9 +25,10 @@ from sqlalchemy import (
     union_all,
 )
 
-from ckptstore.db.sql.lookups import equal_columns, layout_entries
+from ckptstore.db.sql.checkpoints import channel_row, checkpoint_row, write_row
+from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, layout_entries, version_entries
 from ckptstore.db.sql.parameters import keys_table
-from ckptstore.db.sql.tables import CHANNEL, OBJECT, OBJECT_KEY, SEGMENT, SEGMENT_KEY, WRITE
+from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, OBJECT, OBJECT_KEY, SEGMENT, SEGMENT_KEY, WRITE
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
 # The length of the shortest digest ever stored; no count of bytes in a layout has so many digits.
@@ -82,6 +86,34 @@ def _named(database: str, table: Any) -> Select[Any]:
         # A reference to a blob may name no segment: any text of a user may look like a handle.
         .where(first != literal_column("'@'"))
     )
+
+
+def incomplete_checkpoints(database: str) -> Select[Any]:
+    """Keys of the visible checkpoints that have fewer values than they were stored with, in the threads after `after` up to `last`.
+
+    One statement and so one snapshot: a prune hides checkpoints in the transaction that deletes their values.
+    """
+    c = CHECKPOINT.c
+    links = version_entries(database, c.channel_versions)
+    key = {"thread_id": c.thread_id, "checkpoint_ns": c.checkpoint_ns, "channel": links.c.key, "version": links.c.value}
+    stored = exists_for_row(
+        database, select(literal_column("1")).select_from(CHANNEL).where(*[CHANNEL.c[name] == key[name] for name in key])
+    )
+    found = select(func.count()).select_from(links).where(stored).correlate(CHECKPOINT).scalar_subquery()
+    return (
+        select(c.thread_id, c.checkpoint_ns, c.checkpoint_id)
+        .where(c.thread_id > bindparam("after", type_=Text()), c.thread_id <= bindparam("last", type_=Text()))
+        .where(is_visible(), c.value_count > found)
+    )
+
+
+def rows_after(_database: str, table: Table) -> Select[Any]:
+    """Rows of checkpoints, values or writes after a given key (`after_` and the name of each column), with the columns of `whole`."""
+    shapes: dict[Table, Callable[[FromClause], Select[Any]]] = {CHECKPOINT: checkpoint_row, CHANNEL: channel_row, WRITE: write_row}
+    rows = shapes[table](table)
+    key = [*table.primary_key]
+    after = tuple_(*[bindparam(f"after_{column.name}", type_=column.type) for column in key])
+    return rows.where(tuple_(*key) > after).order_by(*key).limit(_PAGE_SIZE)
 
 
 def registered_objects(_database: str) -> Select[Any]:

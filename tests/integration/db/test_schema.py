@@ -238,11 +238,15 @@ def fill_old(db: Db, revision: str) -> None:
     """What a release at this revision stored: one checkpoint with one value, and its tags."""
     body, seven = (f"X'{data}'" if db.on_sqlite else f"decode('{data}', 'hex')" for data in ("80", "07"))
     db.execute("INSERT INTO ckpt_thread (thread_id, created_at, updated_at, generation) VALUES ('t', 1, 1, 0)")
+    checkpoint, channel = OLD_CHECKPOINT, OLD_CHANNEL
     if revision == "0003":
         db.execute("UPDATE ckpt_thread SET checkpoints = 1, size = 1")
-    db.execute(OLD_CHECKPOINT.format(body=body, no="0" if db.on_sqlite else "false"))
-    db.execute(OLD_CHANNEL.format(seven=seven))
-    if revision == "0003":
+    if revision >= "0004":
+        db.execute("UPDATE ckpt_thread SET checkpoint_count = 1, size = 1")
+        checkpoint, channel = checkpoint.replace("support", "hidden"), channel.replace("segments", "layout")
+    db.execute(checkpoint.format(body=body, no="0" if db.on_sqlite else "false"))
+    db.execute(channel.format(seven=seven))
+    if revision >= "0003":
         tags = [(posting.key, posting.value) for posting in postings({"step": 3, "user": {"name": "ann"}})]
     else:
         # Tags are made again on the way from these.

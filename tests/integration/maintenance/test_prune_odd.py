@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from ckptstore.cli import main
-from ckptstore.db.models import to_microseconds
+from ckptstore.db.times import to_microseconds
 from ckptstore.langgraph.base import utc_now
 from ckptstore.maintenance import prune_run as pruner
 from ckptstore.maintenance.gc import GcPass

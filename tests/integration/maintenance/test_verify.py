@@ -57,7 +57,7 @@ def digests(saver: SQLAlchemySaver, where: str = "1 = 1") -> list[tuple[str, str
 async def cut_by_hand(saver: SQLAlchemySaver, layout: list[Any]) -> None:
     """A value of thread `t` with this layout."""
     await put(saver, config("t"), {"value": ["small"]})
-    run(saver, f"UPDATE ckpt_channel SET layout = '{json.dumps(layout)}' WHERE thread_id = 't'")
+    run(saver, f"UPDATE ckpt_channel SET checksum = NULL, layout = '{json.dumps(layout)}' WHERE thread_id = 't'")
 
 
 class Interposed(BackendWrapper):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
-from ckptstore.db.models import to_microseconds
+from ckptstore.db.times import to_microseconds
 from ckptstore.errors import DatabaseUnavailable, InvalidPolicy
 from tests.support.background import HOUR, NEWEST, recorded_events, retention_of
 from tests.support.build import chain, config
