@@ -153,7 +153,7 @@ class NewWrites(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of the serialised values."""
-        return sum(len(write.value.data) for write in self.writes)
+        return sum([len(write.value.data) for write in self.writes])
 
 
 #: What one write attempt stores.

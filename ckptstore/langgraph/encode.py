@@ -179,15 +179,15 @@ class Encoder:
             SerializationFailed: a value can't be serialised.
             CheckpointTooLarge: together they exceed a limit.
         """
-        check_channels([channel for channel, _ in writes])
+        channels = [channel for channel, _ in writes]
+        check_channels(channels)
         serialised = [(channel, serialise(self._serde, value, channel)) for channel, value in writes]
         self._limiter.check_writes(key.thread_id, serialised)
         records = [
             NewWrite(WRITES_IDX_MAP.get(channel, idx), channel, with_references(value, writes[idx][1]))
             for idx, (channel, value) in enumerate(serialised)
         ]
-        replace = WRITES_IDX_MAP.keys() >= {channel for channel, _ in writes}
-        return NewWrites(key, task_id, task_path, created_at, records, replace)
+        return NewWrites(key, task_id, task_path, created_at, records, replace=WRITES_IDX_MAP.keys() >= set(channels))
 
 
 @dataclass(slots=True)

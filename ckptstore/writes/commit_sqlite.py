@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from operator import attrgetter
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
@@ -17,11 +18,12 @@ from ckptstore.writes.rows import BatchRows, thread_rows
 _MAX_ROWS = 1024
 _ROWS_MULTIPLE = 8
 _HAS_VIEW = "ckpt_batch"
+_TOUCHES_OBJECTS = attrgetter("touches_objects")
 
 
 def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | None]:
     """Make a batch durable, see `commit.commit_batch`."""
-    if not any(write.touches_objects for write in batch):
+    if not any(map(_TOUCHES_OBJECTS, batch)):
         rows = sql.batch_sqlite.view_rows({**BatchRows(enumerate(batch)).parts, "threads": thread_rows(batch)}, _ROWS_MULTIPLE)
         if len(rows) <= _MAX_ROWS and _insert(db, rows):
             return [None] * len(batch)

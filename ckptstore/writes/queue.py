@@ -293,7 +293,7 @@ class WriteQueue:
     def _settle(self, batch: list[QueueEntry], results: Sequence[Any] | None, exc: BaseException | None) -> None:
         outcomes = list(zip(batch, results or [None] * len(batch), strict=True))
         not_stored = [(entry, missing) for entry, missing in outcomes if missing is not None and entry.attempt is not None]
-        self._release(batch, [entry for entry, _ in not_stored])
+        self._release(batch, not_stored)
         for entry in batch if exc is None else ():
             if entry.write is not None and (entry.write.segments or entry.write.known):
                 self._encoder.stored(entry.write)
@@ -308,15 +308,15 @@ class WriteQueue:
         if not_stored:
             self._encode_again(not_stored)
 
-    def _release(self, batch: Sequence[QueueEntry], not_stored: list[QueueEntry]) -> None:
+    def _release(self, batch: Sequence[QueueEntry], not_stored: Sequence[tuple[QueueEntry, MissingParts]]) -> None:
         """Release a batch's memory; entries that were not stored return to the head of the queue, to be encoded again."""
         with self._lock:
             for entry in batch:
                 self._held_bytes -= entry.held_bytes
-            for entry in not_stored:
+            for entry, _ in not_stored:
                 entry.write, entry.state, entry.held_bytes = None, State.ENCODING, 0
             if not_stored:
-                self._queue = not_stored + self._queue
+                self._queue = [entry for entry, _ in not_stored] + self._queue
 
     def _encode_again(self, not_stored: Sequence[tuple[QueueEntry, MissingParts]]) -> None:
         for entry, missing in not_stored:
