@@ -78,7 +78,8 @@ async def main(verbose: bool) -> None:
             calls.report("aput", verbose)
             await calls.of(saver.aput_writes(where, [("n", 1), ("messages", ["hello"])], "task"))
             calls.report("aput_writes", verbose)
-            await saver.aget_tuple(config)
+            # At the same time, so that every reading worker thread opens its connection.
+            await asyncio.gather(*[saver.aget_tuple(config) for _ in range(WARM_UP)])
             await calls.of(saver.aget_tuple(config))
             calls.report("aget_tuple", verbose)
 

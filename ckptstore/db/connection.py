@@ -74,12 +74,12 @@ class Db:
 
     def run(self, build: Callable[..., ClauseElement], parameters: Mapping[str, Any] | None = None, *args: Any) -> Rows:
         """Execute the statement `build(dialect name, *args)` with named parameters."""
-        statement = self.statements.get(build, *args)
+        statement = self.statements[build, *args]
         return self.execute(statement.text, statement.arguments(parameters or {}))
 
     def run_rows(self, build: Callable[..., ClauseElement], rows: Sequence[Row], *args: Any) -> Rows:
         """Execute `build(dialect name, number of rows, *args)`, which takes the cells of all rows, one row after the other (SQLite)."""
-        statement = self.statements.get(build, len(rows), *args)
+        statement = self.statements[build, len(rows), *args]
         return self.execute(statement.text, tuple(chain.from_iterable(rows)))
 
     def insert(self, table: Table, conflict: str, rows: Sequence[Row]) -> int:

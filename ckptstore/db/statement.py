@@ -5,7 +5,7 @@ Looking a SQLAlchemy statement up in its compiled cache costs more than SQLite t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ClauseElement, Dialect
@@ -28,11 +28,13 @@ class CompiledStatement:
     def arguments(self, parameters: Mapping[str, Any]) -> Any:
         """Named parameters as the driver takes them: a tuple if its parameters are positional, a dict if they are named."""
         named = {**self._defaults, **parameters}
-        return named if self._positions is None else tuple([named[name] for name in self._positions])
+        return named if self._positions is None else tuple(map(named.__getitem__, self._positions))
 
 
-class Statements:
-    """A store's cache of compiled statements, by the function that builds one and that function's arguments.
+class Statements(dict[tuple[Any, ...], CompiledStatement]):
+    """A store's compiled statements, by the function that builds one and that function's arguments: `statements[build, *args]`.
+
+    A statement is `build(dialect name, *args)`, and is compiled when it is first asked for.
 
     Args:
         dialect: of the database.
@@ -44,15 +46,12 @@ class Statements:
         self.on_sqlite = dialect.name == "sqlite"
         self._dialect = dialect
         self.schema = schema
-        self._compiled: dict[tuple[Any, ...], CompiledStatement] = {}
 
-    def get(self, build: Callable[..., ClauseElement], *args: Any) -> CompiledStatement:
-        """The compiled form of `build(dialect name, *args)`."""
-        key = (build, *args)
-        found = self._compiled.get(key)
-        if found is None:
-            found = self._compiled[key] = CompiledStatement(build(self.dialect_name, *args), self._dialect, self.schema)
-        return found
+    def __missing__(self, key: tuple[Any, ...]) -> CompiledStatement:
+        """Compile a statement."""
+        build, *args = key
+        compiled = self[key] = CompiledStatement(build(self.dialect_name, *args), self._dialect, self.schema)
+        return compiled
 
     def table_name(self, table: str) -> str:
         """A table's name in the text of a statement, quoted where it has to be, with its schema."""

@@ -40,11 +40,12 @@ def thread_id_of(thread_id: Any) -> str:
 def ids_of(config: RunnableConfig) -> tuple[str, str, str | None]:
     """Thread id, namespace and checkpoint id of a config. The namespace defaults to the root graph's, the checkpoint id to None."""
     configurable = configurable_of(config)
-    if configurable.get("thread_id") is None:
+    thread_id, checkpoint_ns = configurable.get("thread_id"), configurable.get("checkpoint_ns")
+    checkpoint_id = configurable.get("checkpoint_id")
+    if thread_id is None:
         raise InvalidConfig("the config has no thread_id: pass {'configurable': {'thread_id': ...}}")
-    checkpoint_ns, checkpoint_id = configurable.get("checkpoint_ns"), configurable.get("checkpoint_id")
     return (
-        thread_id_of(configurable["thread_id"]),
+        require_text(thread_id, "thread_id") if isinstance(thread_id, str) else thread_id_of(thread_id),
         require_text(checkpoint_ns, "checkpoint_ns") if checkpoint_ns else "",
         require_text(checkpoint_id, "checkpoint_id") if checkpoint_id else None,
     )

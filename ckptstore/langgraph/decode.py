@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -62,7 +62,7 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
         checkpoint=cast(Checkpoint, checkpoint),
         metadata=cast(CheckpointMetadata, parsed_metadata(loaded.key, loaded.metadata)),
         parent_config=config_of(CheckpointKey(*loaded.key[:2], parent)) if parent else None,
-        pending_writes=[decode_write(serde, write) for write in loaded.writes],
+        pending_writes=_decode_writes(serde, loaded.writes),
     )
 
 
@@ -80,14 +80,14 @@ def config_of(key: CheckpointKey) -> RunnableConfig:
     return {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}}
 
 
-def decode_write(serde: SerializerProtocol, write: LoadedWrite) -> tuple[str, str, Any]:
-    """LangGraph's tuple for a pending write: task id, channel, value."""
-    return write.task_id, write.channel, decode(serde, write.value, write.channel)
+def _decode_writes(serde: SerializerProtocol, writes: Sequence[LoadedWrite]) -> list[tuple[str, str, Any]]:
+    """LangGraph's tuples for pending writes: task id, channel, value."""
+    return [(write.task_id, write.channel, decode(serde, write.value, write.channel)) for write in writes]
 
 
 def decode_history(serde: SerializerProtocol, history: ChannelHistory, channel: str) -> DeltaChannelHistory:
     """LangGraph's history of one channel; without `seed` if no ancestor stored a value."""
-    writes = [decode_write(serde, write) for write in history.writes]
+    writes = _decode_writes(serde, history.writes)
     if history.body is not None:
         body: dict[str, Any] = decode(serde, history.body, "(the checkpoint itself)")
         return {"writes": writes, "seed": body[SCALARS][channel][1]}

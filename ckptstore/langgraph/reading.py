@@ -15,7 +15,7 @@ from ckptstore.langgraph.base import SaverBase
 from ckptstore.langgraph.config import ids_of, keys_of, require_limit, search_of
 from ckptstore.langgraph.decode import decode_checkpoint, decode_history
 from ckptstore.reads.threads import ThreadOrder
-from ckptstore.records import CheckpointKey, LoadedCheckpoint, ThreadInfo
+from ckptstore.records import LoadedCheckpoint, ThreadInfo
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.store.listing import CheckpointPages, Listing, ThreadPages, load_in_order
 
@@ -48,11 +48,7 @@ class Reading(SaverBase):
         return await drive_async(self._get_tuple(config))
 
     def _get_tuple(self, config: RunnableConfig) -> Steps[CheckpointTuple | None]:
-        thread_id, checkpoint_ns, checkpoint_id = ids_of(config)
-        if checkpoint_id is None:
-            loaded = yield from self.store.newest(thread_id, checkpoint_ns)
-        else:
-            loaded = yield from self.store.exact(CheckpointKey(thread_id, checkpoint_ns, checkpoint_id))
+        loaded = yield from self.store.checkpoint(*ids_of(config))
         return None if loaded is None else self._decode(loaded)
 
     def _decode(self, loaded: LoadedCheckpoint) -> CheckpointTuple:

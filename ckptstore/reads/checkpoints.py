@@ -32,17 +32,14 @@ class Page(NamedTuple):
     more: bool
 
 
-def load_newest(
-    db: Db, thread_id: str, checkpoint_ns: str, state_format: StateFormat, cache: MemoryCache
-) -> Loaded[list[LoadedCheckpoint]]:
-    """The newest checkpoint of a namespace, or none."""
-    rows = db.run(sql.checkpoints.newest_whole, {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}, state_format)
-    return assemble(rows.found, SegmentSet(cache))
-
-
-def load_exact(db: Db, key: CheckpointKey, state_format: StateFormat, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
-    """One checkpoint, or none."""
-    return assemble(db.run(sql.checkpoints.exact_whole, key._asdict(), state_format).found, SegmentSet(cache))
+def load_one(
+    db: Db, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, state_format: StateFormat, cache: MemoryCache
+) -> Loaded[LoadedCheckpoint | None]:
+    """The checkpoint with this id, or without an id the newest one of the namespace; None if there is none."""
+    build = sql.checkpoints.newest_whole if checkpoint_id is None else sql.checkpoints.exact_whole
+    parameters = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}
+    found, segments, values = assemble(db.run(build, parameters, state_format).found, SegmentSet(cache))
+    return Loaded(found[0] if found else None, segments, values)
 
 
 def load_named(db: Db, keys: Sequence[CheckpointKey], state_format: StateFormat, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from ckptstore.runtime.wakeups import settled
+from ckptstore.runtime.wakeups import waiter_for
 
 T = TypeVar("T")
 Steps = Generator[Future[Any], Any, T]
@@ -52,7 +52,9 @@ async def drive_async(steps: Steps[T]) -> T:
         future = next(steps)
         while True:
             try:
-                result = future.result() if future.done() else await settled(future)
+                if not future.done():
+                    await waiter_for(future)
+                result = future.result()
             except BaseException as exc:
                 future = steps.throw(exc)
             else:

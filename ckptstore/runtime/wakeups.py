@@ -11,18 +11,17 @@ import threading
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
-T = TypeVar("T")
 Loop = asyncio.AbstractEventLoop
 Waiter = asyncio.Future[None]
 
 logger = logging.getLogger(__name__)
 
 
-async def settled(future: Future[T]) -> T:
-    """Wait for a future without ever cancelling it, or leaving its exception unread when this waiter is cancelled."""
+def waiter_for(future: Future[Any]) -> Waiter:
+    """What the running event loop awaits until a future is done. It never fails, and cancelling it leaves the future alone."""
     loop = asyncio.get_running_loop()
     waiter: Waiter = loop.create_future()
     waker = _wakers.get(loop)
@@ -30,8 +29,7 @@ async def settled(future: Future[T]) -> T:
         # Only a loop's own thread asks for its waker.
         waker = _wakers[loop] = LoopWaker()
     future.add_done_callback(partial(waker.notify, waiter))
-    await waiter
-    return future.result()
+    return waiter
 
 
 class LoopWaker:

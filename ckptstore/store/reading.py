@@ -30,19 +30,17 @@ logger = logging.getLogger(__name__)
 class StoreReading(StoreBase):
     """The part of the store that reads checkpoints."""
 
-    def newest(self, thread_id: str, checkpoint_ns: str) -> Steps[LoadedCheckpoint | None]:
-        """The newest checkpoint of a namespace; None if it has none."""
+    def checkpoint(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> Steps[LoadedCheckpoint | None]:
+        """The checkpoint with this id, or without an id the newest one of the namespace; None if there is none."""
         work = partial(
-            reads.load_newest, thread_id=thread_id, checkpoint_ns=checkpoint_ns, state_format=self._state_format, cache=self._cache
+            reads.load_one,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+            state_format=self._state_format,
+            cache=self._cache,
         )
-        found = yield from self._load(work)
-        return found[0] if found else None
-
-    def exact(self, key: CheckpointKey) -> Steps[LoadedCheckpoint | None]:
-        """The checkpoint with this key; None if there is none."""
-        work = partial(reads.load_exact, key=key, state_format=self._state_format, cache=self._cache)
-        found = yield from self._load(work)
-        return found[0] if found else None
+        return self._load(work)
 
     def named(self, keys: Sequence[CheckpointKey]) -> Steps[Loaded[list[LoadedCheckpoint]]]:
         """The checkpoints with these keys, newest first, without the contents of objects; missing ones are left out."""
@@ -96,7 +94,7 @@ class StoreReading(StoreBase):
         except BlobMissing:
             found: list[LoadedCheckpoint] = []
             for loaded in checkpoints:
-                reloaded = yield from self.exact(loaded.key)
+                reloaded = yield from self.checkpoint(*loaded.key)
                 found.extend([reloaded] if reloaded is not None else [])
             return found
 
@@ -117,10 +115,9 @@ class StoreReading(StoreBase):
     def _load(self, work: Work[Loaded[T]]) -> Steps[T]:
         """Run work that loads values, then fetch the objects that they refer to."""
         loaded = yield from self.read(work)
-        wanted = loaded.segments.remote_segments(loaded.values)
-        if wanted:
+        if loaded.segments.remote:
             try:
-                fetched: Mapping[str, bytes] = yield self.downloads.fetch(wanted)
+                fetched: Mapping[str, bytes] = yield self.downloads.fetch(loaded.segments.remote_segments(loaded.values))
             except BlobMissing:
                 # The checkpoint may have been pruned, and its objects collected, since the rows were read: read them again.
                 loaded = yield from self.read(work)

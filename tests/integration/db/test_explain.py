@@ -143,7 +143,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_prepared(db: Db) -> bool:
-    return "$1" in db.statements.get(sql.checkpoints.newest).text
+    return "$1" in db.statements[sql.checkpoints.newest,].text
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def explained() -> Iterator[list[str]]:
     run = Db.run
 
     def explain(db: Db, build: Any, parameters: Any = None, *args: Any) -> Any:
-        statement = db.statements.get(build, *args)
+        statement = db.statements[build, *args]
         how = "EXPLAIN QUERY PLAN" if db.on_sqlite else "EXPLAIN"
         plans.extend(str(row[-1]) for row in db.execute(f"{how} {statement.text}", statement.arguments(parameters or {})))
         return run(db, build, parameters, *args)
@@ -228,7 +228,7 @@ def kept_plans() -> Iterator[list[tuple[str, list[str]]]]:
     run = Db.run
 
     def explain(db: Db, build: Any, parameters: Any = None, *args: Any) -> Any:
-        statement = db.statements.get(build, *args)
+        statement = db.statements[build, *args]
         if is_prepared(db):
             rows = generic_plan(db, statement.text)
         else:
