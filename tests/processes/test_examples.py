@@ -33,7 +33,7 @@ def test_a_document_by_handle(tmp_path: Path) -> None:
 
 
 def test_the_demo_on_sqlite_and_postgres(tmp_path: Path, postgres_url: str) -> None:
-    for arguments in ([], ["--url", postgres_url], [str(CHECKOUT / "README.md")]):
+    for arguments in ([], ["--url", postgres_url, str(CHECKOUT / "README.md")]):
         output = run(tmp_path, "demo.py", *arguments)
         assert "10 of 10 threads have the state and the open question that they had" in output
         assert "10 of 10 summaries are approved" in output

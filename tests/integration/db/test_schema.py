@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging.config
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.config import main as command_line
 from click.testing import CliRunner
 from sqlalchemy import inspect
 
@@ -62,17 +64,19 @@ def table_names(url: str) -> set[str]:
         database.close()
 
 
-@pytest.mark.starts_processes
-def test_the_command_line_of_alembic_upgrades_checks_and_goes_back(bare_url: str) -> None:
+def test_the_command_line_of_alembic_upgrades_checks_and_goes_back(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    monkeypatch.setenv("CKPTSTORE_DATABASE_URL", bare_url)
+    # In this process, whose logging stays pytest's: the next tests start processes, and so many would take half a minute.
+    monkeypatch.setattr(logging.config, "fileConfig", lambda *_, **__: None)
     for arguments in (["upgrade", "head"], ["check"], ["downgrade", "base"], ["upgrade", "head"], ["check"]):
-        done = alembic(bare_url, *arguments)
-        assert done.returncode == 0, done.stderr
+        command_line(arguments)  # exits where a command fails; a check fails where models and tables differ
         if arguments == ["downgrade", "base"]:
             assert table_names(bare_url) == {"ckpt_alembic_version"}
-    assert "No new upgrade operations detected" in done.stdout
     assert table_names(bare_url) == {*Base.metadata.tables, "ckpt_alembic_version"}
 
 
+@pytest.mark.starts_processes
 def test_alembic_takes_the_url_as_an_argument_and_says_when_it_has_none(tmp_path: Path) -> None:
     done = alembic("", "-x", f"url={tmp_path / 'x.sqlite'}", "upgrade", "head")
     assert done.returncode == 0, done.stderr
