@@ -282,6 +282,10 @@ class ObjectRegistry:
         """All rows of a statement that reads the database, see `Db.run`."""
         return await self.read(lambda db: db.run(build, parameters, *args).all())
 
+    async def scan(self, build: Callable[..., ClauseElement], parameters: Mapping[str, Any], *args: Any) -> Sequence[Any]:
+        """Like `rows`, for a statement that may take long."""
+        return await self.read(lambda db: db.scan(build, parameters, *args))
+
     async def write(self, work: Callable[[Db], T]) -> T:
         """Run work that writes to the database."""
         return await asyncio.wrap_future(self._runner.write(work))

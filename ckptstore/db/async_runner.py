@@ -12,11 +12,14 @@ from sqlalchemy import URL, Connection, QueuePool, StaticPool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ckptstore.db.connection import Db
+from ckptstore.db.error_mapping import ServerSilent
 from ckptstore.db.observe import is_observed
 from ckptstore.db.retries import Retries
 from ckptstore.db.runner import Work
+from ckptstore.db.server_connections import GOODBYE_SECONDS, ServerConnections
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.statement import Statements
+from ckptstore.db.watch import Watch, current_watch
 from ckptstore.runtime.fork import abandon, around_fork
 from ckptstore.runtime.loop_thread import LoopThread, selector_loop
 
@@ -33,7 +36,7 @@ class AsyncRunner:
 
     Args:
         url: of the database, for messages.
-        settings: its `retry_seconds` are used here.
+        settings: its `retry_seconds`, `attempt_seconds` and `long_attempt_seconds` are used here.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
         make_engine: called once here, and once in every child of a fork.
         owned: False if the engine shares its pool with the caller, and so must not be disposed of.
@@ -55,6 +58,8 @@ class AsyncRunner:
     def _start(self) -> None:
         self._engine = self._make_engine()
         self.statements = Statements(self._engine.dialect, self._schema)
+        #: None on SQLite, which has no server that could be silent.
+        self._connections = None if self.statements.on_sqlite else ServerConnections(self._engine.sync_engine)
         self._retries = Retries(self.url, self._settings)
         self._loop = LoopThread("ckptstore-loop", selector_loop)
         pool = self._engine.pool
@@ -99,8 +104,13 @@ class AsyncRunner:
                 self._idle.set()
 
     async def _attempt(self, work: Work[T]) -> T:
-        async with self._connection_lock, self._engine.connect() as connection:
-            return await connection.run_sync(self._run, work)
+        async with self._connection_lock:
+            watch = self._new_watch()
+            connection = await self._connect(watch)
+            try:
+                return await self._run_watched(connection, work, watch)
+            finally:
+                await connection.close()
 
     async def _attempt_to_write(self, work: Work[T]) -> T:
         async with self._write_lock:
@@ -112,9 +122,10 @@ class AsyncRunner:
 
     async def _attempt_on_kept(self, work: Work[T]) -> T:
         """Write on the connection of the last batch: taking one from the pool costs as much as a short statement."""
-        connection = self._take_kept() or await self._engine.connect()
+        watch = self._new_watch()
+        connection = self._take_kept() or await self._connect(watch)
         try:
-            result = await connection.run_sync(self._run, work)
+            result = await self._run_watched(connection, work, watch)
         except BaseException:
             await connection.close()
             raise
@@ -125,9 +136,49 @@ class AsyncRunner:
             await connection.close()
         return result
 
-    def _run(self, connection: Connection, work: Work[T]) -> T:
+    # --- deadlines
+
+    def _new_watch(self) -> Watch:
+        if self._connections is None:
+            return Watch(None, None)
+        return Watch(self._settings.attempt_seconds, self._settings.long_attempt_seconds)
+
+    async def _connect(self, watch: Watch) -> AsyncConnection:
+        """Take a connection from the pool. Testing it, or opening another one, are phases of the watch; waiting for the pool is none."""
+        current_watch.set(watch)
         try:
-            return work(Db(connection, self.statements, observed=is_observed(connection.engine)))
+            return await self._engine.connect()
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if not watch.expired or (task is not None and task.uncancel() > 0):
+                raise
+            raise ServerSilent(watch.bound or 0) from exc
+        except Exception as exc:
+            if watch.expired:
+                raise ServerSilent(watch.bound or 0) from exc
+            raise
+        finally:
+            watch.end()
+
+    async def _run_watched(self, connection: AsyncConnection, work: Work[T], watch: Watch) -> T:
+        sync_connection = connection.sync_connection
+        assert sync_connection is not None
+        watch.begin(sync_connection.connection.driver_connection)
+        try:
+            return await connection.run_sync(self._run, work, watch)
+        except Exception as exc:
+            if watch.expired:
+                raise ServerSilent(watch.bound or 0) from exc
+            raise
+        finally:
+            watch.end()
+            if watch.expired:
+                # Also if the last answer came while the connection was being ended.
+                await connection.invalidate()
+
+    def _run(self, connection: Connection, work: Work[T], watch: Watch) -> T:
+        try:
+            return work(Db(connection, self.statements, observed=is_observed(connection.engine), watch=watch))
         except (KeyboardInterrupt, SystemExit) as exc:
             # Raised by a listener. On a loop they would end its thread, and with it every later call.
             raise RuntimeError(f"a listener on this engine raised {type(exc).__name__}") from exc
@@ -186,6 +237,10 @@ class AsyncRunner:
         self._used = False
 
     async def _dispose(self) -> None:
+        # Each dead connection would take its time, one after the other.
+        timer = self._connections and asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self._connections.abort)
         await self._release_kept()
         if self._owned:
             await self._engine.dispose()
+        if timer:
+            timer.cancel()

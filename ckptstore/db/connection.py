@@ -8,6 +8,8 @@ SQLAlchemy, which reports each to listeners and to its log. Either way errors ar
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,11 +26,14 @@ from ckptstore.db.sql.parameters import key_parameters
 from ckptstore.db.sql.tables import OBJECT_KEY, Row
 from ckptstore.db.sqlstates import Discard, fault_of
 from ckptstore.db.statement import Statements
+from ckptstore.db.watch import Watch
 
 logger = logging.getLogger(__name__)
 
 _BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+# A connection that was used so recently is not tested before a statement that may take long.
+_RECENT_SECONDS = 1.0
 # The longest multi-row INSERT on SQLite.
 _MAX_INSERT_ROWS = 64
 
@@ -59,16 +64,34 @@ class Db:
         connection: from SQLAlchemy's pool.
         statements: compiled for this database.
         observed: whether statements run through SQLAlchemy, which reports them.
+        watch: ends the connection when a server is silent for too long; None for a database without a server.
     """
 
-    __slots__ = ("connection", "dialect_name", "observed", "on_sqlite", "statements")
+    __slots__ = ("connection", "dialect_name", "observed", "on_sqlite", "statements", "watch")
 
-    def __init__(self, connection: Connection, statements: Statements, *, observed: bool = False) -> None:
+    def __init__(self, connection: Connection, statements: Statements, *, observed: bool = False, watch: Watch | None = None) -> None:
         self.connection = connection
         self.statements = statements
         self.observed = observed
+        self.watch = watch
         self.dialect_name = statements.dialect_name
         self.on_sqlite = statements.on_sqlite
+
+    # --- deadlines
+
+    def expect_long(self, *, unbounded: bool = False) -> None:
+        """Let each statement of the rest of this work take long, see `DatabaseSettings.long_attempt_seconds`.
+
+        Args:
+            unbounded: as long as the connection lasts.
+        """
+        if self.watch is None:
+            return
+        answered_at = self.connection.info.get("idle_since", -math.inf)
+        if not self.watch.answers and time.monotonic() - answered_at > _RECENT_SECONDS:
+            # A connection that is dead already must not get the longer bound.
+            self.execute("SELECT 1")
+        self.watch.expect_long(unbounded=unbounded)
 
     # --- statements
 
@@ -76,6 +99,11 @@ class Db:
         """Execute the statement `build(dialect name, *args)` with named parameters."""
         statement = self.statements[build, *args]
         return self.execute(statement.text, statement.arguments(parameters or {}))
+
+    def scan(self, build: Callable[..., ClauseElement], parameters: Mapping[str, Any], *args: Any) -> Sequence[Any]:
+        """All rows of a statement that may take long, see `expect_long` and `run`."""
+        self.expect_long()
+        return self.run(build, parameters, *args).all()
 
     def run_rows(self, build: Callable[..., ClauseElement], rows: Sequence[Row], *args: Any) -> Rows:
         """Execute `build(dialect name, number of rows, *args)`, which takes the cells of all rows, one row after the other (SQLite)."""
@@ -118,6 +146,8 @@ class Db:
                 return self._execute_reported(text, arguments)
             cursor = self._cursor()
             cursor.execute(text, arguments)
+            if self.watch is not None:
+                self.watch.answers += 1
             return Rows(cursor.fetchall(), cursor.rowcount)
         except Exception as exc:
             if self._is_lost(exc):

@@ -41,8 +41,16 @@ class ConnectionLost(Exception):
     """The connection was lost during a statement, which may have been executed or not; `__cause__` is the driver's error."""
 
 
+class ServerSilent(Exception):
+    """The server said nothing for so many seconds, and the connection was discarded."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the server said nothing for {seconds:g} s")
+        self.seconds = seconds
+
+
 # Python's sqlite3 decodes SQLite's messages, which may repeat a damaged text.
-_DRIVER_ERRORS = (ConnectionLost, DBAPIError, PoolTimeout, sqlite3.Error, OSError, UnicodeDecodeError)
+_DRIVER_ERRORS = (ConnectionLost, ServerSilent, DBAPIError, PoolTimeout, sqlite3.Error, OSError, UnicodeDecodeError)
 
 
 def translate(exc: Exception, url: URL, hide_secrets: Callable[[str], str] = str) -> CkptStoreError:
@@ -55,6 +63,9 @@ def translate(exc: Exception, url: URL, hide_secrets: Callable[[str], str] = str
     where = masked(url)
     if isinstance(exc, PoolTimeout):
         return DatabaseUnavailable(f"{where}: timed out waiting for a connection of the pool; raise pool_size, or look for slow statements")
+    if isinstance(exc, ServerSilent):
+        hint = "if its statements or locks take that long, raise attempt_seconds"
+        return DatabaseUnavailable(f"{where}: {exc}, and the connection was discarded; is it reachable? {hint}")
     origin = _origin(exc)
     message = hide_secrets(str(origin).strip().partition("\n")[0])
     if sqlstate_of(origin) in _MISSING_SCHEMA_SQLSTATES or message.startswith(("no such table", "no such column")):

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ckptstore.db.async_runner import AsyncRunner
-from ckptstore.db.postgres import ping_when_idle, postgres_engine, reuse_plans
+from ckptstore.db.postgres import configure_sessions, ping_when_idle, postgres_engine
 from ckptstore.db.runner import Runner
 from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.settings import DatabaseSettings
@@ -61,9 +61,11 @@ def _with_own_pool(engine: AsyncEngine, settings: DatabaseSettings) -> AsyncEngi
     if engine.dialect.name == "sqlite":
         configure_connections(ours, settings, wal_autocheckpoint=_WAL_AUTOCHECKPOINT)
     else:
-        ping_when_idle(ours, settings.pool_ping_after_seconds)
+        # `pool_pre_ping` has no deadline of its own.
+        ping_when_idle(ours, 0.0 if ours.pool._pre_ping else settings.pool_ping_after_seconds)
+        ours.pool._pre_ping = False
         if settings.prepared_statements:
-            reuse_plans(ours)
+            configure_sessions(ours, settings)
     return AsyncEngine(ours)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import URL, Engine, NullPool, event
 from sqlalchemy.exc import DisconnectionError
@@ -15,9 +15,11 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sqlstates import Discard, fault_of
 from ckptstore.db.url import split_connect_args
+from ckptstore.db.watch import current_watch
 from ckptstore.errors import InvalidUrl
 
-T = TypeVar("T")
+# A connection that takes longer to answer a test is replaced: to open another one costs less than to wait for it.
+_PING_SECONDS = 2.0
 
 
 def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
@@ -41,20 +43,28 @@ def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
     )
     ping_when_idle(engine.sync_engine, settings.pool_ping_after_seconds)
     if settings.prepared_statements:
-        reuse_plans(engine.sync_engine)
+        configure_sessions(engine.sync_engine, settings)
     return engine
 
 
-def reuse_plans(engine: Engine) -> None:
-    """Let PostgreSQL keep one plan for each prepared statement of a new connection: planning a batch anew costs more than storing it.
+def configure_sessions(engine: Engine, settings: DatabaseSettings) -> None:
+    """Configure the session of every new connection.
 
-    Set by a statement, since PgBouncer refuses it as a startup parameter. Nothing relies on it but speed.
+    PostgreSQL keeps one plan for each prepared statement: planning a batch anew costs more than storing it. And it ends a session
+    that does nothing within a transaction: its client is gone or silent, and others wait for its locks.
+
+    Set by a statement, since PgBouncer refuses both as startup parameters. Behind a pooler that gives each transaction another session
+    they would reach other clients; PgBouncer's own `idle_transaction_timeout` does the same there.
     """
+    idle_milliseconds = max(1, round(settings.attempt_seconds * 1000))
 
     @event.listens_for(engine, "connect")
-    def keep_plans(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
+    def configure(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
         cursor = dbapi_connection.cursor()
-        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        cursor.execute(
+            "SELECT set_config('plan_cache_mode', 'force_generic_plan', false), "
+            f"set_config('idle_in_transaction_session_timeout', '{idle_milliseconds}', false)"
+        )
         cursor.close()
         # The connection may not be in autocommit yet, and a transaction that is rolled back would take the setting along.
         dbapi_connection.commit()
@@ -98,6 +108,9 @@ def ping_when_idle(engine: Engine, idle_seconds: float) -> None:
 
 
 def _ping(engine: Engine, dbapi_connection: Any) -> None:
+    watch = current_watch.get()
+    if watch is not None:
+        watch.begin(dbapi_connection.driver_connection, _PING_SECONDS)
     try:
         alive = engine.dialect.do_ping(dbapi_connection)
     except engine.dialect.loaded_dbapi.Error as exc:

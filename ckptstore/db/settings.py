@@ -15,6 +15,11 @@ class DatabaseSettings:
         pool_size: number of connections (PostgreSQL), or of reading connections in addition to the one that writes (SQLite).
         pool_recycle_seconds: connections older than this are replaced before use.
         pool_ping_after_seconds: a connection idle for longer is tested before use (PostgreSQL).
+        attempt_seconds: how long a server may say nothing while an attempt waits for it, connecting included (PostgreSQL). Then the
+            statement is cancelled, the connection is discarded, and the attempt is repeated on another one. A transfer under way is
+            not silence. Connections that are not used for so long within a transaction are ended by the server.
+        long_attempt_seconds: the same for what may run long: searches over many threads, deletes, copies, prunes, verification,
+            collection. Upgrades and VACUUM have no such bound: there, TCP keepalive finds within a minute that the server is gone.
         busy_timeout_seconds: how long SQLite waits for another process to release the write lock.
         synchronous: SQLite's durability. `FULL` survives a power cut; `NORMAL` may lose the last commits in a power cut.
         retry_seconds: how long work is retried after transient faults (connection lost, deadlock, lock).
@@ -27,6 +32,8 @@ class DatabaseSettings:
     pool_size: int = 10
     pool_recycle_seconds: float = 1800.0
     pool_ping_after_seconds: float = 30.0
+    attempt_seconds: float = 5.0
+    long_attempt_seconds: float = 60.0
     busy_timeout_seconds: float = 30.0
     synchronous: Literal["FULL", "NORMAL", "EXTRA"] = "FULL"
     retry_seconds: float = 10.0
@@ -38,7 +45,7 @@ class DatabaseSettings:
         """Check the values.
 
         Raises:
-            ValueError: a count below one, a negative time, or an unknown `synchronous`.
+            ValueError: a count below one, a negative time, a bound of zero for attempts, or an unknown `synchronous`.
         """
         for name in ("pool_size", "max_pending"):
             if getattr(self, name) < 1:
@@ -46,5 +53,8 @@ class DatabaseSettings:
         for name in ("pool_recycle_seconds", "pool_ping_after_seconds", "busy_timeout_seconds", "retry_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
+        if not 0 < self.attempt_seconds <= self.long_attempt_seconds:
+            bounds = f"{self.attempt_seconds!r} and {self.long_attempt_seconds!r}"
+            raise ValueError(f"attempt_seconds must be above 0 and not above long_attempt_seconds, got {bounds}")
         if self.synchronous not in ("FULL", "NORMAL", "EXTRA"):
             raise ValueError(f"synchronous must be FULL, NORMAL or EXTRA, got {self.synchronous!r}")

@@ -27,6 +27,7 @@ def copy_thread(db: Db, source: str, target: str, tag_keys: TagKeys, state_forma
     Returns:
         How many checkpoints the target has afterwards.
     """
+    db.expect_long()
     parameters = {"thread_id": source, "target": target, "checksum_mask": copy_mask(source, target)}
     with db.transaction():
         if lock_thread(db, source) is None:

@@ -20,6 +20,7 @@ _TABLES: tuple[Table, ...] = (sql.tables.WRITE, sql.tables.CHANNEL, sql.tables.S
 
 def delete_thread(db: Db, thread_id: str) -> DeletedRows:
     """Delete everything that a thread has, in one transaction."""
+    db.expect_long()
     with db.transaction():
         if lock_thread(db, thread_id) is None:
             return DeletedRows()
@@ -37,6 +38,7 @@ def delete_thread(db: Db, thread_id: str) -> DeletedRows:
 
 def checkpoints_with_postings(db: Db, wanted: Sequence[Posting]) -> dict[str, set[CheckpointRef]]:
     """The checkpoints that have at least one of the postings, by thread."""
+    db.expect_long()
     found: dict[str, set[CheckpointRef]] = {}
     for thread_id, checkpoint_ns, checkpoint_id in db.run(sql.pages.checkpoints_with_postings, db.key_parameters(("key", "value"), wanted)):
         found.setdefault(thread_id, set()).add(CheckpointRef(checkpoint_ns, checkpoint_id))

@@ -145,7 +145,7 @@ class _Collector:
         """The sizes of the objects that a statement finds, by key, a page at a time in the order of their keys."""
         # Every key sorts after the empty text.
         after = ""
-        while rows := await self._objects.rows(build, {**self._parameters, **more, "after": after}, *args):
+        while rows := await self._objects.scan(build, {**self._parameters, **more, "after": after}, *args):
             found = [_StoredObject(*row) for row in rows]
             yield {each.key: each.size for each in found}
             after = found[-1].key
@@ -155,4 +155,5 @@ class _Collector:
 
     def _run(self, db: Db, build: Callable[..., ClauseElement], keys: Iterable[str]) -> set[str]:
         """Run a statement on the objects with these keys; returns the keys that it returns."""
+        db.expect_long()
         return {key for (key,) in db.run(build, {**self._parameters, **db.object_keys(keys)})}

@@ -161,6 +161,7 @@ def _log(report: PruneReport, policy: RetentionPolicy | None) -> None:
 
 
 def _references(db: Db, keys: Sequence[str]) -> list[_ObjectReferences]:
+    db.expect_long()
     return [_ObjectReferences(*row) for row in db.run(sql.prune.references_to_objects, db.object_keys(keys))]
 
 

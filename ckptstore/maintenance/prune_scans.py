@@ -44,6 +44,7 @@ class ThreadScan(NamedTuple):
             after: the key parameters of the page: `start`, or what `after` returned.
             page_size: how many rows the page has at most.
         """
+        db.expect_long()
         rows = db.run(self.build, {**self.parameters, **after, "page_size": page_size})
         return [ScannedThread(thread_id, checkpoint_count, key) for thread_id, checkpoint_count, *key in rows]
 

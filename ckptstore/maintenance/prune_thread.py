@@ -69,6 +69,7 @@ class PruneTask(NamedTuple):
 
 def plan_tasks(db: Db, requests: Sequence[PruneRequest]) -> list[PruneTask]:
     """Plan each request in one snapshot, without locks. Threads that don't exist get no task."""
+    db.expect_long()
     with db.snapshot():
         stamps = [(request, read_stamp(db, request.thread_id)) for request in requests]
         return [_plan(db, PruneTask(request, stamp, ())) for request, stamp in stamps if stamp is not None]
@@ -91,6 +92,7 @@ class ExecuteNextStages:
 
     def __call__(self, db: Db) -> list[PruneTask]:
         """Run the transaction."""
+        db.expect_long()
         with db.transaction():
             self._executed = {task.request.thread_id: self._execute(db, task) for task in self._tasks}
         return list(self._executed.values())
@@ -105,6 +107,7 @@ class ExecuteNextStages:
 
 def dry_run_tasks(db: Db, tasks: Sequence[PruneTask]) -> list[PruneTask]:
     """Execute all stages of each task and roll back: the counts are exactly those of a real run."""
+    db.expect_long()
     executed: list[PruneTask] = []
     with db.rolled_back():
         for task in sorted(tasks, key=lambda task: task.request.thread_id):

@@ -66,6 +66,7 @@ def _patterns(tag_keys: TagKeys) -> dict[str, Any]:
 
 def rebuild_tags(db: Db, thread_id: str, tag_keys: TagKeys, state_format: StateFormat) -> int:
     """Rebuild the tags of one thread in one transaction; returns how many it has afterwards."""
+    db.expect_long()
     with db.transaction():
         lock_thread(db, thread_id)
         checkpoints = checkpoint_metadata(db, thread_id)
@@ -77,5 +78,6 @@ def rebuild_tags(db: Db, thread_id: str, tag_keys: TagKeys, state_format: StateF
 
 def next_threads(db: Db, after: str) -> list[str]:
     """The next page of thread ids in order, after the given one; empty at the end."""
+    db.expect_long()
     rows = db.run(sql.threads.threads_after, {"after": after, "page_size": _THREADS_PER_PAGE})
     return [thread_id for (thread_id,) in rows]

@@ -110,11 +110,13 @@ def _vacuum_postgres(runner: Runner, full: bool) -> Steps[VacuumReport]:
 
 
 def _vacuum_table(db: Db, table: str, full: bool) -> None:
+    db.expect_long(unbounded=True)
     command = "VACUUM (FULL, ANALYZE)" if full else "VACUUM (ANALYZE)"
     db.execute(f"{command} {db.statements.table_name(table)}")
 
 
 def _table_bytes(db: Db) -> int:
     """The size of the tables with their indexes."""
+    db.expect_long()
     total: int = db.run(sql.vacuum.table_bytes, {"schema": db.statements.schema}).scalar_one()
     return total

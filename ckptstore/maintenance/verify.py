@@ -169,12 +169,12 @@ class _Verifier:
         await self._check_layouts_between(after, _AFTER_ALL_THREADS)
 
     async def _read_thread_ids(self, parameters: dict[str, Any]) -> Sequence[str]:
-        return [thread_id for (thread_id,) in await self._objects.rows(sql.threads.threads_after, parameters)]
+        return [thread_id for (thread_id,) in await self._objects.scan(sql.threads.threads_after, parameters)]
 
     async def _check_layouts_between(self, after: str, last: str) -> None:
-        rows = await self._objects.rows(sql.verify.missing_segments, {"after": after, "last": last})
+        rows = await self._objects.scan(sql.verify.missing_segments, {"after": after, "last": last})
         self._missing_segments |= {_SegmentRef(*row) for row in rows}
-        incomplete = await self._objects.rows(sql.verify.incomplete_checkpoints, {"after": after, "last": last})
+        incomplete = await self._objects.scan(sql.verify.incomplete_checkpoints, {"after": after, "last": last})
         self._report.incomplete_checkpoints += [CheckpointKey(*row) for row in incomplete]
 
     async def _check_segments(self) -> None:
@@ -203,7 +203,7 @@ class _Verifier:
             await asyncio.gather(*[self._check_object(row) for row in rows if row.state in ("live", "marked")])
 
     async def _read_objects(self, parameters: dict[str, Any]) -> Sequence[_ObjectRow]:
-        return [_ObjectRow(*row) for row in await self._objects.rows(sql.verify.registered_objects, parameters)]
+        return [_ObjectRow(*row) for row in await self._objects.scan(sql.verify.registered_objects, parameters)]
 
     async def _check_object(self, row: _ObjectRow) -> None:
         self._report.objects += 1
@@ -260,6 +260,7 @@ def _after_segment(last: _Segment) -> dict[str, str]:
 
 def _read_segments(deep: bool, db: Db, parameters: dict[str, Any]) -> Sequence[_Segment]:
     """One page of segments; the segments that the lists among them name are read in the same snapshot, since a prune deletes both."""
+    db.expect_long()
     with db.snapshot():
         segments = [_Segment(*row) for row in db.run(sql.verify.segments_after, parameters, deep)]
         listed = {_SegmentRef(segment.thread_id, digest) for segment in segments for digest in _listed_digests(segment)}

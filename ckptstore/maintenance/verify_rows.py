@@ -57,7 +57,7 @@ async def check_rows(objects: ObjectRegistry, report: VerifyReport) -> None:
 
 
 async def _read(objects: ObjectRegistry, kind: _Kind, parameters: dict[str, Any]) -> Sequence[StoredRow]:
-    return [kind.row(*row) for row in await objects.rows(sql.verify.rows_after, parameters, kind.table)]
+    return [kind.row(*row) for row in await objects.scan(sql.verify.rows_after, parameters, kind.table)]
 
 
 def _after(names: Sequence[str], last: StoredRow) -> dict[str, Any]:

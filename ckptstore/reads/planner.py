@@ -88,6 +88,9 @@ def plan_page(db: Db, query: CheckpointQuery, after: CheckpointKey | None) -> Pa
         query: which checkpoints the listing asks for.
         after: the checkpoint after which the page starts.
     """
+    if query.thread_id is None:
+        # A search may have to read far back.
+        db.expect_long()
     planner = _Planner(db, query, _COUNT_BOUND, after)
     restrictions = {name: value for name in _RESTRICTIONS if (value := getattr(query, name)) is not None}
     return _plan(planner, planner.choose_for_checkpoints(), query.metadata_filter, restrictions)
@@ -95,6 +98,7 @@ def plan_page(db: Db, query: CheckpointQuery, after: CheckpointKey | None) -> Pa
 
 def plan_thread_page(db: Db, wanted: Filter) -> PagePlan:
     """Plan a page of threads, each of which has a checkpoint that matches a filter; runs counting statements like `plan_page`."""
+    db.expect_long()
     planner = _Planner(db, CheckpointQuery(metadata_filter=wanted), _THREADS_COUNT_BOUND)
     return _plan(planner, planner.choose_for_threads(), wanted, {})
 

@@ -30,11 +30,11 @@ logger = logging.getLogger(__name__)
 _SETTING = "retention"
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = 1_000_000
-# How long the lease outlives a process that died during a run; a living process renews its lease after half of this.
-_LEASE_MICROSECONDS = 5 * 60 * _SECOND
+# How often a process that runs renews its lease, also during a long operation.
+_HEARTBEAT_SECONDS = 10
+# How long the lease outlives a process that died during a run. A renewal waits for its turn in the queue, so it may be late.
+_LEASE_MICROSECONDS = 4 * _HEARTBEAT_SECONDS * _SECOND
 _RETRY_SECONDS = 60.0
-# How often a long operation is interrupted to see whether the lease must be renewed.
-_RENEWAL_SECONDS = 30.0
 _MAX_WAIT_SECONDS = 24 * 3600.0
 
 
@@ -162,7 +162,7 @@ class BackgroundRetention:
             drive(self._store.run_in_queue(partial(release_lease, holder=self._holder, ran_at=completed)))
 
     def _acquire(self, now: int) -> Lease:
-        self._renew_at = now + _LEASE_MICROSECONDS // 2
+        self._renew_at = now + _HEARTBEAT_SECONDS * _SECOND
         work = partial(acquire_lease, holder=self._holder, now=now, interval=self._interval)
         return drive(self._store.run_in_queue(work))
 
@@ -184,7 +184,7 @@ class BackgroundRetention:
         while True:
             self._renew_lease()
             try:
-                return future.result(timeout=_RENEWAL_SECONDS)
+                return future.result(timeout=_HEARTBEAT_SECONDS)
             except TimeoutError:
                 if future.done():
                     raise

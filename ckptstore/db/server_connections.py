@@ -1,0 +1,58 @@
+"""All open connections of an engine on a server: each phase of opening one has a deadline, and all can be ended at once."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from ckptstore.db.peer import abort, keep_alive
+from ckptstore.db.watch import current_watch
+
+# How long a server may take to say goodbye to a connection, which is then ended without a word.
+GOODBYE_SECONDS = 2.0
+
+
+class ServerConnections:
+    """Knows every open connection of an engine.
+
+    Args:
+        engine: of PostgreSQL; it has opened no connection yet.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._open: weakref.WeakSet[Any] = weakref.WeakSet()
+        # Known by its function, and so there once: an adopted engine shares its dialect with its owner's.
+        event.listen(engine, "do_connect", _watch_connecting)
+        # Before SQLAlchemy's own listener asks the server about itself.
+        event.listen(engine, "connect", self._opened, insert=True)
+        event.listen(engine, "close", _bound_goodbye)
+
+    def _opened(self, dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
+        driver_connection = dbapi_connection.driver_connection
+        self._open.add(driver_connection)
+        keep_alive(driver_connection)
+        watch = current_watch.get()
+        if watch is not None:
+            watch.begin(driver_connection)
+
+    def abort(self) -> None:
+        """End all of them without a word; what waits for one of them fails as after any loss of a connection."""
+        for driver_connection in list(self._open):
+            abort(driver_connection)
+
+
+def _bound_goodbye(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
+    # asyncpg waits for it without a bound. Outside a loop there is nobody to wait.
+    with suppress(RuntimeError):
+        asyncio.get_running_loop().call_later(GOODBYE_SECONDS, abort, dbapi_connection.driver_connection)
+
+
+def _watch_connecting(*_args: Any) -> None:
+    watch = current_watch.get()
+    if watch is not None:
+        watch.begin(None)

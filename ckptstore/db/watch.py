@@ -1,0 +1,102 @@
+"""The deadline of an attempt on a server: a connection that says nothing for too long is ended, and what waits for it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import Any
+
+from ckptstore.db.peer import bytes_moved, end_connection
+
+# An attempt is looked at so often within its bound. A loop that was busy looks late, and then once: its own delay is not the server's.
+_LOOKS = 5
+
+
+class Watch:
+    """Watches one attempt, from connecting to the last answer.
+
+    A phase fails once the server was silent for so long: no byte was taken or sent, no statement was answered. While one is
+    connecting, the task is cancelled; later, the connection is ended.
+
+    Args:
+        seconds: how long the server may be silent; None for ever.
+        long_seconds: the same for work that may run long, see `expect_long`.
+
+    Attributes:
+        bound: seconds of this phase.
+        expired: whether this phase was ended.
+        answers: statements that were answered; whoever executes them counts them.
+    """
+
+    __slots__ = (
+        "_driver_connection",
+        "_ending",
+        "_long_seconds",
+        "_moved",
+        "_seconds",
+        "_silent",
+        "_task",
+        "_timer",
+        "answers",
+        "bound",
+        "expired",
+    )
+
+    def __init__(self, seconds: float | None, long_seconds: float | None) -> None:
+        self._seconds = self.bound = seconds
+        self._long_seconds = long_seconds
+        self.answers = 0
+        self.expired = False
+        self._driver_connection: Any = None
+        self._moved = self._silent = 0
+        self._task: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    def begin(self, driver_connection: Any, seconds: float | None = None) -> None:
+        """Begin a phase.
+
+        Args:
+            driver_connection: what is to be ended; None while connecting.
+            seconds: a shorter bound for this phase.
+        """
+        self.expired = False
+        self._driver_connection = driver_connection
+        self._task = asyncio.current_task()
+        self._restart(self._seconds if seconds is None or self._seconds is None else min(seconds, self._seconds))
+
+    def expect_long(self, *, unbounded: bool) -> None:
+        """Allow the rest of this attempt the longer bound, or none."""
+        self._restart(None if unbounded else self._long_seconds)
+
+    def end(self) -> None:
+        """The phase is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _restart(self, seconds: float | None) -> None:
+        self.end()
+        self.bound = seconds
+        self._silent, self._moved = 0, -1
+        if seconds is not None:
+            self._timer = asyncio.get_running_loop().call_later(seconds / _LOOKS, self._look, seconds)
+
+    def _look(self, seconds: float) -> None:
+        moved = self.answers + (bytes_moved(self._driver_connection) if self._driver_connection is not None else 0)
+        # At the first look nothing is known of what moved before.
+        self._silent = self._silent + 1 if moved == self._moved or self._moved < 0 else 0
+        self._moved = moved
+        if self._silent < _LOOKS:
+            self._timer = asyncio.get_running_loop().call_later(seconds / _LOOKS, self._look, seconds)
+            return
+        self._timer = None
+        self.expired = True
+        if self._driver_connection is not None:
+            self._ending = asyncio.get_running_loop().create_task(end_connection(self._driver_connection))
+        elif self._task is not None:
+            self._task.cancel()
+
+
+#: The watch of the attempt that runs in this context.
+current_watch: ContextVar[Watch | None] = ContextVar("current_watch", default=None)

@@ -1,0 +1,169 @@
+"""Connections whose peer swallows everything and says nothing, as behind a firewall that lost its state: the saver goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from ckptstore import DatabaseSettings, SQLAlchemySaver
+from ckptstore.db.connection import Db
+from ckptstore.errors import DatabaseUnavailable
+from tests.support.build import chain, checkpoint, config, metadata, put
+from tests.support.databases import url_of
+from tests.support.silent_link import SilentLink, silent_link
+
+#: Longer than a server under load takes for any answer, and short for whoever waits for a test.
+QUICK = DatabaseSettings(attempt_seconds=1.0, retry_seconds=60.0)
+
+
+@pytest.fixture(params=["asyncpg", "psycopg"])
+def server_url(request: pytest.FixtureRequest, tmp_path: Any) -> str:
+    """An empty database of a PostgreSQL server, through each driver."""
+    return url_of(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def link(server_url: str) -> Iterator[SilentLink]:
+    with silent_link(server_url) as link:
+        yield link
+
+
+@asynccontextmanager
+async def opened(url: str, *, adopted: bool = False, settings: DatabaseSettings = QUICK) -> AsyncIterator[SQLAlchemySaver]:
+    """A saver, perhaps on an engine of its caller's."""
+    engine = create_async_engine(url)
+    saver = SQLAlchemySaver(engine, settings=settings) if adopted else SQLAlchemySaver.from_conn_string(url, settings=settings)
+    async with saver:
+        yield saver
+    await engine.dispose()
+
+
+async def use_connections(saver: SQLAlchemySaver, count: int) -> None:
+    """Let a saver open some connections, and keep one for writing."""
+    await chain(saver, "before", 2)
+    await asyncio.gather(*[saver.aget_tuple(config("before")) for _ in range(count)])
+
+
+@pytest.mark.parametrize("silent", [{"requests": False}, {"replies": False}, {}], ids=["replies", "requests", "both"])
+@pytest.mark.parametrize("adopted", [False, True], ids=["own", "adopted"])
+async def test_writes_and_reads_go_on_and_each_write_has_its_effect_once(
+    server_url: str, link: SilentLink, silent: dict[str, bool], adopted: bool
+) -> None:
+    async with opened(link.url, adopted=adopted) as saver:
+        await use_connections(saver, 5)
+        assert link.silence(**silent) >= 2
+        written = await asyncio.gather(
+            *[chain(saver, f"t{n}", 3) for n in range(5)], *[saver.aget_tuple(config("before")) for _ in range(5)]
+        )
+        assert all(written)
+        found = await saver.aget_tuple(config("t0"))
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"n": 2}
+    async with SQLAlchemySaver.from_conn_string(server_url) as direct:
+        threads = {thread.thread_id: thread.checkpoints for thread in await direct.alist_threads()}
+        assert threads == {"before": 2, **{f"t{n}": 3 for n in range(5)}}
+        for n in range(5):
+            assert [found.metadata["step"] for found in await direct.alist(config(f"t{n}"))] == [2, 1, 0]
+        assert len(await direct.alist(None, filter={"step": 2})) == 5
+
+
+async def test_what_a_silent_transaction_has_locked_is_free_again(link: SilentLink) -> None:
+    async with opened(link.url) as saver:
+        where = await put(saver, config("t"), {"n": 0})
+        attempts: list[None] = []
+        generation = "SELECT generation FROM ckpt_thread WHERE thread_id = 't'"
+        before = await asyncio.wrap_future(saver.store.runner.read(lambda db: db.execute(generation).scalar_one()))
+
+        def lock_twice(db: Db) -> None:
+            attempts.append(None)
+            with db.transaction():
+                db.execute("SELECT FROM ckpt_thread WHERE thread_id = 't' FOR UPDATE")
+                if len(attempts) == 1:
+                    link.silence()
+                db.execute("UPDATE ckpt_thread SET generation = generation + 1 WHERE thread_id = 't'")
+
+        done = saver.store.runner.write(lock_twice)
+        await saver.aput_writes(where, [("n", 1)], "task")
+        await asyncio.wrap_future(done)
+        assert len(attempts) > 1
+        assert await asyncio.wrap_future(saver.store.runner.read(lambda db: db.execute(generation).scalar_one())) == before + 1
+
+
+async def test_an_idle_connection_that_is_silent_fails_its_test_and_is_replaced(link: SilentLink) -> None:
+    settings = DatabaseSettings(attempt_seconds=60.0, pool_ping_after_seconds=0.0)
+    async with opened(link.url, settings=settings) as saver:
+        await use_connections(saver, 3)
+        link.silence()
+        # Whether it is the writer's or a reader's: none of them waits for a minute.
+        assert await saver.aget_tuple(config("before")) is not None
+
+
+@pytest.mark.parametrize("adopted", [False, True], ids=["own", "adopted"])
+async def test_a_server_that_never_answers_is_reported(link: SilentLink, adopted: bool) -> None:
+    link.silence(new=True)
+    async with opened(link.url, adopted=adopted) as saver:
+        with pytest.raises(DatabaseUnavailable, match="said nothing for 1 s"):
+            await saver.aget_tuple(config("t"))
+        link.silence()
+        assert await saver.aget_tuple(config("t")) is None
+
+
+async def test_a_silent_server_is_reported_once_retries_are_over(link: SilentLink) -> None:
+    settings = DatabaseSettings(attempt_seconds=0.5, retry_seconds=0.1)
+    async with opened(link.url, settings=settings) as saver:
+        await put(saver, config("t"))
+        link.silence(new=True)
+        with pytest.raises(DatabaseUnavailable, match="said nothing") as caught:
+            await put(saver, config("t"))
+        assert caught.value.transient
+        link.silence()
+        await put(saver, config("t"))
+        assert len(await saver.alist(config("t"))) == 2
+
+
+@pytest.mark.parametrize("adopted", [False, True], ids=["own", "adopted"])
+async def test_closing_does_not_wait_for_silent_connections(link: SilentLink, adopted: bool) -> None:
+    async with opened(link.url, adopted=adopted) as saver:
+        await use_connections(saver, 5)
+        link.silence(new=True)
+
+
+def test_closing_in_plain_code_does_not_wait_either(link: SilentLink) -> None:
+    with SQLAlchemySaver.from_conn_string(link.url, settings=QUICK) as saver:
+        made = checkpoint({"a": 1})
+        saver.put(config("t"), made, metadata(), made["channel_versions"])
+        link.silence(new=True)
+
+
+async def test_only_work_that_expects_it_may_wait_long(server_url: str, postgres_url: str) -> None:
+    settings = DatabaseSettings(attempt_seconds=0.5, long_attempt_seconds=3600.0, retry_seconds=0)
+    wait = "SELECT pg_advisory_lock_shared(5)::text"
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute("SELECT pg_advisory_lock(5)")
+
+        def wait_long(db: Db, *, unbounded: bool) -> None:
+            db.expect_long(unbounded=unbounded)
+            db.execute(wait)
+
+        async with opened(server_url, settings=settings) as saver:
+            run = saver.store.runner.read
+            await saver.aget_tuple(config("t"))
+            long = [run(lambda db: wait_long(db, unbounded=False)), run(lambda db: wait_long(db, unbounded=True))]
+            try:
+                with pytest.raises(DatabaseUnavailable, match=r"said nothing for 0\.5 s"):
+                    await asyncio.wrap_future(run(lambda db: db.execute(wait)))
+                # What nobody waits for any more was cancelled, and waits no more either.
+                waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                while len(admin.execute(waiting).fetchall()) > len(long):
+                    pass
+                assert not any(future.done() for future in long)
+            finally:
+                admin.execute("SELECT pg_advisory_unlock(5)")
+            for future in long:
+                await asyncio.wrap_future(future)
