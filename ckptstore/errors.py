@@ -54,6 +54,10 @@ class CheckpointTooLarge(CkptStoreError, ValueError):
     """A checkpoint, a task's writes or a blob that exceeds a size limit. Nothing was written."""
 
 
+class BlobUrlChanged(CkptStoreError, ValueError):
+    """The blobs of the database are not at this saver's `blob_url`. Use theirs, or say that they moved: `ckptstore blobs relocate`."""
+
+
 class BlobMissing(CkptStoreError):
     """A blob that the database refers to is not in the backend. Set `blob_url` to where the blobs are, or restore them."""
 

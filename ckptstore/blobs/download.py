@@ -82,7 +82,7 @@ class Downloader:
     async def _from_backend(self, segment: LoadedSegment) -> bytes:
         assert segment.object_key is not None
         if not self._objects.has_backend:
-            raise BlobMissing(f"object {segment.object_key}: this saver has no blob_url; pass the blob_url that the object was stored with")
+            raise BlobMissing(f"object {segment.object_key}: {self._objects.location.explanation}")
         raw = await self._objects.content(segment.object_key)
         try:
             return await asyncio.to_thread(decompress_segment, segment.digest, segment.size, segment.encoding, raw)

@@ -20,6 +20,7 @@ from sqlalchemy import ClauseElement
 
 from ckptstore.blobs.backends.local import is_local
 from ckptstore.blobs.backends.protocol import BlobBackend
+from ckptstore.blobs.location import BlobLocation
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner
@@ -77,6 +78,7 @@ class ObjectRegistry:
     def _start(self) -> None:
         self._loop = LoopThread("ckptstore-blobs")
         self._backend: BlobBackend | None = None if self._open_backend is None else self._open_backend()
+        self.location = BlobLocation(self._runner.url, None if self._backend is None else self._backend.url)
         #: The objects that this process has seen in the backend, by key, and the keys by digest. Touched on the loop only.
         self._seen: LRUCache[str, _SeenObject] = LRUCache(_MAX_SEEN_OBJECTS)
         self._seen_keys: LRUCache[str, str] = LRUCache(_MAX_SEEN_OBJECTS)
@@ -155,18 +157,15 @@ class ObjectRegistry:
     async def _restore(self, lost: RegisteredObject, digest: str, created_at: int, upload: Upload) -> bool:
         """Upload the content of an object that is lost or truncated again; False if it is being deleted.
 
-        It gets its own key again, not a new one: then every thread that refers to it can read it again, and a saver whose blob URL is wrong
-        takes no object away from the others. Nothing deletes it meanwhile: only objects in state `deleting` are ever deleted, which
-        never become live again, and confirming it before the upload begins a new grace period, as registering a new one does.
+        It gets its own key again: every thread that refers to it reads again, and a saver with a wrong blob URL takes it away from nobody.
+        Only what is `deleting` is ever deleted, and never live again. Confirmed before the upload, it has a new grace period.
         """
         if not await self.confirm_live(lost.key, created_at):
             return False
         await upload(self.backend, lost.key)
         self._saw(lost.key, digest, lost.size)
-        logger.warning(
-            "object %s was missing or truncated at %s; its content was put again, and is stored again", lost.key, self.backend.url,
-            extra={"event": "blob_restored", "key": lost.key, "bytes": lost.size},
-        )  # fmt: skip
+        extra = {"event": "blob_restored", "key": lost.key, "bytes": lost.size}
+        logger.warning("object %s was missing or truncated at %s, and is stored again", lost.key, self.backend.url, extra=extra)
         return True
 
     async def _register_and_upload(self, digest: str, size: int, created_at: int, upload: Upload) -> str:
@@ -177,11 +176,10 @@ class ObjectRegistry:
         await self.write(partial(Db.insert, table=sql.tables.OBJECT, conflict="keep", rows=[row]))
         await upload(self.backend, key)
         self._saw(key, digest, size)
+        await self.location.note_upload(self)
         seconds = time.perf_counter() - started
-        logger.info(
-            "uploaded %d bytes to %s in %.3f s", size, key, seconds,
-            extra={"event": "blob_uploaded", "key": key, "bytes": size, "seconds": seconds},
-        )  # fmt: skip
+        extra = {"event": "blob_uploaded", "key": key, "bytes": size, "seconds": seconds}
+        logger.info("uploaded %d bytes to %s in %.3f s", size, key, seconds, extra=extra)
         return key
 
     def forget_soon(self, keys: Sequence[str]) -> None:
@@ -262,8 +260,10 @@ class ObjectRegistry:
         """If the object turns out to be lost, forget that it was seen, so that it is looked up and uploaded again."""
         try:
             yield
-        except BlobMissing:
+        except BlobMissing as exc:
             self._forget_seen([key])
+            if self.location.is_elsewhere:
+                raise BlobMissing(f"{exc}; {self.location.explanation}") from exc
             raise
 
     def _forget_seen(self, keys: Sequence[str]) -> None:

@@ -1,5 +1,5 @@
-"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `blobs copy`, `blobs collect`, `blobs verify` and
-`tags rebuild`.
+"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `blobs copy`, `blobs collect`, `blobs relocate`,
+`blobs verify` and `tags rebuild`.
 """
 
 from __future__ import annotations

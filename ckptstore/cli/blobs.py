@@ -1,4 +1,4 @@
-"""`ckptstore blobs copy`, `collect` and `verify`."""
+"""`ckptstore blobs copy`, `collect`, `relocate` and `verify`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def blobs() -> None:
 def copy(source: str, target: str) -> None:
     """Copy all blobs to another backend. Run it again to continue after an interruption.
 
-    The content of every blob is checked. Afterwards open your savers with the new URL; the old blobs are not deleted.
+    The content of every blob is checked. Afterwards run `blobs relocate`, and open your savers with the new URL; the old blobs are not
+    deleted.
     """
     report = _copy(source, target)
     click.echo(f"{report.copied} blobs copied ({report.copied_bytes} bytes), {report.skipped} already at the target")
@@ -81,12 +82,24 @@ def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: 
 
 @blobs.command()
 @store_options
+@click.option("--force", is_flag=True, help="Also if blobs are missing there.")
+def relocate(url: str, in_schema: str | None, blob_url: str | None, force: bool) -> None:
+    """Say that the blobs of the database are at --blob-url from now on, after `blobs copy`. Refuses if one is missing there."""
+    with open_store(url, in_schema, blob_url) as store, _elapsed_time("looking for the blobs"):
+        drive(store.relocate_blobs(force=force))
+        where = store.objects.location.url
+    click.echo(f"the blobs are at {where} now")
+
+
+@blobs.command()
+@store_options
 @click.option("--deep", is_flag=True, help="Read every blob and check its content, not only its size.")
 def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) -> None:
     """Check that every blob and segment exists. Exits with 1 if one is missing or corrupt."""
     with open_store(url, in_schema, blob_url) as store:
         report = _verify(store, deep)
         has_backend = store.objects.has_backend
+        location = store.objects.location
     problems: dict[str, Sequence[object]] = {
         "missing blob": report.missing_objects,
         "missing segment": report.missing_segments,
@@ -100,6 +113,8 @@ def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) ->
     for problem, found in problems.items():
         for item in found:
             click.echo(f"{problem}: {item}", err=True)
+    if location.is_elsewhere:
+        click.echo(location.explanation, err=True)
     result = "nothing is missing or corrupt" if report.ok else "FAILED, something is missing or corrupt"
     if report.unchecked_rows:
         click.echo(f"{report.unchecked_rows} of {report.rows} rows have no checksum: they are from before schema revision 0005")
@@ -115,6 +130,7 @@ def _verify(store: Store, deep: bool) -> VerifyReport:
             bar.update(count)
 
         store.runner.write(schema.require_head).result()
+        store.runner.read(store.objects.location.look_up).result()
         return store.objects.run(verify_objects(store.objects, deep=deep, progress=show)).result()
 
 

@@ -72,6 +72,8 @@ def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | Non
         def progress(report: PruneReport) -> None:
             bar.update(report.checkpoints - bar.n)
 
+        # Before anything is pruned.
+        drive(store.require_blob_url())
         report = drive(run_maintenance(store, policy, wall_clock, PruneCallbacks(progress, interrupted.is_set), dry_run=dry_run))
     _print(report, as_json)
     sys.exit(_EXIT_INTERRUPTED if report.stopped else 0)

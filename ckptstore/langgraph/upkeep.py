@@ -83,6 +83,7 @@ class Upkeep(SaverBase):
 
         Raises:
             InvalidConfig: `grace` is negative.
+            BlobUrlChanged: the blobs of the database are not at this saver's `blob_url`; nothing was marked or deleted.
             DatabaseUnavailable: the database can't be reached; the next pass finishes what this one began.
         """
         return drive(self._collect(dry_run, grace))
@@ -95,6 +96,25 @@ class Upkeep(SaverBase):
         if grace < timedelta(0):
             raise InvalidConfig(f"grace must not be negative, got {grace}")
         return self.store.collect(GcPass(self._now(), grace, dry_run))
+
+    def relocate_blobs(self, *, force: bool = False) -> None:
+        """Say that the blobs of the database are at this saver's `blob_url` from now on, after they were copied there.
+
+        The database remembers where its first blob was uploaded. A saver with another `blob_url` logs a warning, and refuses to collect.
+
+        Args:
+            force: do so although blobs are missing there.
+
+        Raises:
+            BlobUrlChanged: blobs are missing there; nothing was changed.
+            InvalidConfig: the saver has no blob backend.
+            BlobUnavailable: the backend failed; nothing was changed.
+        """
+        drive(self.store.relocate_blobs(force=force))
+
+    async def arelocate_blobs(self, *, force: bool = False) -> None:
+        """See `relocate_blobs`."""
+        await drive_async(self.store.relocate_blobs(force=force))
 
     def verify(self, *, deep: bool = False) -> VerifyReport:
         """Check every row by its checksum and that what it refers to exists, and list objects in the backend that are not registered.

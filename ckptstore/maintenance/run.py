@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from ckptstore.errors import BlobUrlChanged
 from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_progress import NO_CALLBACKS, PruneCallbacks
 from ckptstore.maintenance.reports import CollectReport, PruneReport, VacuumReport
 from ckptstore.runtime.steps import Steps
+
+logger = logging.getLogger(__name__)
 
 
 class MaintainedStore(Protocol):
@@ -30,6 +34,8 @@ def run_maintenance(
 ) -> Steps[PruneReport]:
     """Prune, then collect garbage, then vacuum. A prune that was stopped, or that is a dry run, ends the run.
 
+    Objects that are not at the store's blob URL are not collected, which is logged as an error.
+
     Args:
         store: the store.
         policy: which checkpoints to keep.
@@ -43,6 +49,10 @@ def run_maintenance(
     """
     report = yield from store.prune_by(policy, clock(), callbacks, dry_run=dry_run)
     if not (dry_run or report.stopped):
-        yield from store.collect(GcPass(clock(), DEFAULT_GRACE))
+        try:
+            yield from store.collect(GcPass(clock(), DEFAULT_GRACE))
+        except BlobUrlChanged as exc:
+            # In the background nobody is there to be refused: the database would grow.
+            logger.error("blobs are not collected: %s", exc, extra={"event": "not_collected"})  # noqa: TRY400  # the message says all
         yield from store.vacuum_sqlite()
     return report

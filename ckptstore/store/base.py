@@ -12,6 +12,7 @@ from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.download import Downloader
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.blobs.settings import BlobSettings
+from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner, Work
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import StoreClosed
@@ -61,8 +62,8 @@ class StoreBase:
         self.objects = ObjectRegistry(runner, opened, blob_settings.recheck_seconds)
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
         self._queue = WriteQueue(runner, commit_batch, WriteEncoder(known, self.objects), settings.max_pending)
-        require_keys = partial(require_same_keys, tag_keys=tag_keys) if tag_keys else None
-        self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=require_keys)
+        self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=self._check_settings)
+        self._wants_tags = tag_keys
         self._tag_keys = tag_keys or EVERYTHING
         self._state_format = state_format
         #: Paths of the tag index that some checkpoint has, and those about which it was logged that none has.
@@ -73,6 +74,14 @@ class StoreBase:
         self._is_ready = False
 
     # --- schema
+
+    def _check_settings(self, db: Db) -> None:
+        """Compare this store with the settings that all savers on the database share."""
+        if self._wants_tags is None:
+            self.objects.location.look_up(db)
+            return
+        require_same_keys(db, self._wants_tags)
+        self.objects.location.check(db)
 
     def set_up(self, partitions: int | None = None) -> Future[None]:
         """Bring the schema to head, with so many partitions of its tables if a number is given."""

@@ -16,6 +16,7 @@ from ckptstore.maintenance.prune_plan import Rule, keep_all_but
 from ckptstore.maintenance.prune_progress import PruneCallbacks
 from ckptstore.maintenance.prune_run import Pruner
 from ckptstore.maintenance.reindex import begin_rebuilding, next_threads, rebuild_tags, store_keys
+from ckptstore.maintenance.relocate import relocate
 from ckptstore.maintenance.reports import CollectReport, DeletedRows, PruneReport, VacuumReport, VerifyReport
 from ckptstore.maintenance.vacuum import vacuum
 from ckptstore.maintenance.verify import verify
@@ -100,12 +101,26 @@ class StoreUpkeep(StoreBase):
     # --- objects
 
     def collect(self, gc_pass: GcPass) -> Steps[CollectReport]:
-        """Run one garbage collection pass over the objects; without a blob backend there are none."""
-        yield from self._ready()
+        """Run one garbage collection pass over the objects.
+
+        Raises:
+            BlobUrlChanged: the database's objects are not at this store's blob URL.
+        """
+        yield from self.require_blob_url()
         if not self.objects.has_backend:
             return CollectReport(dry_run=gc_pass.dry_run)
         report: CollectReport = yield self.objects.run(collect(self.objects, gc_pass))
         return report
+
+    def require_blob_url(self) -> Steps[None]:
+        """Return if the database has no objects, or they are at this store's blob URL, see `BlobLocation.require`."""
+        yield from self._ready()
+        yield self.objects.run(self.objects.location.require(self.objects))
+
+    def relocate_blobs(self, *, force: bool) -> Steps[None]:
+        """Remember that the objects are at this store's blob URL from now on, see `maintenance.relocate`."""
+        objects = yield from self.ready_objects()
+        yield objects.run(relocate(objects, force=force))
 
     def verify(self, *, deep: bool) -> Steps[VerifyReport]:
         """Check that every segment and object that is referred to exists; with `deep`, that their bytes have their digests."""

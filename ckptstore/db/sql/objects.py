@@ -55,6 +55,17 @@ def objects_with_digest(_database: str) -> Select[Any]:
     return select(OBJECT.c.key, OBJECT.c.size).where(wanted, _in_state("live", "marked")).order_by(OBJECT.c.created_at.desc(), OBJECT.c.key)
 
 
+def newest_objects(_database: str) -> Select[Any]:
+    """Keys of the newest objects whose upload has ended."""
+    some = select(OBJECT.c.key).where(_in_state("live", "marked")).order_by(OBJECT.c.created_at.desc(), OBJECT.c.key)
+    return some.limit(literal_column("20"))
+
+
+def any_object(_database: str) -> Select[Any]:
+    """One row if any object is registered."""
+    return select(literal_column("1")).select_from(OBJECT).limit(literal_column("1"))
+
+
 def confirm_live(database: str) -> Update:
     """Make the given objects live, except those that are being deleted; returns the keys of those that are live now."""
     return _set("live").where(_given(database), ~_in_state("deleting")).returning(OBJECT.c.key)

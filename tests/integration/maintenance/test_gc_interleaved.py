@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.db.connection import Db
 from tests.support.build import config
 from tests.support.collector import NO_GRACE, Killed, Place, check, collect_pass, leave_marked, stepped, store
 
@@ -30,16 +31,26 @@ async def store_t(saver: SQLAlchemySaver) -> None:
     await store(saver, "t")
 
 
+async def forget_place(saver: SQLAlchemySaver) -> None:
+    """Make the database forget where its blobs are, so that a writer has one more step."""
+
+    def work(db: Db) -> None:
+        db.connection.exec_driver_sql("DELETE FROM ckpt_setting WHERE name = 'blob_url'")
+
+    saver.store.runner.write(work).result()
+
+
 async def nothing(_saver: SQLAlchemySaver) -> None:
     """Nothing to prepare."""
 
 
 async def test_a_writer_that_dies_at_any_step_leaves_the_old_state_and_nothing_that_stays(place: Place) -> None:
-    total = await steps_of(place, store_t, nothing)
-    assert total == 2, "registered, uploaded"
+    total = await steps_of(place, store_t, forget_place)
+    assert total == 3, "registered, uploaded, remembered where"
     for number in range(1, total + 1):
         for when in ("before", "after"):
             async with place.saver() as saver:
+                await forget_place(saver)
                 with stepped(saver) as steps:
                     getattr(steps, when)[number] = die
                     with pytest.raises(Killed):

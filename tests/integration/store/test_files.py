@@ -281,8 +281,8 @@ async def test_blobs_under_another_url_are_missing_and_the_url_is_named(url: str
         assert found.checkpoint["channel_values"]["file"] == PDF
 
 
-async def test_a_saver_without_a_backend_says_so(postgres_url: str) -> None:
-    async with SQLAlchemySaver.from_conn_string(postgres_url) as saver:
+async def test_a_saver_without_a_backend_says_so(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    async with SQLAlchemySaver.from_conn_string(url_of("asyncpg", request, tmp_path)) as saver:
         with pytest.raises(InvalidConfig, match="blob_url"):
             await saver.blobs.put(PDF)
         assert (await saver.acollect()).marked == 0
