@@ -75,6 +75,8 @@ def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: 
     would_be = "would be " if dry_run else ""
     click.echo(f"{report.deleted} blobs {would_be}deleted ({report.deleted_bytes} bytes)")
     click.echo(f"{report.marked} {would_be}marked, {report.unmarked} {would_be}unmarked")
+    if report.unfinished:
+        click.echo(f"{report.unfinished} unfinished uploads {would_be}deleted")
     for key in report.failed:
         click.echo(f"failed to delete, the next pass tries again: {key}", err=True)
     sys.exit(bool(report.failed))

@@ -21,6 +21,7 @@ from sqlalchemy import ClauseElement
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.errors import BlobUnavailable
 from ckptstore.maintenance.reports import CollectReport
 
 logger = logging.getLogger(__name__)
@@ -60,12 +61,14 @@ async def collect(objects: ObjectRegistry, gc_pass: GcPass) -> CollectReport:
     # Before marking: a pass never deletes an object that it marked itself.
     await collector.sweep()
     await collector.mark()
+    await collector.delete_unfinished()
     report, seconds = collector.report, time.perf_counter() - started
     logger.info(
         "garbage collection: %d objects deleted (%d bytes), %d marked, %d unmarked, %d failed in %.3f s",
         report.deleted, report.deleted_bytes, report.marked, report.unmarked, len(report.failed), seconds,
         extra={"event": "collected", "deleted": report.deleted, "bytes": report.deleted_bytes, "marked": report.marked,
-               "unmarked": report.unmarked, "failed": len(report.failed), "dry_run": gc_pass.dry_run, "seconds": seconds},
+               "unmarked": report.unmarked, "unfinished": report.unfinished, "failed": len(report.failed),
+               "dry_run": gc_pass.dry_run, "seconds": seconds},
     )  # fmt: skip
     return report
 
@@ -79,6 +82,7 @@ class _Collector:
     def __init__(self, objects: ObjectRegistry, gc_pass: GcPass) -> None:
         self._objects = objects
         self._parameters = gc_pass.parameters
+        self._grace_seconds = gc_pass.grace.total_seconds()
         self._dry_run = gc_pass.dry_run
         self.report = CollectReport(dry_run=gc_pass.dry_run)
 
@@ -100,6 +104,15 @@ class _Collector:
         async for sizes in self._pages(sql.objects.unreferenced_objects, {}):
             marked = set(sizes) if self._dry_run else await self._objects.write(self._for_keys(sql.objects.mark_objects, sizes))
             self.report = replace(self.report, marked=self.report.marked + len(marked))
+
+    async def delete_unfinished(self) -> None:
+        """Delete what killed uploads have left in the backend without being an object."""
+        try:
+            count = await self._objects.backend.delete_unfinished(self._grace_seconds, dry_run=self._dry_run)
+        except BlobUnavailable as exc:
+            logger.warning("unfinished uploads could not be deleted: %s", exc, extra={"event": "unfinished_not_deleted"})
+            return
+        self.report = replace(self.report, unfinished=count)
 
     async def _unreferenced(self, sizes: Mapping[str, int]) -> set[str]:
         referenced = await self._objects.read(self._for_keys(sql.objects.referred_to_objects, sizes))

@@ -71,6 +71,8 @@ class CollectReport:
     deleted: int = 0
     #: The bytes of the deleted objects.
     deleted_bytes: int = 0
+    #: Files of uploads that never finished, which this pass deleted. They were no objects.
+    unfinished: int = 0
     #: Keys of objects that the backend failed to delete; the next pass tries again.
     failed: Sequence[str] = field(default=())
     dry_run: bool = False

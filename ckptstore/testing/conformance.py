@@ -140,6 +140,12 @@ class BlobBackendConformance:
         await asyncio.gather(*[backend.get_file(_key(0), target) for target in targets], *[backend.get(_key(0)) for _ in targets])
         assert all(target.read_bytes() == content for target in targets)
 
+    async def test_deleting_unfinished_uploads_deletes_no_object(self, backend: BlobBackend) -> None:
+        await backend.put(_key(0), b"content")
+        assert await backend.delete_unfinished(0, dry_run=True) == 0
+        assert await backend.delete_unfinished(0, dry_run=False) == 0
+        assert await backend.get(_key(0)) == b"content"
+
     async def test_put_is_idempotent(self, backend: BlobBackend) -> None:
         await asyncio.gather(*[backend.put(_key(0), b"content") for _ in range(5)])
         await backend.put(_key(0), b"content")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +20,9 @@ from ckptstore.runtime.private_files import make_private_folder, open_private
 logger = logging.getLogger(__name__)
 
 _SUFFIX = ".blob"
+_TEMPORARY = re.compile(r"\.[A-Za-z0-9_=+-]+\.[0-9a-f]{8}\.part")
+# Writing one blob takes seconds; if it did not, the blob would only not be cached.
+_ABANDONED_SECONDS = 24 * 3600.0
 
 
 class MemoryCache:
@@ -119,8 +124,13 @@ class FolderCache:
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
-                    if entry.name.endswith(_SUFFIX) and entry.is_file(follow_symlinks=False):
-                        stat = entry.stat()
+                    if not entry.is_file(follow_symlinks=False):
+                        continue
+                    stat = entry.stat()
+                    if _TEMPORARY.fullmatch(entry.name) and stat.st_mtime < time.time() - _ABANDONED_SECONDS:
+                        # Of a process that was killed while it wrote.
+                        _unlink(Path(entry.path))
+                    elif entry.name.endswith(_SUFFIX):
                         yield stat.st_mtime, stat.st_size, Path(entry.path)
 
 

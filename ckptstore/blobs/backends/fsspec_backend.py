@@ -101,6 +101,10 @@ class FsspecBackend:
             if is_object_key(key):
                 yield BlobEntry(key, size)
 
+    async def delete_unfinished(self, min_age_seconds: float, *, dry_run: bool) -> int:
+        """Nothing: object stores end unfinished uploads by a rule of the bucket, and others don't tell what is being written."""
+        return 0
+
     async def close(self) -> None:
         files, self._files = self._files, None
         if files is not None:

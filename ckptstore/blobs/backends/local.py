@@ -16,6 +16,7 @@ from ckptstore.blobs.backends.error_mapping import mapped_errors
 from ckptstore.blobs.backends.object_keys import check_key, is_object_key, temporary_name
 from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.backends.transfer_log import TransferProgress, log_operation
+from ckptstore.blobs.backends.unfinished import delete_unfinished, hold
 from ckptstore.runtime.private_files import make_private_folder, open_private
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class LocalBackend:
     """A folder of this machine, or one that is mounted here.
 
     An object appears by a rename, after its bytes are on the disk; the folder's entry is on the disk when `put` returns. A process
-    that dies while it writes leaves a file `.<name>.<random>.part`, which is no object and safe to delete.
+    that dies while it writes leaves a file `.<name>.<random>.part`, which is no object and which `delete_unfinished` deletes.
 
     Args:
         folder: where the objects are; created by the first `put`.
@@ -87,6 +88,10 @@ class LocalBackend:
             for entry in entries:
                 yield entry
 
+    async def delete_unfinished(self, min_age_seconds: float, *, dry_run: bool) -> int:
+        with mapped_errors(self.url):
+            return await asyncio.to_thread(delete_unfinished, self._folder, min_age_seconds, dry_run=dry_run)
+
     async def close(self) -> None:
         """Nothing is open between operations."""
 
@@ -103,6 +108,7 @@ class LocalBackend:
         with mapped_errors(self.url, key):
             try:
                 with self._create(temporary) as file:
+                    hold(file)
                     fill(file)
                     os.fsync(file.fileno())
                 os.replace(temporary, target)

@@ -9,6 +9,7 @@ from ckptstore.errors import BlobUnavailable
 
 # No part begins with a dot: that excludes `.`, `..` and temporary files.
 _KEY = re.compile(r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*(/[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*)*")
+_TEMPORARY = re.compile(r"\.[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*\.[0-9a-f]{16}\.part")
 _MAX_LENGTH = 512
 
 
@@ -34,3 +35,8 @@ def check_key(key: str, url: str) -> None:
 def temporary_name(name: str) -> str:
     """A unique name for the file that is written before it is renamed to `name`; it is never a valid key."""
     return f".{name}.{secrets.token_hex(8)}.part"
+
+
+def is_temporary_name(name: str) -> bool:
+    """Whether `temporary_name` makes such names."""
+    return _TEMPORARY.fullmatch(name) is not None

@@ -68,6 +68,18 @@ class BlobBackend(Protocol):
         """
         ...
 
+    async def delete_unfinished(self, min_age_seconds: float, *, dry_run: bool) -> int:
+        """Delete what uploads of processes that were killed have left, and that is no object; never what is being written.
+
+        Args:
+            min_age_seconds: what was written to since is left alone.
+            dry_run: delete nothing.
+
+        Returns:
+            How many files were deleted, or would be; 0 for a backend that leaves none, or that can't tell.
+        """
+        ...
+
     async def close(self) -> None:
         """Close connections."""
         ...

@@ -35,7 +35,7 @@ class BackendWrapper:
 
         Args:
             operation: the name of the method; for `entries`, `around` is called for each entry and once for the end.
-            key: the object's key; None for `entries` and `close`.
+            key: the object's key; None for `entries`, `delete_unfinished` and `close`.
             call: starts the operation on the inner backend; may be called again, except for `entries`.
         """
         return await call()
@@ -63,6 +63,9 @@ class BackendWrapper:
         async with aclosing(iterator):
             while (entry := await self.around("entries", None, iterator.next)) is not None:
                 yield entry
+
+    async def delete_unfinished(self, min_age_seconds: float, *, dry_run: bool) -> int:
+        return await self.around("delete_unfinished", None, lambda: self.inner.delete_unfinished(min_age_seconds, dry_run=dry_run))
 
     async def close(self) -> None:
         await self.around("close", None, self.inner.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.blobs.backends.object_keys import temporary_name
 from ckptstore.errors import BlobUnavailable
 from ckptstore.testing import FailingBackend
 from tests.support.build import checkpoint, config, metadata, put
@@ -208,3 +210,18 @@ async def test_a_handle_in_a_channel_without_a_version_keeps_its_blob(place: Pla
         assert found is not None
         assert found.checkpoint["channel_values"] == {"document": ref, "file": CONTENT}
         assert found.checkpoint["channel_versions"] == {}
+
+
+async def test_a_pass_deletes_what_killed_uploads_have_left(place: Place) -> None:
+    async with place.saver() as saver:
+        await store(saver, "t")
+        (key,) = place.objects()
+        left = (place.folder / key).with_name(temporary_name("abcdef-02"))
+        left.write_bytes(b"half")
+        assert (await saver.acollect()).unfinished == 0
+        os.utime(left, (0, 0))
+        assert (await saver.acollect(dry_run=True)).unfinished == 1
+        assert left.exists()
+        assert (await saver.acollect()).unfinished == 1
+        assert not left.exists()
+        assert place.objects() == [key]

@@ -255,3 +255,16 @@ def test_many_threads_put_and_get_at_once(tmp_path: Path) -> None:
     assert wrong == []
     caches[0].put(digest("99"), b"x" * 1_900)
     assert not [name for name in names(tmp_path) if name.endswith(".part")]
+
+
+def test_files_that_a_killed_process_was_writing_are_removed_after_a_day(tmp_path: Path) -> None:
+    old, fresh, other = (tmp_path / name for name in (".digest.01234567.part", ".digest.76543210.part", "other.part"))
+    for path in (old, fresh, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    FolderCache(tmp_path, 1_000).put("a", b"content")
+    assert not old.exists()
+    assert fresh.exists()
+    assert other.exists()
+    assert FolderCache(tmp_path, 1_000).get("a") == b"content"
