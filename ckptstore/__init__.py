@@ -6,6 +6,7 @@ from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.times import to_microseconds
 from ckptstore.handles import BlobRef
+from ckptstore.langgraph.key_ring import key_ring
 from ckptstore.langgraph.options import SaverOptions
 from ckptstore.langgraph.saver import SQLAlchemySaver
 from ckptstore.langgraph.size_limited import SizeLimitedCheckpointer
@@ -29,6 +30,7 @@ __all__ = [
     "SizeLimits",
     "TagKeys",
     "ThreadInfo",
+    "key_ring",
     "prune_old_checkpoints",
 ]
 

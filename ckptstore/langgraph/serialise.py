@@ -23,8 +23,8 @@ from ckptstore.values.chunking import BLOB_BYTES
 
 logger = logging.getLogger(__name__)
 
-# What LangGraph's own serialiser calls its formats.
-_PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
+#: What LangGraph's own serialiser calls its formats.
+PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
 
 # Only serialises, and keeps no state, so worker threads can share it.
 _PLAIN = JsonPlusSerializer(pickle_fallback=True)
@@ -64,7 +64,7 @@ def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
 
 def with_references(serialised: Value, value: Any) -> Value:
     """The serialised value with the digests of the blobs that it refers to."""
-    if serialised.type in _PLAIN_TYPES and not may_hold_digests(serialised.data):
+    if serialised.type in PLAIN_TYPES and not may_hold_digests(serialised.data):
         # The usual case.
         return serialised
     found = _references(serialised.type, serialised.data, serialised.leaf_offsets, value)
@@ -73,7 +73,7 @@ def with_references(serialised: Value, value: Any) -> Value:
 
 def _references(type_: str, data: bytes, leaves: Sequence[int], value: Any) -> Sequence[str]:
     """The digests of the handles in a value, without its large binary leaves: those are files, and not text of the state."""
-    if type_ not in _PLAIN_TYPES:
+    if type_ not in PLAIN_TYPES:
         data, leaves = _plain_bytes(data, value), ()
     if not leaves:
         return digests_in(data)

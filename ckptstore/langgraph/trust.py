@@ -19,8 +19,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore.errors import InvalidConfig, NotEncrypted
 
-# Between the type tag of a value and the name of its cipher.
-_CIPHER = "+"
+#: Between the type tag of a value and the name of its cipher.
+CIPHER_MARK = "+"
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,6 @@ class EncryptedOnly(SerializerProtocol):
         Raises:
             NotEncrypted: the value has no cipher's tag.
         """
-        if _CIPHER not in data[0]:
+        if CIPHER_MARK not in data[0]:
             raise NotEncrypted(f"a value was stored as {data[0]!r}, without encryption")
         return self._serde.loads_typed(data)
