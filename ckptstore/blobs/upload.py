@@ -41,7 +41,7 @@ class Uploader:
         The future fails with:
             BlobUnavailable: the backend failed; nothing was written.
         """
-        return self._registry.run(self._encode(record, chunked))
+        return self._registry.run(self.encode_here(record, chunked))
 
     def serialise_and_encode(self, serialise: Callable[[], WriteRecord]) -> Future[EncodedWrite]:
         """Like `encode`, for a record that takes long to serialise: a worker thread does it, so that the caller's loop goes on.
@@ -51,9 +51,10 @@ class Uploader:
         return self._registry.run(self._serialise_and_encode(serialise))
 
     async def _serialise_and_encode(self, serialise: Callable[[], WriteRecord]) -> EncodedWrite:
-        return await self._encode(await asyncio.to_thread(serialise), None)
+        return await self.encode_here(await asyncio.to_thread(serialise), None)
 
-    async def _encode(self, record: WriteRecord, chunked: Sequence[ChunkedValue] | None) -> EncodedWrite:
+    async def encode_here(self, record: WriteRecord, chunked: Sequence[ChunkedValue] | None = None) -> EncodedWrite:
+        """See `encode`; to be awaited on the registry's loop."""
         if chunked is None:
             chunked = await asyncio.to_thread(chunk_values, record)
         known_among = await self._known_among(record.key.thread_id, chunked)

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.base import SaverBase
+from ckptstore.langgraph.recode import Recoder
 from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_progress import PruneCallbacks, ignore_progress, never_stop
-from ckptstore.maintenance.reports import CollectReport, PruneReport, VacuumReport, VerifyReport
+from ckptstore.maintenance.reports import CollectReport, PruneReport, ReencryptReport, VacuumReport, VerifyReport
 from ckptstore.runtime.steps import Steps, drive, drive_async
+
+
+def _ignore(_report: ReencryptReport) -> None:
+    pass
 
 
 class Upkeep(SaverBase):
@@ -65,6 +72,40 @@ class Upkeep(SaverBase):
     ) -> PruneReport:
         """See `prune_by`."""
         return await drive_async(self.store.prune_by(policy, self._now(), PruneCallbacks(progress, should_stop), dry_run=dry_run))
+
+    # --- serialiser
+
+    def reencrypt(
+        self, old: SerializerProtocol, *, allow_plain: bool = False, progress: Callable[[ReencryptReport], None] = _ignore
+    ) -> ReencryptReport:
+        """Store every value, task's write and checkpoint's body anew under this saver's serialiser, in short transactions.
+
+        For a change of keys: first give every process `key_ring(new, old)`, which reads both and writes with the new key; then run this
+        on a saver with the new one; then take the old key away. Between LangGraph's own serialisers no object is built. A run that was
+        interrupted is repeated; it leaves what is done. Afterwards the old segments are deleted, and the objects of old values by
+        later passes of `collect`.
+
+        Args:
+            old: the serialiser that wrote the store.
+            allow_plain: whether values that are not encrypted are taken too, under an `old` that encrypts.
+            progress: called after each transaction with the report so far.
+
+        Raises:
+            InvalidConfig: this saver's serialiser reads what `old` writes.
+            SerializationFailed: a value that neither can read; what was done before stays.
+            NotEncrypted: a value that is not encrypted, without `allow_plain`.
+            CheckpointCorrupt: a row was altered.
+        """
+        return drive(self._reencrypt(old, allow_plain, progress))
+
+    async def areencrypt(
+        self, old: SerializerProtocol, *, allow_plain: bool = False, progress: Callable[[ReencryptReport], None] = _ignore
+    ) -> ReencryptReport:
+        """See `reencrypt`."""
+        return await drive_async(self._reencrypt(old, allow_plain, progress))
+
+    def _reencrypt(self, old: SerializerProtocol, allow_plain: bool, progress: Callable[[ReencryptReport], None]) -> Steps[ReencryptReport]:
+        return self.store.reencrypt(Recoder(old, self.serde, allow_plain=allow_plain), self._now(), progress)
 
     # --- blobs
 

@@ -117,6 +117,20 @@ class VerifyReport:
         return not (missing or self.corrupt or self.unreadable_objects or self.broken_references or self.database_faults)
 
 
+@dataclass(slots=True)
+class ReencryptReport:
+    """What a change of the serialiser has stored anew."""
+
+    #: Bodies of checkpoints, values of channels, and tasks' writes under the new serialiser.
+    checkpoints: int = 0
+    values: int = 0
+    writes: int = 0
+    #: Rows that the new serialiser could read already.
+    done_before: int = 0
+    #: Rows that were replaced or deleted while they were stored anew. If there are any, run it again.
+    changed_meanwhile: int = 0
+
+
 class VacuumReport(NamedTuple):
     """The size before and after: of the SQLite file without its write-ahead log, or of ckptstore's tables and indexes."""
 

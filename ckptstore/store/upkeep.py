@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from functools import partial
 
 from ckptstore.errors import InvalidConfig
@@ -15,9 +16,10 @@ from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import Rule, keep_all_but
 from ckptstore.maintenance.prune_progress import PruneCallbacks
 from ckptstore.maintenance.prune_run import Pruner
+from ckptstore.maintenance.reencrypt import Recode, Reencryption
 from ckptstore.maintenance.reindex import begin_rebuilding, next_threads, rebuild_tags, store_keys
 from ckptstore.maintenance.relocate import relocate
-from ckptstore.maintenance.reports import CollectReport, DeletedRows, PruneReport, VacuumReport, VerifyReport
+from ckptstore.maintenance.reports import CollectReport, DeletedRows, PruneReport, ReencryptReport, VacuumReport, VerifyReport
 from ckptstore.maintenance.vacuum import vacuum
 from ckptstore.maintenance.verify import verify
 from ckptstore.records import Posting
@@ -97,6 +99,22 @@ class StoreUpkeep(StoreBase):
     def _threads_after(self, after: str) -> Steps[list[str]]:
         page: list[str] = yield self.runner.read(partial(next_threads, after=after))
         return page
+
+    # --- serialiser
+
+    def reencrypt(self, recode: Recode, now: int, progress: Callable[[ReencryptReport], None]) -> Steps[ReencryptReport]:
+        """Store every value anew under another serialiser, then delete the segments and, later, the objects of the old one."""
+        yield from self._ready()
+        started = time.perf_counter()
+        report: ReencryptReport = yield self.objects.run(Reencryption(self.objects, self.downloads, recode, now, progress).run())
+        after = ""
+        while page := (yield from self._threads_after(after)):
+            # Nothing is pruned but the segments that no value names any more.
+            yield from self.prune(page, keep_all_but(frozenset()))
+            after = page[-1]
+        fields = {"event": "reencrypted", **asdict(report), "seconds": time.perf_counter() - started}
+        logger.info("stored anew: %d checkpoints, %d values, %d writes", report.checkpoints, report.values, report.writes, extra=fields)
+        return report
 
     # --- objects
 

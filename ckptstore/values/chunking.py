@@ -173,6 +173,12 @@ def layout_digests(layout: Layout | None) -> Iterable[str]:
             yield entry
 
 
+def layout_references(layout: Layout | None) -> list[str]:
+    """The names of the blobs that a value only refers to."""
+    entries = list(layout or ())
+    return [entry for entry in entries[entries.index(None) :] if isinstance(entry, str)] if None in entries else []
+
+
 def _long_runs(elements: Sequence[int]) -> Iterable[Sequence[int]]:
     """The long runs from the first element on, each as where its first element starts and where each one ends."""
     first = 0

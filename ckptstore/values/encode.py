@@ -135,7 +135,7 @@ def row_segments(new: Mapping[str, memoryview], lists: Mapping[str, bytes]) -> l
 
 def assemble(record: WriteRecord, chunked: Sequence[ChunkedValue], segments: Sequence[NewSegment], known: Sequence[str]) -> EncodedWrite:
     """An encoded write from its parts."""
-    forms = [StoredForm(one.literal or None, _as_json(one.layout)) for one in chunked]
+    forms = [StoredForm(one.literal or None, layout_json(one.layout)) for one in chunked]
     size = sum(len(form.value or b"") for form in forms) + sum(len(segment.data or b"") for segment in segments)
     in_blob_storage = any(segment.object_key is not None for segment in segments)
     touches_objects = in_blob_storage or any(segment.size >= BLOB_BYTES for segment in segments)
@@ -143,5 +143,5 @@ def assemble(record: WriteRecord, chunked: Sequence[ChunkedValue], segments: Seq
     return EncodedWrite(record, forms, segments, known, size, blocks_thread, touches_objects)
 
 
-def _as_json(layout: Layout | None) -> str | None:
+def layout_json(layout: Layout | None) -> str | None:
     return None if layout is None else json.dumps(layout, separators=(",", ":"))

@@ -60,12 +60,12 @@ def _missing_of(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
                 carried = need == "carried"
                 note(entry_no, MissingParts(channels=(named["channel"],)) if carried else MissingParts(segments=(named["digest"],)))
     for number, write in writes.items():
-        if deleted := _confirm_objects(db, write):
+        if deleted := confirm_objects(db, write):
             note(number, MissingParts(objects=deleted))
     return missing
 
 
-def _confirm_objects(db: Db, write: EncodedWrite) -> tuple[str, ...]:
+def confirm_objects(db: Db, write: EncodedWrite) -> tuple[str, ...]:
     """Confirm the objects that a write refers to as live; returns those that are being deleted already."""
     keys = list(write.object_keys.values())
     if not keys:

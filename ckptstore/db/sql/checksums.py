@@ -7,8 +7,8 @@ from zlib import crc32
 
 from sqlalchemy import BigInteger, ColumnElement, FromClause, case, literal_column
 
-# Part of the file format, like the checksums themselves.
-_HIDDEN: ColumnElement[int] = literal_column(str(crc32(b"hidden")), BigInteger)
+#: Combined with the checksum of a hidden checkpoint. Part of the file format, like the checksums themselves.
+HIDDEN: ColumnElement[int] = literal_column(str(crc32(b"hidden")), BigInteger)
 
 
 def combined(checksum: ColumnElement[Any], mask: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -19,9 +19,9 @@ def combined(checksum: ColumnElement[Any], mask: ColumnElement[Any]) -> ColumnEl
 
 def of_hidden(checkpoints: FromClause) -> ColumnElement[Any]:
     """The checksum that each of these checkpoints has when it is hidden."""
-    return case((checkpoints.c.hidden, checkpoints.c.checksum), else_=combined(checkpoints.c.checksum, _HIDDEN))
+    return case((checkpoints.c.hidden, checkpoints.c.checksum), else_=combined(checkpoints.c.checksum, HIDDEN))
 
 
 def of_visible(checkpoints: FromClause) -> ColumnElement[Any]:
     """The checksum that each of these checkpoints has when it is visible: the one that `checkpoint_checksum` computes."""
-    return case((checkpoints.c.hidden, combined(checkpoints.c.checksum, _HIDDEN)), else_=checkpoints.c.checksum)
+    return case((checkpoints.c.hidden, combined(checkpoints.c.checksum, HIDDEN)), else_=checkpoints.c.checksum)

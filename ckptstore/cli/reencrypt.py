@@ -1,0 +1,69 @@
+"""`ckptstore reencrypt`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from typing import cast
+
+import click
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from tqdm import tqdm
+
+from ckptstore.cli.options import errors_as_messages, open_store, store_options, wall_clock
+from ckptstore.errors import InvalidConfig
+from ckptstore.langgraph.recode import Recoder
+from ckptstore.maintenance.reports import ReencryptReport
+from ckptstore.runtime.steps import drive
+
+
+def load_serialiser(name: str) -> SerializerProtocol:
+    """The serialiser that `module:object` names; an object that can be called without arguments is called.
+
+    Raises:
+        InvalidConfig: there is no such module or object, or it is no serialiser.
+    """
+    module, _, attribute = name.partition(":")
+    # As `python -m` does: the module is usually the application's own.
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise InvalidConfig(f"{name!r} can't be imported ({exc}); write module:object, for example my_app.keys:old") from exc
+    finally:
+        sys.path.remove(os.getcwd())
+    made = found() if callable(found) and not hasattr(found, "loads_typed") else found
+    if not hasattr(made, "loads_typed") or not hasattr(made, "dumps_typed"):
+        raise InvalidConfig(f"{name!r} is no serialiser, it is a {type(made).__name__}; expected an object like EncryptedSerializer")
+    return cast(SerializerProtocol, made)
+
+
+@click.command()
+@store_options
+@click.option("--old", required=True, metavar="MODULE:OBJECT", help="The serialiser that wrote the store.")
+@click.option("--new", required=True, metavar="MODULE:OBJECT", help="The serialiser that shall read it.")
+@click.option("--allow-plain", is_flag=True, help="Also take values that are not encrypted, under an old serialiser that encrypts.")
+def reencrypt(url: str, in_schema: str | None, blob_url: str | None, old: str, new: str, allow_plain: bool) -> None:
+    """Store every value anew under another serialiser, for a change of keys, while others read and write.
+
+    First give every saver ckptstore.key_ring(new, old), which reads both keys. Run this, then take the old key away. If it is
+    interrupted, run it again: it leaves what is done.
+    """
+    started = time.perf_counter()
+    with errors_as_messages():
+        recode = Recoder(load_serialiser(old), load_serialiser(new), allow_plain=allow_plain)
+    with open_store(url, in_schema, blob_url) as store, tqdm(desc="rows", unit="", disable=None) as bar:
+
+        def show(report: ReencryptReport) -> None:
+            bar.update(report.checkpoints + report.values + report.writes + report.done_before - bar.n)
+
+        report = drive(store.reencrypt(recode, wall_clock(), show))
+    click.echo(
+        f"stored anew: {report.checkpoints} checkpoints, {report.values} values, {report.writes} writes; "
+        f"{report.done_before} rows were done before, in {time.perf_counter() - started:.1f} s"
+    )
+    if report.changed_meanwhile:
+        click.echo(f"{report.changed_meanwhile} rows changed meanwhile: run the command again", err=True)
+        sys.exit(1)
