@@ -35,6 +35,7 @@ def saver(path: Path) -> Iterator[SQLAlchemySaver]:
 def put(saver: SQLAlchemySaver, thread_id: str) -> None:
     made = checkpoint({"n": thread_id})
     saver.put(config(thread_id), made, metadata(), made["channel_versions"])
+    settle(saver)
 
 
 def settle(saver: SQLAlchemySaver) -> None:
@@ -103,7 +104,6 @@ LOSSES: dict[Callable[[Path], None], str] = {
 @pytest.mark.parametrize("lose", LOSSES)
 def test_no_put_is_acknowledged_after_the_file_was_lost(saver: SQLAlchemySaver, path: Path, lose: Callable[[Path], None]) -> None:
     put(saver, "before")
-    settle(saver)
     lose(path)
     for _ in range(3):
         with pytest.raises(DatabaseFileLost, match=LOSSES[lose]) as caught:
@@ -118,7 +118,6 @@ def test_a_loss_during_the_commit_is_noticed_before_the_acknowledgement(
     saver: SQLAlchemySaver, path: Path, lose: Callable[[Path], None]
 ) -> None:
     put(saver, "before")
-    settle(saver)
 
     def report(when: str, statement: str) -> None:
         if when == "after" and INSERTS_BATCH in statement:
