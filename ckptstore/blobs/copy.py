@@ -89,7 +89,7 @@ async def _copy_all(
 
 async def _copy(entry: BlobEntry, source: BlobBackend, target: BlobBackend) -> None:
     with temporary_path() as path:
-        await source.get_file(entry.key, path)
+        await source.get_file(entry.key, path, entry.size)
         digest, size = await asyncio.to_thread(hash_file, path)
         found = _DIGEST_IN_KEY.fullmatch(entry.key)
         assert found is not None

@@ -66,7 +66,7 @@ class Downloader:
     async def _from_folder(self, segment: LoadedSegment) -> bytes | None:
         if self._folder is None:
             return None
-        data = await asyncio.to_thread(self._folder.get, segment.digest)
+        data = await asyncio.to_thread(self._folder.get, segment.digest, segment.size)
         if data is None:
             return None
         try:
@@ -80,10 +80,12 @@ class Downloader:
             return None
 
     async def _from_backend(self, segment: LoadedSegment) -> bytes:
-        assert segment.object_key is not None
+        if segment.object_key is None:
+            raise BlobCorrupt(f"segment {segment.digest} has neither bytes nor an object: its row was altered; restore a backup")
         if not self._objects.has_backend:
             raise BlobMissing(f"object {segment.object_key}: {self._objects.location.explanation}")
-        raw = await self._objects.content(segment.object_key)
+        # Compressed only where that makes it smaller.
+        raw = await self._objects.content(segment.object_key, segment.size)
         try:
             return await asyncio.to_thread(decompress_segment, segment.digest, segment.size, segment.encoding, raw)
         except BlobCorrupt as exc:

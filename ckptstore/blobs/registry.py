@@ -245,15 +245,15 @@ class ObjectRegistry:
             self._forget_seen([found.key])
         return is_whole
 
-    async def content(self, key: str) -> bytes:
-        """An object's content, unchecked."""
+    async def content(self, key: str, max_bytes: int) -> bytes:
+        """An object's content, unchecked, which has `max_bytes` or less."""
         with self._forgetting_lost(key):
-            return await self.backend.get(key)
+            return await self.backend.get(key, max_bytes)
 
-    async def copy_to(self, key: str, path: Path) -> None:
-        """Write an object's content to a file, unchecked."""
+    async def copy_to(self, key: str, path: Path, max_bytes: int) -> None:
+        """Write an object's content to a file, unchecked, which has `max_bytes` or less."""
         with self._forgetting_lost(key):
-            await self.backend.get_file(key, path)
+            await self.backend.get_file(key, path, max_bytes)
 
     @contextmanager
     def _forgetting_lost(self, key: str) -> Iterator[None]:

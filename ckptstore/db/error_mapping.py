@@ -35,6 +35,8 @@ _LOST_MESSAGES = (
 _DAMAGED_MESSAGES = ("Could not decode to UTF-8", "malformed JSON", "malformed database schema")
 # Data and indexes that the server finds damaged.
 _DAMAGED_SQLSTATES = ("XX001", "XX002")
+# What PostgreSQL says about stored JSON of another shape than any writer gives it. What is sent to it always has the right one.
+_WRONG_JSON_MESSAGES = ("cannot extract elements from", "cannot deconstruct", "cannot call json_", "invalid input syntax for type json")
 
 
 class ConnectionLost(Exception):
@@ -72,8 +74,8 @@ def translate(exc: Exception, url: URL, hide_secrets: Callable[[str], str] = str
         return SchemaOutOfDate(
             f"{where} has no tables of ckptstore, or old ones ({message}); run: ckptstore upgrade (or await saver.setup())"
         )
-    if sqlstate_of(origin) in _DAMAGED_SQLSTATES:
-        return DatabaseCorrupt(f"{where} has damaged files ({message}); restore a backup")
+    if sqlstate_of(origin) in _DAMAGED_SQLSTATES or message.startswith(_WRONG_JSON_MESSAGES):
+        return DatabaseCorrupt(f"{where} has damaged or altered data ({message}); restore a backup")
     if isinstance(origin, UnicodeDecodeError):
         return DatabaseCorrupt(f"{where} is damaged: a text in it is no UTF-8; restore a backup")
     if isinstance(origin, sqlite3.Error):

@@ -220,7 +220,7 @@ class _Verifier:
         if size is None:
             return self._report.missing_objects
         try:
-            is_right = size == row.size and (not self._deep or await self._digest_of(row.key) == row.digest)
+            is_right = size == row.size and (not self._deep or await self._digest_of(row) == row.digest)
         except BlobMissing:
             return self._report.missing_objects
         except BlobCorrupt:
@@ -232,11 +232,11 @@ class _Verifier:
             return self._report.unreadable_objects
         return None if is_right else self._report.corrupt
 
-    async def _digest_of(self, key: str) -> str:
+    async def _digest_of(self, row: _ObjectRow) -> str:
         # Through a file: an object may be larger than the memory.
         async with self._open_files:
             with temporary_path() as path:
-                await self._objects.backend.get_file(key, path)
+                await self._objects.backend.get_file(row.key, path, row.size)
                 digest, _size = await asyncio.to_thread(hash_file, path)
                 return digest
 

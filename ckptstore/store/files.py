@@ -183,7 +183,7 @@ async def _open(objects: ObjectRegistry, digest: str) -> IO[bytes]:
     key, size = await objects.find(digest)
     path = new_temporary_file()
     try:
-        await objects.copy_to(key, path)
+        await objects.copy_to(key, path, size)
         actual, actual_size = await asyncio.to_thread(hash_file, path)
         if actual != digest:
             raise BlobCorrupt(

@@ -16,6 +16,7 @@ from cachetools import LRUCache
 
 from ckptstore.runtime.fork import in_child
 from ckptstore.runtime.private_files import make_private_folder, open_private
+from ckptstore.runtime.regular_files import open_regular, read_at_most
 
 logger = logging.getLogger(__name__)
 
@@ -75,13 +76,16 @@ class FolderCache:
         self._lock = threading.Lock()
         self._estimate: int | None = None
 
-    def get(self, digest: str) -> bytes | None:
-        """The cached bytes of a digest, unchecked, or None."""
+    def get(self, digest: str, size: int) -> bytes | None:
+        """The cached bytes of a digest, unchecked; None if there are none, or more than `size`."""
         path = self._path(digest)
         with suppress(OSError):
-            data = path.read_bytes()
-            os.utime(path)
-            return data
+            file = open_regular(path)
+            if file is not None:
+                with file:
+                    data = read_at_most(file, size)
+                os.utime(path)
+                return data
         return None
 
     def put(self, digest: str, data: bytes) -> None:

@@ -18,6 +18,10 @@ T = TypeVar("T")
 KEY = "ab/abcdef-01"
 
 
+#: As many bytes as an object of a test may have.
+ENOUGH = 2**26
+
+
 ONCE = BlobSettings(retry_seconds=0)
 
 

@@ -111,6 +111,11 @@ def blob_missing(key: str, url: str) -> BlobMissing:
     return BlobMissing(f"object {key} is not at {url}; was it deleted, or is the URL another than when it was stored?")
 
 
+def blob_too_long(key: str, url: str, max_bytes: int) -> BlobCorrupt:
+    """The error for an object that was extended after it was stored."""
+    return BlobCorrupt(f"object {key} at {url} has more than the {max_bytes} bytes that it was stored with; restore it")
+
+
 def is_missing_bucket(exc: BaseException) -> bool:
     """Whether S3 answered that the bucket does not exist."""
     return _response_of(exc)[0] == "NoSuchBucket"

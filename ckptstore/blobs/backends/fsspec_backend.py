@@ -6,15 +6,15 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 
-from ckptstore.blobs.backends.error_mapping import is_missing_bucket, mapped_errors
+from ckptstore.blobs.backends.error_mapping import blob_missing, blob_too_long, is_missing_bucket, mapped_errors
 from ckptstore.blobs.backends.fsspec_files import RemoteFiles
 from ckptstore.blobs.backends.object_keys import check_key, is_object_key
 from ckptstore.blobs.backends.protocol import BlobEntry
-from ckptstore.blobs.backends.transfer_log import log_operation
+from ckptstore.blobs.backends.transfer_log import TooManyBytes, log_operation
 
 logger = logging.getLogger(__name__)
 
@@ -51,19 +51,33 @@ class FsspecBackend:
             # Not every file system reports progress.
             progress.bytes = size
 
-    async def get(self, key: str) -> bytes:
+    async def get(self, key: str, max_bytes: int) -> bytes:
         path = self._path(key)
-        with log_operation(logger, logging.DEBUG, "blob_get", key) as progress, mapped_errors(self.url, key, reads=True):
-            data = await (await self._connected()).get(path)
+        if max_bytes == 0:
+            return await self._get_empty(key)
+        with log_operation(logger, logging.DEBUG, "blob_get", key) as progress, self._read_errors(key, max_bytes):
+            data = await (await self._connected()).get(path, max_bytes)
             progress.bytes = len(data)
         return data
 
-    async def get_file(self, key: str, path: Path) -> None:
+    async def _get_empty(self, key: str) -> bytes:
+        """An object that was stored empty. Most servers have no byte range of such a one."""
+        size = await self.size(key)
+        if size is None:
+            raise blob_missing(key, self.url)
+        if size:
+            raise blob_too_long(key, self.url, 0)
+        return b""
+
+    async def get_file(self, key: str, path: Path, max_bytes: int) -> None:
         where = self._path(key)
         await asyncio.to_thread(_check_target, path)
-        with log_operation(logger, logging.DEBUG, "blob_get", key) as progress, mapped_errors(self.url, key, reads=True):
+        with log_operation(logger, logging.DEBUG, "blob_get", key) as progress, self._read_errors(key, max_bytes):
+            progress.max_bytes = max_bytes
             await (await self._connected()).get_file(where, path, progress)
-            progress.bytes = await asyncio.to_thread(os.path.getsize, path)
+            # Not every file system reports progress.
+            size = await asyncio.to_thread(os.path.getsize, path)
+            progress.reached(size, size)
 
     async def size(self, key: str) -> int | None:
         path = self._path(key)
@@ -110,6 +124,14 @@ class FsspecBackend:
         if files is not None:
             with mapped_errors(self.url):
                 await files.close()
+
+    @contextmanager
+    def _read_errors(self, key: str, max_bytes: int) -> Iterator[None]:
+        with mapped_errors(self.url, key, reads=True):
+            try:
+                yield
+            except TooManyBytes as exc:
+                raise blob_too_long(key, self.url, max_bytes) from exc
 
     def _path(self, key: str) -> str:
         check_key(key, self.url)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ckptstore.blobs.backends.object_keys import temporary_name
 from ckptstore.blobs.backends.protocol import BlobEntry
-from ckptstore.blobs.backends.transfer_log import TransferProgress
+from ckptstore.blobs.backends.transfer_log import TooManyBytes, TransferProgress
 
 
 class RemoteFiles(Protocol):
@@ -21,7 +21,9 @@ class RemoteFiles(Protocol):
 
     async def put_file(self, path: str, source: Path, progress: TransferProgress) -> None: ...
 
-    async def get(self, path: str) -> bytes: ...
+    async def get(self, path: str, max_bytes: int) -> bytes:
+        """The content; raises `TooManyBytes` if it has more bytes, without reading many more."""
+        ...
 
     async def get_file(self, path: str, target: Path, progress: TransferProgress) -> None: ...
 
@@ -46,8 +48,10 @@ class AsyncFiles:
     async def put_file(self, path: str, source: Path, progress: TransferProgress) -> None:
         await self._fs._put_file(str(source), path, callback=callback_of(progress))
 
-    async def get(self, path: str) -> bytes:
-        data: bytes = await self._fs._cat_file(path)
+    async def get(self, path: str, max_bytes: int) -> bytes:
+        data: bytes = await self._fs._cat_file(path, start=0, end=max_bytes + 1)
+        if len(data) > max_bytes:
+            raise TooManyBytes
         return data
 
     async def get_file(self, path: str, target: Path, progress: TransferProgress) -> None:
@@ -94,8 +98,10 @@ class ThreadedFiles:
                 self._fs.rm_file(temporary)
             raise
 
-    async def get(self, path: str) -> bytes:
-        data: bytes = await asyncio.to_thread(self._fs.cat_file, path)
+    async def get(self, path: str, max_bytes: int) -> bytes:
+        data: bytes = await asyncio.to_thread(self._fs.cat_file, path, start=0, end=max_bytes + 1)
+        if len(data) > max_bytes:
+            raise TooManyBytes
         return data
 
     async def get_file(self, path: str, target: Path, progress: TransferProgress) -> None:
@@ -130,7 +136,7 @@ class MemoryFiles(ThreadedFiles):
 
     async def get_file(self, path: str, target: Path, progress: TransferProgress) -> None:
         # fsspec's open files of one path share a position, so two readers would disturb each other.
-        data = await self.get(path)
+        data = await self.get(path, progress.max_bytes)
         await asyncio.to_thread(target.write_bytes, data)
         progress.reached(len(data), len(data))
 

@@ -7,23 +7,26 @@ import errno
 import logging
 import os
 import stat
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
-from ckptstore.blobs.backends.error_mapping import mapped_errors
+from ckptstore.blobs.backends.error_mapping import blob_too_long, mapped_errors
 from ckptstore.blobs.backends.object_keys import check_key, is_object_key, temporary_name
 from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.backends.transfer_log import TransferProgress, log_operation
 from ckptstore.blobs.backends.unfinished import delete_unfinished, hold
+from ckptstore.errors import BlobCorrupt
 from ckptstore.runtime.private_files import make_private_folder, open_private
+from ckptstore.runtime.regular_files import open_regular, read_at_most
 
 logger = logging.getLogger(__name__)
 
 _SCHEME = "file://"
 _CHUNK_BYTES = 1024 * 1024
-_Fill = Callable[[FileIO], None]
+_Fill = Callable[[FileIO], object]
 
 
 def is_local(backend: BlobBackend) -> bool:
@@ -59,17 +62,17 @@ class LocalBackend:
         with log_operation(logger, logging.INFO, "blob_put", key) as progress:
             await asyncio.to_thread(self._put_file, key, path, progress)
 
-    async def get(self, key: str) -> bytes:
+    async def get(self, key: str, max_bytes: int) -> bytes:
         check_key(key, self.url)
         with log_operation(logger, logging.DEBUG, "blob_get", key) as progress:
-            data = await asyncio.to_thread(self._read, key)
+            data = await asyncio.to_thread(self._read, key, max_bytes)
             progress.bytes = len(data)
         return data
 
-    async def get_file(self, key: str, path: Path) -> None:
+    async def get_file(self, key: str, path: Path, max_bytes: int) -> None:
         check_key(key, self.url)
         with log_operation(logger, logging.DEBUG, "blob_get", key) as progress:
-            await asyncio.to_thread(self._get_file, key, path, progress)
+            await asyncio.to_thread(self._get_file, key, path, max_bytes, progress)
 
     async def size(self, key: str) -> int | None:
         check_key(key, self.url)
@@ -143,15 +146,25 @@ class LocalBackend:
             _sync_folder(each.parent)
         self._durable.add(folder)
 
-    def _read(self, key: str) -> bytes:
-        with mapped_errors(self.url, key, reads=True), (self._folder / key).open("rb", buffering=0) as file:
-            return file.readall()
+    def _read(self, key: str, max_bytes: int) -> bytes:
+        with mapped_errors(self.url, key, reads=True), self._open(key) as file:
+            data = read_at_most(file, max_bytes)
+        if data is None:
+            raise blob_too_long(key, self.url, max_bytes)
+        return data
 
-    def _get_file(self, key: str, path: Path, progress: TransferProgress) -> None:
+    def _get_file(self, key: str, path: Path, max_bytes: int, progress: TransferProgress) -> None:
         with mapped_errors(self.url, key, reads=True):
-            source = (self._folder / key).open("rb", buffering=0)
+            source = self._open(key)
         with source, path.open("wb", buffering=0) as target:
-            _copy(source, target, progress)
+            if os.fstat(source.fileno()).st_size > max_bytes or _copy(source, target, progress, max_bytes) > max_bytes:
+                raise blob_too_long(key, self.url, max_bytes)
+
+    def _open(self, key: str) -> FileIO:
+        file = open_regular(self._folder / key)
+        if file is None:
+            raise BlobCorrupt(f"object {key} at {self.url} is no file any more but a device, a FIFO or a socket; restore it")
+        return file
 
     def _size(self, key: str) -> int | None:
         with mapped_errors(self.url, key):
@@ -190,14 +203,16 @@ def _write_all(file: FileIO, data: bytes | memoryview) -> None:
         remaining = remaining[file.write(remaining) :]
 
 
-def _copy(source: FileIO, target: FileIO, progress: TransferProgress) -> None:
+def _copy(source: FileIO, target: FileIO, progress: TransferProgress, max_bytes: int = sys.maxsize) -> int:
+    """Copy a file, and stop once it turns out to have more than `max_bytes`; returns how many were copied."""
     total = os.fstat(source.fileno()).st_size
     buffer = memoryview(bytearray(_CHUNK_BYTES))
     done = 0
-    while count := source.readinto(buffer):
+    while done <= max_bytes and (count := source.readinto(buffer)):
         _write_all(target, buffer[:count])
         done += count
         progress.reached(total, done)
+    return done
 
 
 def _sync_folder(folder: Path) -> None:

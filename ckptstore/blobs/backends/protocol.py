@@ -38,16 +38,17 @@ class BlobBackend(Protocol):
         """
         ...
 
-    async def get(self, key: str) -> bytes:
-        """An object's content.
+    async def get(self, key: str, max_bytes: int) -> bytes:
+        """An object's content, which was registered with `max_bytes` or less: a longer one is not read into memory.
 
         Raises:
             BlobMissing: there is no such object; the message names the key and the URL.
+            BlobCorrupt: it is longer, or no file (a device, a FIFO).
         """
         ...
 
-    async def get_file(self, key: str, path: Path) -> None:
-        """Write an object's content to a file; memory use does not depend on its size. Raises as `get`.
+    async def get_file(self, key: str, path: Path, max_bytes: int) -> None:
+        """Write an object's content to a file, at most about `max_bytes`; memory use does not depend on them. Raises as `get`.
 
         After a failure the content of the file is undefined. An `OSError` means that the file itself can't be written.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +11,33 @@ from contextlib import contextmanager
 _LOG_EVERY_BYTES = 64 * 1024 * 1024
 
 
+class TooManyBytes(Exception):
+    """A transfer has more bytes than it may have; raised within the transfer, which ends there."""
+
+
 class TransferProgress:
-    """Counts the bytes of one transfer, and logs the progress of a large one every 64 MiB."""
+    """Counts the bytes of one transfer, and logs the progress of a large one every 64 MiB.
+
+    Attributes:
+        max_bytes: the transfer ends once it is known to have more.
+    """
 
     def __init__(self, logger: logging.Logger, key: str) -> None:
         self.bytes = 0
+        self.max_bytes = sys.maxsize
         self._logger = logger
         self._key = key
         self._logged_bytes = 0
 
     def reached(self, total: int | None, done: int) -> None:
-        """Record that `done` of `total` bytes were transferred."""
+        """Record that `done` of `total` bytes were transferred.
+
+        Raises:
+            TooManyBytes: these are more than `max_bytes`.
+        """
         self.bytes = done
+        if max(total or 0, done) > self.max_bytes:
+            raise TooManyBytes
         if total is None or total <= _LOG_EVERY_BYTES or done - self._logged_bytes < _LOG_EVERY_BYTES:
             return
         self._logged_bytes = done

@@ -46,11 +46,11 @@ class BackendWrapper:
     async def put_file(self, key: str, path: Path) -> None:
         await self.around("put_file", key, lambda: self.inner.put_file(key, path))
 
-    async def get(self, key: str) -> bytes:
-        return await self.around("get", key, lambda: self.inner.get(key))
+    async def get(self, key: str, max_bytes: int) -> bytes:
+        return await self.around("get", key, lambda: self.inner.get(key, max_bytes))
 
-    async def get_file(self, key: str, path: Path) -> None:
-        await self.around("get_file", key, lambda: self.inner.get_file(key, path))
+    async def get_file(self, key: str, path: Path, max_bytes: int) -> None:
+        await self.around("get_file", key, lambda: self.inner.get_file(key, path, max_bytes))
 
     async def size(self, key: str) -> int | None:
         return await self.around("size", key, lambda: self.inner.size(key))

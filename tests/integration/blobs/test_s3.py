@@ -21,7 +21,7 @@ from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import BlobUnavailable
 from ckptstore.testing import BlobBackendConformance
-from tests.support.blob_backends import KEY, bare, listed
+from tests.support.blob_backends import ENOUGH, KEY, bare, listed
 from tests.support.s3 import S3Server
 
 
@@ -58,7 +58,7 @@ def test_s3_parameters_become_options(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"config_kwargs": {"read_timeout": 1}, "default_block_size": 7}
     backend = open_backend(url, BlobSettings(retry_seconds=0, options=options))
     with pytest.raises(BlobUnavailable):
-        asyncio.run(backend.get(KEY))
+        asyncio.run(backend.get(KEY, ENOUGH))
     assert seen["endpoint_url"] == "http://host:9000"
     assert seen["client_kwargs"] == {"region_name": "eu-west-1"}
     assert (seen["profile"], seen["anon"], seen["use_ssl"], seen["default_block_size"]) == ("mine", True, False, 7)
@@ -71,11 +71,11 @@ async def test_each_operation_in_s3_is_one_request(s3: S3Server, s3_backend: Blo
     s3.take_requests()
     await s3_backend.put(KEY, os.urandom(5_000_000))
     assert s3.take_requests() == {"PUT": 1}
-    await s3_backend.get(KEY)
+    await s3_backend.get(KEY, ENOUGH)
     assert s3.take_requests() == {"GET": 1}
     assert await s3_backend.size(KEY) == 5_000_000
     assert s3.take_requests() == {"HEAD": 1}
-    await s3_backend.get_file(KEY, tmp_path / "target")
+    await s3_backend.get_file(KEY, tmp_path / "target", ENOUGH)
     assert s3.take_requests() == {"GET": 1}
     await s3_backend.put_file(KEY, tmp_path / "target")
     assert s3.take_requests() == {"PUT": 1}
@@ -103,7 +103,7 @@ async def test_a_large_get_in_s3_is_still_one_request(s3: S3Server, s3_backend: 
     content = os.urandom(51 * 1024 * 1024)
     await s3_backend.put(KEY, content)
     s3.take_requests()
-    assert await s3_backend.get(KEY) == content
+    assert await s3_backend.get(KEY, ENOUGH) == content
     assert s3.take_requests() == {"GET": 1}
 
 
@@ -113,7 +113,7 @@ async def test_a_large_file_goes_to_s3_in_parts(s3: S3Server, s3_backend: BlobBa
     s3.take_requests()
     await s3_backend.put_file(KEY, tmp_path / "source")
     assert s3.take_requests() == {"POST": 2, "PUT": 3}
-    await s3_backend.get_file(KEY, tmp_path / "target")
+    await s3_backend.get_file(KEY, tmp_path / "target", ENOUGH)
     assert s3.take_requests() == {"GET": 1}
     assert (tmp_path / "target").read_bytes() == content
 
@@ -134,7 +134,7 @@ async def test_a_listing_that_is_left_early_leaves_nothing_open(s3_backend: Blob
     async for key, _ in s3_backend.entries():
         assert key == "ab/first"
         break
-    assert await s3_backend.get("ab/second") == b"content"
+    assert await s3_backend.get("ab/second", ENOUGH) == b"content"
 
 
 async def test_a_bucket_without_a_prefix_will_do(s3: S3Server, bucket: str) -> None:
@@ -156,7 +156,7 @@ async def main(url, folder):
     await backend.put("ab/warm", b"")
     tracemalloc.start()
     await backend.put_file("ab/large", folder / "source")
-    await backend.get_file("ab/large", folder / "target")
+    await backend.get_file("ab/large", folder / "target", 64 * 1024 * 1024)
     print(tracemalloc.get_traced_memory()[1])
     await backend.close()
 
@@ -174,7 +174,7 @@ async def test_the_progress_of_a_large_file_is_logged(s3_backend: BlobBackend, t
     await asyncio.to_thread((tmp_path / "source").touch)
     os.truncate(tmp_path / "source", size)
     for backend in (open_backend(tmp_path / "blobs"), s3_backend):
-        for call in (backend.put_file(KEY, tmp_path / "source"), backend.get_file(KEY, tmp_path / "target")):
+        for call in (backend.put_file(KEY, tmp_path / "source"), backend.get_file(KEY, tmp_path / "target", 3 * ENOUGH)):
             caplog.clear()
             with caplog.at_level(logging.INFO, "ckptstore.blobs"):
                 await call

@@ -17,7 +17,7 @@ from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable
-from tests.support.blob_backends import KEY, ONCE, ONE_REQUEST, SECRET, listed
+from tests.support.blob_backends import ENOUGH, KEY, ONCE, ONE_REQUEST, SECRET, listed
 from tests.support.build import config, put
 from tests.support.s3 import S3Server
 
@@ -26,7 +26,7 @@ from tests.support.s3 import S3Server
 async def test_a_missing_bucket_is_named(operation: str, s3: S3Server) -> None:
     backend = open_backend(s3.bucket_url("nowhere"), BlobSettings(retry_seconds=60))
     calls: dict[str, Callable[[], Awaitable[Any]]] = {
-        "put": lambda: backend.put(KEY, b"content"), "get": lambda: backend.get(KEY), "size": lambda: backend.size(KEY),
+        "put": lambda: backend.put(KEY, b"content"), "get": lambda: backend.get(KEY, ENOUGH), "size": lambda: backend.size(KEY),
         "delete": lambda: backend.delete(KEY), "entries": lambda: listed(backend),
     }  # fmt: skip
     with pytest.raises(BlobUnavailable, match="no bucket nowhere") as caught:
@@ -57,7 +57,7 @@ async def test_a_missing_bucket_is_named(operation: str, s3: S3Server) -> None:
 async def test_what_s3_answers_is_translated(status: str, code: str, transient: bool, s3: S3Server, s3_backend: BlobBackend) -> None:
     s3.answer(status, code, times=2 if code in ("SlowDown", "RequestTimeout", "XAmzContentSHA256Mismatch") else 1)
     with pytest.raises(BlobUnavailable, match=code) as caught:
-        await s3_backend.get(KEY)
+        await s3_backend.get(KEY, ENOUGH)
     assert caught.value.transient is transient
     assert ("AWS_ACCESS_KEY_ID" in str(caught.value)) is (status.startswith("403") or code == "ExpiredToken")
     assert s3_backend.url in str(caught.value)
@@ -66,7 +66,7 @@ async def test_what_s3_answers_is_translated(status: str, code: str, transient: 
 async def test_an_archived_object_is_named(s3: S3Server, s3_backend: BlobBackend) -> None:
     s3.answer("403 Forbidden", "InvalidObjectState")
     with pytest.raises(BlobUnavailable, match=f"{KEY} .* archived") as caught:
-        await s3_backend.get(KEY)
+        await s3_backend.get(KEY, ENOUGH)
     assert not caught.value.transient
 
 
@@ -74,7 +74,7 @@ async def test_an_object_that_fails_its_transport_checksum_is_corrupt_and_not_re
     backend = open_backend(s3.bucket_url(bucket), BlobSettings(retry_seconds=60))
     await backend.put(KEY, b"content")
     s3.damage(KEY)
-    for read in (lambda: backend.get(KEY), lambda: backend.get_file(KEY, tmp_path / "target")):
+    for read in (lambda: backend.get(KEY, ENOUGH), lambda: backend.get_file(KEY, tmp_path / "target", ENOUGH)):
         s3.take_requests()
         with pytest.raises(BlobCorrupt, match=f"object {KEY} at s3://{bucket}/blobs"):
             await read()
@@ -102,7 +102,7 @@ async def test_a_fault_that_passes_is_not_seen(s3: S3Server, bucket: str, caplog
     s3.answer("500 Internal Server Error", "InternalError", times=2)
     with caplog.at_level(logging.WARNING, "ckptstore.blobs"):
         await backend.put(KEY, b"content")
-    assert await backend.get(KEY) == b"content"
+    assert await backend.get(KEY, ENOUGH) == b"content"
     assert [record.__dict__["event"] for record in caplog.records] == ["blob_retry", "blob_retry"]
     await backend.close()
 
@@ -177,7 +177,7 @@ async def test_no_message_holds_a_secret(s3: S3Server, bucket: str, caplog: pyte
                 await backend.put(KEY, b"content")
             said.append(str(caught.value))
         with pytest.raises(BlobMissing) as missing:
-            await backend.get(KEY)
+            await backend.get(KEY, ENOUGH)
         said.append(str(missing.value))
     await backend.close()
     text = "\n".join([*said, caplog.text])

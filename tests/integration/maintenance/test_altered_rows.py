@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -159,13 +158,3 @@ async def test_rows_from_before_are_read_and_counted(url: str) -> None:
         # What is stored again gets a checksum.
         await saver.aput_writes(found.config, [("n", 5)], "another task")
         assert (await saver.averify()).unchecked_rows == 12
-
-
-async def test_a_layout_that_repeats_a_segment_is_refused_before_it_is_joined(url: str) -> None:
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
-        await put(saver, config("t"), {"file": os.urandom(40_000)})
-        ((digest,),) = run(saver, "SELECT digest FROM ckpt_segment WHERE size > 10000")
-        layout = "[" + ",".join([f'"{digest}"'] * 10_000) + "]"
-        run(saver, f"UPDATE ckpt_channel SET checksum = NULL, layout = '{layout}'")
-        with pytest.raises(CheckpointCorrupt, match=r"channel 'file' .* do not add up to its 40000 bytes"):
-            await saver.aget_tuple(config("t"))

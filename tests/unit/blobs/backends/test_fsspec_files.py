@@ -18,7 +18,7 @@ from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import BlobUnavailable
 from ckptstore.testing import BlobBackendConformance
-from tests.support.blob_backends import KEY, ONCE, PlainFiles, files_in, listed, numbers
+from tests.support.blob_backends import ENOUGH, KEY, ONCE, PlainFiles, files_in, listed, numbers
 
 
 class TestMemory(BlobBackendConformance):
@@ -56,7 +56,7 @@ async def test_the_memory_of_a_process_is_shared_by_its_backends(tmp_path: Path)
     first, second, other = open_backend(prefix), open_backend(prefix), open_backend(f"{prefix}-other")
     await first.put(KEY, b"content")
     await first.close()
-    assert await second.get(KEY) == b"content"
+    assert await second.get(KEY, ENOUGH) == b"content"
     assert await listed(other) == []
 
 
@@ -65,7 +65,7 @@ async def test_a_file_in_memory_appears_whole(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(MemoryFileSystem, "put_file", None)
     backend = open_backend(f"memory://whole/{next(numbers)}")
     await backend.put_file(KEY, tmp_path / "source")
-    assert await backend.get(KEY) == b"content"
+    assert await backend.get(KEY, ENOUGH) == b"content"
 
 
 async def test_other_file_systems_move_an_object_into_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

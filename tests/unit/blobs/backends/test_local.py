@@ -20,7 +20,7 @@ from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import BlobMissing, BlobUnavailable
 from ckptstore.testing import BlobBackendConformance
-from tests.support.blob_backends import KEY, Killed, PlainFiles, T, files_in, listed
+from tests.support.blob_backends import ENOUGH, KEY, Killed, PlainFiles, T, files_in, listed
 
 
 class TestLocal(BlobBackendConformance):
@@ -103,7 +103,7 @@ async def test_a_folder_that_was_tidied_up_is_made_again(tmp_path: Path) -> None
     (tmp_path / "blobs" / "ab").rmdir()
     (tmp_path / "blobs").rmdir()
     await backend.put(KEY, b"content")
-    assert await backend.get(KEY) == b"content"
+    assert await backend.get(KEY, ENOUGH) == b"content"
 
 
 async def test_a_put_is_one_hop_and_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ async def test_a_put_is_one_hop_and_no_copy(tmp_path: Path, monkeypatch: pytest.
     backend = LocalBackend(tmp_path)
     await backend.put(KEY, memoryview(b"content"))
     assert len(hops) == 1
-    await backend.get(KEY)
+    await backend.get(KEY, ENOUGH)
     assert len(hops) == 2
 
 
@@ -126,7 +126,7 @@ async def test_a_file_where_the_folder_should_be_is_no_passing_fault(tmp_path: P
     (tmp_path / "blobs").write_bytes(b"not a folder")
     backend = open_backend(tmp_path / "blobs")
     calls: list[Callable[[], Awaitable[Any]]] = [
-        lambda: backend.put(KEY, b"content"), lambda: backend.get(KEY), lambda: backend.delete(KEY), lambda: listed(backend),
+        lambda: backend.put(KEY, b"content"), lambda: backend.get(KEY, ENOUGH), lambda: backend.delete(KEY), lambda: listed(backend),
     ]  # fmt: skip
     for call in calls:
         with pytest.raises(BlobUnavailable) as caught:
@@ -163,7 +163,7 @@ async def test_a_folder_that_cannot_be_made_is_not_a_missing_blob(tmp_path: Path
             await call()
         assert not caught.value.transient
     with pytest.raises(BlobMissing):
-        await backend.get(KEY)
+        await backend.get(KEY, ENOUGH)
 
 
 @pytest.mark.parametrize("operation", ["put", "put_file"])

@@ -13,7 +13,7 @@ import pytest
 from ckptstore.blobs.backends.local import LocalBackend
 from ckptstore.blobs.backends.object_keys import is_object_key, is_temporary_name, temporary_name
 from ckptstore.blobs.backends.unfinished import hold
-from tests.support.blob_backends import KEY, files_in
+from tests.support.blob_backends import ENOUGH, KEY, files_in
 
 DAY = 24 * 3600.0
 
@@ -39,7 +39,7 @@ async def test_old_files_of_killed_uploads_are_deleted_and_nothing_else(tmp_path
     assert await backend.delete_unfinished(min_age_seconds, dry_run=False) == 1
     assert await backend.delete_unfinished(min_age_seconds, dry_run=False) == 0
     assert set(files_in(tmp_path)) >= {KEY, *[str(path.relative_to(tmp_path)) for path in kept]}
-    assert await backend.get(KEY) == b"content"
+    assert await backend.get(KEY, ENOUGH) == b"content"
 
 
 async def test_a_folder_that_is_not_there_has_none(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ async def test_a_put_holds_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "fsync", collect_meanwhile)
     await backend.put(KEY, b"content")
     assert found == ["0\n"]
-    assert await backend.get(KEY) == b"content"
+    assert await backend.get(KEY, ENOUGH) == b"content"
 
 
 def test_names_of_temporary_files_are_recognised() -> None:

@@ -18,7 +18,7 @@ from ckptstore.blobs.backends.wrappers import BackendWrapper, BoundedBackend, Re
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import BlobMissing, BlobUnavailable
 from ckptstore.testing import BlobBackendConformance, FailingBackend, PausingBackend
-from tests.support.blob_backends import KEY, T, listed
+from tests.support.blob_backends import ENOUGH, KEY, T, listed
 
 
 class TestWrapped(BlobBackendConformance):
@@ -40,8 +40,8 @@ async def test_passing_faults_are_tried_again(tmp_path: Path, caplog: pytest.Log
     with caplog.at_level(logging.WARNING):
         await backend.put(KEY, b"content")
         await backend.put_file("ab/file", tmp_path / "source")
-        assert await backend.get(KEY) == b"content"
-        await backend.get_file(KEY, tmp_path / "target")
+        assert await backend.get(KEY, ENOUGH) == b"content"
+        await backend.get_file(KEY, tmp_path / "target", ENOUGH)
         assert await backend.size(KEY) == 7
         await backend.delete(KEY)
         assert await listed(backend) == [BlobEntry("ab/file", 11)]
@@ -69,7 +69,7 @@ async def test_other_faults_are_raised_at_once(error: BaseException, tmp_path: P
     backend, failing = retrying(tmp_path, 60)
     failing.fail("get", error, times=99)
     with pytest.raises(type(error)):
-        await backend.get(KEY)
+        await backend.get(KEY, ENOUGH)
     assert failing.calls["get"] == 1
 
 
@@ -77,7 +77,7 @@ async def test_retries_are_bounded(tmp_path: Path) -> None:
     backend, failing = retrying(tmp_path, 0.2)
     failing.fail("get", BlobUnavailable("lost"), times=1_000_000)
     with pytest.raises(BlobUnavailable, match="lost"):
-        await backend.get(KEY)
+        await backend.get(KEY, ENOUGH)
     assert 1 < failing.calls["get"] < 1_000_000
 
 
@@ -85,7 +85,7 @@ async def test_no_seconds_for_retries_means_one_attempt(tmp_path: Path) -> None:
     backend, failing = retrying(tmp_path, 0)
     failing.fail("get", BlobUnavailable("lost"))
     with pytest.raises(BlobUnavailable):
-        await backend.get(KEY)
+        await backend.get(KEY, ENOUGH)
     assert failing.calls["get"] == 1
 
 
