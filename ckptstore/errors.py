@@ -122,3 +122,15 @@ class StoreClosed(CkptStoreError):
 
     def __init__(self, message: str = "the saver is closed; build another one") -> None:
         super().__init__(message)
+
+
+_LONGEST_SHOWN = 40
+
+
+def brief(value: object) -> str:
+    """An argument as a message shows it: a short text or number as it is, and of anything else its type."""
+    if value is None or type(value) in (bool, float):
+        return repr(value)
+    if (type(value) is int and value.bit_length() <= _LONGEST_SHOWN) or (type(value) is str and len(value) <= _LONGEST_SHOWN):
+        return repr(value)
+    return f"a value of type {type(value).__name__}"

@@ -19,7 +19,7 @@ class BlobRef:
     """A handle to a blob: a graph keeps it in its state so that nodes load a file only when they need it.
 
     A blob is not garbage-collected while a stored state or a task's write holds its handle, or the handle's `id` within any text.
-    Metadata does not count.
+    Metadata does not count. One value holds at most 50,000 of them.
 
     Serialisers store an object under the name of its class: this one is `ckptstore.BlobRef`, wherever its code is. Values stored
     by earlier releases as `ckptstore.handles.BlobRef` load too, so this module keeps its name.

@@ -21,6 +21,7 @@ from sqlalchemy import ClauseElement
 from ckptstore.blobs.backends.local import is_local
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.location import BlobLocation
+from ckptstore.blobs.registered import RegisteredObject, registered_objects
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner
@@ -35,14 +36,6 @@ Upload = Callable[[BlobBackend, str], Awaitable[None]]
 logger = logging.getLogger(__name__)
 
 _MAX_SEEN_OBJECTS = 20_000
-
-
-class RegisteredObject(NamedTuple):
-    """An object as the database knows it."""
-
-    key: str
-    #: Bytes of its content.
-    size: int
 
 
 class _SeenObject(NamedTuple):
@@ -147,7 +140,7 @@ class ObjectRegistry:
         key = self._seen_keys.get(digest)
         if key is not None and await self.is_there(key):
             return key
-        registered = await self._registered(digest)
+        registered = (await self._registered([digest])).get(digest, [])
         for found in registered:
             if await self._is_whole(found, digest):
                 return found.key
@@ -224,17 +217,25 @@ class ObjectRegistry:
         Raises:
             BlobMissing: none is registered.
         """
-        registered = await self._registered(digest)
-        if not registered:
+        found = (await self.find_all([digest])).get(digest)
+        if found is None:
             raise BlobMissing(f"blob {digest[:12]}... is not registered in this store: it was never put here, or was collected since")
+        return found
+
+    async def find_all(self, digests: Sequence[str]) -> dict[str, RegisteredObject]:
+        """For each of some digests that is registered what `find` returns, looked up by one statement."""
+        found = await self._registered(digests)
+        return {digest: await self._first_whole(digest, objects) for digest, objects in found.items()}
+
+    async def _first_whole(self, digest: str, registered: Sequence[RegisteredObject]) -> RegisteredObject:
         for found in registered:
             if found.key in self._seen or await self._is_whole(found, digest):
                 return found
         # If none is whole, reading one reports what is wrong with it.
         return registered[0]
 
-    async def _registered(self, digest: str) -> list[RegisteredObject]:
-        return [RegisteredObject(*row) for row in await self.rows(sql.objects.objects_with_digest, {"digest": digest})]
+    async def _registered(self, digests: Sequence[str]) -> dict[str, list[RegisteredObject]]:
+        return await self.read(partial(registered_objects, digests=digests))
 
     async def _is_whole(self, found: RegisteredObject, digest: str) -> bool:
         """Whether an object is in the backend with its full size."""

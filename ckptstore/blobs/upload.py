@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 from ckptstore.blobs.registry import ObjectRegistry
-from ckptstore.errors import BlobMissing
 from ckptstore.records import NewSegment, WriteRecord
 from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue
 from ckptstore.values.compression import compress
@@ -67,8 +66,7 @@ class Uploader:
         segments += await asyncio.gather(*uploads)
         references = {blob_reference(digest): digest for value in values_of(record) for digest in value.blob_digests}
         known_references = known_among(references)
-        for name in references.keys() - known_references:
-            segments += await self._refer(name, references[name])
+        segments += await self._refer({name: digest for name, digest in references.items() if name not in known_references})
         return assemble(record, chunked, segments, [*split.known, *sorted(known_references)])
 
     async def _known_among(self, thread_id: str, chunked: Sequence[ChunkedValue]) -> KnownAmong:
@@ -86,11 +84,15 @@ class Uploader:
         key = await self._registry.ensure_uploaded(object_digest, len(encoded), created_at, lambda backend, key: backend.put(key, encoded))
         return NewSegment(digest, len(data), encoding, None, key)
 
-    async def _refer(self, name: str, digest: str) -> list[NewSegment]:
-        try:
-            key, size = await self._registry.find(digest)
-        except BlobMissing:
-            # Anybody may write such a text into a state: the write succeeds, and reading the blob reports that there is none.
-            logger.warning("a state holds a handle to a blob that does not exist", extra={"event": "handle_dangling", "digest": digest})
+    async def _refer(self, references: Mapping[str, str]) -> list[NewSegment]:
+        """Segments that refer to registered blobs: names in the layout -> digests."""
+        if not references:
             return []
-        return [NewSegment(name, size, "raw", None, key)]
+        found = await self._registry.find_all([*references.values()])
+        dangling = len(references) - len(found)
+        if dangling:
+            # Anybody may write such texts into a state: the write succeeds, and reading the blobs reports that there are none.
+            fields = {"event": "handle_dangling", "count": dangling}
+            logger.warning("a state holds handles to blobs that do not exist: %d of them", dangling, extra=fields)
+        named = [(name, found[digest]) for name, digest in references.items() if digest in found]
+        return [NewSegment(name, size, "raw", None, key) for name, (key, size) in named]

@@ -11,6 +11,9 @@ from typing import Any
 from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
+#: At most twice as many are kept. Each takes about 12 KB, and a store has some 150 besides those of listings.
+MAX_STATEMENTS = 256
+
 
 class CompiledStatement:
     """One statement as the driver takes it."""
@@ -36,6 +39,8 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
 
     A statement is `build(dialect name, *args)`, and is compiled when it is first asked for.
 
+    Those used last are kept, and their number is bounded: what users search for decides how many forms a listing's statement has.
+
     Args:
         dialect: of the database.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
@@ -46,11 +51,17 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
         self.on_sqlite = dialect.name == "sqlite"
         self._dialect = dialect
         self.schema = schema
+        #: Statements that were not used since `self` was emptied last.
+        self._older: dict[tuple[Any, ...], CompiledStatement] = {}
 
     def __missing__(self, key: tuple[Any, ...]) -> CompiledStatement:
-        """Compile a statement."""
+        """Compile a statement, unless it was used not long ago. A look-up that succeeds stays as cheap as a dict's."""
         build, *args = key
-        compiled = self[key] = CompiledStatement(build(self.dialect_name, *args), self._dialect, self.schema)
+        compiled = self._older.pop(key, None) or CompiledStatement(build(self.dialect_name, *args), self._dialect, self.schema)
+        if len(self) >= MAX_STATEMENTS:
+            self._older = dict(self)
+            self.clear()
+        self[key] = compiled
         return compiled
 
     def table_name(self, table: str) -> str:

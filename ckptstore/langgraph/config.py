@@ -13,10 +13,17 @@ from sqlalchemy import Row, inspect
 
 from ckptstore.db.models import Checkpoint
 from ckptstore.db.times import to_microseconds
-from ckptstore.errors import InvalidConfig
+from ckptstore.errors import InvalidConfig, brief
 from ckptstore.reads.planner import CheckpointQuery
 from ckptstore.records import CheckpointKey
 from ckptstore.tags.filters import Filter
+from ckptstore.tags.metadata_json import shown
+from ckptstore.values.metadata_limits import MAX_ROW_KEY_BYTES
+
+#: The longest id or name that is stored, in bytes of UTF-8.
+MAX_ID_BYTES = 1_024
+# So many characters have at most `MAX_ID_BYTES` bytes.
+_SHORT_IDS = MAX_ID_BYTES // 4
 
 
 def configurable_of(config: RunnableConfig) -> Mapping[str, Any]:
@@ -32,9 +39,16 @@ def thread_id_of(thread_id: Any) -> str:
     """A thread id as text; whole numbers and UUIDs are accepted too."""
     if isinstance(thread_id, str):
         return require_text(thread_id, "thread_id")
-    if isinstance(thread_id, bool) or not isinstance(thread_id, (int, UUID)):
-        raise InvalidConfig(f"thread_id must be text, a whole number or a UUID, got {type(thread_id).__name__}")
-    return str(thread_id)
+    return _number_or_uuid(thread_id, "thread_id")
+
+
+def _number_or_uuid(given: Any, what: str) -> str:
+    if isinstance(given, UUID):
+        return str(given)
+    # Python refuses to write larger numbers as text.
+    if isinstance(given, bool) or not isinstance(given, int) or given.bit_length() > MAX_ID_BYTES:
+        raise InvalidConfig(f"the {what} must be text, a whole number or a UUID, got {type(given).__name__}")
+    return str(given)
 
 
 def ids_of(config: RunnableConfig) -> tuple[str, str, str | None]:
@@ -93,7 +107,7 @@ def _microseconds(time: datetime | None, name: str) -> int | None:
 def require_limit(limit: int | None) -> int | None:
     """The largest number of results; None for no limit."""
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-        raise InvalidConfig(f"limit must be a whole number of at least 0, or None, got {limit!r}")
+        raise InvalidConfig(f"limit must be a whole number of at least 0, or None, got {brief(limit)}")
     return limit
 
 
@@ -102,6 +116,11 @@ def require_ids(ids: Sequence[str], name: str) -> list[Any]:
     if isinstance(ids, str) or not isinstance(ids, Sequence):
         raise InvalidConfig(f"{name} must be a sequence of ids, got {type(ids).__name__}")
     return list(ids)
+
+
+def run_ids_of(run_ids: Sequence[Any]) -> list[str]:
+    """Run ids as text, as they are in metadata."""
+    return [each if isinstance(each, str) else _number_or_uuid(each, "run id") for each in require_ids(run_ids, "run_ids")]
 
 
 def keys_of(rows: Iterable[Any]) -> list[CheckpointKey]:
@@ -150,6 +169,28 @@ def require_text(text: Any, what: str) -> str:
     return text
 
 
+def check_ids(key: Mapping[str, str], **others: str) -> None:
+    """Check the lengths of what is to be stored. Reads take ids of any length, and find nothing by longer ones.
+
+    Args:
+        key: the key of a row, by column.
+        others: further ids and names of the row.
+
+    Raises:
+        InvalidConfig: one has more than 1,024 bytes, or the key does not fit into an index.
+    """
+    if sum(map(len, key.values())) <= _SHORT_IDS >= sum(map(len, others.values())):
+        # The usual case.
+        return
+    sizes = {name: len(text.encode()) for name, text in key.items()}
+    for name, size in (*sizes.items(), *((name, len(text.encode())) for name, text in others.items())):
+        if size > MAX_ID_BYTES:
+            raise InvalidConfig(f"the {name} has {size} bytes, more than {MAX_ID_BYTES}; use a shorter one, for example a digest")
+    if sum(sizes.values()) > MAX_ROW_KEY_BYTES:
+        listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise InvalidConfig(f"these have more than {MAX_ROW_KEY_BYTES} bytes together, which fit into an index: {listed}; use shorter ones")
+
+
 def check_channels(channels: Iterable[str]) -> None:
     """Check the names of channels.
 
@@ -157,10 +198,14 @@ def check_channels(channels: Iterable[str]) -> None:
         InvalidConfig: see `require_text`.
     """
     for channel in channels:
-        _check_channel(channel)
+        if isinstance(channel, str):
+            _check_channel(channel)
+        else:
+            require_text(channel, "channel name")
 
 
 # Cached: all checkpoints of an application have the same few channels.
 @lru_cache(maxsize=4096)
 def _check_channel(channel: str) -> None:
-    require_text(channel, f"channel name {channel!r}")
+    require_text(channel, f"channel name {shown(channel)}")
+    check_ids({"channel name": channel})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ckptstore.errors import InvalidConfig
+from ckptstore.errors import InvalidConfig, brief
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.langgraph.config import require_ids, thread_id_of
+from ckptstore.langgraph.config import check_ids, require_ids, run_ids_of, thread_id_of
 from ckptstore.maintenance.prune_plan import keep_newest, keep_nothing
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.records import Posting
@@ -43,18 +43,23 @@ class Deleting(SaverBase):
         await drive_async(self._delete_for_runs(run_ids))
 
     def _delete_for_runs(self, run_ids: Sequence[str]) -> Steps[PruneReport]:
-        runs = [str(run_id) for run_id in require_ids(run_ids, "run_ids")]
+        runs = run_ids_of(run_ids)
         parts = [runs[start : start + MAX_VALUES] for start in range(0, len(runs) or 1, MAX_VALUES)]
         wanted = [self._parse_filter({"run_id": {"$in": part}}).required[0] for part in parts]
         return (yield from self.store.delete_with_postings([Posting(each.key, value) for each in wanted for value in each.values]))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy everything that a thread has to another thread id, inside the database. Blobs are shared."""
-        drive(self.store.copy_thread(thread_id_of(source_thread_id), thread_id_of(target_thread_id)))
+        drive(self._copy_thread(source_thread_id, target_thread_id))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """See `copy_thread`."""
-        await drive_async(self.store.copy_thread(thread_id_of(source_thread_id), thread_id_of(target_thread_id)))
+        await drive_async(self._copy_thread(source_thread_id, target_thread_id))
+
+    def _copy_thread(self, source_thread_id: str, target_thread_id: str) -> Steps[int]:
+        source, target = thread_id_of(source_thread_id), thread_id_of(target_thread_id)
+        check_ids({"thread_id": target})
+        return (yield from self.store.copy_thread(source, target))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete all checkpoints of these threads but the newest (`keep_latest`), or all of them (`delete`).
@@ -76,8 +81,8 @@ class Deleting(SaverBase):
         await drive_async(self._prune(thread_ids, strategy))
 
     def _prune(self, thread_ids: Sequence[str], strategy: str) -> Steps[PruneReport]:
-        rule = _PRUNE_RULES.get(strategy)
+        rule = _PRUNE_RULES.get(strategy) if isinstance(strategy, str) else None
         if rule is None:
-            raise InvalidConfig(f"unknown prune strategy {strategy!r}; the known ones are {', '.join(_PRUNE_RULES)}")
+            raise InvalidConfig(f"unknown prune strategy {brief(strategy)}; the known ones are {', '.join(_PRUNE_RULES)}")
         ids = [thread_id_of(thread_id) for thread_id in require_ids(thread_ids, "thread_ids")]
         return (yield from self.store.prune(ids, rule))

@@ -16,7 +16,8 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ckptstore.langgraph.config import check_channels, ids_of, key_of, require_text
+from ckptstore.langgraph.checks import check_checkpoint, check_writes, checked_versions
+from ckptstore.langgraph.config import check_channels, check_ids, ids_of, key_of, require_text
 from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.langgraph.serialise import serialise, with_references
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
@@ -67,8 +68,10 @@ class CheckpointPut(WriteAttempt):
         created_at: int,
     ) -> None:
         thread_id, checkpoint_ns, parent_id = ids_of(config)
+        check_checkpoint(checkpoint, new_versions)
         super().__init__(thread_id, encoder.expected_bytes(thread_id, checkpoint_ns, new_versions))
         key = CheckpointKey(thread_id, checkpoint_ns, require_text(checkpoint.get("id"), "checkpoint id"))
+        check_ids(key._asdict(), parent_id=parent_id or "")
         self.at = NewCheckpointKey(key, parent_id, created_at)
         self._encoder = encoder
         self._config = config
@@ -93,9 +96,10 @@ class TaskWritesPut(WriteAttempt):
         self._key = key_of(config)
         super().__init__(self._key.thread_id)
         self._encoder = encoder
-        self._writes = writes
+        self._writes = check_writes(writes)
         self._task_id = require_text(task_id, "task id")
         self._task_path = require_text(task_path, "task path")
+        check_ids({**self._key._asdict(), "task id": task_id}, task_path=task_path)
         self._created_at = created_at
 
     def serialise(self, not_stored: Sequence[str]) -> NewWrites:
@@ -140,11 +144,11 @@ class Encoder:
             CheckpointTooLarge: the checkpoint exceeds a limit.
         """
         given = checkpoint.get("channel_values", {})
-        channels = _sort_channels(checkpoint, stored_now, f"{_OWN_VERSION}{at.key.checkpoint_id}")
+        channels = _sort_channels(at.key, checkpoint, stored_now)
         changed = {channel: serialise(self._serde, given[channel], channel) for channel in channels.changed}
         body_parts = _body(checkpoint, channels)
         body = serialise(self._serde, body_parts, "(the checkpoint itself)")
-        stored_metadata = self._metadata.encode(config, metadata)
+        stored_metadata = self._metadata.encode(at.key, config, metadata)
         self._check_limits(at.key, channels, changed, given, len(body.data) + len(stored_metadata.text.encode()))
         values = [(channel, channels.versions[channel], with_references(value, given[channel])) for channel, value in changed.items()]
         return NewCheckpoint(
@@ -180,7 +184,6 @@ class Encoder:
             CheckpointTooLarge: together they exceed a limit.
         """
         channels = [channel for channel, _ in writes]
-        check_channels(channels)
         serialised = [(channel, serialise(self._serde, value, channel)) for channel, value in writes]
         self._limiter.check_writes(key.thread_id, serialised)
         records = [
@@ -206,16 +209,18 @@ class _Channels:
     unversioned: list[str] = field(default_factory=list)
 
 
-def _sort_channels(checkpoint: Checkpoint, stored_now: Collection[str], own_version: str) -> _Channels:
-    """Sort a checkpoint's channels; those without a version get the given one."""
-    channels = _Channels({channel: str(version) for channel, version in checkpoint.get("channel_versions", {}).items()})
+def _sort_channels(key: CheckpointKey, checkpoint: Checkpoint, stored_now: Collection[str]) -> _Channels:
+    """Sort a checkpoint's channels; those without a version get one that no other checkpoint has."""
+    channels = _Channels(checked_versions(key, checkpoint.get("channel_versions", {})))
     versions = channels.versions
     given = checkpoint.get("channel_values", {})
-    check_channels(versions.keys() | given.keys())
+    if unversioned := given.keys() - versions.keys():
+        check_channels(unversioned)
+    own_version = f"{_OWN_VERSION}{key.checkpoint_id}"
     for channel, value in given.items():
         is_unversioned = channel not in versions
         if is_unversioned:
-            versions[channel] = own_version
+            versions |= checked_versions(key, {channel: own_version})
             channels.unversioned.append(channel)
         if _is_scalar(value):
             channels.scalars[channel] = [versions[channel], value]

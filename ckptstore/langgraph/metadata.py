@@ -15,11 +15,13 @@ from langgraph.checkpoint.base import EXCLUDED_METADATA_KEYS
 
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.format import LANGGRAPH
-from ckptstore.records import Posting
+from ckptstore.records import CheckpointKey, Posting
 from ckptstore.runtime.logged_names import LoggedNames
 from ckptstore.tags.encoding import postings
 from ckptstore.tags.keys import TagKeys
-from ckptstore.tags.metadata_json import Cleaner, NotJson, encode_metadata, shown
+from ckptstore.tags.metadata_json import Cleaner, NotJson, shown
+from ckptstore.values.metadata_limits import MetadataChecker
+from ckptstore.values.size_limits import SizeLimits
 
 logger = logging.getLogger(__name__)
 
@@ -42,18 +44,22 @@ class MetadataEncoder:
 
     Args:
         tag_keys: which keys become tags, and what is a credential.
+        limits: how much metadata a checkpoint may have.
     """
 
-    def __init__(self, tag_keys: TagKeys) -> None:
+    def __init__(self, tag_keys: TagKeys, limits: SizeLimits) -> None:
         self._tag_keys = tag_keys
+        self._max_bytes = limits.max_metadata_bytes
+        self._checker = MetadataChecker(limits)
         self._logged = LoggedNames()
 
-    def encode(self, config: RunnableConfig, metadata: Mapping[str, Any]) -> StoredMetadata:
-        """The metadata of a put.
+    def encode(self, key: CheckpointKey, config: RunnableConfig, metadata: Mapping[str, Any]) -> StoredMetadata:
+        """The metadata of a put of the checkpoint with this key.
 
         Raises:
             InvalidConfig: the metadata, or the config's, is not a dict.
             SerializationFailed: the metadata is not JSON; the message names the key.
+            CheckpointTooLarge: it exceeds a limit.
         """
         said = config.get("metadata") or {}
         if not isinstance(metadata, Mapping) or not isinstance(said, Mapping):
@@ -63,10 +69,13 @@ class MetadataEncoder:
         if _WRITES in merged and not self._is_json(_WRITES, merged[_WRITES]):
             # Earlier releases of LangGraph passed what the nodes returned.
             del merged[_WRITES]
-        self._merge_metadata(merged, said)
+        if said:
+            self._merge_metadata(merged, said)
         self._merge_configurable(merged, config.get("configurable") or {}, metadata)
-        text, values = encode_metadata(merged)
-        return StoredMetadata(text, postings(values, self._tag_keys, LANGGRAPH.unindexed_when_empty))
+        text, values = self._checker.encode(key.thread_id, merged)
+        found = postings(values, self._tag_keys, LANGGRAPH.unindexed_when_empty)
+        self._checker.check_tags(key, found)
+        return StoredMetadata(text, found)
 
     def _merge_metadata(self, merged: dict[str, Any], said: Mapping[Any, Any]) -> None:
         """Add what the caller says in the config's metadata, whatever its name."""
@@ -99,9 +108,12 @@ class MetadataEncoder:
 
     def _is_json(self, key: Any, value: Any) -> bool:
         try:
-            Cleaner().clean(value)
+            Cleaner(self._max_bytes).clean(value)
+        except OverflowError:
+            # It is refused together with the rest.
+            return True
         except NotJson as exc:
-            self._log("metadata_left_out", str(key), str(exc))
+            self._log("metadata_left_out", key if isinstance(key, str) else type(key).__name__, str(exc))
             return False
         return True
 

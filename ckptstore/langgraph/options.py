@@ -14,6 +14,7 @@ from sqlalchemy import URL
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import default_blob_url
+from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.tags.keys import TagKeys
 from ckptstore.values.size_limits import SizeLimits
@@ -60,7 +61,8 @@ class SaverOptions(TypedDict, total=False):
     """The metadata keys that filters can use, and the words by which credentials are recognised. By default all keys can be used."""
 
     limits: SizeLimits
-    """The largest checkpoint, writes of a task, and blob. By default 10 MiB for the first two, no limit for the third."""
+    """The largest checkpoint, writes of a task, metadata, and blob. By default 10 MiB for the first two, 256 KiB and 1,000 tags for
+    the metadata, no limit for a blob."""
 
     retention: RetentionPolicy | Mapping[str, Any] | None
     """What to keep when old checkpoints are to be deleted in the background: a policy, or a dict with its fields. A worker thread
@@ -80,6 +82,18 @@ def check_names(options: SaverOptions) -> None:
     unknown = sorted(options.keys() - SaverOptions.__annotations__.keys())
     if unknown:
         raise TypeError(f"SQLAlchemySaver has no option {unknown[0]!r}; its options are {', '.join(SaverOptions.__annotations__)}")
+
+
+def check_kinds(options: SaverOptions) -> None:
+    """Refuse limits and keys of another type: None might mean that there are none, or the default.
+
+    Raises:
+        InvalidConfig: an option has another type; the message names it.
+    """
+    for name, kind in (("limits", SizeLimits), ("tag_keys", TagKeys)):
+        given = options.get(name, kind)
+        if given is not kind and not isinstance(given, kind):
+            raise InvalidConfig(f"{name} must be a {kind.__name__}, got {type(given).__name__}; leave it out for the default")
 
 
 def blob_url_of(options: SaverOptions, database_url: URL) -> str | None:

@@ -10,9 +10,9 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 
 from ckptstore.db.models import Checkpoint
-from ckptstore.errors import InvalidConfig
+from ckptstore.errors import InvalidConfig, brief
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.langgraph.config import ids_of, keys_of, require_limit, search_of
+from ckptstore.langgraph.config import check_channels, ids_of, keys_of, require_ids, require_limit, search_of
 from ckptstore.langgraph.decode import decode_checkpoint, decode_history
 from ckptstore.reads.threads import ThreadOrder
 from ckptstore.records import LoadedCheckpoint, ThreadInfo
@@ -158,7 +158,7 @@ class Reading(SaverBase):
         """See `list_threads`: `async for` loads the listing page by page, `await` gives a list."""
         wanted, limit = self._parse_filter(filter), require_limit(limit)
         if order_by not in get_args(ThreadOrder):
-            raise InvalidConfig(f"threads are ordered by {' or '.join(get_args(ThreadOrder))}, not by {order_by!r}")
+            raise InvalidConfig(f"threads are ordered by {' or '.join(get_args(ThreadOrder))}, not by {brief(order_by)}")
         if after is not None and not isinstance(after, ThreadInfo):
             raise InvalidConfig(f"after must be a ThreadInfo, the last one of a listing, got {type(after).__name__}")
         return Listing(lambda: iter(ThreadPages(self.store, wanted, order_by, limit, after)))
@@ -183,5 +183,6 @@ class Reading(SaverBase):
     def _delta_history(self, config: RunnableConfig, channels: Sequence[str]) -> Steps[Mapping[str, DeltaChannelHistory]]:
         if not channels:
             return {}
+        check_channels(require_ids(channels, "channels"))
         histories = yield from self.store.history(*ids_of(config), channels)
         return {channel: decode_history(self._reading_serde, history, channel) for channel, history in histories.items()}

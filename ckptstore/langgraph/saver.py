@@ -20,14 +20,16 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.errors import InvalidConfig, brief
 from ckptstore.langgraph.base import utc_now
+from ckptstore.langgraph.config import MAX_ID_BYTES
 from ckptstore.langgraph.database import OwnDatabase, open_runner, parse_conn_string
 from ckptstore.langgraph.decode import config_of
 from ckptstore.langgraph.deleting import Deleting
 from ckptstore.langgraph.encode import CheckpointPut, Encoder, TaskWritesPut
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.metadata import MetadataEncoder
-from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_names
+from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_kinds, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.serialise import allow_handles
 from ckptstore.langgraph.trust import strict_serialiser
@@ -74,6 +76,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
 
     def __init__(self, engine: AsyncEngine | OwnDatabase, **options: Unpack[SaverOptions]) -> None:
         check_names(options)
+        check_kinds(options)
         settings = options.get("settings") or DatabaseSettings()
         runner = open_runner(engine, settings, options.get("schema"))
         serde = options.get("serde")
@@ -82,7 +85,6 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         self.serde = allow_handles(self)
         self.clock = options.get("clock", utc_now)
         self.tag_keys = options.get("tag_keys", EVERYTHING)
-        self._metadata = MetadataEncoder(self.tag_keys)
         self.store = Store(
             runner,
             settings,
@@ -97,6 +99,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
 
     def _limit(self, limits: SizeLimits, remedy: str) -> None:
         self.limits = limits
+        self._metadata = MetadataEncoder(self.tag_keys, limits)
         self._limiter = SizeChecker(limits, exclude_leaves=self.store.objects.has_backend, remedy=remedy)
         self.blobs = BlobStore(self.store, self.clock, self._limiter)
 
@@ -115,7 +118,11 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         Args:
             limits: the limits of the copy.
             remedy: the setting that a user can change, for the message of `CheckpointTooLarge`.
+
+        Raises:
+            InvalidConfig: `limits` is something else.
         """
+        check_kinds({"limits": limits})
         other = copy.copy(self)
         other._limit(limits, remedy)
         return other
@@ -247,12 +254,17 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         """The version after `current`: a zero-padded counter, which sorts as text, and a random part, so that sibling forks differ.
 
         The counter keeps the width of `current`, so that versions of a thread from another saver continue to sort.
+
+        Raises:
+            InvalidConfig: `current` does not begin with a counter.
         """
         counter, width = 0, _COUNTER_WIDTH
         if isinstance(current, int):
             counter = current
         elif current is not None:
-            digits = current.partition(".")[0]
+            digits = current.partition(".")[0] if isinstance(current, str) else ""
+            if not (digits.isascii() and digits.isdecimal() and len(digits) <= MAX_ID_BYTES):
+                raise InvalidConfig(f"a channel's version must begin with a counter, got {brief(current)}")
             counter, width = int(digits), len(digits)
         return f"{counter + 1:0{width}}.{random_text(_RANDOM_BYTES)}"
 

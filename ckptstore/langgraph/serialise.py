@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from ckptstore.errors import NotEncrypted, SerializationFailed
+from ckptstore.errors import CheckpointTooLarge, NotEncrypted, SerializationFailed
 from ckptstore.handles import BLOB_REF_NAMES, digests_in, may_hold_digests
 from ckptstore.records import (
     SerialisedValue,
@@ -23,7 +23,10 @@ from ckptstore.values.chunking import BLOB_BYTES
 
 logger = logging.getLogger(__name__)
 
-#: What LangGraph's own serialiser calls its formats.
+#: How many different blobs one value may refer to.
+MAX_HANDLES = 50_000
+
+# What LangGraph's own serialiser calls its formats.
 PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
 
 # Only serialises, and keeps no state, so worker threads can share it.
@@ -63,11 +66,20 @@ def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
 
 
 def with_references(serialised: Value, value: Any) -> Value:
-    """The serialised value with the digests of the blobs that it refers to."""
+    """The serialised value with the digests of the blobs that it refers to.
+
+    Raises:
+        CheckpointTooLarge: they are more than `MAX_HANDLES`: each is looked up, because any text may be a handle.
+    """
     if serialised.type in PLAIN_TYPES and not may_hold_digests(serialised.data):
         # The usual case.
         return serialised
     found = _references(serialised.type, serialised.data, serialised.leaf_offsets, value)
+    if len(found) > MAX_HANDLES:
+        raise CheckpointTooLarge(
+            f"a value of the state holds {len(found)} handles to blobs, or texts that look like them, more than {MAX_HANDLES}; "
+            "spread them over several channels"
+        )
     return serialised._replace(blob_digests=found) if found else serialised
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ckptstore.errors import InvalidConfig
+from ckptstore.errors import InvalidConfig, InvalidPolicy, brief
 from ckptstore.langgraph.base import SaverBase
 from ckptstore.langgraph.recode import Recoder
 from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
@@ -58,9 +58,10 @@ class Upkeep(SaverBase):
             What was deleted.
 
         Raises:
+            InvalidPolicy: `policy` is something else.
             DatabaseUnavailable: the database can't be reached; finished transactions remain.
         """
-        return drive(self.store.prune_by(policy, self._now(), PruneCallbacks(progress, should_stop), dry_run=dry_run))
+        return drive(self._prune_by(policy, PruneCallbacks(progress, should_stop), dry_run))
 
     async def aprune_by(
         self,
@@ -71,7 +72,14 @@ class Upkeep(SaverBase):
         should_stop: Callable[[], bool] = never_stop,
     ) -> PruneReport:
         """See `prune_by`."""
-        return await drive_async(self.store.prune_by(policy, self._now(), PruneCallbacks(progress, should_stop), dry_run=dry_run))
+        return await drive_async(self._prune_by(policy, PruneCallbacks(progress, should_stop), dry_run))
+
+    def _prune_by(self, policy: RetentionPolicy, callbacks: PruneCallbacks, dry_run: bool) -> Steps[PruneReport]:
+        if not isinstance(policy, RetentionPolicy):
+            raise InvalidPolicy(
+                f"policy must be a RetentionPolicy, got {brief(policy)}; RetentionPolicy.from_dict makes one of plain values"
+            )
+        return self.store.prune_by(policy, self._now(), callbacks, dry_run=dry_run)
 
     # --- serialiser
 
@@ -134,6 +142,8 @@ class Upkeep(SaverBase):
         return await drive_async(self._collect(dry_run, grace))
 
     def _collect(self, dry_run: bool, grace: timedelta) -> Steps[CollectReport]:
+        if not isinstance(grace, timedelta):
+            raise InvalidConfig(f"grace must be a timedelta, got {brief(grace)}")
         if grace < timedelta(0):
             raise InvalidConfig(f"grace must not be negative, got {grace}")
         return self.store.collect(GcPass(self._now(), grace, dry_run))

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from ckptstore.errors import InvalidFilter, InvalidPolicy
+from ckptstore.errors import InvalidFilter, InvalidPolicy, brief
 from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, ThreadView, newest_of, with_subgraphs
 from ckptstore.tags.filters import Filter
 
@@ -67,9 +67,9 @@ class RetentionPolicy:
         if not isinstance(given, Mapping):
             raise InvalidPolicy(f"a policy must be a dict, got {type(given).__name__}")
         known = [each.name for each in fields(cls)]
-        unknown = sorted(str(key) for key in given if key not in known)
+        unknown = [brief(key) for key in given if key not in known]
         if unknown:
-            raise InvalidPolicy(f"unknown key {unknown[0]!r}; known keys are {', '.join(known)}")
+            raise InvalidPolicy(f"unknown key {unknown[0]}; known keys are {', '.join(known)}")
         values = dict(given)
         for name in _AGE_FIELDS:
             if values.get(name) is not None:
@@ -173,14 +173,14 @@ def parse_age(name: str, given: Any) -> timedelta:
             raise TypeError
         return timedelta(**{_UNITS[unit]: float(number)})
     except (TypeError, ValueError, OverflowError) as exc:
-        raise InvalidPolicy(f"{name} must be a number of days, or text such as '30d' or '12h', got {given!r}") from exc
+        raise InvalidPolicy(f"{name} must be a number of days, or text such as '30d' or '12h', got {brief(given)}") from exc
 
 
 def _check_age(name: str, age: Any) -> None:
     if age is None:
         return
     if not isinstance(age, timedelta):
-        raise InvalidPolicy(f"{name} must be a timedelta, got {age!r}; RetentionPolicy.from_dict reads text such as '30d'")
+        raise InvalidPolicy(f"{name} must be a timedelta, got {brief(age)}; RetentionPolicy.from_dict reads text such as '30d'")
     if not timedelta(0) <= age <= _MAX_AGE:
         raise InvalidPolicy(f"{name} must be from 0 to {_MAX_AGE.days} days, got {age}")
 
@@ -189,7 +189,7 @@ def _check_number(name: str, number: Any) -> None:
     if number is None:
         return
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MAX_KEEP_LAST:
-        raise InvalidPolicy(f"{name} must be a whole number from 1 to {_MAX_KEEP_LAST}, got {number!r}")
+        raise InvalidPolicy(f"{name} must be a whole number from 1 to {_MAX_KEEP_LAST}, got {brief(number)}")
 
 
 def _age_as_text(age: timedelta) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from ckptstore.blobs.registry import ObjectRegistry, RegisteredObject
+from ckptstore.blobs.registered import RegisteredObject
+from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.errors import BlobUrlChanged
 

@@ -104,8 +104,10 @@ def plan_thread_page(db: Db, wanted: Filter) -> PagePlan:
 
 
 def _plan(planner: _Planner, path: AccessPath, wanted: Filter, restrictions: Mapping[str, Any]) -> PagePlan:
-    # Rarest first: the first probe that fails ends the work for a candidate.
-    probed = sorted((condition for condition in wanted.required if condition is not path.condition), key=planner.count)
+    # Rarest first: the first probe that fails ends the work for a candidate. Those for one value come before those for several, so that
+    # only their numbers decide the statement's text.
+    others = [condition for condition in wanted.required if condition is not path.condition]
+    probed = sorted(others, key=lambda condition: (len(condition.values) > 1, planner.count(condition)))
     parameters = {**restrictions, **path.parameters}
     for number, condition in enumerate(probed):
         parameters |= planner.probe_parameters(f"has_{number}", condition)

@@ -24,6 +24,7 @@ from ckptstore.values.size_limits import SizeChecker
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 
 _CHUNK_BYTES = 1024 * 1024
+_LONGEST_SHOWN_PATH = 500
 # Attempts to store a blob while the garbage collector deletes the object that it would share.
 _MAX_UPLOADS = 3
 
@@ -152,8 +153,11 @@ class _BlobUpload:
         try:
             before = await asyncio.to_thread(_modification, path)
             digest, size = await asyncio.to_thread(hash_file, path)
-        except OSError as exc:
-            raise InvalidConfig(f"can't read {path}: {exc.strerror or type(exc).__name__}") from exc
+        except (OSError, ValueError) as exc:
+            # ValueError: no file's name holds NUL, nor half of a surrogate pair.
+            raise InvalidConfig(
+                f"can't read {str(path)[:_LONGEST_SHOWN_PATH]}: {getattr(exc, 'strerror', None) or type(exc).__name__}"
+            ) from exc
         stored = await self._store(digest, size, lambda backend, key: backend.put_file(key, path))
         if await asyncio.to_thread(_modification, path) != before:
             raise BlobCorrupt(f"{path} was modified while it was stored; put it again when no program writes to it")

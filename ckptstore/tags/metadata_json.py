@@ -38,12 +38,14 @@ class TooMuch(Exception):
     """Values whose JSON is longer than allowed.
 
     Attributes:
-        key: the metadata key at which the limit was exceeded.
+        sizes: bytes of JSON, about, by metadata key.
+        is_partial: whether counting ended when the limit was exceeded, so that the last key has more.
     """
 
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
+    def __init__(self, sizes: Mapping[str, int], *, is_partial: bool) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.is_partial = is_partial
 
 
 def encode_metadata(metadata: Mapping[Any, Any], max_bytes: int | None = None) -> JsonMetadata:
@@ -63,7 +65,7 @@ def encode_metadata(metadata: Mapping[Any, Any], max_bytes: int | None = None) -
         values = _cleaned_metadata(metadata, max_bytes)
         text = _to_json(values)
     if max_bytes is not None and len(text) * 4 > max_bytes and len(text.encode()) > max_bytes:
-        raise TooMuch(max(values, key=lambda key: len(_to_json(values[key]))))
+        raise TooMuch({key: len(_to_json(value).encode()) for key, value in values.items()}, is_partial=False)
     return JsonMetadata(text, values)
 
 
@@ -92,13 +94,16 @@ def _is_encodable(text: str) -> bool:
 def _cleaned_metadata(metadata: Mapping[Any, Any], max_bytes: int | None) -> dict[str, Any]:
     cleaner = Cleaner(max_bytes)
     cleaned: dict[str, Any] = {}
+    sizes: dict[str, int] = {}
     for key, value in metadata.items():
+        before = cleaner.spent
         try:
             cleaned[cleaner.key(key)] = cleaner.clean(value)
         except NotJson as exc:
             raise SerializationFailed(f"metadata[{shown(key)}] {exc}") from exc
         except OverflowError as exc:
-            raise TooMuch(str(key)) from exc
+            raise TooMuch({**sizes, str(key): cleaner.spent - before}, is_partial=True) from exc
+        sizes[str(key)] = cleaner.spent - before
     return cleaned
 
 
@@ -117,7 +122,9 @@ class Cleaner:
     """
 
     def __init__(self, max_characters: int | None = None) -> None:
-        self._left = math.inf if max_characters is None else max_characters
+        self._max_characters = math.inf if max_characters is None else max_characters
+        #: Characters of JSON so far: at least so many.
+        self.spent = 0
 
     def clean(self, value: Any, depth: int = 1) -> Any:
         """A value as its JSON holds it.
@@ -157,8 +164,8 @@ class Cleaner:
 
     def _spent(self, result: Any, characters: int = 0) -> Any:
         # Each value has at least one character, and one that separates it from the next.
-        self._left -= characters + 2
-        if self._left < 0:
+        self.spent += characters + 2
+        if self.spent > self._max_characters:
             raise OverflowError
         return result
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
-from ckptstore.errors import CheckpointTooLarge, InvalidPolicy
+from ckptstore.errors import CheckpointTooLarge, InvalidPolicy, brief
 from ckptstore.records import Value
 
 MIB = 1024 * 1024
@@ -22,13 +22,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeLimits:
-    """How large checkpoints and blobs may be; None means no limit.
+    """How large checkpoints, their metadata and blobs may be; None means no limit. What is stored already can be read, copied and pruned.
 
     Args:
         max_checkpoint_bytes: the serialised state of one checkpoint, wherever it is stored, including unchanged channels but
             excluding large binary leaves (`bytes` of 64 KiB or more) that are stored in blob storage by themselves. The limit
             applies to the writes of one task too.
         max_blob_bytes: one large binary leaf in blob storage, or one file of `saver.blobs`.
+        max_metadata_bytes: the metadata of one checkpoint, as JSON.
+        max_tags: how many scalars, and empty lists and dicts, the metadata of one checkpoint has in the index.
         warn_at: the fraction of `max_checkpoint_bytes` from which a warning is logged.
 
     Raises:
@@ -37,16 +39,18 @@ class SizeLimits:
 
     max_checkpoint_bytes: int | None = 10 * MIB
     max_blob_bytes: int | None = None
+    max_metadata_bytes: int | None = 256 * 1024
+    max_tags: int | None = 1_000
     warn_at: float = 0.8
 
     def __post_init__(self) -> None:
         """Validate the limits."""
-        for name in ("max_checkpoint_bytes", "max_blob_bytes"):
+        for name in ("max_checkpoint_bytes", "max_blob_bytes", "max_metadata_bytes", "max_tags"):
             limit = getattr(self, name)
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-                raise InvalidPolicy(f"{name} must be a whole number of at least 1, or None for no limit, got {limit!r}")
+                raise InvalidPolicy(f"{name} must be a whole number of at least 1, or None for no limit, got {brief(limit)}")
         if not isinstance(self.warn_at, (int, float)) or not 0 <= self.warn_at <= 1:
-            raise InvalidPolicy(f"warn_at must be from 0 to 1, got {self.warn_at!r}")
+            raise InvalidPolicy(f"warn_at must be from 0 to 1, got {brief(self.warn_at)}")
 
 
 DEFAULT_LIMITS = SizeLimits()

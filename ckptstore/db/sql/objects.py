@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from ckptstore.db.sql.lookups import rows_with_keys
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import OBJECT, OBJECT_KEY, SEGMENT
 
@@ -48,11 +49,14 @@ def _set(state: str) -> Update:
     return update(OBJECT).values(state=literal_column(f"'{state}'"), changed_at=_NOW)
 
 
-def objects_with_digest(_database: str) -> Select[Any]:
-    """Key and size of the objects with the given digest that a writer may refer to, newest first."""
-    wanted = OBJECT.c.digest == bindparam("digest")
+def objects_with_digests(database: str) -> Select[Any]:
+    """Digest, key and size of the objects with one of the given digests that a writer may refer to, newest first."""
+    joined, found = rows_with_keys(database, OBJECT, ("digest",))
     # The upload of a pending one may never finish; a marked one becomes live when a writer confirms it.
-    return select(OBJECT.c.key, OBJECT.c.size).where(wanted, _in_state("live", "marked")).order_by(OBJECT.c.created_at.desc(), OBJECT.c.key)
+    usable = found.c.state.in_([literal_column("'live'"), literal_column("'marked'")])
+    return (
+        select(found.c.digest, found.c.key, found.c.size).select_from(joined).where(usable).order_by(found.c.created_at.desc(), found.c.key)
+    )
 
 
 def newest_objects(_database: str) -> Select[Any]:

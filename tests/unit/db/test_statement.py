@@ -1,0 +1,34 @@
+"""The cache of compiled statements: bounded, and right whoever uses it at the same time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import ClauseElement, bindparam, literal_column, select
+from sqlalchemy.dialects import sqlite
+
+from ckptstore.db.statement import MAX_STATEMENTS, Statements
+
+
+def build(_database: str, number: int) -> ClauseElement:
+    return select(bindparam("given"), literal_column(str(number)))
+
+
+def test_the_statements_used_last_are_kept_and_no_more() -> None:
+    statements = Statements(sqlite.dialect(), None)
+    often = statements[build, 1]
+    for number in range(2, 5 * MAX_STATEMENTS):
+        statements[build, number]
+        assert statements[build, 1] is often
+        assert len(statements) + len(statements._older) < 3 * MAX_STATEMENTS
+    # One that was evicted while someone held it still works, and is compiled again for the next.
+    assert often.arguments({"given": "x"}) == ("x",)
+    assert statements[build, 2].text.endswith(", 2")
+
+
+def test_several_worker_threads_get_the_same_text() -> None:
+    statements = Statements(sqlite.dialect(), None)
+    numbers = [number % 700 for number in range(2_000)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: statements[build, number].text, numbers))
+    assert [text.split()[-1] for text in found] == [str(number) for number in numbers]
