@@ -17,7 +17,6 @@ from itertools import chain
 from typing import Any, cast
 
 from sqlalchemy import ClauseElement, Connection, Table
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 
 from ckptstore.db.error_mapping import ConnectionLost
@@ -144,7 +143,7 @@ class Db:
         try:
             if self.observed:
                 return self._execute_reported(text, arguments)
-            cursor = self._cursor()
+            cursor = self.connection.connection.cursor()
             cursor.execute(text, arguments)
             if self.watch is not None:
                 self.watch.answers += 1
@@ -169,9 +168,6 @@ class Db:
             if exc.orig is None:
                 raise
             raise exc.orig from exc.orig.__cause__
-
-    def _cursor(self) -> DBAPICursor:
-        return self.connection.connection.cursor()
 
     def _is_lost(self, exc: Exception) -> bool:
         """Whether the connection is unusable: it was closed, or the error's SQLSTATE says so."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -201,8 +202,8 @@ class SqliteRunner:
         return Db(connection, self.statements, observed=observed)
 
     def _run_read(self, work: Work[T]) -> T:
-        if self._file is not None:
-            self._file.look_now_and_then()
+        if self._file is not None and time.monotonic() >= self._file.look_again_at:
+            self._file.look()
         return self._run(work)
 
     def _run_after_look(self, work: Work[T]) -> T:

@@ -37,7 +37,8 @@ class SqliteFile:
         self._log_path = ""
         self._log: _FileId | None = None
         self._truncated_to: int | None = None
-        self._look_again_at = 0.0
+        #: When readers look next, by the monotonic clock.
+        self.look_again_at = 0.0
 
     def look(self) -> None:
         """Return if the file that was opened first, and its log, are still at their paths.
@@ -56,7 +57,7 @@ class SqliteFile:
             self._examine()
         else:
             self._size = file.st_size
-            self._look_again_at = time.monotonic() + _READERS_LOOK_SECONDS
+            self.look_again_at = time.monotonic() + _READERS_LOOK_SECONDS
 
     def _examine(self) -> None:
         file = _stat(self.path)
@@ -72,16 +73,11 @@ class SqliteFile:
             self._check_size(file.st_size)
         self._check_log()
         self._size = file.st_size
-        self._look_again_at = time.monotonic() + _READERS_LOOK_SECONDS
+        self.look_again_at = time.monotonic() + _READERS_LOOK_SECONDS
 
     def look_before_opening(self) -> None:
         """Like `look`, unless no connection was opened yet. A connection to an empty file would delete the log that is beside it."""
         if self._opened is not None:
-            self.look()
-
-    def look_now_and_then(self) -> None:
-        """Like `look`, but at most once a second."""
-        if time.monotonic() >= self._look_again_at:
             self.look()
 
     def closed(self) -> None:

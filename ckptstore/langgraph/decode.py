@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -22,7 +22,6 @@ from ckptstore.records import (
     ChannelHistory,
     CheckpointKey,
     LoadedCheckpoint,
-    LoadedWrite,
     Value,
 )
 
@@ -62,7 +61,7 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
         checkpoint=cast(Checkpoint, checkpoint),
         metadata=cast(CheckpointMetadata, parsed_metadata(loaded.key, loaded.metadata)),
         parent_config=config_of(CheckpointKey(*loaded.key[:2], parent)) if parent else None,
-        pending_writes=_decode_writes(serde, loaded.writes),
+        pending_writes=[(write.task_id, write.channel, decode(serde, write.value, write.channel)) for write in loaded.writes],
     )
 
 
@@ -80,14 +79,9 @@ def config_of(key: CheckpointKey) -> RunnableConfig:
     return {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}}
 
 
-def _decode_writes(serde: SerializerProtocol, writes: Sequence[LoadedWrite]) -> list[tuple[str, str, Any]]:
-    """LangGraph's tuples for pending writes: task id, channel, value."""
-    return [(write.task_id, write.channel, decode(serde, write.value, write.channel)) for write in writes]
-
-
 def decode_history(serde: SerializerProtocol, history: ChannelHistory, channel: str) -> DeltaChannelHistory:
     """LangGraph's history of one channel; without `seed` if no ancestor stored a value."""
-    writes = _decode_writes(serde, history.writes)
+    writes = [(write.task_id, write.channel, decode(serde, write.value, write.channel)) for write in history.writes]
     if history.body is not None:
         body: dict[str, Any] = decode(serde, history.body, "(the checkpoint itself)")
         return {"writes": writes, "seed": body[SCALARS][channel][1]}

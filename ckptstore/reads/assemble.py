@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, starmap
+from itertools import chain, repeat, starmap
 from operator import attrgetter
 from typing import Any
 
 from ckptstore.db.sql.checkpoints import KIND_PARENT_SEND, KIND_WRITE
 from ckptstore.reads import rows as stored
 from ckptstore.reads.rows import ChannelRow, CheckpointRow, SegmentRow, WriteRow
-from ckptstore.records import CheckpointKey, Layout, LoadedCheckpoint, LoadedSegment, LoadedWrite, Value
+from ckptstore.records import CheckpointKey, LoadedCheckpoint, LoadedSegment, LoadedWrite, SerialisedValue, Value
 from ckptstore.values.decode import Loaded, SegmentSet, StoredValue
 
 _BY_ID = attrgetter("key.checkpoint_id", "key.thread_id", "key.checkpoint_ns")
 _WRITE_ORDER = attrgetter("task_path", "task_id", "idx")
 
 #: By thread, namespace, channel and version.
-_Values = Mapping[tuple[str, str, str, str], StoredValue]
+_Values = Mapping[tuple[str, str, str, str], SerialisedValue]
 #: By kind and checkpoint, then by task and index: in the order in which LangGraph expects them.
 _Writes = Mapping[tuple[int, CheckpointKey], Mapping[tuple[str, int], LoadedWrite]]
 
@@ -41,23 +41,23 @@ def assemble(rows: Iterable[Sequence[Any]], segments: SegmentSet) -> Loaded[list
         stored.refuse(altered[0], checkpoint_rows)
     for segment in starmap(SegmentRow, segment_rows):
         segments.add(LoadedSegment(segment.digest, segment.object_key, segment.size, segment.encoding, segment.data))
-    values: dict[tuple[str, str, str, str], StoredValue] = {}
+    values: dict[tuple[str, str, str, str], SerialisedValue] = {}
     for of in channel_rows:
-        layout = None if of.layout is None else _checked_layout(of, segments)
-        values[of.thread_id, of.checkpoint_ns, of.channel, of.version] = StoredValue(of.type, of.literal, layout, segments)
+        # Mostly the row has all of a value.
+        value = Value(of.type, of.literal or b"") if of.layout is None else _laid_out(of, segments)
+        values[of.thread_id, of.checkpoint_ns, of.channel, of.version] = value
     writes = _writes_by_checkpoint(write_rows, segments)
     if segment_rows:
         segments.decompress()
-    checkpoints = [_checkpoint(row, values, writes) for row in checkpoint_rows]
-    checkpoints.sort(key=_BY_ID, reverse=True)
+    checkpoints = sorted(map(_checkpoint, checkpoint_rows, repeat(values), repeat(writes)), key=_BY_ID, reverse=True)
     return Loaded(checkpoints, segments, [value for loaded in checkpoints for value in loaded.all_values] if segments.remote else [])
 
 
-def _checked_layout(row: ChannelRow | WriteRow, segments: SegmentSet) -> Layout | None:
+def _laid_out(row: ChannelRow | WriteRow, segments: SegmentSet) -> StoredValue:
     layout = stored.parsed_layout(row)
     if layout is not None:
         stored.check_length(row, layout, segments)
-    return layout
+    return StoredValue(row.type, row.literal, layout, segments)
 
 
 def _checkpoint(row: CheckpointRow, values: _Values, writes: _Writes) -> LoadedCheckpoint:
@@ -82,8 +82,8 @@ def _writes_by_checkpoint(rows: Iterable[WriteRow], segments: SegmentSet) -> _Wr
     found: dict[tuple[int, CheckpointKey], dict[tuple[str, int], LoadedWrite]] = {}
     for row in sorted(rows, key=_WRITE_ORDER):
         key = CheckpointKey(row.thread_id, row.checkpoint_ns, row.checkpoint_id)
-        layout = None if row.layout is None else _checked_layout(row, segments)
-        write = LoadedWrite(row.task_path, row.task_id, row.idx, row.channel, StoredValue(row.type, row.literal, layout, segments))
+        value = Value(row.type, row.literal or b"") if row.layout is None else _laid_out(row, segments)
+        write = LoadedWrite(row.task_path, row.task_id, row.idx, row.channel, value)
         # By task and index: two checkpoints of one page may share a parent, whose writes then come twice.
         found.setdefault((row.kind, key), {})[row.task_id, row.idx] = write
     return found

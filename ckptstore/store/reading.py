@@ -114,7 +114,9 @@ class StoreReading(StoreBase):
 
     def _load(self, work: Work[Loaded[T]]) -> Steps[T]:
         """Run work that loads values, then fetch the objects that they refer to."""
-        loaded = yield from self.read(work)
+        if not self._is_ready:
+            yield from self._ready()
+        loaded: Loaded[T] = yield self.runner.read(work)
         if loaded.segments.remote:
             try:
                 fetched: Mapping[str, bytes] = yield self.downloads.fetch(loaded.segments.remote_segments(loaded.values))

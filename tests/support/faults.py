@@ -10,9 +10,9 @@ from typing import Any
 from unittest import mock
 
 from sqlalchemy import Engine
+from sqlalchemy.pool.base import _ConnectionFairy
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.db.connection import Db
 
 
 def engine_of(saver: SQLAlchemySaver) -> Engine:
@@ -45,14 +45,14 @@ class FaultyCursor:
 @contextmanager
 def reported_statements(saver: SQLAlchemySaver, report: Callable[[str, str], None]) -> Iterator[None]:
     """Call a function with `before` or `after`, and the text, for each statement of a saver."""
-    cursor_of = Db._cursor
+    cursor_of = _ConnectionFairy.cursor
     mine = engine_of(saver)
 
-    def cursor(db: Db) -> Any:
-        plain = cursor_of(db)
-        return FaultyCursor(plain, report) if db.connection.engine is mine else plain
+    def cursor(connection: _ConnectionFairy, *args: Any, **options: Any) -> Any:
+        plain = cursor_of(connection, *args, **options)
+        return FaultyCursor(plain, report) if connection._pool is mine.pool else plain
 
-    with mock.patch.object(Db, "_cursor", cursor):
+    with mock.patch.object(_ConnectionFairy, "cursor", cursor):
         yield
 
 
