@@ -1,0 +1,62 @@
+"""A batch as one insert on SQLite: a view whose triggers pass each row on to its table."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
+
+from ckptstore.db.models import Base
+from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS
+from ckptstore.db.sql.batch_sqlite import batch_view, insert_batch, view_rows
+from tests.support.statements import compiled
+
+THREAD = ("t", 1, 1, 0, 1, 10)
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    """Empty tables, and the view."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for table in Base.metadata.tables.values():
+            connection.execute(str(CreateTable(table).compile(dialect=sqlite.dialect())))
+        for statement in batch_view():
+            connection.execute(statement)
+        yield connection
+
+
+def insert(connection: sqlite3.Connection, parts: dict[str, list[tuple[object, ...]]]) -> None:
+    rows = view_rows(parts, 4)
+    connection.execute(compiled("sqlite", insert_batch("sqlite", len(rows))).text, [cell for row in rows for cell in row])
+
+
+def test_every_part_has_a_trigger() -> None:
+    triggers = " ".join(batch_view()[1:])
+    assert all(f"WHEN NEW.part = '{part}'" in triggers for part in (*BATCH_ROWS, *BATCH_NEEDS, "threads"))
+
+
+def test_rows_reach_their_tables_and_empty_ones_do_not(connection: sqlite3.Connection) -> None:
+    insert(connection, {"threads": [THREAD], "tags": [("key", "value", "c", "t", "")] * 3})
+    insert(connection, {"threads": [THREAD]})
+    assert connection.execute("SELECT thread_id, checkpoint_count, size FROM ckpt_thread").fetchall() == [("t", 2, 20)]
+    assert connection.execute("SELECT key, value FROM ckpt_tag").fetchall() == [("key", "value")]
+
+
+@pytest.mark.parametrize(("need", "key"), [("known", ("t", "digest")), ("carried", ("t", "", "channel", "1"))])
+def test_a_batch_that_builds_on_what_is_missing_stores_nothing(connection: sqlite3.Connection, need: str, key: tuple[str, ...]) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match=f"{need} rows are missing"):
+        insert(connection, {"threads": [THREAD], need: [key]})
+    assert connection.execute("SELECT count(*) FROM ckpt_thread").fetchone() == (0,)
+
+
+def test_small_rows_of_text_are_sent_as_one_list_and_lengths_are_few() -> None:
+    rows = view_rows({"tags": [("a", "b"), ("c", "d")], "threads": [THREAD]}, 4)
+    assert len(rows) == 4
+    assert (rows[0][0], json.loads(rows[0][1])) == ("tags", [["a", "b"], ["c", "d"]])
+    assert {len(row) for row in rows} == {len(rows[0])}
+    assert [set(row) for row in rows[2:]] == [{0}, {0}]

@@ -1,0 +1,33 @@
+"""The tables and their keys, as the statements know them."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Table
+
+from ckptstore.db.models import Base
+from ckptstore.db.sql import tables
+
+
+def test_every_table_of_the_models_is_known_to_the_statements() -> None:
+    assert {each for each in vars(tables).values() if isinstance(each, Table)} == set(Base.metadata.tables.values())
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        (tables.CHECKPOINT, tables.CHECKPOINT_KEY),
+        (tables.CHANNEL, tables.VERSION_KEY),
+        (tables.SEGMENT, tables.SEGMENT_KEY),
+        (tables.OBJECT, tables.OBJECT_KEY),
+        (tables.TAG, tables.TAG_KEY),
+    ],
+    ids=lambda value: value.name if isinstance(value, Table) else None,
+)
+def test_a_key_is_the_tables_primary_key(table: Table, key: tuple[str, ...]) -> None:
+    assert tuple(column.name for column in table.primary_key) == key
+
+
+def test_every_table_of_a_thread_leads_its_key_with_the_thread() -> None:
+    for table in (tables.THREAD, tables.CHECKPOINT, tables.CHANNEL, tables.SEGMENT, tables.WRITE):
+        assert next(iter(table.primary_key)).name == "thread_id"
