@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -23,7 +23,8 @@ class Compiled(NamedTuple):
 
 def compiled(kind: str, statement: ClauseElement) -> Compiled:
     """Compile a statement as the saver does."""
-    made = statement.compile(dialect=sqlite.dialect() if kind == "sqlite" else postgresql.dialect())
+    dialect: Dialect = sqlite.dialect() if kind == "sqlite" else postgresql.dialect()  # type: ignore[no-untyped-call]
+    made = statement.compile(dialect=dialect)
     assert isinstance(made, SQLCompiler)
     # Values that are part of the statement itself are its functions' own, such as an encoding's name.
     values: Mapping[str, Any] = made.params

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, literal_column, select
+from typing import Any
+
+from sqlalchemy import Select, bindparam, delete, literal_column, select
 
 from ckptstore.db.sql.lookups import exists_for_row, has_given_key, hidden_value, is_visible, rows_with_keys, segment_lists
 from ckptstore.db.sql.tables import CHECKPOINT, SEGMENT, SEGMENT_KEY
@@ -10,7 +12,7 @@ from tests.support.statements import compiled
 
 
 def test_an_offset_keeps_postgresql_from_joining_whole_tables(kind: str) -> None:
-    probe = select(literal_column("1")).select_from(SEGMENT).where(SEGMENT.c.object_key == CHECKPOINT.c.thread_id)
+    probe: Select[Any] = select(literal_column("1")).select_from(SEGMENT).where(SEGMENT.c.object_key == CHECKPOINT.c.thread_id)
     joined, found = rows_with_keys(kind, SEGMENT, SEGMENT_KEY)
     for statement in (select(CHECKPOINT.c.thread_id).where(exists_for_row(kind, probe)), select(found.c.digest).select_from(joined)):
         assert ("OFFSET 0" in compiled(kind, statement).text) == (kind == "postgresql")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from sqlalchemy import select
 
@@ -20,7 +21,8 @@ def test_a_table_of_keys_takes_what_its_parameters_send(kind: str) -> None:
 
 
 def test_no_keys_are_an_empty_table(kind: str) -> None:
-    assert key_parameters(kind, ("a", "b"), []) == ({"keys": "[]"} if kind == "sqlite" else {"keys_a": [], "keys_b": []})
+    nothing: dict[str, Any] = {"keys": "[]"} if kind == "sqlite" else {"keys_a": [], "keys_b": []}
+    assert key_parameters(kind, ("a", "b"), []) == nothing
     assert object_keys(kind, iter(["x"])) == ({"keys": '[["x"]]'} if kind == "sqlite" else {"keys_key": ["x"]})
 
 

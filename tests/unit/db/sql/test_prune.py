@@ -8,18 +8,27 @@ import pytest
 from sqlalchemy import ClauseElement
 
 from ckptstore.db.sql import prune
+from ckptstore.db.sql.tables import CHECKPOINT_KEY, VERSION_KEY
 from tests.support.statements import compiled
 
 
 @pytest.mark.parametrize(
-    ("build", "table"),
-    [(prune.delete_checkpoints, "ckpt_checkpoint"), (prune.delete_writes, "ckpt_write"), (prune.delete_values, "ckpt_channel")],
+    ("build", "table", "key"),
+    [
+        (prune.delete_checkpoints, "ckpt_checkpoint", CHECKPOINT_KEY),
+        (prune.delete_writes, "ckpt_write", CHECKPOINT_KEY),
+        (prune.delete_values, "ckpt_channel", VERSION_KEY),
+    ],
+    ids=["checkpoints", "writes", "values"],
 )
-def test_what_is_given_is_deleted_and_its_bytes_are_counted(kind: str, build: Callable[[str], ClauseElement], table: str) -> None:
+def test_what_is_given_is_deleted_and_its_bytes_are_counted(
+    kind: str, build: Callable[[str], ClauseElement], table: str, key: tuple[str, ...]
+) -> None:
     found = compiled(kind, build(kind))
-    assert found.text.startswith(f"DELETE FROM {table} WHERE")
+    assert found.text.startswith(f"DELETE FROM {table} {'WHERE' if kind == 'sqlite' else 'USING'} ")
     assert "length(" in found.text.partition("RETURNING")[2]
     assert found.tables == {table}
+    assert found.parameters == ({"keys"} if kind == "sqlite" else {f"keys_{name}" for name in key})
 
 
 def test_a_hidden_checkpoint_stays_a_row(kind: str) -> None:
@@ -29,7 +38,7 @@ def test_a_hidden_checkpoint_stays_a_row(kind: str) -> None:
 def test_segments_are_linked_by_channels_by_writes_and_by_lists(kind: str) -> None:
     found = compiled(kind, prune.delete_unlinked_segments(kind))
     assert found.tables == {"ckpt_segment", "ckpt_channel", "ckpt_write"}
-    assert found.parameters == {"thread_id"}
+    assert found.parameters == {"thread_id", "max_rows"}
     # A null among them would let NOT IN find nothing.
     assert "value IS NOT NULL" in found.text
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from sqlalchemy import ClauseElement
 
 from ckptstore.db.sql import threads
 from ckptstore.db.sql.pages import Shape
@@ -16,7 +19,7 @@ def test_a_thread_is_locked_by_the_statement_that_reads_its_stamp(kind: str) -> 
 
 
 @pytest.mark.parametrize("build", [threads.recount, threads.subtract_deleted])
-def test_counters_change_together_with_the_generation(kind: str, build: threads.Any) -> None:
+def test_counters_change_together_with_the_generation(kind: str, build: Callable[[str], ClauseElement]) -> None:
     found = compiled(kind, build(kind))
     assert "generation=(ckpt_thread.generation + 1)" in found.text
     assert "checkpoint_count=" in found.text
