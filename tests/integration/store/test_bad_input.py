@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.errors import (
     CkptStoreError,
+    DatabaseCorrupt,
     DatabaseUnavailable,
     InvalidConfig,
     SerializationFailed,
@@ -32,7 +33,7 @@ def test_a_path_that_can_not_be_written(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "c.sqlite").write_bytes(os.urandom(4096))
-    with SQLAlchemySaver.from_conn_string(tmp_path / "c.sqlite") as saver, pytest.raises(DatabaseUnavailable, match="not a database"):
+    with SQLAlchemySaver.from_conn_string(tmp_path / "c.sqlite") as saver, pytest.raises(DatabaseCorrupt, match="not a database"):
         saver.get_tuple(config("t"))
 
 
@@ -135,7 +136,7 @@ async def test_a_value_that_can_not_be_read_back_names_its_channel(tmp_path: Pat
     async with SQLAlchemySaver.from_conn_string(path) as saver:
         await put(saver, config("t"), {"a": [1]})
         with sqlite3.connect(path) as other:
-            other.execute("UPDATE ckpt_channel SET type = 'strange'")
+            other.execute("UPDATE ckpt_channel SET type = 'strange', checksum = NULL")
         other.close()
         with pytest.raises(SerializationFailed, match="channel 'a' was stored as 'strange'"):
             await saver.aget_tuple(config("t"))
