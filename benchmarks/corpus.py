@@ -6,7 +6,6 @@ one changes a step; the newest checkpoint of each thread has a pending write.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections import Counter
@@ -30,6 +29,8 @@ from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.langgraph.encode import NewCheckpointKey
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
+from ckptstore.runtime.future import Future
+from ckptstore.runtime.wakeups import settled
 from ckptstore.values.encode import EncodedWrite, chunk_values, encode
 from ckptstore.writes.commit import commit_batch
 from ckptstore.writes.rows import BatchRows
@@ -179,18 +180,18 @@ async def fill(contender: Contender, corpus: Corpus) -> None:
 async def _fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
     """Through the codec and rows of the writer's kind; the next batch is made while one is stored."""
     entries = corpus.entries(saver)
-    under_way: asyncio.Future[None] | None = None
+    under_way: Future[None] | None = None
     while batch := list(islice(entries, min(_BATCH, corpus.threads))):
         units = [encode(unit, lambda _: set(), chunk_values(unit)) for entry in batch for unit in _units(saver, entry)]
         if under_way is not None:
-            await under_way
-        under_way = asyncio.wrap_future(saver.store.runner.write(partial(_store, units)))
+            await settled(under_way)
+        under_way = saver.store.runner.write(partial(_store, units))
         bar.update(len(batch))
         sample = batch[0]
     assert under_way is not None
-    await under_way
+    await settled(under_way)
     if not saver.store.runner.statements.on_sqlite:
-        await asyncio.wrap_future(saver.store.runner.write(_count_threads))
+        await settled(saver.store.runner.write(_count_threads))
     return sample
 
 

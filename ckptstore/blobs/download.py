@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Future
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.records import LoadedSegment
+from ckptstore.runtime.future import Future
 from ckptstore.values.cache import FolderCache, MemoryCache
 from ckptstore.values.compression import decompress_segment
 

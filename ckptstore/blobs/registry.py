@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,9 @@ from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner
 from ckptstore.errors import BlobMissing, BlobUnavailable, InvalidConfig
 from ckptstore.runtime.fork import abandon, in_child
+from ckptstore.runtime.future import Future
 from ckptstore.runtime.loop_thread import LoopThread
+from ckptstore.runtime.wakeups import settled
 from ckptstore.values.digests import new_object_key
 
 T = TypeVar("T")
@@ -269,15 +270,14 @@ class ObjectRegistry:
 
     def _forget_seen(self, keys: Sequence[str]) -> None:
         for key in keys:
-            seen = self._seen.pop(key, None)
-            if seen is not None and self._seen_keys.get(seen.digest) == key:
+            if (seen := self._seen.pop(key, None)) is not None and self._seen_keys.get(seen.digest) == key:
                 del self._seen_keys[seen.digest]
 
     # --- the database, from this loop
 
     async def read(self, work: Callable[[Db], T]) -> T:
         """Run work that reads the database."""
-        return await asyncio.wrap_future(self._runner.read(work))
+        return await settled(self._runner.read(work))
 
     async def rows(self, build: Callable[..., ClauseElement], parameters: Mapping[str, Any], *args: Any) -> Sequence[Any]:
         """All rows of a statement that reads the database, see `Db.run`."""
@@ -289,11 +289,11 @@ class ObjectRegistry:
 
     async def write(self, work: Callable[[Db], T]) -> T:
         """Run work that writes to the database."""
-        return await asyncio.wrap_future(self._runner.write(work))
+        return await settled(self._runner.write(work))
 
-    def close(self) -> None:
-        """Finish what is running, and close the backend. Blocks."""
-        self._loop.close(self._close_backend())
+    def close(self, seconds: float) -> None:
+        """Finish what is running, and close the backend. Blocks; after so many seconds what still runs is cancelled."""
+        self._loop.close(self._close_backend(), seconds)
 
     async def _close_backend(self) -> None:
         if self._backend is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.records import NewSegment, WriteRecord
+from ckptstore.runtime.future import Future
 from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue
 from ckptstore.values.compression import compress
 from ckptstore.values.digests import blob_reference, digest_of

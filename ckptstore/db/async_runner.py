@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, QueuePool, StaticPool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ckptstore.db.busy_timeout import run_within
 from ckptstore.db.connection import Db
 from ckptstore.db.error_mapping import ServerSilent
 from ckptstore.db.observe import is_observed
-from ckptstore.db.retries import Retries
+from ckptstore.db.retries import Deadline, Retries, seconds_from_now
 from ckptstore.db.runner import Work
 from ckptstore.db.server_connections import GOODBYE_SECONDS, ServerConnections
-from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.settings import CLOSE_SECONDS, DatabaseSettings
 from ckptstore.db.statement import Statements
 from ckptstore.db.watch import Watch, current_watch
 from ckptstore.runtime.fork import abandon, around_fork
+from ckptstore.runtime.future import Future
 from ckptstore.runtime.loop_thread import LoopThread, selector_loop
 
 T = TypeVar("T")
 
 # How long the connection of the last batch is kept for the next one before it returns to the pool.
 _KEEP_SECONDS = 1.0
+# More connections than this are of no use to batches: each waits for a lock that another transaction holds, or takes long.
+_MAX_BATCHES = 4
 # After this many batches it returns to the pool in any case, so that the pool can replace an old connection.
 _MAX_BATCHES_PER_CONNECTION = 1_000
 
@@ -60,7 +64,7 @@ class AsyncRunner:
         self.statements = Statements(self._engine.dialect, self._schema)
         #: None on SQLite, which has no server that could be silent.
         self._connections = None if self.statements.on_sqlite else ServerConnections(self._engine.sync_engine)
-        self._retries = Retries(self.url, self._settings)
+        self._retries = Retries(self.url, self._settings, on_file=self.statements.on_sqlite)
         self._loop = LoopThread("ckptstore-loop", selector_loop)
         pool = self._engine.pool
         single = isinstance(pool, StaticPool) or not self._owned
@@ -69,6 +73,8 @@ class AsyncRunner:
         self._write_lock: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.statements.on_sqlite else nullcontext()
         # If the pool has a single connection, it is never kept: readers need it too.
         self._may_keep = not single and not (isinstance(pool, QueuePool) and pool.size() == 1)
+        #: Readers need the other connections.
+        self.max_batches = 1 if single or self.statements.on_sqlite else max(1, min(_MAX_BATCHES, self._settings.pool_size // 2))
         self._kept: AsyncConnection | None = None
         self._batches = 0
         self._keep_timer: asyncio.TimerHandle | None = None
@@ -84,13 +90,27 @@ class AsyncRunner:
     def read(self, work: Work[T]) -> Future[T]:
         return self._submit(self._attempt, work)
 
-    def write(self, work: Work[T]) -> Future[T]:
-        return self._submit(self._attempt_to_write, work)
+    def write(self, work: Work[T], on_done: Callable[[Future[T]], object] | None = None, deadline: Deadline | None = None) -> Future[T]:
+        return self._submit(self._attempt_to_write, work, on_done, deadline)
 
-    def _submit(self, attempt: Callable[[Work[T]], Any], work: Work[T]) -> Future[T]:
-        future = self._loop.run(self._retries.run_async(self._attempt_unless_forking, attempt, work))
+    def _submit(
+        self,
+        attempt: Callable[[Work[T]], Any],
+        work: Work[T],
+        on_done: Callable[[Future[T]], object] | None = None,
+        deadline: Deadline | None = None,
+    ) -> Future[T]:
+        deadline = deadline or seconds_from_now(self._settings.retry_seconds)
+        if self.statements.on_sqlite:
+            work = partial(run_within, work, deadline, self._settings)
         self._used = True
-        return future
+        return self._loop.run(self._retries.run_async(deadline, self._attempt_unless_forking, attempt, work), on_done)
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        self._loop.call_soon(function)
+
+    def call_later(self, seconds: float, function: Callable[[], object]) -> None:
+        asyncio.get_running_loop().call_later(seconds, function)
 
     async def _attempt_unless_forking(self, attempt: Callable[[Work[T]], Any], work: Work[T]) -> T:
         await self._may_run.wait()
@@ -232,8 +252,8 @@ class AsyncRunner:
 
     # --- closing
 
-    def close(self) -> None:
-        self._loop.close(self._dispose())
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        self._loop.close(self._dispose(), seconds)
         self._used = False
 
     async def _dispose(self) -> None:

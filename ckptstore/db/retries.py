@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import URL
-from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from ckptstore.db.error_mapping import is_driver_error, translate
 from ckptstore.db.secrets import Secrets
@@ -14,29 +16,49 @@ from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import DatabaseUnavailable
 
 T = TypeVar("T")
+#: Until when something may be repeated, by the monotonic clock. It is asked again before each attempt.
+Deadline = Callable[[], float]
+
+_MAX_PAUSE_SECONDS = 1.0
+_MAX_FILE_PAUSE_SECONDS = 0.05
+
+
+def seconds_from_now(seconds: float) -> Deadline:
+    """The deadline in so many seconds."""
+    until = time.monotonic() + seconds
+    return lambda: until
 
 
 class Retries:
-    """Repeats an attempt that failed with a transient error, for `settings.retry_seconds` at most.
+    """Repeats an attempt that failed with a transient error, until a deadline.
 
-    Before the first success nothing is repeated: a wrong address is reported at once.
+    Before a server's first answer nothing is repeated: a wrong address is reported at once.
+
+    Args:
+        url: of the database, for messages.
+        settings: its `connect_args` may hold secrets, which messages hide.
+        on_file: whether it is SQLite, which has waited for the file's lock itself when an attempt fails.
     """
 
-    def __init__(self, url: URL, settings: DatabaseSettings) -> None:
+    def __init__(self, url: URL, settings: DatabaseSettings, *, on_file: bool) -> None:
         self._url = url
         self._secrets = Secrets(url, settings.connect_args)
-        self._reached = False
+        self._reached = on_file
         policy: dict[str, Any] = {
             "retry": retry_if_exception(self._is_transient),
-            "stop": stop_after_delay(settings.retry_seconds),
-            "wait": wait_random_exponential(multiplier=0.02, max=1.0),
+            "wait": wait_random_exponential(multiplier=0.02, max=_MAX_FILE_PAUSE_SECONDS if on_file else _MAX_PAUSE_SECONDS),
             "reraise": True,
         }
         self._retrying = Retrying(**policy)
         self._async_retrying = AsyncRetrying(**policy)
 
-    def run(self, attempt: Callable[..., T], *args: Any) -> T:
+    def run(self, deadline: Deadline, attempt: Callable[..., T], *args: Any) -> T:
         """Return what `attempt(*args)` returns.
+
+        Args:
+            deadline: no attempt begins after it.
+            attempt: a function.
+            *args: its arguments.
 
         Raises:
             CkptStoreError: in place of a driver's error.
@@ -45,19 +67,21 @@ class Retries:
             result = attempt(*args)
         except Exception as exc:
             self._raise_unless_transient(exc)
-            repeated: T = self._retrying(self._once, attempt, *args)
+            retrying = self._retrying.copy(stop=partial(_is_too_late, deadline))
+            repeated: T = retrying(self._once, attempt, *args)
             return repeated
         # Nearly all work succeeds at the first attempt, without the cost of the retry machinery.
         self._reached = True
         return result
 
-    async def run_async(self, attempt: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+    async def run_async(self, deadline: Deadline, attempt: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """See `run`."""
         try:
             result = await attempt(*args)
         except Exception as exc:
             self._raise_unless_transient(exc)
-            return await self._async_retrying(self._once_async, attempt, *args)
+            retrying = self._async_retrying.copy(stop=partial(_is_too_late, deadline))
+            return await retrying(self._once_async, attempt, *args)
         self._reached = True
         return result
 
@@ -87,3 +111,8 @@ class Retries:
 
     def _translated(self, exc: Exception) -> Exception:
         return translate(exc, self._url, self._secrets.hide) if is_driver_error(exc) else exc
+
+
+def _is_too_late(deadline: Deadline, state: RetryCallState) -> bool:
+    """Whether the next attempt would begin after the deadline."""
+    return time.monotonic() + state.upcoming_sleep >= deadline()

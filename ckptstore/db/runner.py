@@ -2,20 +2,22 @@
 
 Work is a plain function of a `Db`, so that every query is written once. SQLite runs it on a worker thread (one switch of threads for a
 whole batch, where an async driver switches for every statement); PostgreSQL runs it on an event loop of its own, with an async driver.
-Callers get a `concurrent.futures.Future`. Work never needs the caller's own thread or loop, so a synchronous call inside a running loop
-can't deadlock.
+Callers get a `Future`. Work never needs the caller's own thread or loop, so a synchronous call inside a running loop can't deadlock; and
+callers take no lock, so one that is interrupted (KeyboardInterrupt) leaves the runner usable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 from sqlalchemy import URL
 
 from ckptstore.db.connection import Db
+from ckptstore.db.retries import Deadline
+from ckptstore.db.settings import CLOSE_SECONDS
 from ckptstore.db.statement import Statements
+from ckptstore.runtime.future import Future
 
 T = TypeVar("T")
 Work = Callable[[Db], T]
@@ -28,15 +30,35 @@ class Runner(Protocol):
     statements: Statements
     #: Whether work that writes has a worker thread of its own, where it may block without delaying other work.
     may_wait: bool
+    #: How many batches of writes may be under way at a time, each on a connection of its own.
+    max_batches: int
 
     def read(self, work: Work[T]) -> Future[T]:
         """Run work that reads, in parallel with other work."""
         ...
 
-    def write(self, work: Work[T]) -> Future[T]:
-        """Run work that writes; on SQLite, one at a time. It may run again after a transient fault."""
+    def write(self, work: Work[T], on_done: Callable[[Future[T]], object] | None = None, deadline: Deadline | None = None) -> Future[T]:
+        """Run work that writes; on SQLite, one at a time. It may run again after a transient fault.
+
+        Args:
+            work: the work.
+            on_done: called with the future on the worker thread or loop, before any other callback.
+            deadline: until when the work is repeated; by default for `retry_seconds`.
+        """
         ...
 
-    def close(self) -> None:
-        """Close every connection and worker thread; blocks until they have ended."""
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Call a function soon, on the worker thread or loop on which writes run. Functions are called in order, one at a time."""
+        ...
+
+    def call_later(self, seconds: float, function: Callable[[], object]) -> None:
+        """Like `call_soon`, after so many seconds; only where `max_batches` is above 1, and from that worker thread or loop."""
+        ...
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Wait for the work that is under way, and close every connection and worker thread; blocks.
+
+        Args:
+            seconds: how long to wait; what still runs then is left behind, and its connection with it.
+        """
         ...

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+# Shorter than the half minute that Kubernetes leaves a process to end.
+CLOSE_SECONDS = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
@@ -20,9 +23,13 @@ class DatabaseSettings:
             not silence. Connections that are not used for so long within a transaction are ended by the server.
         long_attempt_seconds: the same for what may run long: searches over many threads, deletes, copies, prunes, verification,
             collection. Upgrades and VACUUM have no such bound: there, TCP keepalive finds within a minute that the server is gone.
-        busy_timeout_seconds: how long SQLite waits for another process to release the write lock.
+        busy_timeout_seconds: how long one attempt waits for another process to release SQLite's write lock; never longer than what is
+            left of `retry_seconds`.
         synchronous: SQLite's durability. `FULL` survives a power cut; `NORMAL` may lose the last commits in a power cut.
-        retry_seconds: how long work is retried after transient faults (connection lost, deadlock, lock).
+        retry_seconds: the time until an error. Work is repeated after transient faults (connection lost, deadlock, lock) until the
+            database has not answered for so long since the call: writes that wait behind others which succeed keep all of their time.
+            Uploads of large values have their own, see `BlobSettings`. With 0, one attempt is made.
+        close_seconds: how long closing waits for what was accepted. What is not stored by then fails with `StoreClosed`.
         prepared_statements: set it to False for poolers that may use another server connection for each transaction (pgbouncer in
             transaction mode), and use `postgresql+psycopg://`, since asyncpg always prepares statements.
         max_pending: the largest number of writes in the queue; further callers wait until there is room.
@@ -37,6 +44,7 @@ class DatabaseSettings:
     busy_timeout_seconds: float = 30.0
     synchronous: Literal["FULL", "NORMAL", "EXTRA"] = "FULL"
     retry_seconds: float = 10.0
+    close_seconds: float = CLOSE_SECONDS
     prepared_statements: bool = True
     max_pending: int = 2_000
     connect_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -50,7 +58,7 @@ class DatabaseSettings:
         for name in ("pool_size", "max_pending"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
-        for name in ("pool_recycle_seconds", "pool_ping_after_seconds", "busy_timeout_seconds", "retry_seconds"):
+        for name in ("pool_recycle_seconds", "pool_ping_after_seconds", "busy_timeout_seconds", "retry_seconds", "close_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
         if not 0 < self.attempt_seconds <= self.long_attempt_seconds:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -15,20 +16,24 @@ from sqlalchemy import URL, Engine, StaticPool, event
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
+from ckptstore.db.busy_timeout import limit_wait, run_within
 from ckptstore.db.connection import Db
 from ckptstore.db.observe import is_observed
-from ckptstore.db.retries import Retries
+from ckptstore.db.retries import Deadline, Retries, seconds_from_now
 from ckptstore.db.runner import Work
-from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.settings import CLOSE_SECONDS, DatabaseSettings
 from ckptstore.db.sqlite_file import SqliteFile
 from ckptstore.db.statement import Statements
 from ckptstore.db.url import is_memory
 from ckptstore.db.wal_checkpointer import MAX_PAGES, WalCheckpointer
-from ckptstore.errors import StoreClosed
 from ckptstore.runtime.fork import abandon, around_fork
+from ckptstore.runtime.future import Future
 from ckptstore.runtime.private_files import create_private_file
+from ckptstore.runtime.worker_threads import WorkerThreads
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 # More readers than this only compete for the interpreter's lock.
 _MAX_READERS = 4
@@ -43,7 +48,6 @@ def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
     """
     connect_args = {
         "check_same_thread": False,
-        "timeout": settings.busy_timeout_seconds,
         "cached_statements": 256,
         **settings.connect_args,
     }
@@ -82,12 +86,13 @@ def configure_connections(engine: Engine, settings: DatabaseSettings, *, wal_aut
     """
 
     @event.listens_for(engine, "connect")
-    def configure(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
+    def configure(dbapi_connection: Any, entry: ConnectionPoolEntry) -> None:
         cursor = dbapi_connection.cursor()
+        limit_wait(cursor, entry, settings)
         if not is_memory(engine.url):
             # Before the first table: deleted pages can then be given back to the file system.
             cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            _switch_to_wal(cursor, settings.busy_timeout_seconds)
+            _switch_to_wal(cursor, min(settings.busy_timeout_seconds, settings.retry_seconds))
             cursor.execute(f"PRAGMA wal_autocheckpoint={wal_autocheckpoint}")
         cursor.execute(f"PRAGMA synchronous={settings.synchronous}")
         cursor.close()
@@ -112,6 +117,7 @@ class SqliteRunner:
     """SQLite: one worker thread writes, a few read. Each keeps its connection from one work to the next."""
 
     may_wait = True
+    max_batches = 1
 
     def __init__(self, url: URL, settings: DatabaseSettings, schema: str | None = None) -> None:
         self.url = url
@@ -131,11 +137,11 @@ class SqliteRunner:
         self._wal = None if self._file is None else WalCheckpointer(self._read_after_look)
         self._engine = sqlite_engine(self.url, self._settings)
         self.statements = Statements(self._engine.dialect, self._schema)
-        self._retries = Retries(self.url, self._settings)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ckptstore-write")
+        self._retries = Retries(self.url, self._settings, on_file=True)
+        self._writer = WorkerThreads("ckptstore-write", 1)
         readers = min(self._settings.pool_size, _MAX_READERS)
         # A database in memory is one connection: all of its work runs one at a time on one worker thread.
-        self._readers = self._writer if is_memory(self.url) else ThreadPoolExecutor(readers, thread_name_prefix="ckptstore-read")
+        self._readers = self._writer if is_memory(self.url) else WorkerThreads("ckptstore-read", readers)
 
     # --- work
 
@@ -146,14 +152,26 @@ class SqliteRunner:
         """Like `read`, but look at the file first, whenever it was looked at last."""
         return self._submit(self._readers, self._run_after_look, work)
 
-    def write(self, work: Work[T]) -> Future[T]:
-        return self._submit(self._writer, self._run_write, work)
+    def write(self, work: Work[T], on_done: Callable[[Future[T]], object] | None = None, deadline: Deadline | None = None) -> Future[T]:
+        return self._submit(self._writer, self._run_write, work, on_done, deadline)
 
-    def _submit(self, workers: ThreadPoolExecutor, run: Callable[[Work[T]], T], work: Work[T]) -> Future[T]:
-        try:
-            return workers.submit(self._retries.run, self._attempt, run, work)
-        except RuntimeError as exc:
-            raise StoreClosed from exc
+    def call_soon(self, function: Callable[[], object]) -> None:
+        self._writer.call_soon(function)
+
+    def call_later(self, seconds: float, function: Callable[[], object]) -> None:
+        raise NotImplementedError("SQLite stores one batch at a time")
+
+    def _submit(
+        self,
+        workers: WorkerThreads,
+        run: Callable[[Work[T]], T],
+        work: Work[T],
+        on_done: Callable[[Future[T]], object] | None = None,
+        deadline: Deadline | None = None,
+    ) -> Future[T]:
+        deadline = deadline or seconds_from_now(self._settings.retry_seconds)
+        within = partial(run_within, work, deadline, self._settings)
+        return workers.submit(partial(self._retries.run, deadline, self._attempt, run, within), on_done)
 
     def _attempt(self, run: Callable[[Work[T]], T], work: Work[T]) -> T:
         """Run work, but not while the process forks."""
@@ -267,9 +285,13 @@ class SqliteRunner:
 
     # --- closing
 
-    def close(self) -> None:
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        until = time.monotonic() + seconds
         # The writer first: it may still submit a checkpoint of the log to a reader.
-        self._writer.shutdown()
-        self._readers.shutdown()
+        ended = self._writer.close(seconds)
+        ended = self._readers.close(max(0.0, until - time.monotonic())) and ended
+        if not ended:
+            logger.warning("a worker thread of SQLite does not answer; it is left behind", extra={"event": "worker_left_behind"})
+        # Those of worker threads that were left behind are neither kept nor in the pool.
         self._release_kept()
         self._engine.dispose()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 
 from ckptstore.db.connection import Db
+from ckptstore.runtime.future import Future
 
 #: Pages of the log at which a commit makes a checkpoint itself, in case this module falls behind.
 MAX_PAGES = 10_000

@@ -9,7 +9,6 @@ import asyncio
 import copy
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -35,6 +34,7 @@ from ckptstore.langgraph.serialise import allow_handles
 from ckptstore.langgraph.trust import strict_serialiser
 from ckptstore.langgraph.upkeep import Upkeep
 from ckptstore.maintenance.policy import RetentionPolicy
+from ckptstore.runtime.future import Future
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import Outcome, Steps, drive, drive_async
 from ckptstore.store.background import BackgroundRetention
@@ -173,10 +173,11 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         return Outcome(_wait(future), name="setup")
 
     def close(self) -> None:
-        """Finish the writes that were accepted and close all connections. Blocks; a second call does nothing."""
-        if self._retention is not None:
-            self._retention.close()
-        self.store.close()
+        """Finish the writes that were accepted and close all connections. Blocks; a second call does nothing.
+
+        After `close_seconds` (see `DatabaseSettings`) it returns in any case, and writes that were not stored fail with `StoreClosed`.
+        """
+        self.store.close(None if self._retention is None else self._retention.close)
 
     async def aclose(self) -> None:
         """See `close`; does not block the event loop."""

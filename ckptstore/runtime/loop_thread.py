@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from ckptstore.errors import StoreClosed
+from ckptstore.runtime.future import Future
+from ckptstore.runtime.worker_threads import start_thread
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+# How long tasks may take to end once they were cancelled, and the loop to stop.
+_STOP_SECONDS = 1.0
 
 
 def selector_loop() -> asyncio.AbstractEventLoop:
@@ -23,7 +33,7 @@ def selector_loop() -> asyncio.AbstractEventLoop:
 
 
 class LoopThread:
-    """Runs coroutines; the worker thread starts with the first one.
+    """Runs functions and coroutines; the worker thread starts with the first one. Callers may be interrupted anywhere, see `future`.
 
     Args:
         name: the worker thread's name, for debuggers and logs.
@@ -33,50 +43,169 @@ class LoopThread:
     def __init__(self, name: str, new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
         self._name = name
         self._new_loop = new_loop
-        self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        #: Who takes the item runs the loop, or closes what never ran.
+        self._permit: deque[None] = deque([None])
+        self._started, self._stopped = threading.Event(), threading.Event()
+        #: Functions that the loop is to call.
+        self._inbox: deque[Callable[[], object]] = deque()
         self._refusal: str | None = None
+        self._closing = False
+        #: The last task, which waits for the others; set on the loop.
+        self._finisher: asyncio.Task[Any] | None = None
+        self._finishing = False
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start a coroutine; the future receives its result.
+    # --- running
+
+    def run(self, coroutine: Coroutine[Any, Any, T], on_done: Callable[[Future[T]], object] | None = None) -> Future[T]:
+        """Start a coroutine.
+
+        Args:
+            coroutine: the coroutine.
+            on_done: called on the loop with the future, before any other callback.
+
+        Returns:
+            The future that receives the result.
 
         Raises:
             StoreClosed: `refuse` or `close` was called.
         """
-        with self._lock:
-            if self._refusal is not None:
-                coroutine.close()
-                raise StoreClosed(self._refusal)
-            if self._loop is None:
-                self._loop = self._new_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True)
-                self._thread.start()
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = Future(on_done)
+        try:
+            self.call_soon(partial(self._begin, coroutine, future))
+        except StoreClosed:
+            coroutine.close()
+            raise
+        return future
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Call a function on the loop.
+
+        Raises:
+            StoreClosed: `refuse` or `close` was called.
+        """
+        if self._refusal is not None:
+            raise StoreClosed(self._refusal)
+        self._inbox.append(function)
+        loop = self._loop
+        if loop is None:
+            start_thread(self._run_loop, self._name)
+        else:
+            try:
+                loop.call_soon_threadsafe(self._take_inbox)
+            except RuntimeError:
+                # Closed since.
+                self._refusal = self._refusal or str(StoreClosed())
+        if self._refusal is not None and self._withdraw(function):
+            raise StoreClosed(self._refusal)
+
+    def _withdraw(self, function: Callable[[], object]) -> bool:
+        """Remove a function that the loop has not taken; False if it has."""
+        try:
+            self._inbox.remove(function)
+        except ValueError:
+            return False
+        return True
+
+    def _run_loop(self) -> None:
+        try:
+            self._permit.pop()
+        except IndexError:
+            return
+        self._loop = loop = self._new_loop()
+        self._started.set()
+        loop.call_soon(self._take_inbox)
+        try:
+            loop.run_forever()
+        finally:
+            loop.close()
+            self._stopped.set()
+
+    def _take_inbox(self) -> None:
+        while self._inbox:
+            try:
+                function = self._inbox.popleft()
+            except IndexError:
+                return
+            function()
+
+    def _begin(self, coroutine: Coroutine[Any, Any, T], future: Future[T]) -> None:
+        assert self._loop is not None
+        if self._finishing:
+            coroutine.close()
+            future.set_exception(StoreClosed())
+            return
+        self._loop.create_task(coroutine).add_done_callback(partial(_settle, future))
 
     def refuse(self, why: str) -> None:
         """Make every later `run` raise `StoreClosed` with this message."""
-        with self._lock:
-            self._refusal = why
+        self._refusal = why
 
-    def close(self, last: Coroutine[Any, Any, None]) -> None:
-        """Refuse new coroutines, wait for the running ones, run `last` and stop. Blocks; a second call does nothing."""
-        with self._lock:
-            loop, self._loop, self._refusal = self._loop, None, str(StoreClosed())
-        if loop is None:
+    # --- closing
+
+    def close(self, last: Coroutine[Any, Any, None], seconds: float = threading.TIMEOUT_MAX) -> None:
+        """Refuse new coroutines, wait for the running ones, run `last` and stop. Blocks; a second call does nothing.
+
+        Args:
+            last: runs when all others have ended.
+            seconds: how long that may take; then what still runs is cancelled, and a loop that does not answer is left behind.
+        """
+        was_closed, self._refusal = self._closing, str(StoreClosed())
+        self._closing = True
+        if was_closed:
+            last.close()
+        elif self._permit:
+            self._close_unused(last)
+        else:
+            self._close_used(last, time.monotonic() + seconds)
+
+    def _close_unused(self, last: Coroutine[Any, Any, None]) -> None:
+        try:
+            self._permit.pop()
+        except IndexError:
+            self._close_used(last, time.monotonic() + _STOP_SECONDS)
+            return
+        last.close()
+        self._finishing = True
+        self._take_inbox()
+
+    def _close_used(self, last: Coroutine[Any, Any, None], until: float) -> None:
+        self._started.wait(_STOP_SECONDS)
+        if self._loop is None:
             last.close()
             return
-        try:
-            asyncio.run_coroutine_threadsafe(self._finish(last), loop).result()
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            assert self._thread is not None
-            self._thread.join()
-            loop.close()
+        loop = self._loop
+        ended: Future[None] = Future(lambda _: loop.stop())
+        loop.call_soon_threadsafe(self._begin_to_finish, last, ended)
+        if not self._stopped.wait(max(0.0, until - time.monotonic())):
+            loop.call_soon_threadsafe(self._cancel_tasks)
+            if not self._stopped.wait(_STOP_SECONDS):
+                logger.warning("the event loop %s does not answer; it is left behind", self._name, extra={"event": "loop_left_behind"})
+                return
+        ended.result(0)
 
-    @staticmethod
-    async def _finish(last: Coroutine[Any, Any, None]) -> None:
+    def _begin_to_finish(self, last: Coroutine[Any, Any, None], ended: Future[None]) -> None:
+        self._finishing = True
+        self._finisher = asyncio.get_running_loop().create_task(self._finish(last))
+        self._finisher.add_done_callback(partial(_settle, ended))
+
+    async def _finish(self, last: Coroutine[Any, Any, None]) -> None:
         # Each has a caller that waits for it: coroutines end before their connections are closed.
         under_way = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*under_way, return_exceptions=True)
         await last
+
+    def _cancel_tasks(self) -> None:
+        """Cancel what runs; `_finish`, which waits for it, then runs `last`."""
+        for task in asyncio.all_tasks(self._loop):
+            if task is not self._finisher:
+                task.cancel()
+
+
+def _settle(future: Future[T], task: asyncio.Task[T]) -> None:
+    if task.cancelled():
+        future.set_exception(StoreClosed("the saver was closed before this operation ended; build another one"))
+    elif (exc := task.exception()) is not None:
+        future.set_exception(exc)
+    else:
+        future.set_result(task.result())

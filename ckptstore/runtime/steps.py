@@ -9,13 +9,15 @@ Source: psycopg 3 (`psycopg/generators.py`, `psycopg/waiting.py`).
 
 from __future__ import annotations
 
-import threading
+import time
 import warnings
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+from ckptstore.runtime.future import Future
 from ckptstore.runtime.wakeups import waiter_for
+from ckptstore.runtime.worker_threads import run_in_thread
 
 T = TypeVar("T")
 Steps = Generator[Future[Any], Any, T]
@@ -103,8 +105,4 @@ class Outcome(Generic[T]):
 
 def done_after(seconds: float) -> Future[None]:
     """A future that is done after so many seconds."""
-    future: Future[None] = Future()
-    timer = threading.Timer(seconds, future.set_result, [None])
-    timer.daemon = True
-    timer.start()
-    return future
+    return run_in_thread(partial(time.sleep, seconds), "ckptstore-timer")

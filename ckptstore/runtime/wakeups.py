@@ -8,12 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from concurrent.futures import Future
+from collections import deque
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from ckptstore.runtime.coalesced import CoalescedCall
+from ckptstore.runtime.future import Future
+
+T = TypeVar("T")
 Loop = asyncio.AbstractEventLoop
 Waiter = asyncio.Future[None]
 
@@ -32,24 +36,29 @@ def waiter_for(future: Future[Any]) -> Waiter:
     return waiter
 
 
+async def settled(future: Future[T]) -> T:
+    """Wait for a future in the running event loop, and return its result; a waiter that is cancelled leaves the future alone."""
+    await waiter_for(future)
+    return future.result()
+
+
 class LoopWaker:
-    """Wakes one event loop for the waiters whose futures are done."""
+    """Wakes one event loop for the waiters whose futures are done; without a lock, since the loop may run on the main thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._ready: list[Waiter] = []
+        self._ready: deque[Waiter] = deque()
+        self._wakeup = CoalescedCall()
 
     def notify(self, waiter: Waiter, _future: Future[Any]) -> None:
         """The future that a waiter waits for is done; from any thread. Within `coalesced_wakeups` the loop is woken at its end."""
-        with self._lock:
-            is_first = not self._ready
-            self._ready.append(waiter)
-        if not is_first:
-            return
+        self._ready.append(waiter)
+        self._wakeup.request(partial(self._wake, waiter.get_loop()))
+
+    def _wake(self, loop: Loop) -> None:
         if _deferred.wakers is None:
-            self.flush(waiter.get_loop())
+            self.flush(loop)
         else:
-            _deferred.wakers.append((self, waiter.get_loop()))
+            _deferred.wakers.append((self, loop))
 
     def flush(self, loop: Loop) -> None:
         """Wake the loop."""
@@ -61,11 +70,13 @@ class LoopWaker:
 
     def _complete(self) -> None:
         """Complete the waiters; on the loop."""
-        with self._lock:
-            ready, self._ready = self._ready, []
-        for waiter in ready:
+        self._wakeup.begin()
+        while self._ready:
+            waiter = self._ready[0]
             if not waiter.done():
                 waiter.set_result(None)
+            # Last: only this thread removes waiters, and an exception before this line leaves the waiter to the next call.
+            self._ready.popleft()
 
 
 class coalesced_wakeups:  # noqa: N801  # a context manager, named like a function

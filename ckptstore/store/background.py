@@ -7,7 +7,6 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -20,6 +19,7 @@ from ckptstore.maintenance.prune_progress import PruneCallbacks
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.fork import in_child
+from ckptstore.runtime.future import Future
 from ckptstore.runtime.steps import Steps, drive
 from ckptstore.store.store import Store
 
@@ -122,10 +122,10 @@ class BackgroundRetention:
         if not self._stop.is_set():
             self.start()
 
-    def close(self) -> None:
-        """Stop after the current transaction. Blocks; a second call does nothing."""
+    def close(self, seconds: float) -> None:
+        """Stop after the current transaction. Blocks, for so many seconds at most; a second call does nothing. On a worker thread."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(seconds)
 
     def _loop(self) -> None:
         wait_seconds = 0.0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.download import Downloader
@@ -18,8 +18,10 @@ from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import StoreClosed
 from ckptstore.maintenance.reindex import require_same_keys
 from ckptstore.records import StateFormat
+from ckptstore.runtime.future import Future
 from ckptstore.runtime.logged_names import LoggedNames
 from ckptstore.runtime.steps import Steps
+from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.values.cache import FolderCache, MemoryCache
@@ -29,6 +31,9 @@ from ckptstore.writes.commit import commit_batch
 from ckptstore.writes.queue import WriteQueue
 
 T = TypeVar("T")
+
+# What each part may take to close, although the time for all of them has passed.
+_LAST_SECONDS = 1.0
 
 
 class StoreBase:
@@ -61,7 +66,7 @@ class StoreBase:
         opened = None if blobs is None else partial(open_backend, blobs, blob_settings)
         self.objects = ObjectRegistry(runner, opened, blob_settings.recheck_seconds)
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
-        self._queue = WriteQueue(runner, commit_batch, WriteEncoder(known, self.objects), settings.max_pending)
+        self._queue = WriteQueue(runner, commit_batch, WriteEncoder(known, self.objects), settings)
         self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=self._check_settings)
         self._wants_tags = tag_keys
         self._tag_keys = tag_keys or EVERYTHING
@@ -69,7 +74,9 @@ class StoreBase:
         #: Paths of the tag index that some checkpoint has, and those about which it was logged that none has.
         self._used_keys: set[str] = set()
         self._logged_keys = LoggedNames()
+        self._close_seconds = settings.close_seconds
         self._closed = False
+        self._closing: Future[None] | None = None
         #: True once the schema was checked, while the store is open: reads and writes then start at once.
         self._is_ready = False
 
@@ -111,13 +118,28 @@ class StoreBase:
         """Store one write; writes of a thread are stored in the order of these calls. Returns when it is durable."""
         if not self._is_ready:
             yield from self._ready()
-        yield self._queue.submit(attempt)
+        future = self._queue.submit(attempt)
+        try:
+            yield future
+        except BaseException:
+            self._abandon(future)
+            raise
 
     def run_in_queue(self, work: Work[T], *threads: str) -> Steps[T]:
         """Run work that writes to these threads, after the writes to them that were queued before. It opens its own transaction."""
         yield from self._ready()
-        result: T = yield self._queue.run(work, *threads)
-        return result
+        future = self._queue.run(work, *threads)
+        try:
+            result: T = yield future
+            return result
+        except BaseException:
+            self._abandon(future)
+            raise
+
+    def _abandon(self, future: Future[Any]) -> None:
+        """If the operation failed because its caller was cancelled or interrupted, take it out of the queue."""
+        if not future.done():
+            self._queue.abandon(future)
 
     def run_concurrently(self, work: Work[T], *threads: str) -> Steps[T]:
         """Run work that writes to these threads and locks each of them: in parallel with the queue if the database can.
@@ -147,15 +169,34 @@ class StoreBase:
 
     # --- closing
 
-    def close(self) -> None:
-        """Finish the writes that were accepted, then close every connection. Blocks; a second call does nothing."""
+    def close(self, before: Callable[[float], None] | None = None) -> None:
+        """Finish the writes that were accepted, then close every connection. Blocks, for `close_seconds` and a few more at most.
+
+        A second call waits for the first one. It may be interrupted: closing goes on, on a worker thread.
+
+        Args:
+            before: called first, with the seconds that it may take.
+        """
+        closing = self._closing
+        if closing is None:
+            closing = self._closing = run_in_thread(partial(self._close, before), "ckptstore-close")
+        closing.result()
+
+    def _close(self, before: Callable[[float], None] | None) -> None:
+        until = time.monotonic() + self._close_seconds
+
+        def left() -> float:
+            return max(_LAST_SECONDS, until - time.monotonic())
+
+        if before is not None:
+            before(left())
         self._closed = True
         self._is_ready = False
         try:
-            self._queue.close()
-            self.objects.close()
+            self._queue.close(left())
+            self.objects.close(left())
         finally:
-            self.runner.close()
+            self.runner.close(left())
 
 
 def _folder_cache(settings: BlobSettings) -> FolderCache | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
 from functools import partial
 
 from ckptstore.db import schema
@@ -11,6 +9,7 @@ from ckptstore.db.connection import Db
 from ckptstore.db.partitions import upgrade_and_partition
 from ckptstore.db.runner import Runner, Work
 from ckptstore.runtime.fork import in_child
+from ckptstore.runtime.future import Future
 from ckptstore.runtime.steps import Steps
 
 
@@ -32,28 +31,28 @@ class SchemaGate:
         in_child(self._reset)
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
         self._checked: Future[None] | None = None
         self._setting_up: Future[None] | None = None
 
     def set_up(self, partitions: int | None) -> Future[None]:
         """Bring the schema to head, with so many partitions if a number is given. Callers at the same time share an upgrade without."""
         upgrade = schema.upgrade_if_needed if partitions is None else partial(upgrade_and_partition, count=partitions)
-        with self._lock:
-            if self._setting_up is None or self._setting_up.done() or partitions is not None:
-                self._setting_up = self._runner.write(partial(self._run_checks, upgrade))
-            self._checked = self._setting_up
-            return self._setting_up
+        setting_up = self._setting_up
+        if setting_up is None or setting_up.done() or partitions is not None:
+            setting_up = self._setting_up = self._runner.write(partial(self._run_checks, upgrade))
+        self._checked = setting_up
+        return setting_up
 
     def wait(self) -> Steps[None]:
-        """Wait until the checks have passed. A failure is not remembered: the next call checks again."""
+        """Wait until the checks have passed. A failure is not remembered: the next call checks again.
+
+        Callers share a check. There is no lock, which an interrupted caller might leave locked: two of them may both check.
+        """
         checked = self._checked
         if checked is not None and checked.done() and checked.exception() is None:
             return
-        with self._lock:
-            if self._checked is None or (self._checked.done() and self._checked.exception() is not None):
-                self._checked = self._runner.write(partial(self._run_checks, self._check))
-            checked = self._checked
+        if checked is None or checked.done():
+            checked = self._checked = self._runner.write(partial(self._run_checks, self._check))
         yield checked
 
     def check_schema(self) -> Future[None]:

@@ -8,11 +8,10 @@ import re
 import secrets
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-
-from cachetools import LRUCache
 
 from ckptstore.runtime.fork import in_child
 from ckptstore.runtime.private_files import make_private_folder, open_private
@@ -39,21 +38,35 @@ class MemoryCache:
         in_child(self._start)
 
     def _start(self) -> None:
-        self._lock = threading.Lock()
-        self._blobs: LRUCache[str, bytes] = LRUCache(self._max_bytes, getsizeof=len)
+        self._blobs: OrderedDict[str, bytes] = OrderedDict()
+        #: The total size. There is no lock (see `lru`): after an interrupt it may be wrong by a blob, until the cache is empty.
+        self._estimate = 0
 
     def get(self, digest: str) -> bytes | None:
         """The blob, or None."""
-        with self._lock:
-            return self._blobs.get(digest)
+        # Another thread may evict it at any time.
+        with suppress(KeyError):
+            self._blobs.move_to_end(digest)
+        return self._blobs.get(digest)
 
     def put(self, digest: str, data: bytes) -> None:
         """Add a blob whose bytes were checked."""
         if 0 < len(data) <= self._max_bytes:
-            with self._lock:
-                # Older versions of cachetools make room for both the old and the new value.
-                self._blobs.pop(digest, None)
-                self._blobs[digest] = data
+            added = len(data) - len(self._blobs.pop(digest, b""))
+            self._blobs[digest] = data
+            self._estimate += added
+            if self._estimate > self._max_bytes:
+                self._evict()
+
+    def _evict(self) -> None:
+        while self._estimate > self._max_bytes:
+            try:
+                _, data = self._blobs.popitem(last=False)
+            except KeyError:
+                self._estimate = 0
+                return
+            removed = len(data)
+            self._estimate -= removed
 
 
 class FolderCache:

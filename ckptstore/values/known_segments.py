@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 
-from cachetools import LRUCache
-
 from ckptstore.runtime.fork import in_child
+from ckptstore.values.lru import Lru
 
 # About 10 MB of digests.
 _MAX_SEGMENTS = 50_000
@@ -24,18 +22,15 @@ class KnownSegments:
         in_child(self._start)
 
     def _start(self) -> None:
-        self._lock = threading.Lock()
-        self._known: LRUCache[tuple[str, str], str | None] = LRUCache(_MAX_SEGMENTS)
+        self._known: Lru[tuple[str, str], str | None] = Lru(_MAX_SEGMENTS)
 
     def among(self, thread_id: str, digests: Iterable[str]) -> set[str]:
         """Of some digests, those of segments that the thread is known to have."""
-        with self._lock:
-            return {digest for digest in digests if (thread_id, digest) in self._known}
+        return {digest for digest in digests if (thread_id, digest) in self._known}
 
     def object_keys(self, thread_id: str, digests: Iterable[str]) -> dict[str, str | None]:
         """The segments among some digests that the thread is known to have: the object of each, None where it is not known to be in one."""
-        with self._lock:
-            return {digest: self._known[thread_id, digest] for digest in digests if (thread_id, digest) in self._known}
+        return {digest: self._known.get((thread_id, digest)) for digest in digests if (thread_id, digest) in self._known}
 
     def add(self, thread_id: str, digests: Iterable[str], object_keys: Mapping[str, str]) -> None:
         """The thread has these segments.
@@ -45,14 +40,12 @@ class KnownSegments:
             digests: of the segments; what is known of the object of each is kept.
             object_keys: further segments, and the object of each.
         """
-        with self._lock:
-            for digest in digests:
-                self._known.setdefault((thread_id, digest), None)
-            for digest, key in object_keys.items():
-                self._known[thread_id, digest] = key
+        for digest in digests:
+            self._known.put_new((thread_id, digest), None)
+        for digest, key in object_keys.items():
+            self._known.put((thread_id, digest), key)
 
     def forget(self, thread_id: str, digests: Iterable[str]) -> None:
         """The thread turned out not to have these segments."""
-        with self._lock:
-            for digest in digests:
-                self._known.pop((thread_id, digest), None)
+        for digest in digests:
+            self._known.drop((thread_id, digest))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cachetools import LRUCache
-
 from ckptstore.errors import CheckpointTooLarge, InvalidPolicy, brief
 from ckptstore.records import Value
+from ckptstore.values.lru import Lru
 
 MIB = 1024 * 1024
 _LISTED_CHANNELS = 3
@@ -76,9 +74,8 @@ class SizeChecker:
         self._limits = limits
         self._exclude_leaves = exclude_leaves
         self._remedy = remedy
-        self._lock = threading.Lock()
         #: For each namespace the channels of its newest checkpoint, each with its version and size.
-        self._known: LRUCache[ThreadNs, Mapping[str, tuple[str, int]]] = LRUCache(_MAX_KNOWN_NAMESPACES)
+        self._known: Lru[ThreadNs, Mapping[str, tuple[str, int]]] = Lru(_MAX_KNOWN_NAMESPACES)
 
     def check_checkpoint(
         self,
@@ -104,19 +101,16 @@ class SizeChecker:
         """
         sizes = {name: self._counted(value, name, namespace.thread_id) for name, value in changed.items()}
         if carried:
-            with self._lock:
-                known = self._known.get(namespace, {})
+            known = self._known.get(namespace) or {}
             for channel in carried:
                 version, size = known.get(channel, (None, 0))
                 sizes[channel] = size if version == versions[channel] else self._counted(serialise(channel), channel, namespace.thread_id)
         self._check(sizes, namespace.thread_id, "checkpoint", other_bytes)
-        with self._lock:
-            self._known[namespace] = {channel: (versions[channel], size) for channel, size in sizes.items() if channel in versions}
+        self._known.put(namespace, {channel: (versions[channel], size) for channel, size in sizes.items() if channel in versions})
 
     def known_size(self, namespace: ThreadNs, channels: Collection[str]) -> int:
         """The bytes of some channels when they were last checked; a channel that never was counts as 0."""
-        with self._lock:
-            known = self._known.get(namespace, {})
+        known = self._known.get(namespace) or {}
         return sum([known[channel][1] for channel in channels if channel in known])
 
     def check_writes(self, thread_id: str, writes: Iterable[tuple[str, Value]]) -> None:

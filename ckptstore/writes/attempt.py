@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.blobs.upload import Uploader
 from ckptstore.errors import DatabaseUnavailable
 from ckptstore.records import WriteRecord
+from ckptstore.runtime.future import Future
 from ckptstore.values.encode import LARGE_BYTES, EncodedWrite, chunk_values, encode, encode_small, is_large, needs_blob_storage
 from ckptstore.values.known_segments import KnownSegments
 

@@ -2,38 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Sequence, Set
 
-from ckptstore.writes.entry import QueueEntry, State
+from ckptstore.writes.entry import QueueEntry
 
-_MAX_ENTRIES = 500
+MAX_ENTRIES = 500
 # A PostgreSQL message is limited to 1 GB, and a small write should not wait for many large ones. One entry always fits.
 _MAX_BYTES = 16 * 1024 * 1024
 
 
-def fill(batch: list[QueueEntry], queue: Sequence[QueueEntry]) -> list[QueueEntry]:
+class Batch:
+    """Entries that are stored together.
+
+    Args:
+        queued: whether they waited in the queue while the last batch was stored, so that there are several callers.
+    """
+
+    __slots__ = ("deadline", "entries", "has_begun", "is_slow", "queued")
+
+    def __init__(self, *, queued: bool) -> None:
+        self.entries: list[QueueEntry] = []
+        self.queued = queued
+        #: Whether an attempt to store it has begun: then no entry can join it.
+        self.has_begun = False
+        #: Whether it has been under way for longer than several ordinary ones.
+        self.is_slow = False
+        #: Until when it may be repeated, by the monotonic clock.
+        self.deadline = math.inf
+
+    @property
+    def may_be_overtaken(self) -> bool:
+        """Whether other threads' writes need not wait for it."""
+        # An entry is alone because it is work, or because one of its batch waited for a lock, or was bad: it is not known yet which.
+        return self.is_slow or self.entries[0].alone
+
+
+def fill(batch: list[QueueEntry], queue: Iterable[QueueEntry], limit: int = MAX_ENTRIES, busy: Set[str] = frozenset()) -> None:
     """Add those entries of a queue to a batch that can be stored with it, first come first served.
 
-    An entry that can't be stored yet holds back only later entries of its own threads.
+    An entry that can't be stored yet, or is under way in another batch, holds back only later entries of its own threads.
 
-    Returns:
-        The entries that remain in the queue.
+    Args:
+        batch: the batch.
+        queue: the entries that are not in the batch, in order.
+        limit: the batch ends when it has so many entries.
+        busy: threads that other batches under way write to.
     """
-    held_back, size = _held_back_by(batch) if batch else (set(), 0)
-    left: list[QueueEntry] = []
-    for position, entry in enumerate(queue):
-        if len(batch) >= _MAX_ENTRIES or (batch and batch[0].alone):
-            return left + list(queue[position:])
-        if entry.state is not State.READY or not held_back.isdisjoint(entry.threads) or (batch and not _fits(entry, size)):
+    held_back, size = _held_back_by(batch) if batch else (set(busy), 0)
+    for entry in queue:
+        if len(batch) >= limit or (batch and batch[0].alone):
+            return
+        if entry.in_flight or not entry.is_ready or not held_back.isdisjoint(entry.threads) or (batch and not _fits(entry, size)):
             held_back.update(entry.threads)
-            left.append(entry)
             continue
         batch.append(entry)
         if entry.write is not None:
             size += entry.write.size
             if entry.write.blocks_thread:
                 held_back.update(entry.threads)
-    return left
 
 
 def _fits(entry: QueueEntry, size: int) -> bool:

@@ -1,35 +1,37 @@
-"""An entry of the write queue, and the states that it passes through."""
+"""An entry of the write queue."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from enum import Enum, auto
+from time import monotonic
 from typing import Any
 
 from ckptstore.db.runner import Work
+from ckptstore.runtime.future import Future
 from ckptstore.values.encode import EncodedWrite
-from ckptstore.writes.attempt import WriteAttempt
-
-
-class State(Enum):
-    """The state of an entry in the queue."""
-
-    #: The queue was full when it was submitted. It is encoded when there is room.
-    WAITING = auto()
-    #: It has a position in the queue, and its caller is encoding it.
-    QUEUED = auto()
-    #: Worker threads encode it, or upload its large parts. Closing waits for it.
-    ENCODING = auto()
-    #: It can go into a batch.
-    READY = auto()
-    #: The queue was closed before it was encoded; its future has failed already.
-    REJECTED = auto()
+from ckptstore.writes.attempt import MissingParts, WriteAttempt, WriteEncoder
 
 
 class QueueEntry:
-    """One caller's write, or work that has to run alone."""
+    """One caller's write, or work that has to run alone.
 
-    __slots__ = ("alone", "attempt", "future", "held_bytes", "state", "threads", "work", "write")
+    A write has one of four states: not encoded (neither `write` nor `encoding`), encoded elsewhere (`encoding`), ready (`write`), and
+    under way (`in_flight`).
+    """
+
+    __slots__ = (
+        "abandoned",
+        "alone",
+        "attempt",
+        "encoding",
+        "future",
+        "held_bytes",
+        "in_flight",
+        "missing",
+        "threads",
+        "waiting_since",
+        "work",
+        "write",
+    )
 
     def __init__(self, threads: tuple[str, ...], attempt: WriteAttempt | None, work: Work[Any] | None) -> None:
         self.threads = threads
@@ -37,12 +39,52 @@ class QueueEntry:
         self.attempt = attempt
         #: What is to be run; None for a write.
         self.work = work
+        #: Since when it waits for the database, by the monotonic clock.
+        self.waiting_since = 0.0
         #: The encoded write, once it is ready.
         self.write: EncodedWrite | None = None
-        self.state = State.QUEUED if work is None else State.READY
+        #: The encoded write while worker threads encode it, or upload its large parts.
+        self.encoding: Future[EncodedWrite] | None = None
+        #: What was missing when it was stored last: those parts have to be encoded too.
+        self.missing: MissingParts | None = None
         #: Whether it is a batch by itself.
         self.alone = work is not None
+        #: Whether it is in a batch under way.
+        self.in_flight = False
+        #: Whether its caller gave up while worker threads encoded it.
+        self.abandoned = False
         #: Bytes that it occupies in memory.
         self.held_bytes = 0
         #: Done when the write is durable, or has failed.
         self.future: Future[Any] = Future()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can go into a batch."""
+        return self.write is not None or self.work is not None
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether it is ready, or will be without the queue's doing."""
+        return self.write is not None or self.encoding is not None or self.work is not None
+
+    def encode(self, encoder: WriteEncoder) -> None:
+        """Encode it, here or by worker threads; it raises what its serialiser raises."""
+        assert self.attempt is not None
+        self.held_bytes, encoded = encoder.encode(self.attempt, self.missing)
+        self.missing = None
+        if isinstance(encoded, Future):
+            self.encoding = encoded
+        else:
+            self.write = encoded
+
+    def take_encoded(self) -> BaseException | None:
+        """Take what worker threads have encoded; returns why they could not."""
+        assert self.encoding is not None
+        exc = self.encoding.exception()
+        if exc is None:
+            self.write = self.encoding.result()
+            # Uploading is not waiting for the database.
+            self.waiting_since = monotonic()
+        self.encoding = None
+        return exc

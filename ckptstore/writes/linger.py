@@ -8,11 +8,18 @@ groups: one serialises while the batch of the other is stored.
 from __future__ import annotations
 
 from collections.abc import Set
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 # A batch lingers for at most this fraction of the time that the last one took, and never for more than so many seconds.
 _LINGER_RATIO = 0.5
 _MAX_LINGER_SECONDS = 0.005
+# A batch that has been under way for as long as several ordinary ones holds up no other threads: it waits for a lock, or takes long.
+# Sooner, batches would become small, and each costs a commit.
+_OVERTAKE_RATIO = 4
+_MIN_OVERTAKE_SECONDS = 0.05
+_MAX_OVERTAKE_SECONDS = 0.15
 # With fewer threads a second commit costs more than it saves (measured: 5 lose a quarter, 10 win a fifth).
 _MIN_ALTERNATING_THREADS = 8
 
@@ -55,6 +62,34 @@ class GroupCommitPolicy:
         """How long a batch waits for its target at most."""
         return min(_LINGER_RATIO * self._last_seconds, _MAX_LINGER_SECONDS)
 
+    @property
+    def overtake_seconds(self) -> float:
+        """How long a batch is under way before another one may overtake it, where the database takes several."""
+        return min(max(_OVERTAKE_RATIO * self._last_seconds, _MIN_OVERTAKE_SECONDS), _MAX_OVERTAKE_SECONDS)
+
     def committed(self, threads: Set[str], seconds: float) -> None:
         """Note that a batch with entries of these threads took so many seconds."""
         self._last, self._before_last, self._last_seconds = threads, self._last, seconds
+
+
+class Arrivals:
+    """Wakes the worker thread whose batch lingers; those who add entries take no lock.
+
+    Args:
+        target: how many pending entries complete the batch.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._complete: SimpleQueue[None] = SimpleQueue()
+
+    def arrived(self, pending: int) -> None:
+        """Note how many entries are pending now; from any thread."""
+        if pending >= self._target:
+            self._complete.put(None)
+
+    def wait(self, pending: int, seconds: float) -> None:
+        """Wait until there are enough, or for so many seconds."""
+        if pending < self._target and seconds > 0:
+            with suppress(Empty):
+                self._complete.get(timeout=seconds)

@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db import async_runner
 from ckptstore.errors import StoreClosed
+from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
 
 PUT_MANY = """
@@ -263,7 +264,7 @@ async def test_the_pool_works_in_parallel_and_holds_nothing_between_calls(
             # Four connections wait in the server, and the fifth still answers.
             assert await saver.aget_tuple(config("pool")) is not None
             other.execute("SELECT pg_advisory_unlock(42)")
-        await asyncio.gather(*[asyncio.wrap_future(future) for future in held])
+        await asyncio.gather(*[settled(future) for future in held])
         while database._engine.pool.checkedout():  # type: ignore[attr-defined]  # noqa: ASYNC110
             # The connection that wrote last is let go a moment later.
             await asyncio.sleep(0)

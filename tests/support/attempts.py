@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value, WriteRecord
+from ckptstore.runtime.future import Future
 from ckptstore.values.encode import EncodedWrite, chunk_values, encode
 from ckptstore.writes.attempt import Encoding, MissingParts, WriteAttempt
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ckptstore.db.connection import Db
+from ckptstore.db.retries import Deadline
 from ckptstore.db.runner import Work
+from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import StatementRefused
 from ckptstore.records import NewWrites
+from ckptstore.runtime.future import Future
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.queue import WriteQueue
@@ -27,11 +29,25 @@ class ManualRunner:
         #: Names of writes that are not stored, and what is missing for each.
         self.missing: dict[str, MissingParts] = {}
         self.may_wait = False
+        self.max_batches = 1
+        #: Functions that wait for their time.
+        self.timers: list[Callable[[], object]] = []
+        #: Of each call of `write`.
+        self.deadlines: list[Deadline | None] = []
 
-    def write(self, work: Work[Any]) -> Future[Any]:
-        future: Future[Any] = Future()
+    def write(
+        self, work: Work[Any], on_done: Callable[[Future[Any]], object] | None = None, deadline: Deadline | None = None
+    ) -> Future[Any]:
+        future: Future[Any] = Future(on_done)
         self.under_way.append((future, work))
+        self.deadlines.append(deadline)
         return future
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        function()
+
+    def call_later(self, _seconds: float, function: Callable[[], object]) -> None:
+        self.timers.append(function)
 
     def commit(self, _db: Db, batch: Sequence[EncodedWrite]) -> list[MissingParts | None]:
         records = [write.record for write in batch]
@@ -55,8 +71,9 @@ class ManualRunner:
             self.finish_one()
 
 
-def queue_on(runner: ManualRunner, max_pending: int = 100, **more: Any) -> WriteQueue:
-    return WriteQueue(runner, runner.commit, GivenEncoder(), max_pending, **more)  # type: ignore[arg-type]
+def queue_on(runner: ManualRunner, max_pending: int = 100, settings: DatabaseSettings | None = None, **more: Any) -> WriteQueue:
+    settings = settings or DatabaseSettings(max_pending=max_pending)
+    return WriteQueue(runner, runner.commit, GivenEncoder(), settings, **more)  # type: ignore[arg-type]
 
 
 def submit(queue: WriteQueue, thread_id: str, name: str, data: bytes = b"") -> Future[None]:

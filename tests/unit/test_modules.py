@@ -73,7 +73,6 @@ UNTESTED = {
     "reads/rows.py",
     "reads/tag_keys.py",
     "runtime/logged_names.py",
-    "runtime/loop_thread.py",
     "runtime/regular_files.py",
     "store/base.py",
     "store/listing.py",

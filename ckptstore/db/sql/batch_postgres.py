@@ -14,6 +14,7 @@ from sqlalchemy import (
     GenerativeSelect,
     Select,
     Text,
+    bindparam,
     cast,
     func,
     literal_column,
@@ -41,9 +42,14 @@ _ENTRY_COLUMNS = [
 ]
 
 
-def entry_parameters(rows: Sequence[Row]) -> dict[str, Any]:
-    """The parameters of a `commit_batch` with the changes of each entry to its thread: rows with the columns of `_ENTRY_COLUMNS`."""
-    return column_arrays([column for column, _ in _ENTRY_COLUMNS], rows, "entries")
+def entry_parameters(rows: Sequence[Row], lock_timeout: str | None) -> dict[str, Any]:
+    """The parameters of a `commit_batch` that do not depend on its parts.
+
+    Args:
+        rows: the changes of each entry to its thread, with the columns of `_ENTRY_COLUMNS`.
+        lock_timeout: how long to wait for the row of a thread, as PostgreSQL takes it; None for as long as the server lets it.
+    """
+    return {**column_arrays([column for column, _ in _ENTRY_COLUMNS], rows, "entries"), "lock_timeout": lock_timeout}
 
 
 def batch_parameters(part: str, rows: Sequence[Row], entry_nos: Sequence[int]) -> dict[str, Any]:
@@ -79,7 +85,7 @@ def _rows(name: str) -> FromClause:
 def _storable(parts: frozenset[str]) -> CTE:
     """The entries whose required rows exist, and whose checkpoint does not."""
     entries = unnest("entries", _ENTRY_COLUMNS)
-    storable = select(*entries.c)
+    storable = select(*entries.c).select_from(entries.join(_lock_timeout(), true()))
     unstorable = [_missing(name) for name in BATCH_NEEDS if name in parts]
     if "checkpoints" in parts:
         unstorable.append(_existing())
@@ -87,6 +93,12 @@ def _storable(parts: frozenset[str]) -> CTE:
         excluded = (union_all(*unstorable) if len(unstorable) > 1 else unstorable[0]).cte("excluded")
         storable = storable.where(entries.c.entry_no.not_in(select(excluded.c.entry_no)))
     return storable.cte("storable")
+
+
+def _lock_timeout() -> CTE:
+    """Bounds how long the statement waits for each lock from here on; with a null it stays as it is. It costs no round trip."""
+    wanted = func.coalesce(bindparam("lock_timeout", type_=Text()), func.current_setting("lock_timeout"))
+    return select(func.set_config("lock_timeout", wanted, true())).cte("lock_timeout")
 
 
 def _update_threads(storable: CTE) -> CTE:

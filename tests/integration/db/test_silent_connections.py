@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.connection import Db
 from ckptstore.errors import DatabaseUnavailable
+from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.databases import url_of
 from tests.support.silent_link import SilentLink, silent_link
@@ -78,7 +79,7 @@ async def test_what_a_silent_transaction_has_locked_is_free_again(link: SilentLi
         where = await put(saver, config("t"), {"n": 0})
         attempts: list[None] = []
         generation = "SELECT generation FROM ckpt_thread WHERE thread_id = 't'"
-        before = await asyncio.wrap_future(saver.store.runner.read(lambda db: db.execute(generation).scalar_one()))
+        before = await settled(saver.store.runner.read(lambda db: db.execute(generation).scalar_one()))
 
         def lock_twice(db: Db) -> None:
             attempts.append(None)
@@ -90,9 +91,9 @@ async def test_what_a_silent_transaction_has_locked_is_free_again(link: SilentLi
 
         done = saver.store.runner.write(lock_twice)
         await saver.aput_writes(where, [("n", 1)], "task")
-        await asyncio.wrap_future(done)
+        await settled(done)
         assert len(attempts) > 1
-        assert await asyncio.wrap_future(saver.store.runner.read(lambda db: db.execute(generation).scalar_one())) == before + 1
+        assert await settled(saver.store.runner.read(lambda db: db.execute(generation).scalar_one())) == before + 1
 
 
 async def test_an_idle_connection_that_is_silent_fails_its_test_and_is_replaced(link: SilentLink) -> None:
@@ -157,7 +158,7 @@ async def test_only_work_that_expects_it_may_wait_long(server_url: str, postgres
             long = [run(lambda db: wait_long(db, unbounded=False)), run(lambda db: wait_long(db, unbounded=True))]
             try:
                 with pytest.raises(DatabaseUnavailable, match=r"said nothing for 0\.5 s"):
-                    await asyncio.wrap_future(run(lambda db: db.execute(wait)))
+                    await settled(run(lambda db: db.execute(wait)))
                 # What nobody waits for any more was cancelled, and waits no more either.
                 waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
                 while len(admin.execute(waiting).fetchall()) > len(long):
@@ -166,4 +167,4 @@ async def test_only_work_that_expects_it_may_wait_long(server_url: str, postgres
             finally:
                 admin.execute("SELECT pg_advisory_unlock(5)")
             for future in long:
-                await asyncio.wrap_future(future)
+                await settled(future)

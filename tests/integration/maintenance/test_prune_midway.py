@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -16,6 +15,8 @@ from langgraph.checkpoint.base import ChannelVersions
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from ckptstore.db.runner import Work
 from ckptstore.maintenance.prune_plan import CheckpointRef
+from ckptstore.runtime.future import Future
+from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.clocks import Days
 from tests.support.faults import reported_statements
@@ -91,7 +92,7 @@ async def test_a_run_that_is_cancelled_goes_on_later(url: str) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await running
             # A transaction that was under way then goes on to its end.
-            await asyncio.gather(*map(asyncio.wrap_future, started))
+            await asyncio.gather(*map(settled, started))
             await put(saver, config("other"))
         left = await read_all(saver, "long")
         assert 2 < len(left) < 130

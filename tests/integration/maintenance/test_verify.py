@@ -20,6 +20,7 @@ from ckptstore.errors import BlobUnavailable
 from ckptstore.maintenance import verify as verification
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.maintenance.verify import verify
+from ckptstore.runtime.wakeups import settled
 from tests.support.blob_backends import listed
 from tests.support.build import checkpoint, config, metadata, put
 from tests.support.clocks import Clock
@@ -154,7 +155,7 @@ async def test_threads_are_all_looked_at(url: str, tmp_path: Path, monkeypatch: 
         segments = len(digests(saver))
         assert (await saver.averify()).segments == segments
         objects = saver.store.objects
-        report = await asyncio.wrap_future(objects.run(verify(objects, deep=False, progress=counts.append)))
+        report = await settled(objects.run(verify(objects, deep=False, progress=counts.append)))
         assert report.ok
         assert sum(counts) == 4 + segments + 5
         run(saver, "DELETE FROM ckpt_segment WHERE object_key IS NULL")

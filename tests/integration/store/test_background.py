@@ -186,7 +186,7 @@ async def test_a_child_of_a_fork_prunes_by_itself_too(lasting_url: str) -> None:
         with recorded_events("pruned") as pruned:
             came = pruned.came.wait(WAIT_SECONDS)
             assert saver._retention is not None
-            saver._retention.close()
+            saver._retention.close(WAIT_SECONDS)
             os._exit(0 if came else 3)
 
     process = multiprocessing.get_context("fork").Process(target=child)

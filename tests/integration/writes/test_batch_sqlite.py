@@ -43,7 +43,7 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Callable[[str], SQLAlchemySave
 
 def recorded(saver: SQLAlchemySaver) -> list[Sequence[EncodedWrite]]:
     """The batches that a saver commits from here on."""
-    queue = saver.store._queue
+    queue = saver.store._queue._committer
     commit, batches = queue._commit_batch, list[Sequence[EncodedWrite]]()
 
     def noted(connection: Any, batch: Sequence[EncodedWrite]) -> Sequence[Any]:

@@ -12,7 +12,6 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import SerializationFailed
-from ckptstore.writes.entry import State
 from tests.support.build import checkpoint, config, metadata, put
 from tests.support.values import WAIT_SECONDS
 
@@ -89,7 +88,7 @@ def test_closing_waits_for_what_is_serialised_on_another_thread(lasting_url: str
     with ThreadPoolExecutor(2) as threads:
         putting = threads.submit(saver.put, where, last, metadata(1), {"lines": "2"})
         assert halting.reached.wait(WAIT_SECONDS)
-        while not any(entry.state is State.ENCODING for entry in saver.store._queue._queue):
+        while not any(entry.encoding is not None for entry in saver.store._queue._pending.in_order()):
             pass
         closing = threads.submit(saver.close)
         while not saver.store._queue._closed:

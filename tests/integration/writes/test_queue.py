@@ -13,6 +13,7 @@ from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.connection import Db
 from ckptstore.errors import DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
 from ckptstore.records import CheckpointKey, NewWrite, NewWrites, Value
+from ckptstore.runtime.wakeups import settled
 from tests.support.attempts import EncodedAttempt, GivenEncoder, encoded, task_writes
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.faults import INSERTS_BATCH, fault, queued, transient_fault
@@ -30,8 +31,8 @@ async def test_a_bad_unit_among_good_ones_fails_alone_on_a_real_database(saver: 
     with mock.patch.object(queue, "_encoder", GivenEncoder()):
         futures = [queue.submit(attempt) for attempt in attempts]
         under_way.set()
-        await asyncio.wrap_future(blocked)
-        results = await asyncio.gather(*[asyncio.wrap_future(future) for future in futures], return_exceptions=True)
+        await settled(blocked)
+        results = await asyncio.gather(*[settled(future) for future in futures], return_exceptions=True)
     assert isinstance(results[3], StatementRefused)
     assert [result for n, result in enumerate(results) if n != 3] == [None] * 6
 
@@ -101,12 +102,12 @@ async def test_once_a_connection_was_lost_no_other_is_used_unasked(postgres_url:
         async def four_at_once() -> None:
             await asyncio.gather(*[answer() for _ in range(4)])
 
-        await asyncio.wrap_future(database._loop.run(four_at_once()))  # type: ignore[attr-defined]
+        await settled(database._loop.run(four_at_once()))  # type: ignore[attr-defined]
         with psycopg.connect(postgres_url, autocommit=True) as other:
             ended = "state = 'idle' AND datname = current_database() AND pid <> pg_backend_pid()"
             assert len(other.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ended}").fetchall()) >= 4
         assert await saver.aget_tuple(config("lost")) is not None
-        await asyncio.wrap_future(database._loop.run(four_at_once()))  # type: ignore[attr-defined]
+        await settled(database._loop.run(four_at_once()))  # type: ignore[attr-defined]
         await saver.adelete_thread("lost")
 
 

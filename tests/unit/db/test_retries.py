@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import make_url
 
-from ckptstore import DatabaseSettings
-from ckptstore.db.retries import Retries
+from ckptstore.db.retries import Retries, seconds_from_now
+from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import DatabaseUnavailable, StatementRefused
 
 URL = make_url("postgresql+asyncpg://db.example/name")
@@ -34,16 +34,16 @@ def failing(*states: str) -> tuple[Callable[[], str], list[str]]:
     return attempt, left
 
 
-def reached(seconds: float) -> Retries:
+def reached() -> Retries:
     """Retries of a database that has answered before."""
-    retries = Retries(URL, DatabaseSettings(retry_seconds=seconds))
-    assert retries.run(lambda: "hello") == "hello"
+    retries = Retries(URL, DatabaseSettings(), on_file=False)
+    assert retries.run(seconds_from_now(30), lambda: "hello") == "hello"
     return retries
 
 
 def test_a_transient_error_is_repeated_until_it_succeeds() -> None:
     attempt, left = failing("40001", "40P01")
-    assert reached(30).run(attempt) == "done"
+    assert reached().run(seconds_from_now(30), attempt) == "done"
     assert left == []
 
 
@@ -53,14 +53,14 @@ async def test_a_coroutine_is_repeated_too() -> None:
     async def attempt_async() -> str:
         return attempt()
 
-    assert await reached(30).run_async(attempt_async) == "done"
+    assert await reached().run_async(seconds_from_now(30), attempt_async) == "done"
     assert left == []
 
 
 def test_another_error_is_raised_at_once_and_translated() -> None:
     attempt, left = failing("23505", "23505")
     with pytest.raises(StatementRefused) as caught:
-        reached(30).run(attempt)
+        reached().run(seconds_from_now(30), attempt)
     assert len(left) == 1
     assert isinstance(caught.value.__cause__, StateError)
 
@@ -68,14 +68,14 @@ def test_another_error_is_raised_at_once_and_translated() -> None:
 def test_a_database_that_never_answered_is_reported_at_once() -> None:
     attempt, left = failing("08006", "08006")
     with pytest.raises(DatabaseUnavailable):
-        Retries(URL, DatabaseSettings(retry_seconds=30)).run(attempt)
+        Retries(URL, DatabaseSettings(), on_file=False).run(seconds_from_now(30), attempt)
     assert len(left) == 1
 
 
 def test_retries_end_with_the_error_of_the_last_attempt() -> None:
     attempt, _ = failing(*["40001"] * 1_000)
     with pytest.raises(DatabaseUnavailable, match="from the driver"):
-        reached(0.01).run(attempt)
+        reached().run(seconds_from_now(0.01), attempt)
 
 
 def test_a_defect_is_neither_repeated_nor_translated() -> None:
@@ -86,5 +86,5 @@ def test_a_defect_is_neither_repeated_nor_translated() -> None:
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        reached(30).run(attempt)
+        reached().run(seconds_from_now(30), attempt)
     assert calls == [1]

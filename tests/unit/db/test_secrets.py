@@ -9,7 +9,7 @@ from sqlalchemy import event, make_url
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.postgres import postgres_engine
-from ckptstore.db.retries import Retries
+from ckptstore.db.retries import Retries, seconds_from_now
 from ckptstore.db.secrets import Secrets, masked
 from ckptstore.db.url import parse_database_url
 from ckptstore.errors import CkptStoreError
@@ -70,13 +70,13 @@ class DriverError(Exception):
 @pytest.mark.parametrize("where", ["url", "connect_args"])
 def test_what_a_driver_says_is_repeated_without_secrets(where: str) -> None:
     url = make_url(f"postgresql+psycopg://me:{SECRET}@h/db" if where == "url" else "postgresql+psycopg://me@h/db")
-    retries = Retries(url, DatabaseSettings(connect_args={} if where == "url" else {"sslpassword": SECRET}))
+    retries = Retries(url, DatabaseSettings(connect_args={} if where == "url" else {"sslpassword": SECRET}), on_file=False)
 
     def attempt() -> None:
         raise DriverError(f'invalid connection string: missing "=" after "{SECRET}"')
 
     with pytest.raises(CkptStoreError, match=r'missing "=" after "\*\*\*"') as caught:
-        retries.run(attempt)
+        retries.run(seconds_from_now(0), attempt)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 

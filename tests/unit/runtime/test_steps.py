@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from concurrent.futures import Future
 
 import pytest
 
+from ckptstore.runtime.future import Future
 from ckptstore.runtime.steps import Outcome, Steps
 
 

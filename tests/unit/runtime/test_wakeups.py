@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
-from ckptstore.runtime.wakeups import coalesced_wakeups, waiter_for
-
-
-async def result_of(future: Future[int]) -> int:
-    """Wait for a future in the running event loop."""
-    await waiter_for(future)
-    return future.result()
+from ckptstore.runtime.future import Future
+from ckptstore.runtime.wakeups import coalesced_wakeups, settled
 
 
 async def waiting_for(*futures: Future[int]) -> list[asyncio.Task[int]]:
     """Tasks that wait for these futures."""
-    tasks = [asyncio.create_task(result_of(future)) for future in futures]
+    tasks = [asyncio.create_task(settled(future)) for future in futures]
     await asyncio.sleep(0)
     return tasks
 
@@ -43,7 +37,7 @@ async def test_a_cancelled_waiter_does_not_cancel_the_future() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     future.set_result(1)
-    assert await result_of(future) == 1
+    assert await settled(future) == 1
 
 
 async def test_a_loop_is_woken_once_at_the_end_of_the_outermost_context(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +64,7 @@ async def test_a_loop_is_woken_once_at_the_end_of_the_outermost_context(monkeypa
 def test_a_loop_that_was_closed_is_no_error_of_the_writer(caplog: pytest.LogCaptureFixture) -> None:
     future: Future[int] = Future()
     loop = asyncio.new_event_loop()
-    task = loop.create_task(result_of(future))
+    task = loop.create_task(settled(future))
     loop.run_until_complete(asyncio.wait([task], timeout=0))
     task.cancel()
     loop.run_until_complete(asyncio.wait([task]))

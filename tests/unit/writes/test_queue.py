@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -15,7 +15,6 @@ from ckptstore.db.url import parse_database_url
 from ckptstore.errors import BlobUnavailable, StatementRefused, StoreClosed
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
-from ckptstore.writes.entry import QueueEntry
 from ckptstore.writes.queue import WriteQueue
 from tests.support.attempts import EncodedAttempt, GivenEncoder, task_writes
 from tests.support.write_queue import ManualRunner, queue_on, submit, submit_checkpoint, submit_later
@@ -103,25 +102,16 @@ def test_an_upload_that_fails_fails_its_entry_and_frees_the_thread(runner: Manua
     assert after.result(0) is None
 
 
-def test_an_entry_that_can_not_be_encoded_frees_the_thread_for_those_behind_it(runner: ManualRunner) -> None:
+def test_a_write_that_can_not_be_encoded_is_refused_and_never_queued(runner: ManualRunner) -> None:
     queue = queue_on(runner)
-    encoding, fail = threading.Event(), threading.Event()
 
     def refuse(_missing: MissingParts | None) -> EncodedWrite:
-        encoding.set()
-        fail.wait(20)
         raise TypeError("not serialisable")
 
-    futures: list[Future[None]] = []
-    caller = threading.Thread(target=lambda: futures.append(queue.submit(EncodedAttempt("t", refuse))))
-    caller.start()
-    encoding.wait(20)
+    with pytest.raises(TypeError, match="not serialisable"):
+        queue.submit(EncodedAttempt("t", refuse))
     after = submit(queue, "t", "after")
-    assert runner.under_way == []
-    fail.set()
-    caller.join(20)
     runner.finish_all()
-    assert isinstance(futures[0].exception(0), TypeError)
     assert after.result(0) is None
 
 
@@ -188,29 +178,19 @@ def test_past_the_bound_callers_wait_in_order(runner: ManualRunner) -> None:
     assert all(future.result(0) is None for future in futures)
 
 
-def test_a_write_that_waited_is_encoded_once(runner: ManualRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_waited_and_can_not_be_encoded_holds_back_nothing(runner: ManualRunner) -> None:
     queue = queue_on(runner, max_pending=1)
+
+    def refuse(_missing: MissingParts | None) -> EncodedWrite:
+        raise TypeError("not serialisable")
+
     for name in ("under way", "queued"):
         submit(queue, "t", name)
-    encoded: list[str] = []
-
-    def encode(_missing: MissingParts | None) -> EncodedWrite:
-        encoded.append("waiting")
-        return task_writes("t", "waiting")
-
-    enter = queue._enter
-
-    def make_room_meanwhile(entry: QueueEntry) -> bool:
-        has_entered = enter(entry)
-        runner.finish_all()
-        return has_entered
-
-    monkeypatch.setattr(queue, "_enter", make_room_meanwhile)
-    future = queue.submit(EncodedAttempt("t", encode, held_bytes=5))
-    assert future.result(0) is None
-    assert encoded == ["waiting"]
-    assert queue._held_bytes == 0
-    assert [name for batch in runner.batches for name in batch] == ["under way", "queued", "waiting"]
+    bad = queue.submit(EncodedAttempt("t", refuse))
+    after = submit(queue, "t", "after")
+    runner.finish_all()
+    assert isinstance(bad.exception(0), TypeError)
+    assert after.result(0) is None
 
 
 def test_the_queue_is_bounded_by_bytes_too(runner: ManualRunner) -> None:
@@ -234,7 +214,7 @@ def test_the_queue_is_bounded_by_bytes_too(runner: ManualRunner) -> None:
 def test_closing_waits_for_what_was_accepted_and_refuses_the_rest(runner: ManualRunner) -> None:
     queue = queue_on(runner)
     future = submit(queue, "t", "last")
-    closing = threading.Thread(target=queue.close)
+    closing = threading.Thread(target=queue.close, args=[20])
     closing.start()
     while not queue._closed:
         pass
@@ -249,7 +229,7 @@ def test_closing_waits_for_what_was_accepted_and_refuses_the_rest(runner: Manual
 def test_closing_waits_for_what_is_encoded_elsewhere(runner: ManualRunner) -> None:
     queue = queue_on(runner)
     slow, encoding = submit_later(queue, "t")
-    closing = threading.Thread(target=queue.close)
+    closing = threading.Thread(target=queue.close, args=[20])
     closing.start()
     encoding.set_result(task_writes("t", "uploaded"))
     while closing.is_alive():
@@ -261,7 +241,7 @@ def test_closing_waits_for_what_is_encoded_elsewhere(runner: ManualRunner) -> No
 def test_closing_ends_when_the_last_upload_fails(runner: ManualRunner) -> None:
     queue = queue_on(runner)
     slow, encoding = submit_later(queue, "t")
-    closing = threading.Thread(target=queue.close)
+    closing = threading.Thread(target=queue.close, args=[20])
     closing.start()
     encoding.set_exception(BlobUnavailable("the backend is away"))
     closing.join(10)
@@ -270,7 +250,7 @@ def test_closing_ends_when_the_last_upload_fails(runner: ManualRunner) -> None:
 
 
 def test_closing_rejects_what_is_not_encoded_yet_and_what_waits_for_room(runner: ManualRunner) -> None:
-    queue = queue_on(runner, max_pending=2)
+    queue = queue_on(runner, max_pending=1)
     entered, go_on = threading.Event(), threading.Event()
 
     def encode(_missing: MissingParts | None) -> EncodedWrite:
@@ -278,30 +258,27 @@ def test_closing_rejects_what_is_not_encoded_yet_and_what_waits_for_room(runner:
         go_on.wait(20)
         return task_writes("t", "late")
 
-    futures: list[Future[None]] = []
-    caller = threading.Thread(target=lambda: futures.append(queue.submit(EncodedAttempt("t", encode))))
-    caller.start()
-    entered.wait(20)
-    # Behind the one that is being encoded, it takes the last room.
-    behind = submit(queue, "t", "behind")
-    waiting = submit(queue, "v", "waiting")
-    closing = threading.Thread(target=queue.close)
-    closing.start()
-    while closing.is_alive():
-        runner.finish_all()
-    go_on.set()
-    caller.join(20)
-    runner.finish_all()
-    for future in (futures[0], waiting):
+    with ThreadPoolExecutor(1) as caller:
+        late = caller.submit(queue.submit, EncodedAttempt("t", encode))
+        entered.wait(20)
+        accepted = [submit(queue, "t", "under way"), submit(queue, "t", "queued")]
+        waiting = submit(queue, "v", "waiting")
+        closing = threading.Thread(target=queue.close, args=[20])
+        closing.start()
+        while closing.is_alive():
+            runner.finish_all()
+        go_on.set()
         with pytest.raises(StoreClosed):
-            future.result(0)
-    assert behind.result(0) is None
-    assert runner.batches == [["behind"]]
+            late.result(20)
+    with pytest.raises(StoreClosed):
+        waiting.result(0)
+    assert [future.result(0) for future in accepted] == [None, None]
+    assert runner.batches == [["under way"], ["queued"]]
 
 
 def test_a_write_that_meets_a_closed_database_fails() -> None:
     runner = open_database(parse_database_url(":memory:"), DatabaseSettings())
     runner.close()
-    future = submit(WriteQueue(runner, ManualRunner().commit, GivenEncoder(), 10), "t", "x")  # type: ignore[arg-type]
+    queue = WriteQueue(runner, ManualRunner().commit, GivenEncoder(), DatabaseSettings())  # type: ignore[arg-type]
     with pytest.raises(StoreClosed):
-        future.result(0)
+        submit(queue, "t", "x")

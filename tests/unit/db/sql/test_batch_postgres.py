@@ -13,7 +13,7 @@ PARTS = [*BATCH_ROWS, *BATCH_NEEDS]
 
 @pytest.mark.parametrize("parts", [{"checkpoints"}, {"kept_writes"}, {"checkpoints", "carried", "known"}, set(PARTS)], ids=sorted)
 def test_the_statement_takes_exactly_what_its_parts_send(parts: set[str]) -> None:
-    sent = entry_parameters([]).keys() | {name for part in parts for name in batch_parameters(part, [], [])}
+    sent = entry_parameters([], None).keys() | {name for part in parts for name in batch_parameters(part, [], [])}
     assert compiled("postgresql", commit_batch("postgresql", frozenset(parts))).parameters == sent
 
 
@@ -32,7 +32,7 @@ def test_rows_of_threads_are_locked_in_the_order_of_their_ids() -> None:
 def test_a_checkpoint_that_exists_is_left_for_the_fallback() -> None:
     text = compiled("postgresql", commit_batch("postgresql", frozenset({"checkpoints"}))).text
     assert "DO UPDATE" not in text.partition("INSERT INTO ckpt_checkpoint")[2]
-    assert text.startswith("WITH excluded AS")
+    assert "excluded AS" in text.partition("storable AS")[0]
 
 
 def test_parameters_are_a_list_for_each_column_and_the_entries_numbers() -> None:

@@ -1,0 +1,295 @@
+"""The side of the write queue that stores: on the runner's worker thread or loop, so that nothing here needs a lock.
+
+A scan takes every entry that is ready as a batch. The batch is stored in one transaction, and only then are its futures completed; its
+end scans again. A lone write waits for no other; among many, a batch lingers for more (`linger`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence, Set
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any
+
+from ckptstore.db.connection import Db
+from ckptstore.db.runner import Runner
+from ckptstore.errors import DatabaseUnavailable, StoreClosed
+from ckptstore.runtime.coalesced import CoalescedCall
+from ckptstore.runtime.future import Future
+from ckptstore.runtime.wakeups import coalesced_wakeups
+from ckptstore.values.encode import EncodedWrite
+from ckptstore.writes.attempt import MissingParts, WriteEncoder
+from ckptstore.writes.batch import MAX_ENTRIES, Batch, fill, threads_of
+from ckptstore.writes.deadlines import Deadlines
+from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.linger import Arrivals, GroupCommitPolicy
+from ckptstore.writes.pending import PendingEntries
+
+#: Stores a batch; returns for each write None, or why it was not stored: it is then encoded again and keeps its turn.
+CommitBatch = Callable[[Db, Sequence[EncodedWrite]], Sequence[MissingParts | None]]
+
+# The runner gives up so much before the deadline at most: it does not begin a pause that would end later.
+_MAX_PAUSE_SECONDS = 1.5
+
+
+class Committer:
+    """Stores pending entries in batches.
+
+    Args:
+        runner: of the database.
+        commit_batch: stores a batch.
+        encoder: encodes entries that had no room before.
+        pending: the entries.
+        retry_seconds: see `Deadlines`.
+    """
+
+    def __init__(
+        self, runner: Runner, commit_batch: CommitBatch, encoder: WriteEncoder, pending: PendingEntries, retry_seconds: float
+    ) -> None:
+        self._runner = runner
+        self._commit_batch = commit_batch
+        self._encoder = encoder
+        self._pending = pending
+        self._scans = CoalescedCall()
+        self._policy = GroupCommitPolicy()
+        self._deadlines = Deadlines(retry_seconds)
+        self._under_way: list[Batch] = []
+        #: Why the last batch failed, if the database did not answer.
+        self._fault: DatabaseUnavailable | None = None
+        #: Of the batch that lingers, if one does.
+        self._arrivals: Arrivals | None = None
+        #: Until when `drain` waits; without it, for ever.
+        self._drain_until = math.inf
+        self._drained: SimpleQueue[None] = SimpleQueue()
+        #: When the last batch of writes began, by the monotonic clock.
+        self.last_write_at = -math.inf
+
+    # --- from any thread; a caller may be interrupted here at any bytecode
+
+    def added(self, entry: QueueEntry) -> None:
+        """Note that an entry is pending now.
+
+        Raises:
+            StoreClosed: the runner was closed.
+        """
+        if entry.encoding is not None:
+            entry.encoding.add_done_callback(self.scan_soon)
+        elif self._arrivals is not None:
+            self._arrivals.arrived(len(self._pending))
+        self._scans.request(self._request_scan)
+
+    def scan_soon(self, _future: Future[Any] | None = None) -> None:
+        """Note that something has changed that may allow another batch."""
+        # If the runner was closed, nobody waits any more.
+        with suppress(StoreClosed):
+            self._scans.request(self._request_scan)
+
+    def _request_scan(self) -> None:
+        self._runner.call_soon(self._scan)
+
+    def drain(self, until: float) -> None:
+        """Return when no entry is left, or at this time by the monotonic clock; from then on no batch is repeated."""
+        self._drain_until = until
+        with suppress(StoreClosed, Empty):
+            while self._pending or self._under_way:
+                self._runner.call_soon(self._scan)
+                self._drained.get(timeout=max(0.0, until - monotonic()))
+
+    # --- 1. making a batch; from here on only on the worker thread or loop
+
+    def _scan(self, *, queued: bool = False) -> None:
+        """Look at every entry, and start a batch if there is something to store and none is under way.
+
+        Args:
+            queued: whether a batch has just ended, so that the entries waited for it.
+        """
+        self._scans.begin()
+        if not self._pending:
+            # Nearly always, when one caller writes alone.
+            self._note_drained()
+            return
+        entries = self._encode_waiting([entry for entry in self._pending.in_order() if self._is_usable(entry)])
+        if self._may_start():
+            batch = Batch(queued=queued)
+            fill(batch.entries, entries, busy=self._busy_threads())
+            if batch.entries:
+                self._start(batch)
+        if not self._may_start():
+            # The end of a batch scans, or the time at which another one may overtake it.
+            self._scans.promise()
+        self._note_drained()
+
+    def _may_start(self) -> bool:
+        """Whether a batch may start: none is under way, or all have been for long, and another connection may be used."""
+        if not self._under_way:
+            return True
+        if len(self._under_way) >= self._runner.max_batches:
+            return False
+        return all(batch.may_be_overtaken for batch in self._under_way)
+
+    def _busy_threads(self) -> Set[str]:
+        return frozenset([thread for batch in self._under_way for thread in threads_of(batch.entries)])
+
+    def _note_drained(self) -> None:
+        if self._drain_until < math.inf and not self._pending and not self._under_way:
+            self._drained.put(None)
+
+    def _is_usable(self, entry: QueueEntry) -> bool:
+        """Whether an entry is in the queue still; takes its encoded write if worker threads have encoded it."""
+        if entry.in_flight:
+            return True
+        exc: BaseException | None = None
+        if entry.encoding is not None and entry.encoding.done():
+            exc = entry.take_encoded()
+        if exc is None and self._fault is not None and self._deadlines.has_passed(entry):
+            exc = self._fault
+        if exc is not None:
+            self._pending.fail(entry, exc)
+        elif entry.abandoned and entry.encoding is None:
+            self._pending.remove(entry)
+        return exc is None and not entry.abandoned
+
+    def _encode_waiting(self, entries: Sequence[QueueEntry]) -> Sequence[QueueEntry]:
+        """Encode entries that had no room, while there is room: one at a time, since encoding shows how much memory one takes.
+
+        Returns:
+            The entries without those that can't be encoded, which hold back nothing.
+        """
+        waiting = [entry for entry in entries if entry.write is None and not entry.is_encoded]
+        if not waiting:
+            return entries
+        encoded = self._pending.depth - len(waiting)
+        for entry in waiting:
+            if entry.missing is None and not self._pending.has_room(encoded):
+                continue
+            try:
+                entry.encode(self._encoder)
+            except BaseException as exc:
+                self._pending.fail(entry, exc)
+                continue
+            encoded += 1
+            self._pending.hold(entry.held_bytes)
+            if entry.encoding is not None:
+                entry.encoding.add_done_callback(self.scan_soon)
+        return [entry for entry in entries if not entry.future.done()]
+
+    def _start(self, batch: Batch) -> None:
+        self._under_way.append(batch)
+        self._take(batch.entries)
+        if self._runner.max_batches > 1:
+            self._runner.call_later(self._policy.overtake_seconds, partial(self._overtake, batch))
+        batch.deadline = min([self._deadlines.of(entry) for entry in batch.entries])
+        try:
+            self._runner.write(partial(self._execute, batch), partial(self._finished, batch), partial(self._deadline, batch))
+        except StoreClosed as exc:
+            self._under_way.remove(batch)
+            self._return(batch.entries)
+            for entry in batch.entries:
+                self._pending.fail(entry, exc)
+
+    def _overtake(self, batch: Batch) -> None:
+        """Start another batch if this one is still under way: it waits for a lock, or takes long, and other threads need not."""
+        if batch in self._under_way:
+            batch.is_slow = True
+            self._scan()
+
+    def _take(self, entries: Sequence[QueueEntry]) -> None:
+        for entry in entries:
+            entry.in_flight = True
+        self._pending.in_flight += len(entries)
+
+    def _return(self, entries: Sequence[QueueEntry]) -> None:
+        for entry in entries:
+            entry.in_flight = False
+        self._pending.in_flight -= len(entries)
+
+    def _deadline(self, batch: Batch) -> float:
+        return min(batch.deadline, self._drain_until)
+
+    # --- 2. storing it, and completing its futures
+
+    def _execute(self, batch: Batch, db: Db) -> Sequence[Any]:
+        """Store a batch. It may run again after a transient fault."""
+        first = batch.entries[0]
+        if first.work is not None:
+            return [first.work(db)]
+        if not batch.has_begun and self._runner.may_wait:
+            self._linger(batch)
+        batch.has_begun = True
+        self.last_write_at = started = monotonic()
+        results = self._commit_batch(db, [entry.write for entry in batch.entries if entry.write is not None])
+        self._policy.committed(threads_of(batch.entries), monotonic() - started)
+        return results
+
+    def _linger(self, batch: Batch) -> None:
+        """Let more entries join, until the batch is complete or has lingered long enough."""
+        target = self._policy.target(threads_of(batch.entries), queued=batch.queued)
+        missing = target.entries - len(batch.entries)
+        if missing <= 0:
+            return
+        self._arrivals = Arrivals(len(self._pending) + missing)
+        self._arrivals.wait(len(self._pending), self._policy.linger_seconds)
+        self._arrivals = None
+        joining = batch.entries[:]
+        fill(
+            joining,
+            [entry for entry in self._pending.in_order() if not entry.in_flight],
+            target.entries if target.alternating else MAX_ENTRIES,
+        )
+        self._take(joining[len(batch.entries) :])
+        batch.entries = joining
+
+    def _finished(self, batch: Batch, future: Future[Sequence[Any]]) -> None:
+        self._under_way.remove(batch)
+        self._return(batch.entries)
+        exc = future.exception()
+        self._fault = exc if isinstance(exc, DatabaseUnavailable) else None
+        if self._fault is None:
+            self._deadlines.answered()
+        done = self._stored(batch.entries, future.result()) if exc is None else [(entry, None) for entry in self._failed_with(batch, exc)]
+        for entry, _ in done:
+            self._pending.remove(entry)
+        try:
+            # The next batch starts before any future is completed: the database need not wait for the callers' loops.
+            self._scan(queued=True)
+        finally:
+            self._complete(done, exc)
+
+    @staticmethod
+    def _complete(done: Iterable[tuple[QueueEntry, Any]], exc: BaseException | None) -> None:
+        with coalesced_wakeups():
+            for entry, result in done:
+                if exc is None:
+                    entry.future.set_result(result)
+                else:
+                    entry.future.set_exception(exc)
+
+    def _stored(self, entries: Sequence[QueueEntry], results: Sequence[Any]) -> Sequence[tuple[QueueEntry, Any]]:
+        """The entries that are durable, with their results."""
+        stored: list[tuple[QueueEntry, Any]] = []
+        for entry, result in zip(entries, results, strict=True):
+            if result is not None and entry.attempt is not None:
+                # Something is missing. It keeps its turn, and is encoded again.
+                entry.write, entry.missing, entry.held_bytes = None, result, 0
+                continue
+            stored.append((entry, result))
+            if entry.write is not None and (entry.write.segments or entry.write.known):
+                self._encoder.stored(entry.write)
+        return stored
+
+    def _failed_with(self, batch: Batch, exc: BaseException) -> Sequence[QueueEntry]:
+        """The entries that fail with their batch; the others are tried again."""
+        if isinstance(exc, DatabaseUnavailable):
+            if not exc.transient or monotonic() < self._deadline(batch) - _MAX_PAUSE_SECONDS:
+                return batch.entries
+            failed = [entry for entry in batch.entries if self._deadlines.of(entry) <= batch.deadline or self._deadlines.has_passed(entry)]
+            return failed + self._deadlines.waited_behind(failed, self._pending.in_order())
+        if len(batch.entries) == 1 or isinstance(exc, StoreClosed):
+            return batch.entries
+        # One of the entries is bad, and nothing tells which: each is tried alone, in the same order.
+        for entry in batch.entries:
+            entry.alone = True
+        return ()

@@ -1,0 +1,47 @@
+"""Until when a write may be tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from time import monotonic
+
+from ckptstore.writes.entry import QueueEntry
+
+# Entries that have no more than this part of their time left fail together: an attempt for each would gain nothing.
+_SLACK_RATIO = 0.05
+
+
+class Deadlines:
+    """An entry fails when the database has not answered for `retry_seconds` while it waited.
+
+    Its deadline counts from the moment at which it was submitted (with its large parts uploaded), or at which the database answered
+    last, whichever is later: an entry that waits for others which succeed keeps all of its time, and one that waits for others which
+    do not has no more than they have.
+
+    Args:
+        retry_seconds: see `DatabaseSettings`.
+    """
+
+    def __init__(self, retry_seconds: float) -> None:
+        self._retry_seconds = retry_seconds
+        self._answered_at = -math.inf
+
+    def answered(self) -> None:
+        """Note that the database stored or refused something."""
+        self._answered_at = monotonic()
+
+    def of(self, entry: QueueEntry) -> float:
+        """The deadline of an entry, by the monotonic clock."""
+        return max(entry.waiting_since, self._answered_at) + self._retry_seconds
+
+    def has_passed(self, entry: QueueEntry) -> bool:
+        """Whether it is not worth while to try an entry again."""
+        return self.of(entry) <= monotonic() + self._retry_seconds * _SLACK_RATIO
+
+    def waited_behind(self, failed: Sequence[QueueEntry], entries: Iterable[QueueEntry]) -> list[QueueEntry]:
+        """The entries that waited in vain behind failed ones of their threads, although others may have been stored meanwhile."""
+        threads = frozenset([thread for entry in failed for thread in entry.threads])
+        over = monotonic() - self._retry_seconds * (1 - _SLACK_RATIO)
+        behind = [entry for entry in entries if not entry.in_flight and not entry.abandoned and entry.waiting_since <= over]
+        return [entry for entry in behind if entry not in failed and not threads.isdisjoint(entry.threads)]

@@ -1,0 +1,71 @@
+"""Callers that are interrupted at any bytecode: the saver goes on, and what it stores is whole and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ckptstore import SQLAlchemySaver
+from tests.support.build import checkpoint, config, metadata
+from tests.support.interrupts import LOCKING, PACKAGE, Interrupter
+
+#: Where callers meet worker threads: every bytecode. The rest only computes.
+SHARED = [f"{PACKAGE}/{name}" for name in ("runtime", "db", "store", "writes", "values/lru.py", "values/cache.py")]
+EVERYWHERE = Interrupter()
+AT_SHARED = Interrupter([*SHARED, *LOCKING])
+
+# A coroutine that was interrupted before a loop took it.
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+
+
+@pytest.fixture
+def saver(url: str) -> Iterator[SQLAlchemySaver]:
+    with SQLAlchemySaver.from_conn_string(url) as saver:
+        saver.setup()
+        yield saver
+
+
+def putting(saver: SQLAlchemySaver, thread_id: str = "t") -> Callable[[], object]:
+    """A call that puts a new checkpoint each time."""
+
+    def put_one() -> None:
+        made = checkpoint({"n": 1, "lines": ["a" * 40]})
+        saver.put(config(thread_id), made, metadata(), made["channel_versions"])
+
+    return put_one
+
+
+def test_puts_that_are_interrupted_at_every_bytecode_leave_the_saver_usable(saver: SQLAlchemySaver) -> None:
+    put_one = putting(saver)
+    put_one()
+    assert AT_SHARED.at_every(put_one) > 100
+    before = len(list(saver.list(config("t"))))
+    put_one()
+    # What was interrupted was stored or not; the next one is.
+    assert len(list(saver.list(config("t")))) > before
+
+
+def test_a_put_that_is_interrupted_is_stored_whole_or_not_at_all(saver: SQLAlchemySaver) -> None:
+    putting(saver)()
+    EVERYWHERE.at_every(putting(saver, "whole"), stride=11)
+    saver.put_writes(next(iter(saver.list(config("whole")))).config, [("n", 1)], "task")
+    found = list(saver.list(config("whole")))
+    assert found
+    assert all(one.checkpoint["channel_values"] == {"n": 1, "lines": ["a" * 40]} for one in found)
+
+
+@pytest.mark.parametrize("operation", ["get_tuple", "list", "put_writes", "delete_thread"])
+def test_other_operations_that_are_interrupted_leave_the_saver_usable(saver: SQLAlchemySaver, operation: str) -> None:
+    putting(saver)()
+    where = saver.get_tuple(config("t"))
+    assert where is not None
+    calls: dict[str, Callable[[], object]] = {
+        "get_tuple": lambda: saver.get_tuple(config("t")),
+        "list": lambda: list(saver.list(config("t"))),
+        "put_writes": lambda: saver.put_writes(where.config, [("n", 1)], "task"),
+        "delete_thread": lambda: saver.delete_thread("none"),
+    }
+    assert AT_SHARED.at_every(calls[operation]) > 10
+    putting(saver, "other")()
+    assert saver.get_tuple(config("other")) is not None
