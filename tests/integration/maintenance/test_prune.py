@@ -115,14 +115,15 @@ async def test_after_everything_went_the_tables_and_the_backend_are_empty(url: s
         await filled(saver, clock)
         report = await saver.aprune_by(ALL)
         assert (report.threads, report.deleted_threads, report.checkpoints, report.objects) == (4, 4, 20, 21)
-        assert set(rows(saver)) == {"ckpt_object"}
+        # The setting says where the blobs are.
+        assert set(rows(saver)) == {"ckpt_object", "ckpt_setting"}
         left: list[int] = []
         for day in (5, 7, 9):
             clock.go_to(day)
             await saver.acollect(grace=timedelta(days=1))
             left.append(rows(saver).get("ckpt_object", 0))
         # Marked, and a day of grace later gone.
-        assert (left[0], left[2], rows(saver)) == (21, 0, {})
+        assert (left[0], left[2], rows(saver)) == (21, 0, {"ckpt_setting": 1})
         assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
 
 
