@@ -10,7 +10,7 @@ import pytest
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend
 from tests.support.blob_backends import ONE_REQUEST, numbers
-from tests.support.collector import Place
+from tests.support.collector import SharedStore
 from tests.support.databases import url_of
 from tests.support.s3 import S3Server, moto_server
 
@@ -37,5 +37,5 @@ async def s3_backend(s3: S3Server, bucket: str) -> AsyncIterator[BlobBackend]:
 
 
 @pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return Place(url_of(request.param, request, tmp_path), tmp_path / "blobs")
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> SharedStore:
+    return SharedStore(url_of(request.param, request, tmp_path), tmp_path / "blobs")

@@ -67,13 +67,13 @@ async def test_only_the_node_that_failed_runs_again(lasting_url: str, durability
                 await fragile.run(fragile.build(saver), durability)
         async with open_saver() as saver:
             graph = fragile.build(saver)
-            fallen = await everything(graph, config("t"))
+            failed = await everything(graph, config("t"))
             await graph.ainvoke(None, config("t"), durability=durability)
-            return fallen, dict(fragile.runs), await everything(graph, config("t"))
+            return failed, dict(fragile.runs), await everything(graph, config("t"))
 
-    fallen, runs, done = await alike_reopened(lasting_url, script)
-    assert [task["error"] for task in fallen[0]["tasks"]] == ["None", "\"ValueError('at first')\"", "None"]
-    assert [task["result"] for task in fallen[0]["tasks"]] == [{"log": ["a run 1"]}, None, {"log": ["z run 1"]}]
+    failed, runs, done = await alike_reopened(lasting_url, script)
+    assert [task["error"] for task in failed[0]["tasks"]] == ["None", "\"ValueError('at first')\"", "None"]
+    assert [task["result"] for task in failed[0]["tasks"]] == [{"log": ["a run 1"]}, None, {"log": ["z run 1"]}]
     assert runs == {"a": 1, "fail": 2, "z": 1, "last": 1}
     assert done[0]["values"]["log"] == ["start", "a run 1", "fail run 2", "z run 1", "last run 1"]
 

@@ -173,7 +173,7 @@ async def test_a_thread_whose_channel_changed_kind_is_pruned_and_goes_on(saver: 
 
 
 @every_frequency
-async def test_survivors_of_an_age_read_the_same(url: str, frequency: int) -> None:
+async def test_what_an_age_keeps_reads_the_same(url: str, frequency: int) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     async with SQLAlchemySaver.from_conn_string(url, clock=lambda: now) as saver:
         graph = talk(frequency).compile(checkpointer=saver)
@@ -208,7 +208,7 @@ async def test_a_subgraphs_states_go_with_their_roots(url: str) -> None:
 
 
 @every_frequency
-async def test_survivors_of_a_deleted_run_read_the_same(saver: SQLAlchemySaver, frequency: int) -> None:
+async def test_what_a_deleted_run_leaves_reads_the_same(saver: SQLAlchemySaver, frequency: int) -> None:
     graph = talk(frequency).compile(checkpointer=saver)
     for turn in range(6):
         await turns(graph, config("t", run_id=f"run {turn}"), 1)

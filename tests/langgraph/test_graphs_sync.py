@@ -154,9 +154,9 @@ def test_only_the_node_that_failed_runs_again(url: str) -> None:
 
         with pytest.raises(ValueError, match="at first"):
             run()
-        fallen = every_state(graph, config("t"))
+        failed = every_state(graph, config("t"))
         graph.invoke(None, config("t"))
-        return sorted(runs), fallen, every_state(graph, config("t"))
+        return sorted(runs), failed, every_state(graph, config("t"))
 
     runs, _, done = alike(url, script)
     assert runs == ["fail", "fail", "succeed"]

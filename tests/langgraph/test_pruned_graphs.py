@@ -15,10 +15,9 @@ from ckptstore.maintenance.prune_plan import CheckpointRef
 from tests.support.build import config
 from tests.support.clocks import Days
 from tests.support.delta_graphs import talk
+from tests.support.graph_runs import CASES, Script, remembering, text
 from tests.support.graphs import asker, nested
-from tests.support.lives import CASES, Script, remembering, text
-from tests.support.rows import Rows
-from tests.support.survivors import (
+from tests.support.remaining import (
     WAYS,
     Known,
     Reading,
@@ -26,12 +25,13 @@ from tests.support.survivors import (
     World,
     assert_untouched,
     in_thread,
-    place_of,
     read_all,
+    ref_of,
     resumable,
     resumed,
     without,
 )
+from tests.support.rows import Rows
 
 every_case = pytest.mark.parametrize("case", CASES)
 # Much like others: the random histories have them too.
@@ -61,7 +61,7 @@ async def made(stack: AsyncExitStack, case: str, url: str, blobs: Path) -> Threa
         saver.twin = twin
         world = World(saver)
         graph = CASES[case].build(world).compile(checkpointer=saver)
-        await CASES[case].live(Script(saver, clock, world, graph))
+        await CASES[case].script(Script(saver, clock, world, graph))
         clock.go_to(3)
         readings = await read_all(saver, "t", CASES[case].build(world).compile(checkpointer=saver))
     known = [Known.of(reading.found) for reading in readings.values()]
@@ -71,13 +71,13 @@ async def made(stack: AsyncExitStack, case: str, url: str, blobs: Path) -> Threa
 
 async def assert_goes_on(thread: Thread, case: str, saver: SQLAlchemySaver, left: set[CheckpointRef], thread_id: str = "t") -> None:
     """From every checkpoint at which something is due a thread goes on as its twin does."""
-    for place, newest in resumable(thread.readings, left):
+    for ref, newest in resumable(thread.readings, left):
         thread.world.saver = saver
         graph = CASES[case].build(thread.world).compile(checkpointer=saver)
-        ours = await resumed(graph, thread_id, place, thread.world.runs, newest=newest)
+        ours = await resumed(graph, thread_id, ref, thread.world.runs, newest=newest)
         thread.world.saver = thread.twin
         graph = CASES[case].build(thread.world).compile(checkpointer=thread.twin)
-        assert ours == await resumed(graph, "t", place, thread.world.runs, newest=newest)
+        assert ours == await resumed(graph, "t", ref, thread.world.runs, newest=newest)
 
 
 def reopened(thread: Thread, url: str, blobs: Path) -> SQLAlchemySaver:
@@ -106,7 +106,7 @@ async def collect(thread: Thread, saver: SQLAlchemySaver) -> None:
 
 @every_case
 @pytest.mark.parametrize(("way", "lasting_url"), LIVED, indirect=["lasting_url"])
-async def test_survivors_are_untouched(lasting_url: str, tmp_path: Path, case: str, way: str) -> None:
+async def test_what_is_kept_is_unchanged(lasting_url: str, tmp_path: Path, case: str, way: str) -> None:
     async with AsyncExitStack() as stack:
         thread = await made(stack, case, lasting_url, tmp_path / "blobs")
         left = WAYS[way].leaves(thread.known)
@@ -155,7 +155,7 @@ async def test_a_memory_that_a_young_state_goes_on_from_outlives_an_age(lasting_
                 await graph.ainvoke(Command(resume=answers), config("t", run_id=f"{day}.1"))
         before = await graph.aget_state(config("t"), subgraphs=True)
         await saver.aprune_older_than(timedelta(days=2))
-        left = {place_of(each.config) for each in await saver.alist({"configurable": {"thread_id": "t"}})}
+        left = {ref_of(each.config) for each in await saver.alist({"configurable": {"thread_id": "t"}})}
         assert await graph.aget_state(config("t"), subgraphs=True) == without(before, set(), left)
 
 

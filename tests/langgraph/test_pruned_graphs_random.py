@@ -1,4 +1,4 @@
-"""Random histories, by hand and of a real graph: after every prune the survivors read as in a twin that was never pruned."""
+"""Random histories, by hand and of a real graph: after every prune what is left reads as in a twin that was never pruned."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from tests.support.build import checkpoint, config, metadata
 from tests.support.clocks import Days
-from tests.support.lives import speaking_within, text
+from tests.support.graph_runs import speaking_within, text
+from tests.support.remaining import WAYS, Known, Reading, Twinned, assert_untouched, ids_of, in_thread, read_all, ref_of
 from tests.support.rows import Rows
-from tests.support.survivors import WAYS, Known, Reading, Twinned, assert_untouched, ids_of, in_thread, place_of, read_all
 
 slow = settings(deadline=None, suppress_health_check=[*HealthCheck])
 SIZES = (20, 700, 70_000)
@@ -157,12 +157,12 @@ class ByHand:
 
     def pick(self, number: int, namespace: str | None = None) -> CheckpointRef | None:
         """The newest but so many that are left."""
-        left = sorted((place for place in self.pair.left["t"] if namespace in (None, place.checkpoint_ns)), reverse=True)
+        left = sorted((ref for ref in self.pair.left["t"] if namespace in (None, ref.checkpoint_ns)), reverse=True)
         return left[number % len(left)] if left else None
 
     @staticmethod
-    def at(place: CheckpointRef) -> RunnableConfig:
-        return config("t", place.checkpoint_id, place.checkpoint_ns)
+    def at(ref: CheckpointRef) -> RunnableConfig:
+        return config("t", ref.checkpoint_id, ref.checkpoint_ns)
 
     async def do(self, step: Put | Write | Do) -> None:
         pair = self.pair
@@ -177,9 +177,9 @@ class ByHand:
         else:
             await pair.prune(step.way, sorted(pair.left)[step.thread % len(pair.left)])
 
-    async def write(self, place: CheckpointRef | None, channel: str, size: int, task: str | None = None) -> None:
-        if place is not None:
-            await self.pair.saver.aput_writes(self.at(place), [(channel, text(self.next(), size))], task or f"task {self.next()}", "")
+    async def write(self, ref: CheckpointRef | None, channel: str, size: int, task: str | None = None) -> None:
+        if ref is not None:
+            await self.pair.saver.aput_writes(self.at(ref), [(channel, text(self.next(), size))], task or f"task {self.next()}", "")
 
     async def put(self, step: Put) -> None:
         root = self.pick(0, "") if step.namespace else None
@@ -214,14 +214,14 @@ class ByHand:
         given = {channel: value for channel, value in values.items() if channel != "d" or channel in new}
         body = checkpoint(given, versions, id=f"{self.next():08}", v=step.format if old else 4)
         where = self.at(parent) if parent else config("t", None, step.namespace)
-        place = place_of(await self.pair.saver.aput(where, body, metadata(self.count, **told), new))
-        self.made[place] = State(versions, values, counted)
-        self.pair.left["t"].add(place)
+        ref = ref_of(await self.pair.saver.aput(where, body, metadata(self.count, **told), new))
+        self.made[ref] = State(versions, values, counted)
+        self.pair.left["t"].add(ref)
 
 
 def chained(*deltas: str, namespace: str = "", **more: Any) -> list[Any]:
     """A chain, each of whose checkpoints does this with the channel that is rebuilt from writes."""
-    steps = [Put(0 if place else None, namespace, "set", 20, delta, 4) for place, delta in enumerate(deltas)]
+    steps = [Put(0 if number else None, namespace, "set", 20, delta, 4) for number, delta in enumerate(deltas)]
     return [*steps[:-1], steps[-1]._replace(**more)]
 
 
@@ -235,7 +235,7 @@ def chained(*deltas: str, namespace: str = "", **more: Any) -> list[Any]:
 @example(chained("idle", "idle", format=3)).via("a parent that holds what was sent")
 @settings(slow, max_examples=15)
 @given(st.lists(st.one_of(puts, puts, puts, writes, others), min_size=5, max_size=30))
-def test_survivors_of_a_history_by_hand_read_as_if_nothing_had_been_pruned(url: str, history: list[Put | Write | Do]) -> None:
+def test_what_a_prune_of_a_history_by_hand_keeps_reads_as_if_nothing_had_been_pruned(url: str, history: list[Put | Write | Do]) -> None:
     async def run() -> None:
         async with AsyncExitStack() as stack:
             hand = ByHand(await paired(stack, url))
@@ -259,8 +259,8 @@ class Move(NamedTuple):
 
 async def _from(pair: Pair, back: int) -> RunnableConfig:
     """The root's newest checkpoint but so many, for the present run."""
-    places = sorted((place for place in pair.left["t"] if place.checkpoint_ns == ""), reverse=True)
-    named = {"checkpoint_id": places[back % len(places)].checkpoint_id} if back and places else {}
+    refs = sorted((ref for ref in pair.left["t"] if ref.checkpoint_ns == ""), reverse=True)
+    named = {"checkpoint_id": refs[back % len(refs)].checkpoint_id} if back and refs else {}
     return {"configurable": {"thread_id": "t", "checkpoint_ns": "", "run_id": next(pair.run_ids), **named}}
 
 
@@ -307,7 +307,7 @@ MOVES: dict[str, Callable[[Pair, Move], Awaitable[None]]] = {
     ),
     st.sampled_from((1, 3, 1000)),
 )
-def test_survivors_of_a_graphs_history_read_as_if_nothing_had_been_pruned(
+def test_what_a_prune_of_a_graphs_history_keeps_reads_as_if_nothing_had_been_pruned(
     lasting_url: str, checkpointer: Any, history: list[Move], frequency: int
 ) -> None:
     async def run() -> None:
@@ -318,7 +318,7 @@ def test_survivors_of_a_graphs_history_read_as_if_nothing_had_been_pruned(
                 known = pair.left["t"]
                 await MOVES[move.what](pair, move)
                 if move.what != "prune":
-                    found = {place_of(each.config) for each in await pair.saver.alist({"configurable": {"thread_id": "t"}})}
+                    found = {ref_of(each.config) for each in await pair.saver.alist({"configurable": {"thread_id": "t"}})}
                     assert known <= found
                     pair.left["t"] = found
 

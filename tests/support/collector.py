@@ -23,7 +23,7 @@ class Killed(BaseException):
     """Stands for the death of the process: none of its code runs afterwards."""
 
 
-class Place:
+class SharedStore:
     """A database and a folder of blobs, used by several savers as if by several processes: each has its own caches and queue."""
 
     def __init__(self, url: str, folder: Path) -> None:
@@ -80,9 +80,9 @@ async def store(saver: SQLAlchemySaver, thread_id: str) -> None:
     await put(saver, config(thread_id), {"file": CONTENT, "note": thread_id})
 
 
-async def check(place: Place, threads: set[str]) -> None:
+async def check(shared: SharedStore, threads: set[str]) -> None:
     """A new saver reads each thread as it was stored, and everything else is deleted after three passes of the collector."""
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         report = await saver.averify(deep=True)
         assert report.ok, report
         for thread_id in threads:
@@ -94,7 +94,7 @@ async def check(place: Place, threads: set[str]) -> None:
         report = await saver.averify(deep=True)
         assert report.ok
         assert report.unregistered_objects == []
-        assert report.objects == len(place.objects()) == min(1, len(threads))
+        assert report.objects == len(shared.objects()) == min(1, len(threads))
 
 
 async def leave_marked(saver: SQLAlchemySaver) -> None:

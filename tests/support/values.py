@@ -34,7 +34,7 @@ WAIT_SECONDS = 50
 
 
 @dataclass(frozen=True)
-class Place:
+class StoreAddress:
     """A database, and the URL of its blobs."""
 
     url: str

@@ -59,7 +59,6 @@ UNTESTED = {
     "langgraph/upkeep.py",
     "maintenance/copy.py",
     "maintenance/pages.py",
-    "maintenance/prune_estimate.py",
     "maintenance/prune_progress.py",
     "maintenance/prune_run.py",
     "maintenance/prune_thread.py",

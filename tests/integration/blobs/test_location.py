@@ -20,7 +20,7 @@ from ckptstore.maintenance.prune_progress import NO_CALLBACKS
 from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.steps import drive_async
 from tests.support.build import config, put
-from tests.support.collector import CONTENT, NO_GRACE, Place
+from tests.support.collector import CONTENT, NO_GRACE, SharedStore
 from tests.support.databases import url_of
 from tests.support.rows import Rows
 from tests.support.s3 import S3Server
@@ -49,16 +49,16 @@ def forget(saver: SQLAlchemySaver) -> None:
     saver.store.runner.write(work).result()
 
 
-def elsewhere(place: Place) -> SQLAlchemySaver:
-    return SQLAlchemySaver.from_conn_string(place.url, blob_url=place.folder.with_name("elsewhere"), clock=place.clock)
+def elsewhere(shared: SharedStore) -> SQLAlchemySaver:
+    return SQLAlchemySaver.from_conn_string(shared.url, blob_url=shared.folder.with_name("elsewhere"), clock=shared.clock)
 
 
 def objects_in(saver: SQLAlchemySaver) -> dict[str, str]:
     return {row["key"]: row["state"] for row in Rows.of(saver).tables["ckpt_object"]}
 
 
-async def leave_garbage(place: Place) -> None:
-    async with place.saver() as saver:
+async def leave_garbage(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         await put(saver, config("t"), {"file": CONTENT})
         await put(saver, config("gone"), {"file": os.urandom(70_000)})
         await saver.adelete_thread("gone")
@@ -80,14 +80,16 @@ async def test_an_upload_that_failed_is_not_remembered(lasting_url: str, s3: S3S
         assert remembered(saver) is None
 
 
-async def test_a_saver_that_looks_elsewhere_is_told_at_open_and_may_not_collect(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    await leave_garbage(place)
-    async with elsewhere(place) as saver:
+async def test_a_saver_that_looks_elsewhere_is_told_at_open_and_may_not_collect(
+    shared: SharedStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    await leave_garbage(shared)
+    async with elsewhere(shared) as saver:
         with caplog.at_level(logging.WARNING, "ckptstore"):
             assert await saver.aget_tuple(config("absent")) is None
         (record,) = caplog.records
         assert record.__dict__["event"] == "blobs_elsewhere"
-        for text in (str(place.folder), "elsewhere", "ckptstore blobs relocate"):
+        for text in (str(shared.folder), "elsewhere", "ckptstore blobs relocate"):
             assert text in record.getMessage()
         before = objects_in(saver)
         for _ in range(3):
@@ -96,22 +98,22 @@ async def test_a_saver_that_looks_elsewhere_is_told_at_open_and_may_not_collect(
         assert objects_in(saver) == before
         with pytest.raises(BlobMissing) as missing:
             await read(saver)
-        assert str(place.folder) in str(missing.value)
+        assert str(shared.folder) in str(missing.value)
         assert str(saver.store.objects.backend.url) in str(missing.value)
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         for _ in range(3):
             await saver.acollect(grace=NO_GRACE)
-        assert len(place.objects()) == 1
+        assert len(shared.objects()) == 1
         assert await read(saver) == {"file": CONTENT}
 
 
 async def test_a_saver_without_a_blob_url_may_not_collect_and_says_where_blobs_are(postgres: str, tmp_path: Path) -> None:
-    place = Place(postgres, tmp_path / "blobs")
-    await leave_garbage(place)
-    async with SQLAlchemySaver.from_conn_string(place.url) as saver:
-        with pytest.raises(BlobUrlChanged, match=str(place.folder)):
+    shared = SharedStore(postgres, tmp_path / "blobs")
+    await leave_garbage(shared)
+    async with SQLAlchemySaver.from_conn_string(shared.url) as saver:
+        with pytest.raises(BlobUrlChanged, match=str(shared.folder)):
             await saver.acollect(grace=NO_GRACE)
-        with pytest.raises(BlobMissing, match=str(place.folder)):
+        with pytest.raises(BlobMissing, match=str(shared.folder)):
             await read(saver)
 
 
@@ -122,8 +124,8 @@ async def test_what_never_had_blobs_is_collected_without_a_blob_url(url: str) ->
         assert (report.marked, report.deleted) == (0, 0)
 
 
-async def test_of_two_processes_the_first_upload_decides(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    async with place.saver() as first, elsewhere(place) as second:
+async def test_of_two_processes_the_first_upload_decides(shared: SharedStore, caplog: pytest.LogCaptureFixture) -> None:
+    async with shared.saver() as first, elsewhere(shared) as second:
         for saver in (first, second):
             assert await saver.aget_tuple(config("absent")) is None
         await put(first, config("a"), {"file": os.urandom(70_000)})
@@ -135,37 +137,37 @@ async def test_of_two_processes_the_first_upload_decides(place: Place, caplog: p
             await second.acollect(grace=NO_GRACE)
 
 
-async def test_an_old_database_is_collected_only_where_its_blobs_are(place: Place) -> None:
-    await leave_garbage(place)
-    async with elsewhere(place) as saver:
+async def test_an_old_database_is_collected_only_where_its_blobs_are(shared: SharedStore) -> None:
+    await leave_garbage(shared)
+    async with elsewhere(shared) as saver:
         forget(saver)
         with pytest.raises(BlobUrlChanged, match="none of the newest blobs"):
             await saver.acollect(grace=NO_GRACE)
         # Nor does an upload decide, where other blobs are elsewhere.
         await put(saver, config("new"), {"small": 1})
         assert remembered(saver) is None
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         await saver.acollect(grace=NO_GRACE)
         assert remembered(saver) is not None
         await saver.acollect(grace=NO_GRACE)
-        assert len(place.objects()) == 1
+        assert len(shared.objects()) == 1
 
 
-async def test_relocating_refuses_until_every_blob_is_there(place: Place) -> None:
-    await leave_garbage(place)
-    target = place.folder.with_name("elsewhere")
-    async with elsewhere(place) as saver:
+async def test_relocating_refuses_until_every_blob_is_there(shared: SharedStore) -> None:
+    await leave_garbage(shared)
+    target = shared.folder.with_name("elsewhere")
+    async with elsewhere(shared) as saver:
         with pytest.raises(BlobUrlChanged, match="2 blobs of this database are not at"):
             await saver.arelocate_blobs()
-    copied = CliRunner().invoke(main, ["blobs", "copy", "--from", str(place.folder), "--to", str(target)])
+    copied = CliRunner().invoke(main, ["blobs", "copy", "--from", str(shared.folder), "--to", str(target)])
     assert copied.exit_code == 0, copied.output
-    done = CliRunner().invoke(main, ["blobs", "relocate", "--url", place.url, "--blob-url", str(target)])
+    done = CliRunner().invoke(main, ["blobs", "relocate", "--url", shared.url, "--blob-url", str(target)])
     assert done.exit_code == 0, done.output
-    async with elsewhere(place) as saver:
+    async with elsewhere(shared) as saver:
         for _ in range(3):
             await saver.acollect(grace=NO_GRACE)
         assert await read(saver) == {"file": CONTENT}
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         with pytest.raises(BlobUrlChanged):
             await saver.acollect(grace=NO_GRACE)
         await saver.arelocate_blobs(force=True)
@@ -175,36 +177,36 @@ async def test_relocating_refuses_until_every_blob_is_there(place: Place) -> Non
 @pytest.mark.parametrize("wrong", ["", "elsewhere"])
 @pytest.mark.parametrize("name", ["collect", "prune", "prune in a dry run"])
 async def test_the_command_line_refuses_before_it_prunes(postgres: str, tmp_path: Path, name: str, wrong: str) -> None:
-    place = Place(postgres, tmp_path / "blobs")
-    await leave_garbage(place)
+    shared = SharedStore(postgres, tmp_path / "blobs")
+    await leave_garbage(shared)
     arguments = {"collect": ["blobs", "collect"], "prune": ["prune", "--older-than", "0"]}.get(
         name, ["prune", "--older-than", "0", "--dry-run"]
     )
     blob_url = ["--blob-url", str(tmp_path / wrong)] if wrong else []
-    done = CliRunner().invoke(main, [*arguments, "--url", place.url, *blob_url])
+    done = CliRunner().invoke(main, [*arguments, "--url", shared.url, *blob_url])
     assert done.exit_code == 1
-    assert str(place.folder) in done.output
+    assert str(shared.folder) in done.output
     assert "Traceback" not in done.output
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         assert await read(saver) == {"file": CONTENT}
-    assert CliRunner().invoke(main, [*arguments, "--url", place.url, "--blob-url", str(place.folder)]).exit_code == 0
+    assert CliRunner().invoke(main, [*arguments, "--url", shared.url, "--blob-url", str(shared.folder)]).exit_code == 0
 
 
-async def test_verify_says_that_it_looked_elsewhere(place: Place, tmp_path: Path) -> None:
-    await leave_garbage(place)
-    done = CliRunner().invoke(main, ["blobs", "verify", "--url", place.url, "--blob-url", str(tmp_path / "elsewhere")])
+async def test_verify_says_that_it_looked_elsewhere(shared: SharedStore, tmp_path: Path) -> None:
+    await leave_garbage(shared)
+    done = CliRunner().invoke(main, ["blobs", "verify", "--url", shared.url, "--blob-url", str(tmp_path / "elsewhere")])
     assert done.exit_code == 1
-    assert f"the blobs of this database are at file://{place.folder}" in done.output
+    assert f"the blobs of this database are at file://{shared.folder}" in done.output
 
 
 async def test_retention_in_the_background_prunes_on_and_logs_that_it_may_not_collect(
-    place: Place, caplog: pytest.LogCaptureFixture
+    shared: SharedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await leave_garbage(place)
-    async with elsewhere(place) as saver:
+    await leave_garbage(shared)
+    async with elsewhere(shared) as saver:
         with caplog.at_level(logging.ERROR, "ckptstore.maintenance"):
             policy = RetentionPolicy(max_age=timedelta(0))
-            await drive_async(run_maintenance(saver.store, policy, lambda: to_microseconds(place.clock()), NO_CALLBACKS))
+            await drive_async(run_maintenance(saver.store, policy, lambda: to_microseconds(shared.clock()), NO_CALLBACKS))
         assert [record.__dict__["event"] for record in caplog.records] == ["not_collected"]
         assert await saver.aget_tuple(config("t")) is None
 

@@ -14,7 +14,7 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import BlobMissing
 from tests.support.build import checkpoint, config, metadata, put
-from tests.support.collector import CONTENT, NO_GRACE, Place
+from tests.support.collector import CONTENT, NO_GRACE, SharedStore
 from tests.support.s3 import S3Server
 from tests.support.values import read
 
@@ -45,75 +45,77 @@ async def again(saver: SQLAlchemySaver, thread_id: str, values: dict[str, Any], 
 @pytest.mark.parametrize("lose", LOSSES)
 @pytest.mark.parametrize("thread_id", ["t", "another"])
 async def test_content_put_again_after_its_loss_is_stored_and_heals_every_thread(
-    place: Place, lose: Callable[[Path], None], thread_id: str
+    shared: SharedStore, lose: Callable[[Path], None], thread_id: str
 ) -> None:
     values = {"file": CONTENT, "list": [*[f"line {number} " * 20 for number in range(300)], CONTENT]}
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         await again(saver, "t", values, "1")
         await again(saver, "other", values, "1")
-        before = place.objects()
-        lose(place.folder)
+        before = shared.objects()
+        lose(shared.folder)
         await again(saver, thread_id, values, "2")
-        assert place.objects() == before
-    async with place.saver() as saver:
+        assert shared.objects() == before
+    async with shared.saver() as saver:
         for each in {"t", "other", thread_id}:
             assert await read(saver, config(each)) == values
         assert (await saver.averify(deep=True)).ok
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-async def test_another_process_restores_what_was_lost(place: Place, lose: Callable[[Path], None]) -> None:
-    async with place.saver() as first, place.saver() as second:
+async def test_another_process_restores_what_was_lost(shared: SharedStore, lose: Callable[[Path], None]) -> None:
+    async with shared.saver() as first, shared.saver() as second:
         await put(first, config("a"), {"file": CONTENT})
         await put(second, config("b"), {"file": CONTENT})
-        lose(place.folder)
+        lose(shared.folder)
         await again(second, "b", {"file": CONTENT}, "2")
         await again(first, "a", {"file": CONTENT}, "2")
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         assert [await read(saver, config(thread)) for thread in "ab"] == [{"file": CONTENT}] * 2
-        assert len(place.objects()) == 1
+        assert len(shared.objects()) == 1
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-async def test_a_blob_put_again_by_handle_is_restored_for_every_state_that_holds_it(place: Place, lose: Callable[[Path], None]) -> None:
-    async with place.saver() as saver:
+async def test_a_blob_put_again_by_handle_is_restored_for_every_state_that_holds_it(
+    shared: SharedStore, lose: Callable[[Path], None]
+) -> None:
+    async with shared.saver() as saver:
         ref = await saver.blobs.put(CONTENT)
         await put(saver, config("t"), {"document": ref})
-        lose(place.folder)
+        lose(shared.folder)
         assert await saver.blobs.put(CONTENT) == ref
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         assert await saver.blobs.get((await read(saver))["document"]) == CONTENT
         assert (await saver.averify(deep=True)).ok
 
 
-async def test_a_lost_object_that_is_being_deleted_gets_a_new_key(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_a_lost_object_that_is_being_deleted_gets_a_new_key(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         await put(saver, config("t"), {"file": CONTENT})
         await saver.adelete_thread("t")
-        (lost,) = place.objects()
-        remove_folder(place.folder)
+        (lost,) = shared.objects()
+        remove_folder(shared.folder)
         # Whoever deletes it, also late, deletes nothing that is in use.
         saver.store.runner.write(lambda db: db.connection.exec_driver_sql("UPDATE ckpt_object SET state = 'deleting'").rowcount).result()
         await put(saver, config("t"), {"file": CONTENT})
-        (stored,) = place.objects()
+        (stored,) = shared.objects()
         assert stored != lost
         for _ in range(3):
             await saver.acollect(grace=NO_GRACE)
-        assert place.objects() == [stored]
+        assert shared.objects() == [stored]
         assert await read(saver) == {"file": CONTENT}
 
 
-async def test_a_restored_object_begins_a_new_grace_period(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_a_restored_object_begins_a_new_grace_period(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         await put(saver, config("t"), {"file": CONTENT})
         await saver.adelete_thread("t")
         await saver.acollect(grace=NO_GRACE)
-        remove_folder(place.folder)
+        remove_folder(shared.folder)
         # Nothing refers to it yet: the collector marked it, and would sweep it now.
         await saver.blobs.put(CONTENT)
         report = await saver.acollect()
         assert (report.deleted, report.marked) == (0, 0)
-        assert len(place.objects()) == 1
+        assert len(shared.objects()) == 1
 
 
 @pytest.mark.parametrize(("recheck_seconds", "found"), [(0.0, True), (3_600.0, False)])
@@ -137,8 +139,8 @@ async def test_a_remote_object_is_looked_for_when_it_was_last_seen_too_long_ago(
                 await read(saver)
 
 
-async def test_a_local_object_that_is_there_costs_one_look_and_no_upload(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with place.saver() as saver:
+async def test_a_local_object_that_is_there_costs_one_look_and_no_upload(shared: SharedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shared.saver() as saver:
         await put(saver, config("t"), {"file": CONTENT})
         looks: list[str] = []
         backend = saver.store.objects.backend
@@ -149,6 +151,6 @@ async def test_a_local_object_that_is_there_costs_one_look_and_no_upload(place: 
             return await size(key)
 
         monkeypatch.setattr(backend, "size", counted)
-        objects = place.objects()
+        objects = shared.objects()
         await again(saver, "t", {"file": CONTENT}, "2")
-        assert looks == objects == place.objects()
+        assert looks == objects == shared.objects()

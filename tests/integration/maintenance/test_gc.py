@@ -16,40 +16,40 @@ from ckptstore.blobs.backends.object_keys import temporary_name
 from ckptstore.errors import BlobUnavailable
 from ckptstore.testing import FailingBackend
 from tests.support.build import checkpoint, config, metadata, put
-from tests.support.collector import CONTENT, NO_GRACE, Killed, Place, check, collect_pass, leave_marked, stepped, store
+from tests.support.collector import CONTENT, NO_GRACE, Killed, SharedStore, check, collect_pass, leave_marked, stepped, store
 from tests.support.databases import url_of
 
 
-async def test_what_nothing_refers_to_goes_in_two_passes(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_what_nothing_refers_to_goes_in_two_passes(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         await store(saver, "t")
         assert (await saver.acollect(grace=NO_GRACE)).marked == 0
         await saver.adelete_thread("t")
         first = await saver.acollect(grace=NO_GRACE)
         assert (first.marked, first.deleted) == (1, 0)
-        assert len(place.objects()) == 1
+        assert len(shared.objects()) == 1
         second = await saver.acollect(grace=NO_GRACE)
         assert (second.marked, second.deleted, second.deleted_bytes) == (0, 1, len(CONTENT))
-        assert place.objects() == []
+        assert shared.objects() == []
         third = await saver.acollect(grace=NO_GRACE)
         assert (third.marked, third.deleted) == (0, 0)
 
 
-async def test_grace_counts_before_the_condemnation_and_after_it(place: Place) -> None:
+async def test_grace_counts_before_an_object_is_marked_and_again_after(shared: SharedStore) -> None:
     hour = timedelta(hours=1)
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         await store(saver, "t")
         await saver.adelete_thread("t")
         assert (await saver.acollect(grace=hour)).marked == 0
-        place.clock.now += hour
+        shared.clock.now += hour
         assert (await saver.acollect(grace=hour)).marked == 1
         assert (await saver.acollect(grace=hour)).deleted == 0
-        place.clock.now += hour
+        shared.clock.now += hour
         assert (await saver.acollect(grace=hour)).deleted == 1
 
 
-async def test_a_dry_run_counts_and_changes_nothing(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_a_dry_run_counts_and_changes_nothing(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         await store(saver, "t")
         await saver.adelete_thread("t")
         for _ in range(2):
@@ -58,21 +58,21 @@ async def test_a_dry_run_counts_and_changes_nothing(place: Place) -> None:
         for _ in range(2):
             report = await saver.acollect(dry_run=True, grace=NO_GRACE)
             assert (report.deleted, report.deleted_bytes, report.dry_run) == (1, len(CONTENT), True)
-        assert len(place.objects()) == 1
+        assert len(shared.objects()) == 1
 
 
-async def test_an_object_that_is_needed_again_comes_back_to_life(place: Place) -> None:
-    async with place.saver() as saver, place.saver() as other:
+async def test_a_marked_object_that_is_stored_again_is_unmarked(shared: SharedStore) -> None:
+    async with shared.saver() as saver, shared.saver() as other:
         await store(saver, "t")
         await saver.adelete_thread("t")
         assert (await saver.acollect(grace=NO_GRACE)).marked == 1
         await store(other, "u")
-        assert len(place.objects()) == 1
-    await check(place, {"u"})
+        assert len(shared.objects()) == 1
+    await check(shared, {"u"})
 
 
-async def test_a_commit_that_dies_after_the_upload_leaves_nothing_that_stays(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_a_commit_that_dies_after_the_upload_leaves_nothing_that_stays(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         await put(saver, config("before"), {"small": 1})
         writer = saver.store._queue._committer
         commit = writer._commit_batch
@@ -84,12 +84,12 @@ async def test_a_commit_that_dies_after_the_upload_leaves_nothing_that_stays(pla
         with pytest.raises(Killed):
             await store(saver, "t")
         writer._commit_batch = commit
-        assert len(place.objects()) == 1
-    await check(place, set())
+        assert len(shared.objects()) == 1
+    await check(shared, set())
 
 
-async def test_a_backend_that_fails_fails_the_write_and_nothing_else(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_a_backend_that_fails_fails_the_write_and_nothing_else(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         objects = saver.store.objects
         failing = objects._backend = FailingBackend(objects.backend)
         failing.fail("put", BlobUnavailable("no space left", transient=False))
@@ -97,23 +97,23 @@ async def test_a_backend_that_fails_fails_the_write_and_nothing_else(place: Plac
         assert isinstance(failed, BlobUnavailable)
         assert not isinstance(fine, BaseException)
         await store(saver, "t")
-    await check(place, {"t"})
+    await check(shared, {"t"})
 
 
-async def test_an_upload_whose_answer_was_lost_is_collected(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_an_upload_whose_answer_was_lost_is_collected(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         objects = saver.store.objects
         failing = objects._backend = FailingBackend(objects.backend)
         failing.fail("put", BlobUnavailable("connection lost", transient=False), after=True)
         with pytest.raises(BlobUnavailable):
             await store(saver, "t")
         await store(saver, "t")
-        assert len(place.objects()) == 2
-    await check(place, {"t"})
+        assert len(shared.objects()) == 2
+    await check(shared, {"t"})
 
 
-async def test_an_object_that_cannot_be_deleted_is_reported_and_tried_again(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_an_object_that_cannot_be_deleted_is_reported_and_tried_again(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         await leave_marked(saver)
         objects = saver.store.objects
         failing = objects._backend = FailingBackend(objects.backend)
@@ -121,11 +121,11 @@ async def test_an_object_that_cannot_be_deleted_is_reported_and_tried_again(plac
         report = await saver.acollect(grace=NO_GRACE)
         assert (report.deleted, len(report.failed)) == (0, 1)
         assert (await saver.acollect(grace=NO_GRACE)).deleted == 1
-    await check(place, set())
+    await check(shared, set())
 
 
-async def test_a_cancelled_caller_frees_its_thread_at_once_and_its_upload_is_not_stored(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_a_cancelled_caller_frees_its_thread_at_once_and_its_upload_is_not_stored(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         reached, go_on = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -145,8 +145,8 @@ async def test_a_cancelled_caller_frees_its_thread_at_once_and_its_upload_is_not
         assert len(await saver.alist(config("t"))) == 1
 
 
-async def test_a_unit_that_has_to_be_uploaded_anew_keeps_its_place(place: Place) -> None:
-    async with place.saver() as writer, place.saver() as collector:
+async def test_a_write_that_has_to_be_uploaded_anew_is_stored_before_later_ones(shared: SharedStore) -> None:
+    async with shared.saver() as writer, shared.saver() as collector:
         await leave_marked(writer)
         await collect_pass(collector)
         # What the writer knows of the object is out of date: the first put finds out when it commits.
@@ -166,12 +166,12 @@ async def put_as(saver: SQLAlchemySaver, where: RunnableConfig, values: dict[str
     await saver.aput(config("t"), made, metadata(), made["channel_versions"])
 
 
-async def test_a_handle_put_again_after_its_object_was_lost_reads_again(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_a_handle_put_again_after_its_object_was_lost_reads_again(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         ref = await saver.blobs.put(CONTENT)
         await put(saver, config("t"), {"document": ref})
-        (place.folder / place.objects()[0]).unlink()
-    async with place.saver() as saver:
+        (shared.folder / shared.objects()[0]).unlink()
+    async with shared.saver() as saver:
         assert await saver.blobs.put(CONTENT) == ref
         await put(saver, config("t"), {"document": ref})
         for _ in range(3):
@@ -195,8 +195,8 @@ async def test_a_saver_without_a_backend_stores_what_another_one_keeps_in_object
         assert found.checkpoint["channel_values"] == {"file": CONTENT}
 
 
-async def test_a_handle_in_a_channel_without_a_version_keeps_its_blob(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_a_handle_in_a_channel_without_a_version_keeps_its_blob(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         ref = await saver.blobs.put(CONTENT)
         made = checkpoint({"document": ref, "file": CONTENT}, versions={})
         where = await saver.aput(config("t"), made, metadata(), {})
@@ -209,11 +209,11 @@ async def test_a_handle_in_a_channel_without_a_version_keeps_its_blob(place: Pla
         assert found.checkpoint["channel_versions"] == {}
 
 
-async def test_a_pass_deletes_what_killed_uploads_have_left(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_a_pass_deletes_what_killed_uploads_have_left(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         await store(saver, "t")
-        (key,) = place.objects()
-        left = (place.folder / key).with_name(temporary_name("abcdef-02"))
+        (key,) = shared.objects()
+        left = (shared.folder / key).with_name(temporary_name("abcdef-02"))
         left.write_bytes(b"half")
         assert (await saver.acollect()).unfinished == 0
         os.utime(left, (0, 0))
@@ -221,4 +221,4 @@ async def test_a_pass_deletes_what_killed_uploads_have_left(place: Place) -> Non
         assert left.exists()
         assert (await saver.acollect()).unfinished == 1
         assert not left.exists()
-        assert place.objects() == [key]
+        assert shared.objects() == [key]

@@ -10,14 +10,14 @@ import pytest
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.connection import Db
 from tests.support.build import config
-from tests.support.collector import NO_GRACE, Killed, Place, check, collect_pass, leave_marked, stepped, store
+from tests.support.collector import NO_GRACE, Killed, SharedStore, check, collect_pass, leave_marked, stepped, store
 
 
 async def steps_of(
-    place: Place, act: Callable[[SQLAlchemySaver], Awaitable[Any]], prepare: Callable[[SQLAlchemySaver], Awaitable[Any]]
+    shared: SharedStore, act: Callable[[SQLAlchemySaver], Awaitable[Any]], prepare: Callable[[SQLAlchemySaver], Awaitable[Any]]
 ) -> int:
     """How many steps an action has."""
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         await prepare(saver)
         with stepped(saver) as steps:
             await act(saver)
@@ -31,7 +31,7 @@ async def store_t(saver: SQLAlchemySaver) -> None:
     await store(saver, "t")
 
 
-async def forget_place(saver: SQLAlchemySaver) -> None:
+async def forget_blob_url(saver: SQLAlchemySaver) -> None:
     """Make the database forget where its blobs are, so that a writer has one more step."""
 
     def work(db: Db) -> None:
@@ -44,46 +44,46 @@ async def nothing(_saver: SQLAlchemySaver) -> None:
     """Nothing to prepare."""
 
 
-async def test_a_writer_that_dies_at_any_step_leaves_the_old_state_and_nothing_that_stays(place: Place) -> None:
-    total = await steps_of(place, store_t, forget_place)
+async def test_a_writer_that_dies_at_any_step_leaves_the_old_state_and_nothing_that_stays(shared: SharedStore) -> None:
+    total = await steps_of(shared, store_t, forget_blob_url)
     assert total == 3, "registered, uploaded, remembered where"
     for number in range(1, total + 1):
         for when in ("before", "after"):
-            async with place.saver() as saver:
-                await forget_place(saver)
+            async with shared.saver() as saver:
+                await forget_blob_url(saver)
                 with stepped(saver) as steps:
                     getattr(steps, when)[number] = die
                     with pytest.raises(Killed):
                         await store(saver, "t")
-            async with place.saver() as saver:
+            async with shared.saver() as saver:
                 assert await saver.aget_tuple(config("t")) is None
-            await check(place, set())
+            await check(shared, set())
 
 
-async def test_a_collector_that_dies_at_any_step_is_carried_on_by_the_next(place: Place) -> None:
-    total = await steps_of(place, collect_pass, leave_marked)
+async def test_a_collector_that_dies_at_any_step_is_carried_on_by_the_next(shared: SharedStore) -> None:
+    total = await steps_of(shared, collect_pass, leave_marked)
     assert total == 3, "judged, deleted, forgotten"
     for number in range(1, total + 1):
         for when in ("before", "after"):
-            async with place.saver() as saver:
+            async with shared.saver() as saver:
                 await leave_marked(saver)
                 with stepped(saver) as steps:
                     getattr(steps, when)[number] = die
                     with pytest.raises(Killed):
                         await collect_pass(saver)
-            await check(place, set())
+            await check(shared, set())
 
 
 async def die() -> None:
     raise Killed
 
 
-async def test_a_collector_at_every_step_of_a_writer(place: Place) -> None:
-    total = await steps_of(place, store_t, nothing)
+async def test_a_collector_at_every_step_of_a_writer(shared: SharedStore) -> None:
+    total = await steps_of(shared, store_t, nothing)
     for number in range(1, total + 1):
         for when in ("before", "after"):
             for passes in (1, 2, 3):
-                async with place.saver() as writer, place.saver() as collector:
+                async with shared.saver() as writer, shared.saver() as collector:
 
                     async def collect_now(collector: SQLAlchemySaver = collector, passes: int = passes) -> None:
                         for _ in range(passes):
@@ -92,34 +92,34 @@ async def test_a_collector_at_every_step_of_a_writer(place: Place) -> None:
                     with stepped(writer) as steps:
                         getattr(steps, when)[number] = collect_now
                         await store(writer, "t")
-                await check(place, {"t"})
-                await empty(place)
+                await check(shared, {"t"})
+                await empty(shared)
 
 
-async def test_a_writer_at_every_step_of_a_collector(place: Place) -> None:
-    total = await steps_of(place, collect_pass, leave_marked)
+async def test_a_writer_at_every_step_of_a_collector(shared: SharedStore) -> None:
+    total = await steps_of(shared, collect_pass, leave_marked)
     for knows_the_object in (True, False):
         for number in range(1, total + 1):
             for when in ("before", "after"):
-                async with place.saver() as writer, place.saver() as collector:
+                async with shared.saver() as writer, shared.saver() as collector:
                     await leave_marked(writer if knows_the_object else collector)
                     with stepped(collector) as steps:
                         getattr(steps, when)[number] = lambda writer=writer: store(writer, "t")
                         await collect_pass(collector)
-                await check(place, {"t"})
-                await empty(place)
+                await check(shared, {"t"})
+                await empty(shared)
 
 
-async def empty(place: Place) -> None:
-    async with place.saver() as saver:
+async def empty(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         await saver.adelete_thread("t")
         for _ in range(3):
             await collect_pass(saver)
-    assert place.objects() == []
+    assert shared.objects() == []
 
 
-async def test_a_writer_that_found_an_object_just_before_it_was_deleted_uploads_anew(place: Place) -> None:
-    async with place.saver() as writer, place.saver() as collector:
+async def test_a_writer_that_found_an_object_just_before_it_was_deleted_uploads_anew(shared: SharedStore) -> None:
+    async with shared.saver() as writer, shared.saver() as collector:
         await leave_marked(collector)
         size = writer.store.objects.backend.size
 
@@ -130,4 +130,4 @@ async def test_a_writer_that_found_an_object_just_before_it_was_deleted_uploads_
 
         writer.store.objects.backend.size = size_then_collect  # type: ignore[method-assign]
         await store(writer, "t")
-    await check(place, {"t"})
+    await check(shared, {"t"})

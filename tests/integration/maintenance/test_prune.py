@@ -16,8 +16,8 @@ from langgraph.checkpoint.base import ChannelVersions
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.clocks import Days
+from tests.support.remaining import assert_untouched, read_all
 from tests.support.rows import Rows, rows
-from tests.support.survivors import assert_untouched, read_all
 
 BIG = os.urandom(70_000)
 NEWEST_TWO = RetentionPolicy(keep_last=2)

@@ -20,8 +20,8 @@ from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.clocks import Days
 from tests.support.faults import reported_statements
+from tests.support.remaining import assert_untouched, read_all
 from tests.support.rows import Rows
-from tests.support.survivors import assert_untouched, read_all
 
 NEWEST_TWO = RetentionPolicy(keep_last=2)
 
@@ -150,7 +150,7 @@ async def test_what_comes_between_decision_and_deed_is_not_lost(url: str, transa
             if act == "put":
                 made_by.append(put_now(saver, made[-1], {"m": "new"}, {"n": 229}, n=f"{230:010}.{'0' * 12}"))
             elif act == "fork":
-                # From a checkpoint that is doomed, or gone by now: what it carries over comes along.
+                # From a checkpoint that is to be pruned, or already was: what it carries over comes along.
                 made_by.append(put_now(saver, made[5], {"m": "new"}, {"n": 5}, n=f"{6:010}.{'0' * 12}"))
             else:
                 where = made[-1] if act == "put_writes" else config("t", "ffff", "")
@@ -165,7 +165,7 @@ async def test_what_comes_between_decision_and_deed_is_not_lost(url: str, transa
             found = await saver.aget_tuple(made_by[0])
             assert found is not None
             assert found.checkpoint["channel_values"] == {"m": "new", "n": 229 if act == "put" else 5}
-            assert_untouched(readings, {place: left[place] for place in kept[1:]}, set(kept[1:]))
+            assert_untouched(readings, {ref: left[ref] for ref in kept[1:]}, set(kept[1:]))
             await saver.aprune_by(RetentionPolicy(keep_last=2))
             assert [each.metadata["step"] for each in await saver.alist(config("t"))] == [900, 229]
             assert await saver.aget_tuple(made_by[0]) == found
@@ -190,7 +190,7 @@ async def test_a_kept_checkpoint_that_is_put_again_keeps_the_value_that_it_carri
     looks = iter(range(100))
 
     def between() -> bool:
-        # After the decision: the same checkpoint now carries over a value that only doomed ones had.
+        # After the decision: the same checkpoint now carries over a value that only those to be pruned had.
         if next(looks) == 1:
             version = f"{1:010}.{'0' * 12}"
             saver.put(made[1], checkpoint({"n": 0}, {"n": version}, id=newest), metadata(2), {})
@@ -202,7 +202,7 @@ async def test_a_kept_checkpoint_that_is_put_again_keeps_the_value_that_it_carri
     assert found.checkpoint["channel_values"] == {"n": 0}
 
 
-async def test_a_young_checkpoint_in_the_place_of_a_doomed_one_stays(saver: SQLAlchemySaver) -> None:
+async def test_a_young_checkpoint_that_replaces_one_to_be_pruned_is_kept(saver: SQLAlchemySaver) -> None:
     clock = saver.clock = Days()
     made = await chain(saver, "t", 2)
     clock.now += timedelta(seconds=0.6)

@@ -188,7 +188,7 @@ def _bytes(url: str, data: bytes) -> str:
 
 
 @pytest.mark.parametrize("state", ["pending", "deleting", None])
-async def test_an_object_that_nobody_vouches_for_is_no_home(url: str, tmp_path: Path, state: str | None) -> None:
+async def test_an_object_that_no_live_row_confirms_holds_no_segment(url: str, tmp_path: Path, state: str | None) -> None:
     async with saver_on(url, tmp_path) as saver:
         await put(saver, config("t"), {"file": LARGE})
         run(saver, "DELETE FROM ckpt_object" if state is None else f"UPDATE ckpt_object SET state = '{state}'")

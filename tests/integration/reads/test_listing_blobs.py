@@ -9,14 +9,14 @@ import pytest
 from ckptstore.testing import FailingBackend
 from ckptstore.values.decode import SegmentSet
 from tests.support.build import config, put
-from tests.support.collector import CONTENT, Place, collect_pass
+from tests.support.collector import CONTENT, SharedStore, collect_pass
 
 
-async def test_a_listing_fetches_only_what_it_gives_out(place: Place) -> None:
-    async with place.saver() as saver:
+async def test_a_listing_fetches_only_what_it_gives_out(shared: SharedStore) -> None:
+    async with shared.saver() as saver:
         for number in range(20):
             await put(saver, config(f"t{number}"), {"file": CONTENT + bytes([number])}, step=number)
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         counting = saver.store.objects._backend = FailingBackend(saver.store.objects.backend)
         assert len(await saver.alist(None, filter={"step": {"$gte": 18}})) == 2
         assert counting.calls.get("get") == 2
@@ -24,8 +24,8 @@ async def test_a_listing_fetches_only_what_it_gives_out(place: Place) -> None:
         assert counting.calls.get("get") == 2
 
 
-async def test_what_is_pruned_and_collected_during_a_listing_is_left_out(place: Place) -> None:
-    async with place.saver() as saver, place.saver() as other:
+async def test_what_is_pruned_and_collected_during_a_listing_is_left_out(shared: SharedStore) -> None:
+    async with shared.saver() as saver, shared.saver() as other:
         for number in range(3):
             await put(saver, config(f"t{number}"), {"file": os.urandom(20_000_000)})
         given = saver.alist(None)
@@ -39,7 +39,7 @@ async def test_what_is_pruned_and_collected_during_a_listing_is_left_out(place: 
         assert rest == []
 
 
-async def test_a_listing_keeps_no_large_values_that_were_given_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_listing_keeps_no_large_values_that_were_given_out(shared: SharedStore, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
     release_remote = SegmentSet.release_remote
 
@@ -48,7 +48,7 @@ async def test_a_listing_keeps_no_large_values_that_were_given_out(place: Place,
         kept.append(sum(len(pieces.local.get(digest, b"")) for digest in pieces.remote))
 
     monkeypatch.setattr(SegmentSet, "release_remote", measure)
-    async with place.saver() as saver:
+    async with shared.saver() as saver:
         for number in range(3):
             await put(saver, config(f"t{number}"), {"file": os.urandom(20_000_000)})
         assert [len(found.checkpoint["channel_values"]["file"]) async for found in saver.alist(None)] == [20_000_000] * 3

@@ -1,4 +1,4 @@
-"""Threads at a glance: true after everything that changes a thread, in order, page by page, by the tags of their checkpoints."""
+"""The list of threads: right after everything that changes a thread, in order, page by page, by the tags of their checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters by metadata: our answers are those of a model so simple that it can be read at a glance."""
+"""Filters by metadata: our answers are those of a simple model."""
 
 from __future__ import annotations
 

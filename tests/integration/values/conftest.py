@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import url_of
-from tests.support.values import Place
+from tests.support.values import StoreAddress
 
 
 @pytest.fixture(params=["sqlite", "asyncpg", "asyncpg with a folder"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> StoreAddress:
     """SQLite with its folder beside it, PostgreSQL with everything inside, PostgreSQL with a folder."""
     database, _, folder = request.param.partition(" ")
-    return Place(url_of(database, request, tmp_path), str(tmp_path / "blobs") if folder else None)
+    return StoreAddress(url_of(database, request, tmp_path), str(tmp_path / "blobs") if folder else None)
 
 
 @pytest.fixture(params=["sqlite", "asyncpg with a folder"])
-def blob_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """As `place`, where blobs go to a folder."""
+def folder_address(request: pytest.FixtureRequest, tmp_path: Path) -> StoreAddress:
+    """As `address`, where blobs go to a folder."""
     database, _, folder = request.param.partition(" ")
-    return Place(url_of(database, request, tmp_path), str(tmp_path / "blobs") if folder else None)
+    return StoreAddress(url_of(database, request, tmp_path), str(tmp_path / "blobs") if folder else None)
 
 
 @pytest.fixture
-def file_place(tmp_path: Path) -> Place:
-    return Place(str(tmp_path / "checkpoints.sqlite"), None)
+def file_address(tmp_path: Path) -> StoreAddress:
+    return StoreAddress(str(tmp_path / "checkpoints.sqlite"), None)

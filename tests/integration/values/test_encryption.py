@@ -19,7 +19,7 @@ from ckptstore.values.compression import decompress_segment
 from tests.support.build import checkpoint, config, metadata, put
 from tests.support.serialisers import encrypting
 from tests.support.value_kinds import KINDS, Pet
-from tests.support.values import NOISE, Place, read, rows, same
+from tests.support.values import NOISE, StoreAddress, read, rows, same
 
 TEXT_MARKER = "correct-horse-battery-staple"
 
@@ -44,7 +44,7 @@ MARKERS = {
 MARKED = NOISE.randbytes(50_000) + b"".join(MARKERS.values()) + NOISE.randbytes(50_000)
 
 
-def everything_stored(saver: SQLAlchemySaver, place: Place) -> bytes:
+def everything_stored(saver: SQLAlchemySaver, address: StoreAddress) -> bytes:
     """What can be read in tables and files, but for metadata and tags; compressed bytes also as they were before."""
     kept: list[bytes] = []
     for table, row in rows(saver):
@@ -55,13 +55,13 @@ def everything_stored(saver: SQLAlchemySaver, place: Place) -> bytes:
             kept.append(decompress_segment(row["digest"], row["size"], row["encoding"], row["data"]))
         if row.get("layout") and isinstance(row["layout"][0], int) and row["layout"][0] < 0:
             kept.append(join_segments(row["value"], [row["layout"][0], -row["layout"][0]], {}))
-    for path in place.files():
+    for path in address.files():
         data = path.read_bytes()
         kept.append(data)
         if data.startswith(zstandard.FRAME_HEADER):
             kept.append(zstandard.ZstdDecompressor().decompress(data))
-    if "://" not in place.url:
-        kept += [path.read_bytes() for path in Path(place.url).parent.iterdir() if path.is_file()]
+    if "://" not in address.url:
+        kept += [path.read_bytes() for path in Path(address.url).parent.iterdir() if path.is_file()]
     return b"\n".join(kept)
 
 
@@ -90,28 +90,28 @@ async def store_markers(saver: SQLAlchemySaver) -> dict[str, Any]:
     return values | loose
 
 
-async def test_under_encryption_everything_comes_back_and_nothing_is_in_plain_sight(place: Place) -> None:
-    async with place.open(serde=encrypting()) as saver:
+async def test_under_encryption_everything_is_read_back_and_nothing_is_stored_plain(address: StoreAddress) -> None:
+    async with address.open(serde=encrypting()) as saver:
         values = await store_markers(saver)
-    async with place.open(serde=encrypting()) as saver:
+    async with address.open(serde=encrypting()) as saver:
         found = await read(saver)
         assert found.keys() == values.keys()
         assert [name for name, value in values.items() if not same(found[name], value)] == []
-        kept = everything_stored(saver, place)
+        kept = everything_stored(saver, address)
     assert [name for name, marker in MARKERS.items() if marker in kept] == []
 
 
-async def test_without_encryption_the_same_search_finds_every_marker(place: Place) -> None:
-    async with place.open() as saver:
+async def test_without_encryption_the_same_search_finds_every_marker(address: StoreAddress) -> None:
+    async with address.open() as saver:
         await store_markers(saver)
-        kept = everything_stored(saver, place)
+        kept = everything_stored(saver, address)
     assert [name for name, marker in MARKERS.items() if marker not in kept] == []
 
 
 @pytest.mark.parametrize("kind", ["plain", "types", "arrays", "messages"])
-async def test_every_value_comes_back_under_encryption(file_place: Place, kind: str) -> None:
-    async with file_place.open(serde=encrypting()) as saver:
+async def test_every_value_comes_back_under_encryption(file_address: StoreAddress, kind: str) -> None:
+    async with file_address.open(serde=encrypting()) as saver:
         await put(saver, config("t"), KINDS[kind])
-    async with file_place.open(serde=encrypting()) as saver:
+    async with file_address.open(serde=encrypting()) as saver:
         found = await read(saver)
     assert [name for name, value in KINDS[kind].items() if not same(found[name], value)] == []

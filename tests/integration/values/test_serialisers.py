@@ -18,7 +18,7 @@ from ckptstore.values.digests import digest_of
 from tests.support.build import config, put
 from tests.support.serialisers import Pickling, encrypting
 from tests.support.value_kinds import KINDS, Point
-from tests.support.values import NOISE, SERDE, Place, read, same
+from tests.support.values import NOISE, SERDE, StoreAddress, read, same
 
 
 class Lock:
@@ -41,14 +41,14 @@ def pickled(value: Any) -> Any:
     return pickle.loads(pickle.dumps(value))
 
 
-async def test_a_serialiser_of_ones_own_gets_back_what_it_wrote(place: Place) -> None:
+async def test_a_serialiser_of_ones_own_gets_back_what_it_wrote(address: StoreAddress) -> None:
     values = {name: value for kind in ("plain", "types", "arrays") for name, value in KINDS[kind].items()} | {
         "tuple": (1, (2, b"x" * 70_000))
     }
-    async with place.open(serde=Pickling()) as saver:
+    async with address.open(serde=Pickling()) as saver:
         where = await put(saver, config("t"), values)
         await saver.aput_writes(where, list(values.items()), "task")
-    async with place.open(serde=Pickling()) as saver:
+    async with address.open(serde=Pickling()) as saver:
         found = await saver.aget_tuple(config("t"))
     assert found is not None
     channels = found.checkpoint["channel_values"]
@@ -56,30 +56,30 @@ async def test_a_serialiser_of_ones_own_gets_back_what_it_wrote(place: Place) ->
     assert [name for _, name, value in found.pending_writes or [] if not same(value, pickled(values[name]))] == []
 
 
-async def test_what_only_a_serialiser_of_ones_own_can_write_is_stored(file_place: Place) -> None:
-    async with file_place.open(serde=OfLocks()) as saver:
+async def test_what_only_a_serialiser_of_ones_own_can_write_is_stored(file_address: StoreAddress) -> None:
+    async with file_address.open(serde=OfLocks()) as saver:
         await put(saver, config("t"), {"lock": Lock()})
         assert isinstance((await read(saver))["lock"], Lock)
 
 
 @pytest.mark.parametrize("serde", [Pickling(), JsonPlusSerializer(pickle_fallback=True)], ids=["pickle", "fallback"])
-async def test_a_value_that_holds_itself_is_stored_where_the_serialiser_can(file_place: Place, serde: Any) -> None:
+async def test_a_value_that_holds_itself_is_stored_where_the_serialiser_can(file_address: StoreAddress, serde: Any) -> None:
     value: list[Any] = [b"x" * 70_000]
     value.append(value)
-    async with file_place.open(serde=serde) as saver:
+    async with file_address.open(serde=serde) as saver:
         await put(saver, config("t"), {"loop": value})
-    async with file_place.open(serde=serde) as saver:
+    async with file_address.open(serde=serde) as saver:
         found = (await read(saver))["loop"]
     assert found[0] == value[0]
     assert found[1] is found
 
 
-async def test_an_upload_is_one_file_also_under_a_serialiser_of_ones_own(file_place: Place) -> None:
+async def test_an_upload_is_one_file_also_under_a_serialiser_of_ones_own(file_address: StoreAddress) -> None:
     upload = NOISE.randbytes(1_000_000)
-    async with file_place.open(serde=Pickling()) as saver:
+    async with file_address.open(serde=Pickling()) as saver:
         await put(saver, config("t"), {"upload": upload, "files": {"upload": upload}})
         assert await read(saver) == {"upload": upload, "files": {"upload": upload}}
-    assert len(file_place.files()) == 1
+    assert len(file_address.files()) == 1
 
 
 @pytest.mark.parametrize("serde", [SERDE, Pickling(), encrypting()], ids=["plain", "pickle", "encrypted"])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -200,9 +203,34 @@ async def test_a_place_that_goes_during_a_put_elsewhere_is_not_a_missing_blob(tm
         assert not caught.value.transient
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-async def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
-    os.chmod(tmp_path, 0o500)
-    with pytest.raises(BlobUnavailable, match="Permission denied") as caught:
-        await LocalBackend(tmp_path).put(KEY, b"content")
+WITHOUT_RIGHTS = """
+import asyncio, os, sys
+from pathlib import Path
+from ckptstore.blobs.backends.local import LocalBackend
+from ckptstore.errors import BlobUnavailable
+
+if os.geteuid() == 0:
+    # Root may write everywhere.
+    os.setuid(65534)
+try:
+    asyncio.run(LocalBackend(Path(sys.argv[1])).put("ab/abcdef-01", b"content"))
+except BlobUnavailable as exc:
+    print(exc.transient, exc)
+"""
+
+
+def test_a_folder_without_the_right_to_write_is_reported_and_not_tried_again() -> None:
+    # Not below pytest's own folder, which nobody else may even enter.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o555)
+        done = subprocess.run([sys.executable, "-c", WITHOUT_RIGHTS, folder], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("False ")
+        assert "Permission denied" in done.stdout
+        assert os.listdir(folder) == []
+
+
+async def test_a_folder_below_a_file_is_reported_and_not_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(BlobUnavailable, match="File exists") as caught:
+        await LocalBackend(tmp_path / "file" / "blobs").put(KEY, b"content")
     assert not caught.value.transient

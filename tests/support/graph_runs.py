@@ -20,7 +20,7 @@ from tests.support.build import config
 from tests.support.clocks import Days
 from tests.support.delta_graphs import Last, talk, talk_state
 from tests.support.graphs import asker, asking, nested, steps
-from tests.support.survivors import World, ids_of
+from tests.support.remaining import World, ids_of
 
 # --- scripts --------------------------------------------------------------------------------------------------------
 
@@ -53,7 +53,7 @@ class Script:
     async def invoke(self, given: Any, where: RunnableConfig | None = None, **more: Any) -> None:
         await self.graph.ainvoke(given, self.at(where), **more)
 
-    async def fall(self, given: Any) -> None:
+    async def invoke_or_fail(self, given: Any) -> None:
         """Invoke; if the world is broken, expect the failure and repair the world."""
         with pytest.raises(ValueError, match="broken") if self.world.broken else nullcontext():
             await self.invoke(given)
@@ -166,11 +166,11 @@ async def changed(script: Script) -> None:
     await script.invoke({"last": "rolled back"})
 
 
-async def fallen(script: Script) -> None:
+async def failed(script: Script) -> None:
     for number in range(3):
         script.next_run()
         script.world.broken = number > 0
-        await script.fall({"said": [text(number)]})
+        await script.invoke_or_fail({"said": [text(number)]})
 
 
 async def sent(script: Script) -> None:
@@ -179,14 +179,14 @@ async def sent(script: Script) -> None:
         script.next_run()
         await script.invoke({"said": [text(number)]}, interrupt_before=["work"])
         script.world.broken = number == 2
-        await script.fall(None)
+        await script.invoke_or_fail(None)
 
 
 def fragile(world: World, frequency: int) -> StateGraph[Any, Any, Any, Any]:
     """A graph of which one node fails once the other's message is stored."""
 
     async def right(state: Any) -> Any:
-        await world.fall("said")
+        await world.fail_once_written("said")
         return {"said": [f"right after {len(state['said'])}"]}
 
     def left(state: Any) -> Any:
@@ -201,7 +201,7 @@ def sending(world: World) -> StateGraph[Any, Any, Any, Any]:
 
     async def work(branch: Any) -> Any:
         if branch["n"] == 1:
-            await world.fall("said")
+            await world.fail_once_written("said")
         world.runs[str(branch["n"])] += 1
         return {"said": [f"branch {branch['n']}"]}
 
@@ -241,7 +241,7 @@ class Case(NamedTuple):
     """A graph, and a script that runs it three times."""
 
     build: Callable[[World], StateGraph[Any, Any, Any, Any]]
-    live: Callable[[Script], Awaitable[None]]
+    script: Callable[[Script], Awaitable[None]]
 
 
 CASES = {
@@ -258,7 +258,7 @@ CASES = {
     "delta, changed": Case(lambda _: talk(1000), changed),
     "delta in a subgraph": Case(lambda _: speaking_within(3), spoken_and_asked),
     "delta in a memory": Case(lambda _: speaking_within(1000, True), spoken_and_asked),
-    "a crash": Case(lambda world: fragile(world, 1000), fallen),
-    "a crash, some steps": Case(lambda world: fragile(world, 3), fallen),
-    "a crash in a subgraph": Case(lambda world: fragile_within(world, 1000), fallen),
+    "a crash": Case(lambda world: fragile(world, 1000), failed),
+    "a crash, some steps": Case(lambda world: fragile(world, 3), failed),
+    "a crash in a subgraph": Case(lambda world: fragile_within(world, 1000), failed),
 }

@@ -47,7 +47,7 @@ class World:
     #: How often each node ran.
     runs: Counter[str] = field(default_factory=Counter)
 
-    async def fall(self, channel: str) -> None:
+    async def fail_once_written(self, channel: str) -> None:
         """If the world is broken, raise as soon as another node's write to a channel is pending."""
         self.runs["fallible"] += 1
         while self.broken:
@@ -70,7 +70,7 @@ class Reading(NamedTuple):
     deep: StateSnapshot | None = None
 
 
-def place_of(where: RunnableConfig) -> CheckpointRef:
+def ref_of(where: RunnableConfig) -> CheckpointRef:
     """The checkpoint that a config names."""
     named = where["configurable"]
     return CheckpointRef(named["checkpoint_ns"], named["checkpoint_id"])
@@ -89,15 +89,15 @@ async def read_all(saver: SQLAlchemySaver, thread_id: str, graph: Any = None) ->
         assert await saver.aget_tuple(found.config) == found
         histories = await saver.aget_delta_channel_history(config=found.config, channels=rebuilt(found))
         states = [await graph.aget_state(found.config, subgraphs=deep) for deep in (False, True)] if graph else []
-        readings[place_of(found.config)] = Reading(found, histories, *states)
+        readings[ref_of(found.config)] = Reading(found, histories, *states)
     return readings
 
 
 def assert_untouched(before: Mapping[CheckpointRef, Reading], after: Mapping[CheckpointRef, Reading], left: Set[CheckpointRef]) -> None:
     """Assert that exactly these checkpoints are left, and that each reads as before, without a parent if that is not left."""
     assert set(after) == left
-    for place in left:
-        was, now = before[place], after[place]
+    for ref in left:
+        was, now = before[ref], after[ref]
         hidden = set() if was.deep is None else not_left(was.deep, left)
         assert now.found == was.found._replace(parent_config=parent_left(was.found.parent_config, left))
         assert now.histories == was.histories
@@ -107,7 +107,7 @@ def assert_untouched(before: Mapping[CheckpointRef, Reading], after: Mapping[Che
 
 def parent_left(parent: RunnableConfig | None, left: Set[CheckpointRef]) -> RunnableConfig | None:
     """A parent, or None if it is not left."""
-    return parent if parent is not None and place_of(parent) in left else None
+    return parent if parent is not None and ref_of(parent) in left else None
 
 
 def not_left(snapshot: StateSnapshot, left: Set[CheckpointRef]) -> set[str]:
@@ -117,7 +117,7 @@ def not_left(snapshot: StateSnapshot, left: Set[CheckpointRef]) -> set[str]:
         if isinstance(task.state, StateSnapshot):
             shown = task.state.config["configurable"]
             # A subgraph that has not begun has no checkpoint that could be deleted.
-            if "checkpoint_id" in shown and place_of(task.state.config) not in left:
+            if "checkpoint_id" in shown and ref_of(task.state.config) not in left:
                 deleted.add(task.id)
             deleted |= not_left(task.state, left)
     return deleted
@@ -157,28 +157,28 @@ def resumable(readings: Mapping[CheckpointRef, Reading], left: Set[CheckpointRef
     Those at which a node is due, and that need no checkpoint that is not left: neither a subgraph's state that belongs to
     another checkpoint, nor a memory.
     """
-    states = {place: readings[place] for place in left if place.checkpoint_ns == ""}
-    due = sorted(place for place, read in states.items() if read.state.next and _is_whole(place, readings, left))  # type: ignore[union-attr]
-    newest = max(place for place in readings if place.checkpoint_ns == "")
+    states = {ref: readings[ref] for ref in left if ref.checkpoint_ns == ""}
+    due = sorted(ref for ref, read in states.items() if read.state.next and _is_whole(ref, readings, left))  # type: ignore[union-attr]
+    newest = max(ref for ref in readings if ref.checkpoint_ns == "")
     if newest in due:
-        return [(newest, True), *((place, False) for place in due if place != newest)]
+        return [(newest, True), *((ref, False) for ref in due if ref != newest)]
     # LangGraph compares with the newest checkpoint to see whether a run goes back: the first one isn't the newest, so none is.
-    return [(place, False) for place in due if place != due[0] or place != max(states)]
+    return [(ref, False) for ref in due if ref != due[0] or ref != max(states)]
 
 
-def _is_whole(place: CheckpointRef, readings: Mapping[CheckpointRef, Reading], left: Set[CheckpointRef]) -> bool:
+def _is_whole(ref: CheckpointRef, readings: Mapping[CheckpointRef, Reading], left: Set[CheckpointRef]) -> bool:
     memories = {namespace for namespace, _ in readings if namespace and ":" not in namespace.rpartition("|")[2]}
     earlier = (
-        max((each for each in readings if each.checkpoint_ns == name and each.checkpoint_id < place.checkpoint_id), default=None)
+        max((each for each in readings if each.checkpoint_ns == name and each.checkpoint_id < ref.checkpoint_id), default=None)
         for name in memories
     )
-    deep = readings[place].deep
+    deep = readings[ref].deep
     return deep is not None and not not_left(deep, left) and all(each is None or each in left for each in earlier)
 
 
-async def resumed(graph: Any, thread_id: str, place: CheckpointRef, runs: Counter[str], *, newest: bool) -> Any:
+async def resumed(graph: Any, thread_id: str, ref: CheckpointRef, runs: Counter[str], *, newest: bool) -> Any:
     """Resume from a checkpoint, with an answer to each of its questions; returns the final state, and how often each node ran."""
-    where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": place.checkpoint_id}}
+    where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": ref.checkpoint_id}}
     waiting = await graph.aget_state(where)
     if newest:
         del where["configurable"]["checkpoint_id"]
@@ -195,7 +195,7 @@ async def resumed(graph: Any, thread_id: str, place: CheckpointRef, runs: Counte
 class Known(NamedTuple):
     """The facts that decide whether a checkpoint is pruned."""
 
-    place: CheckpointRef
+    ref: CheckpointRef
     #: The root's checkpoint under which it ran; itself if it is in the root's namespace.
     root: CheckpointRef
     run: int
@@ -205,9 +205,9 @@ class Known(NamedTuple):
     @classmethod
     def of(cls, found: CheckpointTuple) -> Known:
         """The facts of a checkpoint that a `Script` made: one run per day."""
-        place, run = place_of(found.config), int(found.metadata["run_id"].partition(".")[0])
-        root = CheckpointRef("", found.metadata["parents"][""]) if place.checkpoint_ns else place
-        return cls(place, root, run, run)
+        ref, run = ref_of(found.config), int(found.metadata["run_id"].partition(".")[0])
+        root = CheckpointRef("", found.metadata["parents"][""]) if ref.checkpoint_ns else ref
+        return cls(ref, root, run, run)
 
 
 class Way(NamedTuple):
@@ -225,12 +225,12 @@ def ids_of(run: int) -> Iterator[str]:
 
 
 def newest_of_each(known: Iterable[Known]) -> set[CheckpointRef]:
-    return {CheckpointRef(*found) for found in {each.place.checkpoint_ns: each.place.checkpoint_id for each in sorted(known)}.items()}
+    return {CheckpointRef(*found) for found in {each.ref.checkpoint_ns: each.ref.checkpoint_id for each in sorted(known)}.items()}
 
 
-def is_memory(place: CheckpointRef) -> bool:
+def is_memory(ref: CheckpointRef) -> bool:
     """Whether the checkpoint is of a subgraph that keeps its state from one run to the next."""
-    return place.checkpoint_ns != "" and ":" not in place.checkpoint_ns
+    return ref.checkpoint_ns != "" and ":" not in ref.checkpoint_ns
 
 
 def with_family(seeds: Callable[[list[Known]], Iterable[Known]]) -> Callable[[Iterable[Known]], set[CheckpointRef]]:
@@ -240,8 +240,8 @@ def with_family(seeds: Callable[[list[Known]], Iterable[Known]]) -> Callable[[It
         known = list(given)
         chosen = list(seeds(known))
         roots = {each.root for each in chosen}
-        family = {each.place for each in known if each.root in roots}
-        return family | newest_of_each(each for each in known if is_memory(each.place)) if chosen else set()
+        family = {each.ref for each in known if each.root in roots}
+        return family | newest_of_each(each for each in known if is_memory(each.ref)) if chosen else set()
 
     return leaves
 
@@ -255,8 +255,8 @@ def last_of_each(number: int) -> Callable[[list[Known]], list[Known]]:
         namespaces: defaultdict[str, list[Known]] = defaultdict(list)
         for each in sorted(known):
             # The checkpoint of a task's subgraph is useless without its root.
-            if ":" not in each.place.checkpoint_ns or each.root == each.place:
-                namespaces[each.place.checkpoint_ns].append(each)
+            if ":" not in each.ref.checkpoint_ns or each.root == each.ref:
+                namespaces[each.ref.checkpoint_ns].append(each)
         return [each for found in namespaces.values() for each in found[-number:]]
 
     return seeds
@@ -264,13 +264,13 @@ def last_of_each(number: int) -> Callable[[list[Known]], list[Known]]:
 
 def newest_roots(known: list[Known]) -> list[Known]:
     """The newest checkpoint of each namespace among those that ran under none that is there."""
-    places = {each.place for each in known}
-    newest = newest_of_each(each for each in known if each.root == each.place or each.root not in places)
-    return [each for each in known if each.place in newest]
+    refs = {each.ref for each in known}
+    newest = newest_of_each(each for each in known if each.root == each.ref or each.root not in refs)
+    return [each for each in known if each.ref in newest]
 
 
 def not_of(*runs: int) -> Callable[[Iterable[Known]], set[CheckpointRef]]:
-    return lambda known: {each.place for each in known if each.run not in runs}
+    return lambda known: {each.ref for each in known if each.run not in runs}
 
 
 def age_since(saver: SQLAlchemySaver, day: float) -> timedelta:
