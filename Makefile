@@ -10,8 +10,9 @@ FILES ?=
 SECTIONS ?=
 SIZE ?= quick
 FULL ?=
+FAULTS ?=
 
-.PHONY: demo test test-quick test-partitions test-lowest bench lint format clean
+.PHONY: demo test test-quick test-partitions test-lowest bench faults lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
@@ -60,6 +61,12 @@ bench: CHOSEN := $(if $(FULL),full,$(SIZE))
 bench: $(VENV)/installed
 	$(INSTALL) --group bench
 	$(BIN)/python -m benchmarks $(SECTIONS) $(if $(URL),--postgres '$(URL)') $(if $(filter-out normal,$(CHOSEN)),--$(CHOSEN)) $(if $(filter normal full,$(CHOSEN)),--results benchmarks/results) $(ARGS)
+
+# What kills, cuts, interrupts, damage and full disks do to it and to the official savers: at most ten minutes, ARGS=--quick for about one.
+# ARGS="--seed N" repeats a run, FAULTS="kills silence" is some of it; ARGS="--write docs/faults.md" publishes the results.
+faults: $(VENV)/installed
+	$(INSTALL) --group bench
+	$(BIN)/python -m benchmarks.faults $(FAULTS) $(if $(URL),--postgres '$(URL)') $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-lowest demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

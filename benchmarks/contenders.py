@@ -57,6 +57,11 @@ class Contender:
         """Close it, and remove its database."""
         await self._opened.aclose()
 
+    @property
+    def in_a_file(self) -> bool:
+        """Whether its database is a SQLite file."""
+        return self._new_database is SqliteFile
+
     def opened_with(self, name: str, connect: Connect) -> Contender:
         """Another contender, opened in another way, on databases of the same kind."""
         return Contender(name, connect, self._new_database)
@@ -125,8 +130,8 @@ CONNECT: Mapping[str, Connect] = {
     CKPTSTORE_POSTGRES: ckptstore,
 }
 
-# Packages that a contender needs beside ckptstore's own.
-_NEEDED = {
+#: Packages that a contender needs beside ckptstore's own.
+NEEDED = {
     ASYNC_SQLITE: ("langgraph.checkpoint.sqlite",),
     ASYNC_POSTGRES: ("langgraph.checkpoint.postgres", "psycopg_pool"),
     CKPTSTORE_POSTGRES: ("asyncpg",),
@@ -154,7 +159,7 @@ def contenders(postgres_url: str | None) -> tuple[list[Contender], dict[str, str
         CKPTSTORE_POSTGRES: on_postgres,
     }
     everyone = [Contender(name, connect, databases.get(name)) for name, connect in CONNECT.items()]
-    absent = {name: "not installed" for name, modules in _NEEDED.items() if not all(map(importlib.util.find_spec, modules))}
+    absent = {name: "not installed" for name, modules in NEEDED.items() if not all(map(importlib.util.find_spec, modules))}
     if postgres_url is None:
         absent |= {name: "no PostgreSQL in this run" for name in (ASYNC_POSTGRES, CKPTSTORE_POSTGRES) if name not in absent}
     return [contender for contender in everyone if contender.name not in absent], absent

