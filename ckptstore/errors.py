@@ -109,6 +109,10 @@ class DatabaseFileLost(DatabaseUnavailable):
         super().__init__(message, transient=False)
 
 
+class UpgradeUnderWay(DatabaseUnavailable):
+    """Another process is changing the schema, since the time in the message. Nothing was done; try again when it is done."""
+
+
 class StatementRefused(CkptStoreError):
     """The database refused a statement. A retry will not help."""
 

@@ -7,16 +7,18 @@ import re
 import shlex
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Executable, func, inspect, select, true
 from sqlalchemy.schema import CreateSchema
 
+from ckptstore.db import upgrade_lock
 from ckptstore.db.connection import Db
 from ckptstore.db.migrations_folder import migrations_folder
 from ckptstore.db.models import TABLE_PREFIX, VERSION_TABLE, Base
 from ckptstore.db.open import open_database
+from ckptstore.db.runner import Work
 from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
 #: Every revision, oldest first. Repeated here so that a saver can check its database without importing Alembic.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 HEAD = REVISIONS[-1]
-
-# An arbitrary number, the same in every ckptstore process.
-_ADVISORY_LOCK = 0x636B_7074
 
 # Alembic keeps its context in module globals, so a process runs one command at a time.
 _alembic_lock = threading.Lock()
@@ -63,8 +62,14 @@ def require_head(db: Db) -> None:
     Raises:
         SchemaOutOfDate: the database has an older revision, or none.
         SchemaTooNew: the database has a revision that this release does not know.
+        UpgradeUnderWay: another process is upgrading a server's database, for longer than this one waits.
     """
     found = current_revision(db)
+    if found == HEAD:
+        return
+    if found is None or found in REVISIONS:
+        upgrade_lock.wait_for_others(db)
+        found = current_revision(db)
     if found == HEAD:
         return
     where = masked(db.connection.engine.url)
@@ -121,10 +126,11 @@ def upgrade_if_needed(db: Db) -> None:
 
     Raises:
         SchemaTooNew: the database has a revision that this release does not know.
+        UpgradeUnderWay: another process is upgrading it, for longer than this one waits.
     """
     found = current_revision(db)
     if found is None or found in REVISIONS[:-1]:
-        upgrade(db)
+        upgrade_lock.in_turn(db, upgrade)
     require_head(db)
 
 
@@ -154,27 +160,36 @@ def url_for_alembic(arguments: Mapping[str, str]) -> URL:
     return parse_database_url(given)
 
 
-def run_migrations(context: EnvironmentContext | Any, db: Db) -> None:
-    """Run the migrations of an Alembic command in one transaction, one process at a time."""
-    with db.transaction():
+def run_migrations(context: EnvironmentContext | Any, db: Db, finish: Work[None]) -> None:
+    """Run the migrations of an Alembic command in one transaction, one process at a time.
+
+    Args:
+        context: Alembic's.
+        db: the database.
+        finish: what is done once, after the last migration.
+    """
+    db.expect_long(unbounded=True)
+    has_data = current_revision(db) in REVISIONS[:-1]
+    with upgrade_lock.announced(db) if has_data else nullcontext(), db.transaction():
         enter_exclusively(db)
         _configure(context, connection=db.connection)
         context.run_migrations()
+        finish(db)
 
 
 def enter_exclusively(db: Db) -> None:
-    """Admit one process at a time until the transaction ends (SQLite's write lock does), and make the schema the current one."""
+    """Admit one process at a time until the transaction ends, and make the schema the current one."""
+    upgrade_lock.admit_alone(db)
     if not db.on_sqlite:
-        db.connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
         for statement in _enter_schema(db.statements.schema):
             db.connection.execute(statement)
 
 
-def run_migrations_at(context: EnvironmentContext | Any, url: URL, schema: str | None) -> None:
+def run_migrations_at(context: EnvironmentContext | Any, url: URL, schema: str | None, finish: Work[None]) -> None:
     """Like `run_migrations`, on a connection that is opened here and closed afterwards."""
     database = open_database(url, DatabaseSettings(), schema)
     try:
-        database.write(lambda db: run_migrations(context, db)).result()
+        database.write(lambda db: upgrade_lock.in_turn(db, lambda db: run_migrations(context, db, finish))).result()
     finally:
         database.close()
 

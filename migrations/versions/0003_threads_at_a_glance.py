@@ -7,32 +7,20 @@ Revision: 0003, after 0002.
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import context, op
-
-from ckptstore.langgraph.format import LANGGRAPH
-from ckptstore.tags.encoding import postings
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-PAGE = 1_000
-KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
 
 COUNT = """
     UPDATE ckpt_thread SET
         checkpoints = (SELECT count(*) FROM ckpt_checkpoint c WHERE c.thread_id = ckpt_thread.thread_id AND NOT c.support),
         size = (SELECT coalesce(sum(c.size), 0) FROM ckpt_checkpoint c WHERE c.thread_id = ckpt_thread.thread_id AND NOT c.support)
 """
-
-checkpoint = sa.table(
-    "ckpt_checkpoint", *[sa.column(name, sa.Text) for name in KEY], sa.column("metadata", sa.JSON), sa.column("support", sa.Boolean)
-)
-tag = sa.table("ckpt_tag", *[sa.column(name, sa.Text) for name in ("key", "value", *KEY)])
 
 
 def upgrade() -> None:
@@ -46,8 +34,8 @@ def upgrade() -> None:
         sa.Column("value", sa.JSON(), nullable=False),
         sqlite_with_rowid=False,
     )
-    if not context.is_offline_mode():
-        make_tags_again(op.get_bind())
+    # By env.py, once after the last revision of a run.
+    context.config.attributes["tags_changed"] = True
 
 
 def downgrade() -> None:
@@ -56,22 +44,3 @@ def downgrade() -> None:
     op.drop_index("ckpt_checkpoint_by_time", "ckpt_checkpoint")
     op.drop_column("ckpt_thread", "size")
     op.drop_column("ckpt_thread", "checkpoints")
-
-
-def make_tags_again(connection: sa.Connection) -> None:
-    connection.execute(sa.delete(tag))
-    key = [checkpoint.c[name] for name in KEY]
-    after: tuple[Any, ...] = ("", "", "")
-    while True:
-        page = sa.select(*key, checkpoint.c.metadata).where(checkpoint.c.support.is_(False), sa.tuple_(*key) > sa.tuple_(*after))
-        rows = connection.execute(page.order_by(*key).limit(PAGE)).all()
-        if not rows:
-            return
-        after = tuple(rows[-1][:3])
-        tags = [
-            posting._asdict() | dict(zip(KEY, row[:3], strict=True))
-            for row in rows
-            for posting in postings(row[3], unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
-        ]
-        if tags:
-            connection.execute(sa.insert(tag), tags)

@@ -17,6 +17,7 @@ from ckptstore.errors import DatabaseUnavailable
 from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.databases import url_of
+from tests.support.faults import INSERTS_BATCH, fault
 from tests.support.silent_link import SilentLink, silent_link
 
 #: Longer than a server under load takes for any answer, and short for whoever waits for a test.
@@ -78,8 +79,9 @@ async def test_what_a_silent_transaction_has_locked_is_free_again(link: SilentLi
     async with opened(link.url) as saver:
         where = await put(saver, config("t"), {"n": 0})
         attempts: list[None] = []
-        generation = "SELECT generation FROM ckpt_thread WHERE thread_id = 't'"
-        before = await settled(saver.store.runner.read(lambda db: db.execute(generation).scalar_one()))
+        # Nothing else changes it.
+        created_at = "SELECT created_at FROM ckpt_thread WHERE thread_id = 't'"
+        before = await settled(saver.store.runner.read(lambda db: db.execute(created_at).scalar_one()))
 
         def lock_twice(db: Db) -> None:
             attempts.append(None)
@@ -87,13 +89,29 @@ async def test_what_a_silent_transaction_has_locked_is_free_again(link: SilentLi
                 db.execute("SELECT FROM ckpt_thread WHERE thread_id = 't' FOR UPDATE")
                 if len(attempts) == 1:
                     link.silence()
-                db.execute("UPDATE ckpt_thread SET generation = generation + 1 WHERE thread_id = 't'")
+                db.execute("UPDATE ckpt_thread SET created_at = created_at + 1 WHERE thread_id = 't'")
 
         done = saver.store.runner.write(lock_twice)
         await saver.aput_writes(where, [("n", 1)], "task")
         await settled(done)
         assert len(attempts) > 1
-        assert await settled(saver.store.runner.read(lambda db: db.execute(generation).scalar_one())) == before + 1
+        assert await settled(saver.store.runner.read(lambda db: db.execute(created_at).scalar_one())) == before + 1
+
+
+async def test_a_write_that_waited_for_a_lock_and_was_repeated_has_its_effect_once(server_url: str, postgres_url: str) -> None:
+    settings = DatabaseSettings(attempt_seconds=0.5, retry_seconds=60.0)
+    async with opened(server_url, settings=settings) as saver:
+        await put(saver, config("t"), {"n": 0})
+        with psycopg.connect(postgres_url) as other, fault(saver, "before", INSERTS_BATCH, None, times=1_000) as attempts:
+            other.execute("SELECT FROM ckpt_thread WHERE thread_id = 't' FOR UPDATE")
+            write = asyncio.ensure_future(put(saver, config("t"), {"n": 1}, step=1))
+            while len(attempts) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            other.rollback()
+            await write
+        assert [found.metadata["step"] for found in await saver.alist(config("t"))] == [1, 0]
+        assert [thread.checkpoints for thread in await saver.alist_threads()] == [2]
+        assert len(await saver.alist(None, filter={"step": 1})) == 1
 
 
 async def test_an_idle_connection_that_is_silent_fails_its_test_and_is_replaced(link: SilentLink) -> None:
