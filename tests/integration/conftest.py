@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend
 from tests.support.blob_backends import ONE_REQUEST, numbers
 from tests.support.collector import SharedStore
 from tests.support.databases import url_of
+from tests.support.orm import engine_on
 from tests.support.s3 import S3Server, moto_server
 
 
@@ -39,3 +43,26 @@ async def s3_backend(s3: S3Server, bucket: str) -> AsyncIterator[BlobBackend]:
 @pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])
 def shared(request: pytest.FixtureRequest, tmp_path: Path) -> SharedStore:
     return SharedStore(url_of(request.param, request, tmp_path), tmp_path / "blobs")
+
+
+@pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without a schema."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "bare.sqlite")
+        return
+    server = request.getfixturevalue("postgres_url")
+    name = f"bare_{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield server.replace("postgresql:", f"postgresql+{request.param}:").replace("/postgres?", f"/{name}?")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def engine(lasting_url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine of the user's on the saver's database."""
+    engine = engine_on(lasting_url)
+    yield engine
+    await engine.dispose()

@@ -8,8 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
+from sqlalchemy import inspect
 
 from ckptstore.db.models import Base
+from ckptstore.db.open import open_database
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.url import parse_database_url
 
 DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
 #: The number of partitions where tests use partitioned tables.
@@ -43,3 +47,11 @@ def url_of(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str
     url: str = request.getfixturevalue("partitioned_url" if kind == "partitioned" else "postgres_url")
     empty_tables(url)
     return url.replace("postgresql://", f"postgresql+{driver}://", 1)
+
+
+def table_names(url: str) -> set[str]:
+    database = open_database(parse_database_url(url), DatabaseSettings())
+    try:
+        return set(database.write(lambda db: inspect(db.connection).get_table_names()).result())
+    finally:
+        database.close()

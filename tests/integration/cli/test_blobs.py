@@ -172,18 +172,6 @@ def test_hours_that_are_none_are_a_usage_error(filled: str, hours: str) -> None:
     assert "--grace-hours" in done.output
 
 
-@pytest.mark.parametrize("name", [("blobs", "verify"), ("blobs", "collect"), ("revision",), ("downgrade", "base")])
-@pytest.mark.parametrize("scheme", ["", "sqlite:///"])
-def test_a_database_that_is_not_there_is_said_and_not_made(tmp_path: Path, name: tuple[str, ...], scheme: str) -> None:
-    path = tmp_path / "typo.sqlite"
-    done = CliRunner().invoke(main, [*name, "--url", f"{scheme}{path}"])
-    assert done.exit_code == 1
-    assert f"database {path} does not exist" in done.output
-    assert list(tmp_path.iterdir()) == []
-    assert CliRunner().invoke(main, ["upgrade", "--url", f"{scheme}{path}"]).exit_code == 0
-    assert path.exists()
-
-
 @pytest.mark.parametrize(("name", "shown"), [("verify", "checking"), ("collect", "collecting")])
 def test_what_takes_long_is_shown_on_a_terminal_only(filled: str, name: str, shown: str) -> None:
     screen, terminal = os.openpty()

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import multiprocessing
-import os
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.url import parse_database_url
-from tests.support.build import chain, config, put
+from tests.support.build import config, put
 
 
 async def test_an_engine_brings_its_pool_its_hooks_and_its_arguments_along(lasting_url: str) -> None:
@@ -57,38 +53,4 @@ async def test_a_sqlite_file_behind_the_callers_engine_is_durable_and_in_wal_mod
         pragmas = ("journal_mode", "synchronous", "auto_vacuum")
         found = saver.store.runner.read(lambda db: [db.execute(f"PRAGMA {name}").scalar_one() for name in pragmas]).result()
     assert found == ["wal", 2, 2]
-    await engine.dispose()
-
-
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*")
-def test_both_sides_of_a_fork_go_on_with_a_sqlite_file(tmp_path: Path) -> None:
-    path = tmp_path / "c.sqlite"
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
-    saver = SQLAlchemySaver(engine)
-    asyncio.run(chain(saver, "parent", 3))
-
-    def child() -> None:
-        open_files = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
-        if any(name.startswith(str(path)) for name in open_files):
-            os._exit(3)
-        asyncio.run(chain(saver, "child", 3))
-        saver.close()
-        os._exit(0)
-
-    process = multiprocessing.get_context("fork").Process(target=child)
-    process.start()
-    asyncio.run(chain(saver, "parent", 1))
-    process.join()
-    assert process.exitcode == 0
-    assert len(list(saver.list(config("parent")))) == 4
-    assert len(list(saver.list(config("child")))) == 3
-    saver.close()
-    asyncio.run(engine.dispose())
-
-
-async def test_many_writers_behind_the_callers_engine_never_meet_a_lock(tmp_path: Path) -> None:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'c.sqlite'}", connect_args={"timeout": 0})
-    async with SQLAlchemySaver(engine) as saver:
-        await asyncio.gather(*[chain(saver, f"t{n}", 3) for n in range(20)], *[saver.adelete_thread("none") for _ in range(20)])
-        assert len(await saver.alist(None)) == 60
     await engine.dispose()

@@ -8,9 +8,7 @@ import logging.config
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -18,7 +16,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.config import main as command_line
 from click.testing import CliRunner
-from sqlalchemy import inspect
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
@@ -31,37 +28,15 @@ from ckptstore.db.url import parse_database_url
 from ckptstore.errors import SchemaOutOfDate, SchemaTooNew
 from ckptstore.tags.encoding import postings
 from tests.support.build import chain, config, put
+from tests.support.databases import table_names
 
 CHECKOUT = Path(__file__).parents[3]
-
-
-@pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])
-def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database without a schema."""
-    if request.param == "sqlite":
-        yield str(tmp_path / "bare.sqlite")
-        return
-    server = request.getfixturevalue("postgres_url")
-    name = f"bare_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield server.replace("postgresql:", f"postgresql+{request.param}:").replace("/postgres?", f"/{name}?")
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "CKPTSTORE_DATABASE_URL": url}
     command = [sys.executable, "-m", "alembic", *arguments]
     return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
-
-
-def table_names(url: str) -> set[str]:
-    database = open_database(parse_database_url(url), DatabaseSettings())
-    try:
-        return set(database.write(lambda db: inspect(db.connection).get_table_names()).result())
-    finally:
-        database.close()
 
 
 def test_the_command_line_of_alembic_upgrades_checks_and_goes_back(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,17 +68,6 @@ def test_offline_sql_for_postgres_builds_the_same_schema(postgres_url: str) -> N
         names = {row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'offline'")}
         connection.execute("DROP SCHEMA offline CASCADE")
     assert names == {*Base.metadata.tables, "ckpt_alembic_version"}
-
-
-def test_the_command_line_upgrades_says_the_revision_and_goes_back(bare_url: str) -> None:
-    runner = CliRunner()
-    assert runner.invoke(main, ["revision", "--url", bare_url]).exit_code == 1
-    assert runner.invoke(main, ["upgrade", "--url", bare_url]).exit_code == 0
-    done = runner.invoke(main, ["revision"], env={"CKPTSTORE_DATABASE_URL": bare_url})
-    assert (done.exit_code, done.output) == (0, f"database: {schema.HEAD}, this release: {schema.HEAD}\n")
-    assert runner.invoke(main, ["downgrade", "--url", bare_url, "9999"]).output.startswith("Error: unknown revision '9999'")
-    assert runner.invoke(main, ["downgrade", "--url", bare_url, "base"]).exit_code == 0
-    assert table_names(bare_url) == {"ckpt_alembic_version"}
 
 
 async def test_a_server_database_is_upgraded_only_when_asked(bare_url: str) -> None:

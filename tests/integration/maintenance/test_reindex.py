@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from ckptstore import SQLAlchemySaver, TagKeys
-from ckptstore.cli import main
 from ckptstore.errors import TagKeysChanged
 from ckptstore.maintenance import reindex as tagging
 from ckptstore.store import upkeep
@@ -58,17 +55,6 @@ async def test_an_empty_store_takes_the_keys_over(lasting_url: str) -> None:
         async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=TagKeys(include=("user",))) as saver:
             await put(saver, config("t"), user="ada", step=1)
             await expect_tags_of(saver)
-
-
-async def test_the_command_makes_tags_anew(tmp_path: Path) -> None:
-    url = str(tmp_path / "checkpoints.sqlite")
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
-        await chain(saver, "t", 3, user="ada")
-    done = CliRunner().invoke(main, ["tags", "rebuild", "--url", url, "--include", "user", "--include", "step"])
-    assert (done.exit_code, done.stdout) == (0, "6 tags\n")
-    async with SQLAlchemySaver.from_conn_string(url, tag_keys=TagKeys(include=("step", "user"))) as saver:
-        await expect_tags_of(saver)
-    assert CliRunner().invoke(main, ["blobs", "collect", "--url", url]).exit_code == 0
 
 
 OTHERS = [TagKeys(exclude=("step",)), TagKeys(include=("step", "user/name")), TagKeys(include=()), TagKeys(exclude=("*",))]

@@ -7,43 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, delete, event, select, text, update
+from sqlalchemy import create_engine, event, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, selectinload
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.errors import CkptStoreError, ReadOnlyModel
-from ckptstore.models import Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, Write
+from ckptstore.models import Channel, Checkpoint, Thread, Write
 from tests.support.build import checkpoint, config, metadata
-from tests.support.orm import engine_on
+from tests.support.orm import A, B, engine_on
 
 ALL = [selectinload(getattr(Checkpoint, name)) for name in ("thread", "parent", "children", "writes", "tags", "channels")]
-A, B = "00000001.a", "00000002.b"
-MISSING = "00000000-0000-0000-0000-00000000dead"
-
-
-@pytest.fixture
-async def ids(lasting_url: str) -> list[str]:
-    """A root with two children, one of which has a child; another namespace of the thread; and another thread."""
-    made = [f"00000000-0000-0000-0000-{number:012}" for number in range(6)]
-
-    async def put(
-        saver: SQLAlchemySaver, number: int, parent: int | None, versions: dict[str, str], ns: str = "", thread: str = "t"
-    ) -> None:
-        where = config(thread, None if parent is None else made[parent], ns)
-        values = {channel: [channel, version] for channel, version in versions.items()}
-        await saver.aput(where, checkpoint(values, versions, id=made[number]), metadata(number, user="ann"), dict(versions))
-
-    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
-        await put(saver, 0, None, {"log": A, "plan": A})
-        await put(saver, 1, 0, {"log": B, "plan": A})
-        await put(saver, 2, 0, {"log": A})
-        await put(saver, 3, 1, {"log": B})
-        await put(saver, 4, None, {"log": A}, "inner:1")
-        await put(saver, 5, None, {"log": A, "plan": B}, thread="u")
-        for task, where in (("b", config("t", made[1])), ("a", config("t", made[1])), ("c", config("t", MISSING))):
-            await saver.aput_writes(where, [("log", ["one"]), ("plan", ["two"])], task)
-    return made
 
 
 @contextmanager
@@ -143,54 +116,3 @@ def test_a_synchronous_session_loads_when_asked(tmp_path: Any) -> None:
 
 
 # --- what a session must not write ------------------------------------------------------------------------------------
-
-METHODS = {
-    Thread: ("aput", "adelete_thread"),
-    Checkpoint: ("aput", "adelete_thread.*adelete_for_runs.*aprune_by"),
-    Channel: ("aput", "aprune_by"),
-    Segment: ("aput", "aprune_by"),
-    Write: ("aput_writes", "adelete_thread.*adelete_for_runs.*aprune_by"),
-    StoredObject: ("blobs.put", "acollect"),
-    Tag: ("arebuild_tags", "arebuild_tags"),
-    Setting: ("setup", "setup"),
-}
-
-
-async def test_deleting_through_a_session_is_refused(engine: AsyncEngine, ids: list[str]) -> None:
-    for model in (Thread, Checkpoint, Channel, Write, Tag):
-        async with AsyncSession(engine) as session:
-            row = (await session.scalars(select(model))).first()
-            await session.delete(row)
-            with pytest.raises(ReadOnlyModel, match=rf"can't delete a {model.__name__}.*{METHODS[model][1]}"):
-                await session.commit()
-    async with AsyncSession(engine) as session:
-        assert len((await session.scalars(select(Checkpoint))).all()) == 6
-
-
-async def test_changing_through_a_session_is_refused(engine: AsyncEngine, ids: list[str]) -> None:
-    async with AsyncSession(engine) as session:
-        row = (await session.scalars(select(Checkpoint).where(Checkpoint.checkpoint_id == ids[0]))).one()
-        row.hidden = row.hidden
-        await session.flush()
-        row.metadata_ = {"user": "bob"}
-        with pytest.raises(ReadOnlyModel, match=r"can't update a Checkpoint.*aput"):
-            await session.flush()
-
-
-@pytest.mark.parametrize("model", METHODS, ids=lambda model: model.__name__)
-def test_adding_to_a_session_is_refused(model: type[Any]) -> None:
-    engine = create_engine("sqlite://")
-    with Session(engine) as session:
-        session.add(model(**{column.key: "x" for column in model.__table__.primary_key}))
-        with pytest.raises(ReadOnlyModel, match=rf"can't insert a {model.__name__}.*{METHODS[model][0]}") as refused:
-            session.flush()
-        session.rollback()
-    engine.dispose()
-    assert isinstance(refused.value, CkptStoreError)
-
-
-async def test_a_statement_of_the_callers_is_not_refused(engine: AsyncEngine, ids: list[str]) -> None:
-    async with AsyncSession(engine) as session:
-        await session.execute(delete(Write).where(Write.checkpoint_id == MISSING))
-        await session.commit()
-        assert len((await session.scalars(select(Write))).all()) == 4

@@ -1,0 +1,65 @@
+"""What a session of the caller's must not write through the models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, delete, select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
+
+from ckptstore.errors import CkptStoreError, ReadOnlyModel
+from ckptstore.models import Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, Write
+from tests.support.orm import MISSING
+
+METHODS = {
+    Thread: ("aput", "adelete_thread"),
+    Checkpoint: ("aput", "adelete_thread.*adelete_for_runs.*aprune_by"),
+    Channel: ("aput", "aprune_by"),
+    Segment: ("aput", "aprune_by"),
+    Write: ("aput_writes", "adelete_thread.*adelete_for_runs.*aprune_by"),
+    StoredObject: ("blobs.put", "acollect"),
+    Tag: ("arebuild_tags", "arebuild_tags"),
+    Setting: ("setup", "setup"),
+}
+
+
+async def test_deleting_through_a_session_is_refused(engine: AsyncEngine, ids: list[str]) -> None:
+    for model in (Thread, Checkpoint, Channel, Write, Tag):
+        async with AsyncSession(engine) as session:
+            row = (await session.scalars(select(model))).first()
+            await session.delete(row)
+            with pytest.raises(ReadOnlyModel, match=rf"can't delete a {model.__name__}.*{METHODS[model][1]}"):
+                await session.commit()
+    async with AsyncSession(engine) as session:
+        assert len((await session.scalars(select(Checkpoint))).all()) == 6
+
+
+async def test_changing_through_a_session_is_refused(engine: AsyncEngine, ids: list[str]) -> None:
+    async with AsyncSession(engine) as session:
+        row = (await session.scalars(select(Checkpoint).where(Checkpoint.checkpoint_id == ids[0]))).one()
+        row.hidden = row.hidden
+        await session.flush()
+        row.metadata_ = {"user": "bob"}
+        with pytest.raises(ReadOnlyModel, match=r"can't update a Checkpoint.*aput"):
+            await session.flush()
+
+
+@pytest.mark.parametrize("model", METHODS, ids=lambda model: model.__name__)
+def test_adding_to_a_session_is_refused(model: type[Any]) -> None:
+    engine = create_engine("sqlite://")
+    with Session(engine) as session:
+        session.add(model(**{column.key: "x" for column in model.__table__.primary_key}))
+        with pytest.raises(ReadOnlyModel, match=rf"can't insert a {model.__name__}.*{METHODS[model][0]}") as refused:
+            session.flush()
+        session.rollback()
+    engine.dispose()
+    assert isinstance(refused.value, CkptStoreError)
+
+
+async def test_a_statement_of_the_callers_is_not_refused(engine: AsyncEngine, ids: list[str]) -> None:
+    async with AsyncSession(engine) as session:
+        await session.execute(delete(Write).where(Write.checkpoint_id == MISSING))
+        await session.commit()
+        assert len((await session.scalars(select(Write))).all()) == 4
