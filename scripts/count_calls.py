@@ -1,7 +1,8 @@
 """Count the Python calls of one warm put and one warm get on SQLite: `python scripts/count_calls.py [--verbose]`.
 
 Counted are the calls of ckptstore's own functions, in all worker threads, for one `aput`, one `aput_writes` and one `aget_tuple` of small
-values with five metadata tags. Comprehensions count as calls on Python 3.11, where each has a frame of its own. Everyone pays for these
+values with five metadata tags; and beside them those of Python's own modules for futures, threads and event loops, since what one of the
+two does the other need not. Comprehensions count as calls on Python 3.11, where each has a frame of its own. Everyone pays for these
 calls, so a change to the write path or the read path says how many there were before and after.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import concurrent.futures
+import queue
 import sys
 import tempfile
 import threading
@@ -23,6 +26,8 @@ from langgraph.checkpoint.base import empty_checkpoint
 import ckptstore
 
 PACKAGE = str(Path(ckptstore.__file__).parent)
+#: What waits and wakes up, in Python's library.
+LIBRARY = (str(Path(asyncio.__file__).parent), str(Path(concurrent.futures.__file__).parent), threading.__file__, queue.__file__)
 #: Puts before the one that counts: connections are open, statements compiled, caches filled.
 WARM_UP = 30
 #: For what a call leaves to worker threads after it has returned.
@@ -34,18 +39,24 @@ class Calls:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.library = 0
         self.counting = False
         threading.setprofile(self._profile)
         sys.setprofile(self._profile)
 
     def _profile(self, frame: FrameType, event: str, _argument: Any) -> None:
         code = frame.f_code
-        if self.counting and event == "call" and code.co_filename.startswith(PACKAGE):
+        if not self.counting or event != "call":
+            return
+        if code.co_filename.startswith(PACKAGE):
             self.counts[code.co_filename.removeprefix(PACKAGE)[1:], code.co_qualname] += 1
+        elif code.co_filename.startswith(LIBRARY):
+            self.library += 1
 
     async def of(self, awaitable: Awaitable[Any]) -> Any:
         """Count the calls of one operation; returns what it returns."""
         self.counts.clear()
+        self.library = 0
         self.counting = True
         result = await awaitable
         await asyncio.sleep(SETTLE_SECONDS)
@@ -55,7 +66,7 @@ class Calls:
     def report(self, name: str, verbose: bool) -> None:
         """Print what was counted last."""
         functions, modules = len(self.counts), len({module for module, _ in self.counts})
-        print(f"{name}: {self.counts.total()} calls in {functions} functions of {modules} modules")
+        print(f"{name}: {self.counts.total()} calls in {functions} functions of {modules} modules, and {self.library} of Python's library")
         for (module, function), count in self.counts.most_common() if verbose else ():
             print(f"{count:6} {module} {function}")
 
