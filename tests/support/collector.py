@@ -105,3 +105,16 @@ async def leave_marked(saver: SQLAlchemySaver) -> None:
 
 async def collect_pass(saver: SQLAlchemySaver) -> None:
     await saver.acollect(grace=NO_GRACE)
+
+
+def elsewhere(shared: SharedStore) -> SQLAlchemySaver:
+    """A saver on the same database that looks for blobs in another folder."""
+    return SQLAlchemySaver.from_conn_string(shared.url, blob_url=shared.folder.with_name("elsewhere"), clock=shared.clock)
+
+
+async def leave_garbage(shared: SharedStore) -> None:
+    """Store a thread with a blob, and a blob that nothing refers to."""
+    async with shared.saver() as saver:
+        await put(saver, config("t"), {"file": CONTENT})
+        await put(saver, config("deleted"), {"file": os.urandom(70_000)})
+        await saver.adelete_thread("deleted")

@@ -20,7 +20,7 @@ from ckptstore.maintenance.prune_progress import NO_CALLBACKS
 from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.steps import drive_async
 from tests.support.build import config, put
-from tests.support.collector import CONTENT, NO_GRACE, SharedStore
+from tests.support.collector import CONTENT, NO_GRACE, SharedStore, elsewhere, leave_garbage
 from tests.support.databases import url_of
 from tests.support.rows import Rows
 from tests.support.s3 import S3Server
@@ -49,19 +49,8 @@ def forget(saver: SQLAlchemySaver) -> None:
     saver.store.runner.write(work).result()
 
 
-def elsewhere(shared: SharedStore) -> SQLAlchemySaver:
-    return SQLAlchemySaver.from_conn_string(shared.url, blob_url=shared.folder.with_name("elsewhere"), clock=shared.clock)
-
-
 def objects_in(saver: SQLAlchemySaver) -> dict[str, str]:
     return {row["key"]: row["state"] for row in Rows.of(saver).tables["ckpt_object"]}
-
-
-async def leave_garbage(shared: SharedStore) -> None:
-    async with shared.saver() as saver:
-        await put(saver, config("t"), {"file": CONTENT})
-        await put(saver, config("gone"), {"file": os.urandom(70_000)})
-        await saver.adelete_thread("gone")
 
 
 async def test_the_first_upload_is_remembered_and_its_secrets_are_not(lasting_url: str, s3: S3Server, bucket: str) -> None:
@@ -151,27 +140,6 @@ async def test_an_old_database_is_collected_only_where_its_blobs_are(shared: Sha
         assert remembered(saver) is not None
         await saver.acollect(grace=NO_GRACE)
         assert len(shared.objects()) == 1
-
-
-async def test_relocating_refuses_until_every_blob_is_there(shared: SharedStore) -> None:
-    await leave_garbage(shared)
-    target = shared.folder.with_name("elsewhere")
-    async with elsewhere(shared) as saver:
-        with pytest.raises(BlobUrlChanged, match="2 blobs of this database are not at"):
-            await saver.arelocate_blobs()
-    copied = CliRunner().invoke(main, ["blobs", "copy", "--from", str(shared.folder), "--to", str(target)])
-    assert copied.exit_code == 0, copied.output
-    done = CliRunner().invoke(main, ["blobs", "relocate", "--url", shared.url, "--blob-url", str(target)])
-    assert done.exit_code == 0, done.output
-    async with elsewhere(shared) as saver:
-        for _ in range(3):
-            await saver.acollect(grace=NO_GRACE)
-        assert await read(saver) == {"file": CONTENT}
-    async with shared.saver() as saver:
-        with pytest.raises(BlobUrlChanged):
-            await saver.acollect(grace=NO_GRACE)
-        await saver.arelocate_blobs(force=True)
-        await saver.acollect(grace=NO_GRACE)
 
 
 @pytest.mark.parametrize("wrong", ["", "elsewhere"])

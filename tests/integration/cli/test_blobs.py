@@ -16,14 +16,10 @@ import pytest
 from click.testing import CliRunner
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.copy import CopyReport, copy_blobs
-from ckptstore.blobs.settings import BlobSettings
 from ckptstore.cli import main
 from ckptstore.db.connection import Db
-from ckptstore.errors import BlobUnavailable
-from ckptstore.testing import FailingBackend
 from tests.support.build import config, put
 from tests.support.s3 import S3Server
 
@@ -68,18 +64,6 @@ async def test_blobs_move_to_s3_and_everything_reads_as_before(filled: str, s3: 
     assert "12 already at the target" in again.stdout
 
 
-async def test_a_copy_that_broke_off_goes_on_where_it_stopped(filled: str, tmp_path: Path) -> None:
-    source = open_backend(f"{filled}.blobs", BlobSettings())
-    inner = open_backend(tmp_path / "target", BlobSettings())
-    target = FailingBackend(inner)
-    target.fail("put_file", BlobUnavailable("disk full", transient=False), on_call=5, times=100)
-    broken = await copy(source, target)
-    assert (broken.copied, len(broken.failed)) == (4, 8)
-    rest = await copy(source, inner)
-    assert (rest.copied, rest.skipped, rest.failed) == (8, 4, {})
-    assert sorted([entry async for entry in inner.entries()]) == sorted([entry async for entry in source.entries()])
-
-
 async def test_an_altered_blob_is_not_moved_and_keeps_no_other(filled: str, tmp_path: Path) -> None:
     victim = some_blob(filled)
     victim.write_bytes(b"x" * victim.stat().st_size)
@@ -113,19 +97,6 @@ async def test_collecting_and_verifying_from_the_command_line(filled: str) -> No
     assert harmed.returncode == 1
     assert "missing blob: " in harmed.stderr
     assert "FAILED" in harmed.stdout
-
-
-async def test_an_object_without_room_on_the_temporary_disk_fails_alone(
-    filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = FailingBackend(open_backend(f"{filled}.blobs", BlobSettings()))
-    source.fail("get_file", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), on_call=3, times=2)
-    target = open_backend(tmp_path / "target", BlobSettings())
-    done: list[int] = []
-    report = await copy_blobs(source, target, lambda _objects, _bytes: None, done.append)
-    assert (report.copied, len(report.failed), len(done)) == (10, 2, 12)
-    assert all("No space left" in why for why in report.failed.values())
-    assert (await copy(source, target)).failed == {}
 
 
 def test_a_full_temporary_disk_is_said_without_a_traceback(filled: str, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging.config
 import os
 import subprocess
@@ -25,7 +24,6 @@ from ckptstore.db.models import Base
 from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
-from ckptstore.errors import SchemaOutOfDate, SchemaTooNew
 from ckptstore.tags.encoding import postings
 from tests.support.build import chain, config, put
 from tests.support.databases import table_names
@@ -68,45 +66,6 @@ def test_offline_sql_for_postgres_builds_the_same_schema(postgres_url: str) -> N
         names = {row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'offline'")}
         connection.execute("DROP SCHEMA offline CASCADE")
     assert names == {*Base.metadata.tables, "ckpt_alembic_version"}
-
-
-async def test_a_server_database_is_upgraded_only_when_asked(bare_url: str) -> None:
-    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
-        if "postgresql" in bare_url:
-            for _ in range(2):
-                with pytest.raises(
-                    SchemaOutOfDate, match=f"has no schema, this release needs revision {schema.HEAD}; run: ckptstore upgrade"
-                ):
-                    await saver.aget_tuple(config("t"))
-            await saver.setup()
-        await put(saver, config("t"))
-        await saver.setup()
-        assert await saver.aget_tuple(config("t")) is not None
-
-
-def set_revision(url: str, revision: str) -> None:
-    database = open_database(parse_database_url(url), DatabaseSettings())
-    database.write(lambda db: db.connection.exec_driver_sql(f"UPDATE ckpt_alembic_version SET version_num = '{revision}'")).result()
-    database.close()
-
-
-async def test_a_schema_of_another_release_is_refused_by_name(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
-        await saver.setup()
-    set_revision(bare_url, "9999")
-    async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
-        for attempt in (saver.setup(), saver.aget_tuple(config("t"))):
-            with pytest.raises(
-                SchemaTooNew, match=f"has revision 9999, the newest that this release knows is {schema.HEAD}; run: pip install"
-            ):
-                await attempt
-    set_revision(bare_url, schema.HEAD)
-    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0099"))
-    monkeypatch.setattr(schema, "HEAD", "0099")
-    if "postgresql" in bare_url:
-        async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
-            with pytest.raises(SchemaOutOfDate, match=r"has revision \d+, this release needs revision 0099; run: ckptstore upgrade"):
-                await saver.aget_tuple(config("t"))
 
 
 def test_processes_that_set_up_at_once_all_succeed(bare_url: str) -> None:
@@ -156,18 +115,6 @@ def test_setting_up_in_plain_code_is_done_when_it_returns(bare_url: str) -> None
     with SQLAlchemySaver.from_conn_string(bare_url) as saver:
         saver.setup()
         assert saver.get_tuple(config("t")) is None
-
-
-def test_setting_up_twice_on_one_loop_is_harmless(bare_url: str) -> None:
-    async def run() -> None:
-        async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
-            await asyncio.gather(saver_setup(saver), saver_setup(saver))
-            await put(saver, config("t"))
-
-    async def saver_setup(saver: SQLAlchemySaver) -> None:
-        await saver.setup()
-
-    asyncio.run(run())
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])

@@ -11,7 +11,6 @@ import pytest
 from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 
 from ckptstore import SQLAlchemySaver, prune_old_checkpoints
-from ckptstore.maintenance import copy
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.rows import rows
 
@@ -80,24 +79,6 @@ async def test_the_parent_of_an_old_format_stays_for_its_sends(saver: SQLAlchemy
     assert before.checkpoint["channel_values"][TASKS] == ["send"]
 
 
-async def test_a_copy_is_whole_and_independent(saver: SQLAlchemySaver) -> None:
-    configs = await chain(saver, "t", 4, kind="x")
-    await saver.aput_writes(configs[-1], [("a", 1)], "task")
-    await put(saver, config("t", checkpoint_ns="sub"), {"s": [1]})
-    await saver.acopy_thread("t", "copy")
-    await saver.adelete_thread("t")
-    copied = await saver.alist(config("copy"))
-    assert [c.checkpoint["channel_values"]["n"] for c in copied] == [3, 2, 1, 0]
-    assert copied[0].pending_writes == [("task", "a", 1)]
-    assert copied[0].parent_config == copied[1].config
-    sub = await saver.aget_tuple(config("copy", checkpoint_ns="sub"))
-    assert sub is not None
-    assert sub.checkpoint["channel_values"] == {"s": [1]}
-    assert len(await saver.alist(None, filter={"kind": "x"})) == 4
-    await saver.acopy_thread("nothing", "nowhere")
-    assert await saver.alist(config("nowhere")) == []
-
-
 async def test_a_read_beside_a_deletion_is_whole_or_nothing(saver: SQLAlchemySaver) -> None:
     values = {f"c{n}": "x" * 100 for n in range(20)}
     seen: set[int | None] = set()
@@ -150,25 +131,6 @@ async def test_time_based_pruning_keeps_what_is_young(saver: SQLAlchemySaver) ->
     assert (await saver.aprune_older_than(timedelta(hours=1))).checkpoints == 0
     assert await prune_old_checkpoints(saver, days=0) == 3
     assert rows(saver) == {}
-
-
-async def test_a_copy_of_a_thread_that_begins_meanwhile_is_whole_or_nothing(lasting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
-        await put(saver, config("warm"))
-        real = copy.insert_tags  # type: ignore[attr-defined]  # where it is used, to be replaced there
-
-        def put_first(*_: Any) -> Any:
-            raise AssertionError("a copy of nothing tags nothing")
-
-        monkeypatch.setattr(copy, "insert_tags", put_first)
-        await saver.acopy_thread("source", "target")
-        monkeypatch.setattr(copy, "insert_tags", real)
-        await put(saver, config("source"), {"x": "value"})
-        assert await saver.aget_tuple(config("target")) is None
-        await saver.acopy_thread("source", "target")
-        found = await saver.aget_tuple(config("target"))
-        assert found is not None
-        assert found.checkpoint["channel_values"] == {"x": "value"}
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])

@@ -88,30 +88,6 @@ async def test_a_commit_that_dies_after_the_upload_leaves_nothing_that_stays(sha
     await check(shared, set())
 
 
-async def test_a_backend_that_fails_fails_the_write_and_nothing_else(shared: SharedStore) -> None:
-    async with shared.saver() as saver:
-        objects = saver.store.objects
-        failing = objects._backend = FailingBackend(objects.backend)
-        failing.fail("put", BlobUnavailable("no space left", transient=False))
-        failed, fine = await asyncio.gather(store(saver, "t"), put(saver, config("u"), {"small": 1}), return_exceptions=True)
-        assert isinstance(failed, BlobUnavailable)
-        assert not isinstance(fine, BaseException)
-        await store(saver, "t")
-    await check(shared, {"t"})
-
-
-async def test_an_upload_whose_answer_was_lost_is_collected(shared: SharedStore) -> None:
-    async with shared.saver() as saver:
-        objects = saver.store.objects
-        failing = objects._backend = FailingBackend(objects.backend)
-        failing.fail("put", BlobUnavailable("connection lost", transient=False), after=True)
-        with pytest.raises(BlobUnavailable):
-            await store(saver, "t")
-        await store(saver, "t")
-        assert len(shared.objects()) == 2
-    await check(shared, {"t"})
-
-
 async def test_an_object_that_cannot_be_deleted_is_reported_and_tried_again(shared: SharedStore) -> None:
     async with shared.saver() as saver:
         await leave_marked(saver)

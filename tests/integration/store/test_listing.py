@@ -9,7 +9,7 @@ import pytest
 from ckptstore.testing import FailingBackend
 from ckptstore.values.decode import SegmentSet
 from tests.support.build import config, put
-from tests.support.collector import CONTENT, SharedStore, collect_pass
+from tests.support.collector import CONTENT, SharedStore
 
 
 async def test_a_listing_fetches_only_what_it_gives_out(shared: SharedStore) -> None:
@@ -22,21 +22,6 @@ async def test_a_listing_fetches_only_what_it_gives_out(shared: SharedStore) -> 
         assert counting.calls.get("get") == 2
         assert await saver.alist(None, filter={"step": {"$gt": 99}}) == []
         assert counting.calls.get("get") == 2
-
-
-async def test_what_is_pruned_and_collected_during_a_listing_is_left_out(shared: SharedStore) -> None:
-    async with shared.saver() as saver, shared.saver() as other:
-        for number in range(3):
-            await put(saver, config(f"t{number}"), {"file": os.urandom(20_000_000)})
-        given = saver.alist(None)
-        first = await anext(given)
-        for number in range(3):
-            await other.adelete_thread(f"t{number}")
-        for _ in range(2):
-            await collect_pass(other)
-        rest = [found async for found in given]
-        assert len(first.checkpoint["channel_values"]["file"]) == 20_000_000
-        assert rest == []
 
 
 async def test_a_listing_keeps_no_large_values_that_were_given_out(shared: SharedStore, monkeypatch: pytest.MonkeyPatch) -> None:

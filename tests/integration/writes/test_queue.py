@@ -11,7 +11,7 @@ import pytest
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.connection import Db
-from ckptstore.errors import DatabaseUnavailable, SerializationFailed, StatementRefused, StoreClosed
+from ckptstore.errors import DatabaseUnavailable, SerializationFailed, StatementRefused
 from ckptstore.records import CheckpointKey, NewWrite, NewWrites, Value
 from ckptstore.runtime.wakeups import settled
 from tests.support.attempts import EncodedAttempt, GivenEncoder, encoded, task_writes
@@ -147,53 +147,6 @@ async def test_callers_wait_when_the_queue_is_full(url: str) -> None:
         found = await saver.aget_tuple(where)
         assert found is not None
         assert len(found.pending_writes or []) == 100
-
-
-async def test_closing_writes_what_was_accepted(lasting_url: str) -> None:
-    saver = SQLAlchemySaver.from_conn_string(lasting_url)
-    where = await put(saver, config("t"))
-    pending = [asyncio.ensure_future(saver.aput_writes(where, [("x", n)], f"task-{n}")) for n in range(50)]
-    await queued(saver, pending)
-    await saver.aclose()
-    await asyncio.gather(*pending)
-    with pytest.raises(StoreClosed):
-        await put(saver, config("t"))
-    async with SQLAlchemySaver.from_conn_string(lasting_url) as again:
-        found = await again.aget_tuple(where)
-        assert found is not None
-        assert len(found.pending_writes or []) == 50
-
-
-async def test_closing_waits_for_reads_that_are_under_way(lasting_url: str) -> None:
-    saver = SQLAlchemySaver.from_conn_string(lasting_url)
-    await chain(saver, "t", 5)
-    reads = [asyncio.ensure_future(saver.aget_tuple(config("t"))) for _ in range(20)]
-    await asyncio.sleep(0)
-    await saver.aclose()
-    assert all(found is not None for found in await asyncio.gather(*reads))
-
-
-async def test_closing_beneath_a_running_loop_with_a_full_queue_ends(lasting_url: str) -> None:
-    saver = SQLAlchemySaver.from_conn_string(lasting_url, settings=DatabaseSettings(max_pending=2))
-    where = await put(saver, config("t"))
-    tasks = [asyncio.ensure_future(saver.aput_writes(where, [("x", n)], f"task-{n}")) for n in range(20)]
-    await asyncio.sleep(0)
-    saver.close()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert results[:2] == [None, None]
-    assert all(result is None or isinstance(result, StoreClosed) for result in results)
-
-
-async def test_a_synchronous_call_beneath_a_running_loop_with_a_full_queue_ends(url: str) -> None:
-    async with SQLAlchemySaver.from_conn_string(url, settings=DatabaseSettings(max_pending=2)) as saver:
-        where = await put(saver, config("t"))
-        tasks = [asyncio.ensure_future(saver.aput_writes(where, [("x", n)], f"task-{n}")) for n in range(20)]
-        await asyncio.sleep(0)
-        saver.put_writes(where, [("x", 20)], "task-20")
-        await asyncio.gather(*tasks)
-        found = await saver.aget_tuple(where)
-        assert found is not None
-        assert sorted(write[2] for write in found.pending_writes or []) == list(range(21))
 
 
 async def test_a_value_that_fails_while_it_waits_for_room_fails_alone(url: str) -> None:

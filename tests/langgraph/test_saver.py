@@ -129,43 +129,6 @@ async def test_versions_keep_their_type(saver: SQLAlchemySaver, version: Any) ->
     assert repr(found.checkpoint["channel_versions"]) == repr({"a": version})
 
 
-@pytest.mark.parametrize("seed", [_DeltaSnapshot(["seed"]), ["plain"], 5, "", None], ids=str)
-async def test_history_follows_parents_and_ends_at_the_nearest_value(saver: SQLAlchemySaver, seed: Any) -> None:
-    root = await put(saver, config("t"), {"d": seed})
-    await saver.aput_writes(root, [("d", "from root")], "t0")
-    middle = await saver.aput(root, checkpoint({}, {"d": "2"}), metadata(1), {"d": "2"})
-    await saver.aput_writes(middle, [("d", "on the way"), ("other", "no")], "t1")
-    side = await saver.aput(root, checkpoint({}, {"d": "3"}), metadata(1), {"d": "3"})
-    await saver.aput_writes(side, [("d", "a fork's")], "t2")
-    target = await saver.aput(middle, checkpoint({}, {"d": "4"}), metadata(2), {"d": "4"})
-    await saver.aput_writes(target, [("d", "pending")], "t3")
-    history = await saver.aget_delta_channel_history(config=target, channels=["d", "never"])
-    assert history["d"] == {"writes": [("t0", "d", "from root"), ("t1", "d", "on the way")], "seed": seed}
-    assert history["never"] == {"writes": []}
-    assert await saver.aget_delta_channel_history(config=target, channels=[]) == {}
-
-
-async def test_history_of_hundreds_of_ancestors_is_whole(saver: SQLAlchemySaver) -> None:
-    where = await put(saver, config("t"), {"d": _DeltaSnapshot([])})
-    for step in range(600):
-        writes = saver.aput_writes(where, [("d", step)], f"task-{step}")
-        made = checkpoint({}, {"d": str(step)})
-        _, where = await asyncio.gather(writes, saver.aput(where, made, metadata(step), {"d": str(step)}))
-    history = await saver.aget_delta_channel_history(config=where, channels=["d"])
-    assert [write[2] for write in history["d"]["writes"]] == list(range(600))
-    assert history["d"]["seed"] == _DeltaSnapshot([])
-
-
-async def test_history_ends_where_ids_repeat(saver: SQLAlchemySaver) -> None:
-    one, two = checkpoint({}, {"d": "1"}), checkpoint({}, {"d": "1"})
-    await saver.aput(config("t", two["id"]), one, metadata(), {"d": "1"})
-    await saver.aput(config("t", one["id"]), two, metadata(), {"d": "1"})
-    for made in (one, two):
-        await saver.aput_writes(config("t", made["id"]), [("d", made["id"])], "task")
-    history = await saver.aget_delta_channel_history(config=config("t", two["id"]), channels=["d"])
-    assert history["d"] == {"writes": [("task", "d", one["id"])]}
-
-
 async def test_old_formats_get_their_sends_from_the_parent(saver: SQLAlchemySaver) -> None:
     parents = [await put(saver, config("t", checkpoint_ns=namespace)) for namespace in ("", "sub")]
     for parent, word in zip(parents, ("root", "sub"), strict=True):
@@ -186,54 +149,6 @@ async def test_thread_ids_are_text(saver: SQLAlchemySaver, thread_id: Any) -> No
     where = await put(saver, config(thread_id))
     assert where["configurable"]["thread_id"] == str(thread_id)
     assert await saver.aget_tuple(config(str(thread_id))) is not None
-
-
-async def test_a_missing_namespace_is_the_root_in_get_and_all_of_them_in_list(saver: SQLAlchemySaver) -> None:
-    for namespace in ("", "a:1|b:2", "a:1"):
-        await put(saver, config("t", checkpoint_ns=namespace))
-    found = await saver.aget_tuple({"configurable": {"thread_id": "t"}})
-    assert found is not None
-    assert found.config["configurable"]["checkpoint_ns"] == ""
-    listed = await saver.alist({"configurable": {"thread_id": "t"}})
-    assert {c.config["configurable"]["checkpoint_ns"] for c in listed} == {"", "a:1|b:2", "a:1"}
-    assert len(await saver.alist(config("t", checkpoint_ns="a:1|b:2"))) == 1
-
-
-async def test_a_config_without_a_thread_lists_all_of_them(saver: SQLAlchemySaver) -> None:
-    for thread_id in ("a", "b", "c"):
-        await chain(saver, thread_id, 2)
-    anything: Any
-    for anything in (None, {}, {"configurable": {}}):
-        listed = await saver.alist(anything)
-        ids = [c.checkpoint["id"] for c in listed]
-        assert ids == sorted(ids, reverse=True)
-        assert len(ids) == 6
-
-
-async def test_a_listing_goes_over_pages_and_stops_at_its_limit(saver: SQLAlchemySaver) -> None:
-    configs = await chain(saver, "t", 250)
-    ids = [c["configurable"]["checkpoint_id"] for c in reversed(configs)]
-    assert [c.checkpoint["id"] async for c in saver.alist(config("t"))] == ids
-    assert [c.checkpoint["id"] for c in saver.list(None, limit=130)] == ids[:130]
-    assert [c.checkpoint["id"] for c in await saver.alist(None, before=configs[100])] == ids[150:]
-    assert await saver.alist(config("t"), limit=0) == []
-    newest = saver.alist(None, limit=3)
-    assert (await anext(newest)).checkpoint["id"] == ids[0]
-    assert [c.checkpoint["id"] async for c in newest] == ids[1:3]
-    again = saver.alist(None, limit=3)
-    for _ in range(2):
-        assert [c.checkpoint["id"] for c in await again] == ids[:3]
-        assert [c.checkpoint["id"] async for c in again] == ids[:3]
-
-
-async def test_a_paused_listing_holds_nothing(saver: SQLAlchemySaver) -> None:
-    await chain(saver, "t", 150)
-    listing = aiter(saver.alist(config("t")))
-    await anext(listing)
-    for step in range(30):
-        await put(saver, config("other"), step=step)
-    await saver.adelete_thread("other")
-    assert len([c async for c in listing]) == 149
 
 
 async def test_nul_and_lone_surrogates_in_values_and_metadata(saver: SQLAlchemySaver) -> None:
