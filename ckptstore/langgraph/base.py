@@ -12,6 +12,7 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
 from ckptstore.db.times import to_microseconds
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.serialiser.reusing import reusing
 from ckptstore.langgraph.trust import EncryptedOnly
 from ckptstore.store.store import Store
 from ckptstore.tags.filters import Filter
@@ -37,12 +38,15 @@ class SaverBase(BaseCheckpointSaver[str]):
     #: The metadata keys that filters can use.
     tag_keys: TagKeys
     _allow_plain: bool
+    _reuse: bool
 
     @property
     def _reading_serde(self) -> SerializerProtocol:
         """The serialiser to read with. Made for each read: LangGraph clones savers with other serialisers."""
         serde = self.serde
-        return EncryptedOnly(serde) if isinstance(serde, EncryptedSerializer) and not self._allow_plain else serde
+        if isinstance(serde, EncryptedSerializer):
+            return serde if self._allow_plain else EncryptedOnly(serde)
+        return reusing(serde) if self._reuse else serde
 
     def _parse_filter(self, wanted: Mapping[str, Any] | None) -> Filter:
         """A metadata filter, checked against the keys that are indexed."""

@@ -42,6 +42,10 @@ class SaverOptions(TypedDict, total=False):
     serde: SerializerProtocol | None
     """The serialiser of values. By default LangGraph's `JsonPlusSerializer`."""
 
+    reuse: bool
+    """Remember the messages and documents that LangGraph's own serialiser wrote and read, so that a turn of a long chat costs what is new
+    in it. What is stored and what is read stay the same; the process keeps up to 64 MiB for this. By default True."""
+
     strict: bool
     """Refuse a serialiser that builds objects of any class which a stored value names: whoever can write to the database could run code
     in this process. Without `serde`, LangGraph's own is used with an empty allowlist, as `LANGGRAPH_STRICT_MSGPACK=true` does; a graph

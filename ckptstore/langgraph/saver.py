@@ -31,6 +31,7 @@ from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_kinds, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.serialise import allow_handles
+from ckptstore.langgraph.serialiser.reusing import reusing
 from ckptstore.langgraph.trust import strict_serialiser
 from ckptstore.langgraph.upkeep import Upkeep
 from ckptstore.maintenance.policy import RetentionPolicy
@@ -82,6 +83,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         serde = options.get("serde")
         super().__init__(serde=strict_serialiser(serde) if options.get("strict", False) else serde)
         self._allow_plain = options.get("allow_plain", False)
+        self._reuse = options.get("reuse", True)
         self.serde = allow_handles(self)
         self.clock = options.get("clock", utc_now)
         self.tag_keys = options.get("tag_keys", EVERYTHING)
@@ -205,7 +207,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
     def encoder(self) -> Encoder:
         """Makes records of what is put."""
         # Created for each put: LangGraph clones savers with other serialisers.
-        return Encoder(self.serde, self._metadata, self._limiter)
+        return Encoder(reusing(self.serde) if self._reuse else self.serde, self._metadata, self._limiter)
 
     def put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions

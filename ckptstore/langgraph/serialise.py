@@ -14,6 +14,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore.errors import CheckpointTooLarge, NotEncrypted, SerializationFailed
 from ckptstore.handles import BLOB_REF_NAMES, digests_in, may_hold_digests
+from ckptstore.langgraph.serialiser.reusing import ReusingSerialiser
+from ckptstore.langgraph.serialiser.writing import MIN_ELEMENTS, may_hold_messages
 from ckptstore.records import (
     SerialisedValue,
     Value,
@@ -28,6 +30,10 @@ MAX_HANDLES = 50_000
 
 # What LangGraph's own serialiser calls its formats.
 PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
+
+# Values of other types, and smaller ones, are not worth the calls of `ReusingSerialiser`.
+_LEAST_ELEMENTS: dict[type[Any], int] = {list: MIN_ELEMENTS, dict: 1}
+_LEAST_BYTES = 2048
 
 # Only serialises, and keeps no state, so worker threads can share it.
 _PLAIN = JsonPlusSerializer(pickle_fallback=True)
@@ -52,17 +58,26 @@ def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
     Raises:
         SerializationFailed: the serialiser can't write it; the message names the channel, never the value.
     """
+    if type(serde) is ReusingSerialiser:
+        least = _LEAST_ELEMENTS.get(type(value))
+        if least is None or len(value) < least or not may_hold_messages(value):
+            serde = serde.serde
     try:
         type_, data = serde.dumps_typed(value)
     except Exception as exc:
         raise SerializationFailed(
-            f"channel {channel!r} holds a {type(value).__name__} that {type(serde).__name__} can't serialise "
+            f"channel {channel!r} holds a {type(value).__name__} that {_name_of(serde)} can't serialise "
             f"({type(exc).__name__}); keep it out of the state, or pass a serde that knows it"
         ) from exc
     data = bytes(data)
     if len(data) < BLOB_BYTES:
         return Value(type_, data)
     return Value(type_, data, locate_leaves(large_leaves_of(value, type_, data), data))
+
+
+def _name_of(serde: SerializerProtocol) -> str:
+    """The serialiser's class, as the user knows it."""
+    return type(serde.serde if isinstance(serde, ReusingSerialiser) else serde).__name__
 
 
 def with_references(serialised: Value, value: Any) -> Value:
@@ -114,6 +129,8 @@ def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> A
         BlobCorrupt: a segment's bytes have another digest.
     """
     data = value.data
+    if type(serde) is ReusingSerialiser and len(data) < _LEAST_BYTES:
+        serde = serde.serde
     try:
         return serde.loads_typed((value.type, data))
     except NotEncrypted as exc:
@@ -123,6 +140,6 @@ def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> A
         ) from exc
     except Exception as exc:
         raise SerializationFailed(
-            f"channel {channel!r} was stored as {value.type!r}, which {type(serde).__name__} can't read "
+            f"channel {channel!r} was stored as {value.type!r}, which {_name_of(serde)} can't read "
             f"({type(exc).__name__}); open the store with the serde (and key) that wrote it"
         ) from exc
