@@ -1,0 +1,52 @@
+"""The serialisers that `ckptstore reencrypt` is told by name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ckptstore.cli.reencrypt import load_serialiser
+from ckptstore.errors import InvalidConfig
+
+MODULE = """
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer as Class
+
+made = Class()
+number = 5
+
+def make():
+    return made
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "application_keys.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "application_keys", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["made", "make"])
+def test_an_object_or_what_a_function_returns_is_the_serialiser(folder: Path, name: str) -> None:
+    path = list(sys.path)
+    found = load_serialiser(f"application_keys:{name}")
+    assert found.loads_typed(found.dumps_typed("text")) == "text"
+    assert sys.path == path
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("application_keys:missing", "can't be imported.*module:object"),
+        ("no_such_module:made", "can't be imported"),
+        ("application_keys", "module:object"),
+        (":made", "module:object"),
+        ("application_keys:number", "is no serialiser, it is a int"),
+    ],
+)
+def test_what_is_no_serialiser_is_refused_by_name(folder: Path, name: str, says: str) -> None:
+    with pytest.raises(InvalidConfig, match=says):
+        load_serialiser(name)
