@@ -24,18 +24,14 @@ EXEMPT = {
 UNTESTED = {
     "blobs/backends/fsspec_backend.py",
     "db/server_connections.py",
-    "langgraph/decode.py",
     "langgraph/deleting.py",
     "langgraph/encode.py",
     "langgraph/serialiser/messages.py",
     "langgraph/serialiser/reusing.py",
     "langgraph/upkeep.py",
-    "maintenance/prune_progress.py",
     "maintenance/row_pages.py",
     "reads/assemble.py",
     "store/upkeep.py",
-    "values/decode.py",
-    "values/encode.py",
     "writes/commit_postgres.py",
 }
 
