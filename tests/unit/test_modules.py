@@ -24,7 +24,6 @@ EXEMPT = {
 UNTESTED = {
     "blobs/backends/fsspec_backend.py",
     "db/server_connections.py",
-    "langgraph/deleting.py",
     "langgraph/encode.py",
     "langgraph/serialiser/messages.py",
     "langgraph/serialiser/reusing.py",
@@ -32,7 +31,6 @@ UNTESTED = {
     "maintenance/row_pages.py",
     "reads/assemble.py",
     "store/upkeep.py",
-    "writes/commit_postgres.py",
 }
 
 
