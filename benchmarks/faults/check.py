@@ -22,7 +22,7 @@ class Verdict(NamedTuple):
     """What is amiss in a database.
 
     Args:
-        lost: acknowledged puts and writes that are not there, or not whole.
+        lost: acknowledged puts and writes that are not there, or not whole: one of a task's writes may be missing.
         wrong: checkpoints that nobody put, or with another state or other writes than were put.
     """
 
@@ -47,12 +47,12 @@ async def compare(listed: AsyncIterator[CheckpointTuple], evidence: Evidence) ->
         checkpoint_id = found.checkpoint["id"]
         step = evidence.begun.get(checkpoint_id, NOBODYS)
         state_is_right = _thread_id(found) == step.thread_id and found.checkpoint["channel_values"] == values_of(*step)
-        writes_are_right = _writes(found) == writes_of(*step)
+        writes, expected = _writes(found), writes_of(*step)
         if state_is_right:
             put.discard(checkpoint_id)
-        if writes_are_right:
+        if writes == expected:
             written.discard(checkpoint_id)
-        wrong += not (state_is_right and (writes_are_right or not found.pending_writes))
+        wrong += not state_is_right or any(write not in expected for write in writes)
     return Verdict(len(put) + len(written), wrong)
 
 

@@ -121,10 +121,7 @@ class Journal:
             Seconds, the shortest first; fewer than there are tasks if some had none within the seconds allowed.
         """
         soonest: dict[str, float] = {}
-        seen = len(self.acks)
-        # A few reports of before may still come; none of after was taken in earlier than these.
-        while seen and self.acks[seen - 1].at >= moment:
-            seen -= 1
+        seen = 0
         deadline = time.monotonic() + seconds
         while soonest.keys() < tasks and self.wait(partial(_longer, self.acks, seen), deadline - time.monotonic()):
             for ack in self.acks[seen:]:

@@ -90,10 +90,14 @@ class Trial:
         contender: the saver.
         url: of its fresh database.
         title: of the fault.
+
+    Attributes:
+        bound_seconds: the lab's, unless the fault allows more.
     """
 
     def __init__(self, lab: Lab, contender: Contender, url: str, title: str) -> None:
         self.lab = lab
+        self.bound_seconds = lab.bound_seconds
         self.contender = contender
         self.url = url
         self.outcome = Outcome(title, contender.name)
@@ -107,17 +111,17 @@ class Trial:
         """Start a process that writes; `url` leads to the same database."""
         self._started += 1
         job = Job(self.contender.connect, url or self.url, f"p{self._started}", tasks, deadline_seconds)
-        return WriterProcess(job, self.journal, self.lab.bound_seconds, work)
+        return WriterProcess(job, self.journal, self.bound_seconds, work)
 
     def is_writing(self, writer: WriterProcess, most: int = ACKS_BEFORE) -> bool:
         """Wait until a process has written for a while, so that the next moment is a random one; whether it did not hang."""
-        writes = self.journal.wait_for_acks(self.chance.randint(1, most), writer.job.task_names, self.lab.bound_seconds)
+        writes = self.journal.wait_for_acks(self.chance.randint(1, most), writer.job.task_names, self.bound_seconds)
         self.outcome.hung += not writes
         return writes
 
     def went_on(self, writer: WriterProcess, moment: float) -> bool:
         """Record how soon after a moment a process went on; returns whether all of its tasks did."""
-        seconds = self.journal.went_on(moment, writer.job.task_names, self.lab.bound_seconds)
+        seconds = self.journal.went_on(moment, writer.job.task_names, self.bound_seconds)
         all_did = self.outcome.went_on(seconds, writer.job.tasks)
         self.lab.progress(self.outcome)
         return all_did

@@ -103,7 +103,7 @@ def run(trial: Trial) -> None:
 
 def _fill(trial: Trial) -> None:
     with trial.writer(tasks=3) as writer:
-        trial.journal.wait_for_acks(_STEPS, writer.job.task_names, trial.lab.bound_seconds)
+        trial.journal.wait_for_acks(_STEPS, writer.job.task_names, trial.bound_seconds)
         trial.outcome.hung += not writer.stop()
     with closing(sqlite3.connect(trial.url)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

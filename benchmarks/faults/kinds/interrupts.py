@@ -150,7 +150,7 @@ def run(trial: Trial) -> None:
 def _ended(trial: Trial) -> bool:
     """Take in each interrupt that a process reports; returns whether it came to its end without a hang."""
     marks, seen = trial.journal.marks, len(trial.journal.marks)
-    while trial.journal.wait_for_mark(seen, trial.lab.bound_seconds):
+    while trial.journal.wait_for_mark(seen, trial.bound_seconds):
         kind, seconds = marks[seen]
         seen += 1
         if kind == "closed":

@@ -15,8 +15,13 @@ def concerns(lab: Lab, contender: Contender) -> bool:
     return not contender.in_a_file
 
 
-def run(trial: Trial, deadline_seconds: float | None = None) -> None:
+def run(trial: Trial) -> None:
     """How soon: from the silence on, which is never told."""
+    fall_silent(trial, trial.lab.times(3, 1, smoke=1))
+
+
+def fall_silent(trial: Trial, times: int, deadline_seconds: float | None = None) -> None:
+    """Silence all connections so often, with callers that wait for so long."""
     with faulty_link(trial.url) as link:
 
         def silence(_: WriterProcess) -> float:
@@ -24,4 +29,4 @@ def run(trial: Trial, deadline_seconds: float | None = None) -> None:
             link.silence()
             return moment
 
-        strike_often(trial, silence, trial.lab.times(3, 1, smoke=1), link.url, deadline_seconds)
+        strike_often(trial, silence, times, link.url, deadline_seconds)

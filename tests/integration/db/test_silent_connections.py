@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from benchmarks.faults.faulty_link import FaultyLink, faulty_link
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.connection import Db
 from ckptstore.errors import DatabaseUnavailable
@@ -18,7 +19,6 @@ from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.databases import url_of
 from tests.support.faults import INSERTS_BATCH, fault
-from tests.support.silent_link import SilentLink, silent_link
 
 #: Longer than a server under load takes for any answer, and short for whoever waits for a test.
 QUICK = DatabaseSettings(attempt_seconds=1.0, retry_seconds=60.0)
@@ -31,8 +31,8 @@ def server_url(request: pytest.FixtureRequest, tmp_path: Any) -> str:
 
 
 @pytest.fixture
-def link(server_url: str) -> Iterator[SilentLink]:
-    with silent_link(server_url) as link:
+def link(server_url: str) -> Iterator[FaultyLink]:
+    with faulty_link(server_url) as link:
         yield link
 
 
@@ -55,7 +55,7 @@ async def use_connections(saver: SQLAlchemySaver, count: int) -> None:
 @pytest.mark.parametrize("silent", [{"requests": False}, {"replies": False}, {}], ids=["replies", "requests", "both"])
 @pytest.mark.parametrize("adopted", [False, True], ids=["own", "adopted"])
 async def test_writes_and_reads_go_on_and_each_write_has_its_effect_once(
-    server_url: str, link: SilentLink, silent: dict[str, bool], adopted: bool
+    server_url: str, link: FaultyLink, silent: dict[str, bool], adopted: bool
 ) -> None:
     async with opened(link.url, adopted=adopted) as saver:
         await use_connections(saver, 5)
@@ -75,7 +75,7 @@ async def test_writes_and_reads_go_on_and_each_write_has_its_effect_once(
         assert len(await direct.alist(None, filter={"step": 2})) == 5
 
 
-async def test_what_a_silent_transaction_has_locked_is_free_again(link: SilentLink) -> None:
+async def test_what_a_silent_transaction_has_locked_is_free_again(link: FaultyLink) -> None:
     async with opened(link.url) as saver:
         where = await put(saver, config("t"), {"n": 0})
         attempts: list[None] = []
@@ -114,7 +114,7 @@ async def test_a_write_that_waited_for_a_lock_and_was_repeated_has_its_effect_on
         assert len(await saver.alist(None, filter={"step": 1})) == 1
 
 
-async def test_an_idle_connection_that_is_silent_fails_its_test_and_is_replaced(link: SilentLink) -> None:
+async def test_an_idle_connection_that_is_silent_fails_its_test_and_is_replaced(link: FaultyLink) -> None:
     settings = DatabaseSettings(attempt_seconds=60.0, pool_ping_after_seconds=0.0)
     async with opened(link.url, settings=settings) as saver:
         await use_connections(saver, 3)
@@ -124,7 +124,7 @@ async def test_an_idle_connection_that_is_silent_fails_its_test_and_is_replaced(
 
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["own", "adopted"])
-async def test_a_server_that_never_answers_is_reported(link: SilentLink, adopted: bool) -> None:
+async def test_a_server_that_never_answers_is_reported(link: FaultyLink, adopted: bool) -> None:
     link.silence(new=True)
     async with opened(link.url, adopted=adopted) as saver:
         with pytest.raises(DatabaseUnavailable, match="said nothing for 1 s"):
@@ -133,7 +133,7 @@ async def test_a_server_that_never_answers_is_reported(link: SilentLink, adopted
         assert await saver.aget_tuple(config("t")) is None
 
 
-async def test_a_silent_server_is_reported_once_retries_are_over(link: SilentLink) -> None:
+async def test_a_silent_server_is_reported_once_retries_are_over(link: FaultyLink) -> None:
     settings = DatabaseSettings(attempt_seconds=0.5, retry_seconds=0.1)
     async with opened(link.url, settings=settings) as saver:
         await put(saver, config("t"))
@@ -147,13 +147,13 @@ async def test_a_silent_server_is_reported_once_retries_are_over(link: SilentLin
 
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["own", "adopted"])
-async def test_closing_does_not_wait_for_silent_connections(link: SilentLink, adopted: bool) -> None:
+async def test_closing_does_not_wait_for_silent_connections(link: FaultyLink, adopted: bool) -> None:
     async with opened(link.url, adopted=adopted) as saver:
         await use_connections(saver, 5)
         link.silence(new=True)
 
 
-def test_closing_in_plain_code_does_not_wait_either(link: SilentLink) -> None:
+def test_closing_in_plain_code_does_not_wait_either(link: FaultyLink) -> None:
     with SQLAlchemySaver.from_conn_string(link.url, settings=QUICK) as saver:
         made = checkpoint({"a": 1})
         saver.put(config("t"), made, metadata(), made["channel_versions"])
