@@ -21,16 +21,6 @@ from ckptstore.testing import BlobBackendConformance
 from tests.support.blob_backends import ENOUGH, KEY, ONCE, PlainFiles, files_in, listed, numbers
 
 
-class TestMemory(BlobBackendConformance):
-    stores_outside_process = False
-
-    @pytest.fixture
-    async def backend(self) -> AsyncIterator[BlobBackend]:
-        backend = open_backend(f"memory://tests/{next(numbers)}")
-        yield backend
-        await backend.close()
-
-
 class TestOtherFileSystem(BlobBackendConformance):
     @pytest.fixture
     async def backend(self, tmp_path: Path) -> AsyncIterator[BlobBackend]:
@@ -49,15 +39,6 @@ class TestOtherAsyncFileSystem(BlobBackendConformance):
         backend = open_backend(f"async_wrapper://{tmp_path}/blobs", BlobSettings(options=options))
         yield backend
         await backend.close()
-
-
-async def test_the_memory_of_a_process_is_shared_by_its_backends(tmp_path: Path) -> None:
-    prefix = f"memory://shared/{next(numbers)}"
-    first, second, other = open_backend(prefix), open_backend(prefix), open_backend(f"{prefix}-other")
-    await first.put(KEY, b"content")
-    await first.close()
-    assert await second.get(KEY, ENOUGH) == b"content"
-    assert await listed(other) == []
 
 
 async def test_a_file_in_memory_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
