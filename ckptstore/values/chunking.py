@@ -20,6 +20,7 @@ from ckptstore.errors import BlobMissing
 from ckptstore.records import Layout, Value
 from ckptstore.values.compression import compress, decompress
 from ckptstore.values.digests import blob_reference, both_digests_of, compact_digest_of, list_digest
+from ckptstore.values.known_runs import MAX_BYTES, KnownRuns
 
 #: Segments and binary leaves of at least this size are stored in blob storage, if the saver has one.
 BLOB_BYTES = 64 * 1024
@@ -38,6 +39,8 @@ _MAX_ELEMENTS = 100_000
 
 # Length of the header of a msgpack extension type (`ext 8`, `ext 16`, `ext 32`), by its first byte.
 _EXT_HEADERS = {0xC7: 3, 0xC8: 4, 0xC9: 6}
+
+_known_runs = KnownRuns(MAX_BYTES)
 
 
 class ChunkedValue(NamedTuple):
@@ -82,6 +85,7 @@ class _Chunker:
         self.segments: dict[str, memoryview] = {}
         self.lists: dict[str, tuple[bytes, Sequence[str]]] = {}
         self.whole_digests: dict[str, str] = {}
+        self._value = value.data
         self._data = memoryview(value.data)
         elements = _elements(value.data) if value.type == "msgpack" else []
         position = 0
@@ -107,13 +111,26 @@ class _Chunker:
             self.entries.append(end - start)
 
     def _add_run(self, elements: Sequence[int], leaf_offsets: Sequence[int]) -> None:
-        boundaries = sorted({*_run_ends(elements), *_between(leaf_offsets, elements[0], elements[-1])})
+        start, end = elements[0], elements[-1]
+        leaves = _between(leaf_offsets, start, end)
+        known = None if leaves else _known_runs.find(self._value, start, end)
+        if known is not None:
+            for digest, (first, last) in zip(known.digests, pairwise(known.boundaries), strict=True):
+                self.segments[digest] = self._data[start + first : start + last]
+            self._add_list(known.name, known.listing, known.digests)
+            return
+        boundaries = sorted({*_run_ends(elements), *leaves})
         if len(boundaries) <= _MIN_LIST_LENGTH:
             self._add_parts(boundaries)
             return
-        digests = [self._add_segment(start, end) for start, end in pairwise(boundaries)]
+        digests = [self._add_segment(first, last) for first, last in pairwise(boundaries)]
         listing = json.dumps(digests, separators=(",", ":")).encode()
         name = list_digest(listing)
+        self._add_list(name, listing, digests)
+        if not leaves:
+            _known_runs.add(self._value, boundaries, digests, listing, name)
+
+    def _add_list(self, name: str, listing: bytes, digests: Sequence[str]) -> None:
         self.lists[name] = (listing, digests)
         self.entries.append(name)
 

@@ -15,10 +15,10 @@ import msgpack
 from langgraph.checkpoint.serde.jsonplus import EXT_PYDANTIC_V2, JsonPlusSerializer
 from pydantic import BaseModel
 
-from ckptstore.langgraph.serialiser.generations import GenerationCache
 from ckptstore.langgraph.serialiser.messages import CLASSES_BY_NAME, NAME_PREFIX, is_plain
 from ckptstore.langgraph.serialiser.msgpack_headers import Header, extension_payload, read_array_header, read_map_header, split_extensions
 from ckptstore.langgraph.serialiser.writing import MIN_ELEMENTS
+from ckptstore.values.generations import GenerationCache
 
 _ARRAY_OF_ONE = b"\x91"
 _ENTRY_BYTES = 200

@@ -10,8 +10,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from ckptstore.langgraph.serialiser.reading import MessageReader
 from ckptstore.langgraph.serialiser.writing import MessageWriter
 
-#: Memory of what is known of messages, in a process: half of it for writing, half for reading.
-MAX_BYTES = 64 * 1024 * 1024
+#: Memory of what is known of messages, in a process: half of it for writing, half for reading. With `known_runs` that makes 64 MiB.
+MAX_BYTES = 48 * 1024 * 1024
 
 _writer = MessageWriter(MAX_BYTES // 2)
 _reader = MessageReader(MAX_BYTES // 2)

@@ -10,9 +10,9 @@ import marshal
 from collections.abc import Callable
 from typing import Any
 
-from ckptstore.langgraph.serialiser.generations import GenerationCache
 from ckptstore.langgraph.serialiser.messages import CLASS_NUMBERS, is_plain
 from ckptstore.langgraph.serialiser.msgpack_headers import array_header, map_header
+from ckptstore.values.generations import GenerationCache
 
 #: Shorter lists are serialised as fast without this.
 MIN_ELEMENTS = 8

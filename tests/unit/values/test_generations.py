@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckptstore.langgraph.serialiser.generations import GenerationCache
+from ckptstore.values.generations import GenerationCache
 
 
 def cache_of(max_bytes: int) -> GenerationCache[bytes]:
