@@ -54,7 +54,7 @@ def parser(faults: Sequence[Fault]) -> argparse.ArgumentParser:
         how_much.add_argument(f"--{size.name.lower()}", action="store_const", dest="size", const=size, help=what)
     made.set_defaults(size=Size.NORMAL)
     made.add_argument("--seed", type=int, metavar="N", help="repeats the moments and places of a run (default: a new one, printed)")
-    made.add_argument("--bound", type=float, metavar="SECONDS", help="who does not go on for so long hangs (default: 30; quick: 15)")
+    made.add_argument("--bound", type=float, metavar="SECONDS", help="who does not go on for so long hangs (default: 30; quick: 10)")
     made.add_argument("--postgres", metavar="URL", help="a server where databases may be created, or 'none' (default: one of our own)")
     made.add_argument("--write", type=Path, metavar="FILE", help="put the results into this document, in place of the last ones")
     return made
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None, faults: Sequence[Fault] = FAULT
             **absent,
         }
         print("\n".join(f"{label:10}  {text}" for label, text in about.items()), flush=True)
-        bound = options.bound or (30.0 if options.size is Size.NORMAL else 15.0)
+        bound = options.bound or (30.0 if options.size is Size.NORMAL else 10.0)
         lab = Lab(options.size, seed, bound, server=postgres, progress=progress)
         outcomes = run(lab, chosen, [contender for contender in present if contender.name != IN_MEMORY], progress)
     about["duration"] = f"{time.monotonic() - started:.0f} s"
