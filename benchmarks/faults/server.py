@@ -36,6 +36,8 @@ class Server:
         log = self._own.log.with_name("restarts.log")
         arguments = ("-w", "-D", str(self._own.pgdata), "-m", mode, "-l", str(log), "restart")
         command("pg_ctl", arguments, bin_path=self._own.bin_path, user=self._own.system_user)
+        # It has another process now, which is the one to stop at the end.
+        self._own.ensure_postgres_running()
 
 
 @contextmanager
