@@ -38,10 +38,13 @@ class Parts(NamedTuple):
     cls: type[Any]
     #: The fields, with None for those that hold containers.
     fields: dict[str, Any]
-    #: The names of those.
+    #: The containers, if none of them holds or is another.
+    flat: Sequence[tuple[str, dict[Any, Any] | list[Any]]]
+    #: Else the names of their fields.
     nested_names: Sequence[str]
-    #: Their values and the extra fields, as `marshal` writes them: in this form they are copied fastest.
+    #: And the containers and the extra fields, as `marshal` writes them: so nested ones are copied fastest.
     nested: bytes
+    extra: dict[str, Any] | None
     fields_set: set[str]
 
 
@@ -56,8 +59,10 @@ def _size_of(element: bytes, parts: Parts | _NotReusable) -> int:
     size = len(element) + _ENTRY_BYTES
     if isinstance(parts, _NotReusable):
         return size
-    held = (parts, parts.fields, parts.nested_names, parts.nested, parts.fields_set, *parts.fields.values())
-    return size + sum(map(sys.getsizeof, held))
+    containers = [container for _, container in parts.flat]
+    held = (parts, parts.fields, parts.flat, parts.nested_names, parts.nested, parts.fields_set, *parts.fields.values(), *containers)
+    inside = [item for one in containers for item in (one.values() if isinstance(one, dict) else one)]
+    return size + sum(map(sys.getsizeof, (*held, *inside)))
 
 
 class MessageReader:
@@ -129,8 +134,17 @@ def _parts_of(element: bytes) -> Parts | _NotReusable:
     if not is_plain(rest) or any(type(value) not in _SCALARS for name, value in fields.items() if name not in nested):
         return _NOT_REUSABLE
     fields.update(dict.fromkeys(nested))
+    fields_set, extra = message.__pydantic_fields_set__, message.__pydantic_extra__
+    if not extra and all(map(_is_flat, nested.values())) and len(set(map(id, nested.values()))) == len(nested):
+        return Parts(named, fields, tuple(nested.items()), (), b"", extra, fields_set)
     # One call of `marshal` for all of them: containers that share a part go on to do so.
-    return Parts(named, fields, tuple(nested), marshal.dumps(rest), message.__pydantic_fields_set__)
+    return Parts(named, fields, (), tuple(nested), marshal.dumps(rest), None, fields_set)
+
+
+def _is_flat(container: Any) -> bool:
+    if type(container) is dict:
+        return all(type(item) in _SCALARS for item in (*container, *container.values()))
+    return type(container) is list and all(type(item) in _SCALARS for item in container)
 
 
 def _class_of(element: bytes) -> type[Any] | None:
@@ -156,10 +170,15 @@ _set_private = vars(BaseModel)["__pydantic_private__"].__set__
 
 def _copy(parts: Parts) -> Any:
     """A message as LangGraph builds it, without validation. Source: `BaseModel.__copy__`."""
-    cls, fields, nested_names, nested, fields_set = parts
-    *values, extra = marshal.loads(nested)  # noqa: S302  # What this process wrote.
+    cls, fields, flat, nested_names, nested, extra, fields_set = parts
     own_fields = fields.copy()
-    own_fields.update(zip(nested_names, values, strict=True))
+    if nested:
+        *values, extra = marshal.loads(nested)  # noqa: S302  # What this process wrote.
+        own_fields.update(zip(nested_names, values, strict=True))
+    else:
+        extra = None if extra is None else {}
+        for name, container in flat:
+            own_fields[name] = container.copy()
     message = _new(cls)
     _set_fields(message, own_fields)
     _set_extra(message, extra)
