@@ -37,11 +37,13 @@ class GenerationCache(Generic[T]):
     def get_all(self, keys: Sequence[bytes]) -> list[T | None]:
         """What is known for each key, None for nothing."""
         found: list[T | None] = list(map(self._young.get, keys))
-        if self._old and None in found:
+        # Held here: what moves to the young generation may fill it, and then this one is dropped.
+        old = self._old
+        if old and None in found:
             for n, value in enumerate(found):
-                if value is None and (old := self._old.get(keys[n])) is not None:
-                    found[n] = old
-                    self.add(keys[n], old)
+                if value is None and (kept := old.get(keys[n])) is not None:
+                    found[n] = kept
+                    self.add(keys[n], kept)
         return found
 
     def add(self, key: bytes, value: T) -> None:

@@ -39,6 +39,15 @@ def test_what_is_used_stays_and_what_is_not_leaves() -> None:
     assert cache.get_all([b"idle", b"used"]) == [None, b"u"]
 
 
+def test_what_fills_more_than_a_generation_is_known_whole() -> None:
+    cache = cache_of(1_000)
+    keys = [b"%3d" % n for n in range(80)]
+    for key in keys:
+        cache.add(key, b"x" * 7)
+    for _ in range(5):
+        assert None not in cache.get_all(keys)
+
+
 def test_a_value_that_is_too_large_is_not_kept() -> None:
     cache = cache_of(100)
     cache.add(b"small", b"s")
