@@ -184,7 +184,8 @@ class Committer:
         batch.deadline = min([self._deadlines.of(entry) for entry in batch.entries])
         try:
             self._runner.write(partial(self._execute, batch), partial(self._finished, batch), partial(self._deadline, batch))
-        except StoreClosed as exc:
+        except Exception as exc:
+            # The runner was closed; or anything else, which must not leave the batch under way for ever.
             self._under_way.remove(batch)
             self._return(batch.entries)
             for entry in batch.entries:

@@ -80,8 +80,8 @@ async def test_a_run_that_is_cancelled_goes_on_later(url: str) -> None:
         started: list[Future[Any]] = []
         write = saver.store.runner.write
 
-        def recorded(work: Work[Any]) -> Future[Any]:
-            started.append(write(work))
+        def recorded(work: Work[Any], *more: Any) -> Future[Any]:
+            started.append(write(work, *more))
             return started[-1]
 
         def stop(_report: Any) -> None:

@@ -6,6 +6,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from unittest import mock
 
 import pytest
 
@@ -26,6 +27,18 @@ def test_what_waits_while_a_batch_is_under_way_goes_in_together(runner: ManualRu
     runner.finish_all()
     assert runner.batches == [["0"], ["1", "2", "3", "4"]]
     assert [future.result(0) for future in futures] == [None] * 5
+
+
+def test_a_runner_that_fails_to_start_a_batch_fails_it_and_nothing_else(runner: ManualRunner) -> None:
+    queue = queue_on(runner)
+    with mock.patch.object(runner, "write", side_effect=TypeError("no such parameter")):
+        failed = submit(queue, "t", "a")
+    with pytest.raises(TypeError, match="no such parameter"):
+        failed.result(0)
+    stored = submit(queue, "t", "b")
+    runner.finish_all()
+    assert stored.result(0) is None
+    assert runner.batches == [["b"]]
 
 
 # --- order

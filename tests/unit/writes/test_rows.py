@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Table
 
 from ckptstore.db import sql
+from ckptstore.db.sql.tables import WRITE
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewSegment, NewWrite, NewWrites, Posting, Value
 from ckptstore.values.encode import EncodedWrite, StoredForm
 from ckptstore.writes.rows import BatchRows, entry_rows, row_keys, thread_rows
@@ -65,12 +66,15 @@ def test_each_row_knows_its_entry() -> None:
     assert rows.entry_nos["tags"] == [3, 5]
 
 
+_VALUE = [column.name for column in WRITE.columns].index("value")
+
+
 def test_of_writes_with_one_key_the_first_stays_and_a_replacement_wins() -> None:
     kept = BatchRows([(0, writes("a", b"first")), (1, writes("a", b"second"))])
-    assert [row[-2] for row in kept.parts["kept_writes"]] == [b"first"]
+    assert [row[_VALUE] for row in kept.parts["kept_writes"]] == [b"first"]
     replaced = BatchRows([(0, writes("a", b"first")), (1, writes("a", b"new", replace=True)), (2, writes("a", b"late"))])
     assert set(replaced.parts) == {"replaced_writes"}
-    assert [row[-2] for row in replaced.parts["replaced_writes"]] == [b"new"]
+    assert [row[_VALUE] for row in replaced.parts["replaced_writes"]] == [b"new"]
     assert replaced.entry_nos["replaced_writes"] == [1]
 
 
