@@ -10,7 +10,7 @@ from sqlalchemy import URL, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from ckptstore.db.models import Base, Channel, Checkpoint, Segment, StoredObject, Tag, Thread, Write
-from ckptstore.db.url import parse_database_url, split_server_settings
+from ckptstore.db.url import parse_database_url, split_connect_args
 
 # Checkpoints first: their count is the number of steps.
 MODELS: tuple[type[Base], ...] = (Checkpoint, Write, Channel, Segment, Tag, Thread, StoredObject)
@@ -18,7 +18,7 @@ MODELS: tuple[type[Base], ...] = (Checkpoint, Write, Channel, Segment, Tag, Thre
 
 async def print_account(database_url: str, thread_ids: Sequence[str]) -> int:
     """Print rows and bytes of every table; returns how many checkpoints these threads have."""
-    url, connect_args = split_server_settings(parse_database_url(database_url))
+    url, connect_args = split_connect_args(parse_database_url(database_url))
     engine = create_async_engine(url, connect_args=connect_args)
     try:
         async with engine.connect() as connection:
