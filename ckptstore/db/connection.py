@@ -182,33 +182,24 @@ class Db:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """A transaction. On SQLite it holds the write lock from the start."""
-        with self._between(_BEGIN_WRITING[self.dialect_name], "COMMIT"):
-            yield
-
-    @contextmanager
-    def rolled_back(self) -> Iterator[None]:
-        """Like `transaction`, but rolled back at the end."""
-        with self._between(_BEGIN_WRITING[self.dialect_name], None):
+        with self._committed(_BEGIN_WRITING[self.dialect_name]):
             yield
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Several reads of one state of the database. A single statement is a snapshot by itself."""
-        with self._between(_BEGIN_READING[self.dialect_name], "COMMIT"):
+        with self._committed(_BEGIN_READING[self.dialect_name]):
             yield
 
     @contextmanager
-    def _between(self, begin: str, end: str | None) -> Iterator[None]:
+    def _committed(self, begin: str) -> Iterator[None]:
         self.execute(begin)
         try:
             yield
-            if end is not None:
-                self.execute(end)
+            self.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
-        if end is None:
-            self._roll_back()
 
     def _roll_back(self) -> None:
         if self.connection.invalidated:

@@ -57,6 +57,7 @@ def upgrade_and_partition(db: Db, count: int) -> None:
     """
     require_partitions(count, on_sqlite=db.on_sqlite)
     schema.upgrade_if_needed(db)
+    db.expect_long(unbounded=True)
     with db.transaction():
         schema.enter_exclusively(db)
         plain = [table for table in PARTITIONED if _partitions_of(db, table, count) == 0]

@@ -20,7 +20,12 @@ class Deleting(SaverBase):
     """The part of the saver that deletes and copies threads."""
 
     def delete_thread(self, thread_id: str) -> None:
-        """Delete everything that a thread has: checkpoints, writes, values, tags. Its blobs are left to the garbage collector."""
+        """Delete everything that a thread has: checkpoints, writes, values, tags. Its blobs are left to the garbage collector.
+
+        A large thread is deleted in small transactions, oldest checkpoints first, so that others write meanwhile: readers find fewer and
+        fewer checkpoints, each whole. What is put to the thread after this call stays. A deletion that ended midway, because the process
+        died or its task was cancelled, is finished by the next call.
+        """
         drive(self.store.delete_thread(thread_id_of(thread_id)))
 
     async def adelete_thread(self, thread_id: str) -> None:

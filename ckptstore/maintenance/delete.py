@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Table
 
@@ -16,14 +17,27 @@ from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
 # In the order of deletion, the thread's own row last. Tags are deleted by their keys: their index does not begin with the thread.
 _TABLES: tuple[Table, ...] = (sql.tables.WRITE, sql.tables.CHANNEL, sql.tables.SEGMENT, sql.tables.CHECKPOINT, sql.tables.THREAD)
+# Of each table: other writes on SQLite wait for the deletion of so many.
+_ROWS_AT_ONCE = 500
+_CHECKPOINTS_AT_ONCE = 50
 
 
-def delete_thread(db: Db, thread_id: str) -> DeletedRows:
-    """Delete everything that a thread has, in one transaction."""
+class LargeThread(NamedTuple):
+    """What a thread had when its deletion began. What is stored in it later stays."""
+
+    checkpoints: frozenset[CheckpointRef]
+    #: The checkpoints that have writes, whether they are stored or not.
+    written: Sequence[CheckpointRef]
+
+
+def delete_thread(db: Db, thread_id: str) -> DeletedRows | LargeThread:
+    """Delete everything that a thread has, in one transaction. If that is many rows, delete nothing and return what to delete in stages."""
     db.expect_long()
     with db.transaction():
         if lock_thread(db, thread_id) is None:
             return DeletedRows()
+        if _is_large(db, thread_id):
+            return _content(db, thread_id)
         checkpoints = checkpoint_metadata(db, thread_id)
         delete_tags(db, stored_tag_rows(checkpoints))
         deleted = {table: db.run(sql.delete.delete_thread_rows, {"thread_id": thread_id}, table).rowcount for table in _TABLES}
@@ -34,6 +48,23 @@ def delete_thread(db: Db, thread_id: str) -> DeletedRows:
         values=deleted[sql.tables.CHANNEL],
         segments=deleted[sql.tables.SEGMENT],
     )
+
+
+def _is_large(db: Db, thread_id: str) -> bool:
+    bounds = {sql.tables.CHECKPOINT: _CHECKPOINTS_AT_ONCE, **dict.fromkeys(_TABLES[:3], _ROWS_AT_ONCE)}
+    counts = {
+        table: db.run(sql.delete.count_thread_rows, {"thread_id": thread_id, "bound": bound + 1}, table).scalar_one()
+        for table, bound in bounds.items()
+    }
+    return any(counts[table] > bound for table, bound in bounds.items())
+
+
+def _content(db: Db, thread_id: str) -> LargeThread:
+    refs, written = (
+        [CheckpointRef(*row) for row in db.run(sql.delete.refs_in_thread, {"thread_id": thread_id}, table)]
+        for table in (sql.tables.CHECKPOINT, sql.tables.WRITE)
+    )
+    return LargeThread(frozenset(refs), written)
 
 
 def checkpoints_with_postings(db: Db, wanted: Sequence[Posting]) -> dict[str, set[CheckpointRef]]:

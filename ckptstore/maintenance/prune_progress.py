@@ -38,7 +38,7 @@ class PruneProgress:
 
     Args:
         callbacks: the caller's.
-        dry_run: whether every deletion is rolled back.
+        dry_run: whether nothing is deleted.
     """
 
     def __init__(self, callbacks: PruneCallbacks, *, dry_run: bool) -> None:

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.runner import Work
+from ckptstore.maintenance.delete import LargeThread
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_plan import Rule
+from ckptstore.maintenance.prune_estimate import estimate_tasks
+from ckptstore.maintenance.prune_plan import Rule, keep_all_but
 from ckptstore.maintenance.prune_progress import NO_CALLBACKS, PruneCallbacks, PruneProgress
 from ckptstore.maintenance.prune_scans import ThreadScan, scans_for
-from ckptstore.maintenance.prune_thread import ExecuteNextStages, PruneRequest, PruneTask, dry_run_tasks, plan_tasks
+from ckptstore.maintenance.prune_thread import ExecuteNextStages, PruneRequest, PruneTask, plan_tasks
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.records import StateFormat
 from ckptstore.runtime.steps import Steps, done_after
@@ -83,6 +85,14 @@ class Pruner:
             yield from self._execute(tasks, progress)
         return (yield from self._finish(progress, None))
 
+    def large_thread(self, thread_id: str, content: LargeThread) -> Steps[PruneReport]:
+        """Delete what a thread had when its deletion began, oldest first, and nothing that was stored in it since."""
+        rule = keep_all_but(content.checkpoints)
+        progress = PruneProgress(NO_CALLBACKS, dry_run=False)
+        tasks = yield from self._plan(deque([PruneRequest(thread_id, rule, self._state_format, orphans=content.written)]))
+        yield from self._execute(tasks, progress)
+        return (yield from self._finish(progress, None))
+
     def by_policy(self, policy: RetentionPolicy, now: int, callbacks: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]:
         """Delete the checkpoints that a policy does not keep, in all threads, and old writes without a checkpoint.
 
@@ -90,7 +100,7 @@ class Pruner:
             policy: which checkpoints to keep.
             now: the time from which ages count (microseconds since 1970, UTC).
             callbacks: follow the prune, and stop it early.
-            dry_run: execute and roll back, thread by thread: the report is that of a real prune.
+            dry_run: only read, and count: the report is that of a real prune.
         """
         progress = PruneProgress(callbacks, dry_run=dry_run)
         request = PruneRequest("", policy.rule(now), self._state_format, policy.orphan_cutoff(now), policy.cutoff("thread_ttl", now))
@@ -125,15 +135,21 @@ class Pruner:
         left = list(tasks)
         while left and not progress.should_stop():
             batch = _first_tasks(left, self._batch_sizes().deleted_checkpoints)
-            work = partial(dry_run_tasks, tasks=batch) if progress.dry_run else ExecuteNextStages(batch)
-            started = time.perf_counter()
-            executed = yield from self._store.run_concurrently(work, *[task.request.thread_id for task in batch])
+            if progress.dry_run:
+                executed = yield from self._store.read(partial(estimate_tasks, tasks=batch))
+            else:
+                executed = yield from self._execute_next(batch)
             progress.add(executed)
-            if self._batch_sizes() is _WHILE_OTHERS_WRITE:
-                # The others get the database for as long as this transaction took.
-                yield done_after(time.perf_counter() - started)
             left = [task for task in executed if not task.is_done] + left[len(batch) :]
         progress.add_unfinished(left)
+
+    def _execute_next(self, tasks: Sequence[PruneTask]) -> Steps[list[PruneTask]]:
+        started = time.perf_counter()
+        executed = yield from self._store.run_concurrently(ExecuteNextStages(tasks), *[task.request.thread_id for task in tasks])
+        if self._batch_sizes() is _WHILE_OTHERS_WRITE:
+            # The others get the database for as long as this transaction took.
+            yield done_after(time.perf_counter() - started)
+        return executed
 
     def _finish(self, progress: PruneProgress, policy: RetentionPolicy | None) -> Steps[PruneReport]:
         """Count the objects that nothing refers to any more, log the report and return it."""
@@ -142,7 +158,7 @@ class Pruner:
         for start in range(0, len(keys), _ROWS_PER_PAGE):
             rows = yield from self._store.read(partial(_references, keys=keys[start : start + _ROWS_PER_PAGE]))
             for row in rows:
-                # A dry run was rolled back, so the references that it deleted are still there.
+                # A dry run deletes nothing, so the references that it counts are still there.
                 if row.segments == (progress.deleted_references[row.key] if progress.dry_run else 0):
                     objects, object_bytes = objects + 1, object_bytes + row.size
         report = progress.report(objects, object_bytes)

@@ -19,6 +19,8 @@ from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
 # Other writes on SQLite wait for the deletion of so many: some milliseconds.
 _CHECKPOINTS_PER_STAGE = 50
+# Of orphaned writes, and of segments.
+_ROWS_PER_SWEEP = 500
 
 
 class PruneRequest(NamedTuple):
@@ -31,6 +33,13 @@ class PruneRequest(NamedTuple):
     orphan_cutoff: int | None = None
     #: If nothing was stored in the thread since this time, delete all its writes that have no checkpoint.
     idle_cutoff: int | None = None
+    #: Delete the writes of these checkpoints, those of them that do not exist, whatever their time.
+    orphans: Sequence[CheckpointRef] = ()
+
+    def cutoff(self, stamp: ThreadStamp) -> int | None:
+        """The time before which writes that have no checkpoint are deleted; None if they are kept."""
+        is_idle = self.idle_cutoff is not None and stamp.updated_at < self.idle_cutoff
+        return self.idle_cutoff if is_idle else self.orphan_cutoff
 
 
 class PlannedStage(NamedTuple):
@@ -40,8 +49,11 @@ class PlannedStage(NamedTuple):
     tag_rows: Sequence[Row]
 
 
+_NO_STAGE = PlannedStage(Stage(), ())
+
+
 class PruneTask(NamedTuple):
-    """A request and the stages that are left to execute. The plan holds as long as the thread has this stamp."""
+    """A request and the stages that are left to execute, then a sweep. The plan holds as long as the thread has this stamp."""
 
     request: PruneRequest
     stamp: ThreadStamp
@@ -50,11 +62,13 @@ class PruneTask(NamedTuple):
     deleted: DeletedRows = DeletedRows()
     #: Whether any stage deleted anything.
     deleted_anything: bool = False
+    #: Whether no orphaned writes and segments are left to delete.
+    is_swept: bool = False
 
     @property
     def is_done(self) -> bool:
-        """Whether no stage is left."""
-        return not self.stages
+        """Whether nothing is left to delete."""
+        return not self.stages and self.is_swept
 
     @property
     def removes_anything(self) -> bool:
@@ -64,7 +78,7 @@ class PruneTask(NamedTuple):
     @property
     def next_deletions(self) -> int:
         """How many checkpoints the next stage deletes."""
-        return len(self.stages[0].stage.deleted)
+        return len(self.stages[0].stage.deleted) if self.stages else _CHECKPOINTS_PER_STAGE
 
 
 def plan_tasks(db: Db, requests: Sequence[PruneRequest]) -> list[PruneTask]:
@@ -82,7 +96,7 @@ class ExecuteNextStages:
     thread with the stamp that the first run left was committed by it.
 
     Args:
-        tasks: at least one stage of each is left.
+        tasks: none of them is done.
     """
 
     def __init__(self, tasks: Sequence[PruneTask]) -> None:
@@ -105,32 +119,24 @@ class ExecuteNextStages:
         return _execute_next(db, task, stamp)
 
 
-def dry_run_tasks(db: Db, tasks: Sequence[PruneTask]) -> list[PruneTask]:
-    """Execute all stages of each task and roll back: the counts are exactly those of a real run."""
-    db.expect_long()
-    executed: list[PruneTask] = []
-    with db.rolled_back():
-        for task in sorted(tasks, key=lambda task: task.request.thread_id):
-            deleted, left = DeletedRows(), task
-            while not left.is_done:
-                left = _execute_next(db, left, lock_thread(db, task.request.thread_id))
-                deleted += left.deleted
-            executed.append(left._replace(deleted=deleted))
-    return executed
-
-
 def _execute_next(db: Db, task: PruneTask, stamp: ThreadStamp | None) -> PruneTask:
     if stamp is None:
-        return task._replace(stages=(), deleted=DeletedRows())
-    if stamp != task.stamp:
-        task = _plan(db, task._replace(stamp=stamp))
-    planned, *rest = task.stages
+        return task._replace(stages=(), is_swept=True, deleted=DeletedRows())
+    task = planned_at(db, task, stamp)
+    planned, *rest = task.stages or [_NO_STAGE]
     deleted = _delete_stage(db, task.request.thread_id, planned)
+    is_swept = False
     if not rest:
-        deleted += _delete_orphans(db, task.request, stamp)
+        is_swept, swept = _sweep(db, task.request, stamp)
+        deleted += swept
     new_stamp = ThreadStamp(stamp.generation + 1, stamp.checkpoint_count - len(planned.stage.removed), stamp.updated_at)
     deleted_anything = task.deleted_anything or deleted != DeletedRows()
-    return task._replace(stamp=new_stamp, stages=rest, deleted=deleted, deleted_anything=deleted_anything)
+    return task._replace(stamp=new_stamp, stages=rest, deleted=deleted, deleted_anything=deleted_anything, is_swept=is_swept)
+
+
+def planned_at(db: Db, task: PruneTask, stamp: ThreadStamp) -> PruneTask:
+    """The task as it was planned, or planned again if the thread has changed since."""
+    return task if stamp == task.stamp else _plan(db, task._replace(stamp=stamp))
 
 
 def _plan(db: Db, task: PruneTask) -> PruneTask:
@@ -139,7 +145,11 @@ def _plan(db: Db, task: PruneTask) -> PruneTask:
     stages = plan_stages(view, request.rule(view), _CHECKPOINTS_PER_STAGE)
     # Computed here, while others write, and not while the thread is locked.
     tag_rows = [stored_tag_rows((CheckpointKey(request.thread_id, *node.ref), node.metadata) for node in stage.removed) for stage in stages]
-    return task._replace(stages=[*map(PlannedStage, stages, tag_rows)])
+    orphans = [ref for ref in request.orphans if ref not in view.nodes]
+    parts = [orphans[start : start + _CHECKPOINTS_PER_STAGE] for start in range(0, len(orphans), _CHECKPOINTS_PER_STAGE)]
+    return task._replace(
+        stages=[*(PlannedStage(Stage(deleted=part), ()) for part in parts), *map(PlannedStage, stages, tag_rows)], is_swept=False
+    )
 
 
 def read_thread(db: Db, request: PruneRequest, updated_at: int) -> ThreadView:
@@ -211,18 +221,19 @@ class _DeletedSegment(NamedTuple):
     object_key: str | None
 
 
-def _delete_orphans(db: Db, request: PruneRequest, stamp: ThreadStamp) -> DeletedRows:
-    """Delete old writes without a checkpoint, segments that no value refers to, and the thread's row if nothing else is left."""
-    thread = {"thread_id": request.thread_id}
-    writes: list[int] = []
-    is_idle = request.idle_cutoff is not None and stamp.updated_at < request.idle_cutoff
-    cutoff = request.idle_cutoff if is_idle else request.orphan_cutoff
-    if cutoff is not None:
-        writes = _deleted_lengths(db, sql.prune.delete_orphaned_writes, {**thread, "cutoff": cutoff})
+def _sweep(db: Db, request: PruneRequest, stamp: ThreadStamp) -> tuple[bool, DeletedRows]:
+    """Delete some of the old writes without a checkpoint and of the segments that no value refers to.
+
+    Returns whether that were all of them, and what was deleted: if nothing else is left of the thread, its row too.
+    """
+    thread = {"thread_id": request.thread_id, "max_rows": _ROWS_PER_SWEEP}
+    cutoff = request.cutoff(stamp)
+    writes = [] if cutoff is None else _deleted_lengths(db, sql.prune.delete_orphaned_writes, {**thread, "cutoff": cutoff})
     # Even if this prune deleted nothing: a checkpoint or a write that was replaced leaves its segments behind.
     segments = [_DeletedSegment(*row) for row in db.run(sql.prune.delete_unlinked_segments, thread)]
-    threads = db.run(sql.threads.delete_empty_thread, thread).rowcount
-    return DeletedRows(
+    is_swept = max(len(writes), len(segments)) < _ROWS_PER_SWEEP
+    threads = db.run(sql.threads.delete_empty_thread, thread).rowcount if is_swept else 0
+    return is_swept, DeletedRows(
         deleted_threads=threads,
         writes=len(writes),
         segments=len(segments),

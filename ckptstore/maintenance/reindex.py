@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.errors import TagKeysChanged
-from ckptstore.maintenance.thread_rows import checkpoint_metadata, indexed_tag_rows, lock_thread
+from ckptstore.maintenance.prune_plan import CheckpointRef
+from ckptstore.maintenance.thread_rows import indexed_tag_rows, lock_thread, metadata_page
 from ckptstore.records import StateFormat
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.writes.tag_rows import delete_tags, insert_tags, stored_tag_rows
 
 _SETTING = "tag_keys"
 _THREADS_PER_PAGE = 200
+# Other writes on SQLite wait for the tags of so many.
+_CHECKPOINTS_PER_PAGE = 50
 
 
 def require_same_keys(db: Db, tag_keys: TagKeys) -> None:
@@ -64,16 +67,27 @@ def _patterns(tag_keys: TagKeys) -> dict[str, Any]:
     return {"include": sorted(tag_keys.include), "exclude": sorted(tag_keys.exclude)}
 
 
-def rebuild_tags(db: Db, thread_id: str, tag_keys: TagKeys, state_format: StateFormat) -> int:
-    """Rebuild the tags of one thread in one transaction; returns how many it has afterwards."""
+class RebuiltTags(NamedTuple):
+    """What one transaction of a rebuild did."""
+
+    #: The tags that its checkpoints have now.
+    tag_count: int
+    #: The checkpoint after which the next transaction continues; None at the end of the thread.
+    last: CheckpointRef | None
+
+
+def rebuild_tags(db: Db, thread_id: str, after: CheckpointRef, tag_keys: TagKeys, state_format: StateFormat) -> RebuiltTags:
+    """Rebuild the tags of the next checkpoints of a thread, in one transaction."""
     db.expect_long()
     with db.transaction():
         lock_thread(db, thread_id)
-        checkpoints = checkpoint_metadata(db, thread_id)
+        checkpoints = metadata_page(db, thread_id, after, _CHECKPOINTS_PER_PAGE)
         delete_tags(db, stored_tag_rows(checkpoints))
         rows = indexed_tag_rows(checkpoints, tag_keys, state_format)
         insert_tags(db, rows)
-    return len(rows)
+    if len(checkpoints) < _CHECKPOINTS_PER_PAGE:
+        return RebuiltTags(len(rows), None)
+    return RebuiltTags(len(rows), CheckpointRef(*checkpoints[-1].key[1:]))
 
 
 def next_threads(db: Db, after: str) -> list[str]:

@@ -23,6 +23,10 @@ class RowCounts:
     #: Stored bytes of the payloads, without those that are in objects.
     bytes: int = 0
 
+    def counts(self) -> dict[str, int]:
+        """The fields of `RowCounts`, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(RowCounts)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedRows(RowCounts):
@@ -34,10 +38,6 @@ class DeletedRows(RowCounts):
     def __add__(self, other: DeletedRows) -> DeletedRows:
         """The sum, field by field."""
         return DeletedRows(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
-
-    def counts(self) -> dict[str, int]:
-        """The fields of `RowCounts`, by name."""
-        return {each.name: getattr(self, each.name) for each in fields(RowCounts)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

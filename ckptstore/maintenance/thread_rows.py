@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ckptstore.db import sql
@@ -48,6 +49,16 @@ def lock_thread(db: Db, thread_id: str) -> ThreadStamp | None:
 def checkpoint_metadata(db: Db, thread_id: str) -> list[CheckpointMetadata]:
     """Every checkpoint of the thread that is not hidden."""
     rows = db.run(sql.checkpoints.metadata_of_thread, {"thread_id": thread_id})
+    return _metadata_of(thread_id, rows)
+
+
+def metadata_page(db: Db, thread_id: str, after: tuple[str, str], page_size: int) -> list[CheckpointMetadata]:
+    """The next checkpoints of the thread that are not hidden, after a namespace and id, in their order."""
+    parameters = {"thread_id": thread_id, "after_checkpoint_ns": after[0], "after_checkpoint_id": after[1], "page_size": page_size}
+    return _metadata_of(thread_id, db.run(sql.checkpoints.metadata_page, parameters))
+
+
+def _metadata_of(thread_id: str, rows: Iterable[tuple[str, str, str]]) -> list[CheckpointMetadata]:
     return [
         CheckpointMetadata(CheckpointKey(thread_id, checkpoint_ns, checkpoint_id), metadata)
         for checkpoint_ns, checkpoint_id, metadata in rows

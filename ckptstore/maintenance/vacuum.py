@@ -43,7 +43,7 @@ def vacuum(runner: Runner, queue: WriteQueue, *, full: bool) -> Steps[VacuumRepo
     if is_memory(runner.url):
         report = VacuumReport(0, 0)
     elif runner.statements.on_sqlite:
-        report = yield from _vacuum_sqlite(queue, full)
+        report = yield from _vacuum_sqlite(runner, queue, full)
     else:
         report = yield from _vacuum_postgres(runner, full)
     seconds = time.perf_counter() - started
@@ -54,7 +54,7 @@ def vacuum(runner: Runner, queue: WriteQueue, *, full: bool) -> Steps[VacuumRepo
     return report
 
 
-def _vacuum_sqlite(queue: WriteQueue, full: bool) -> Steps[VacuumReport]:
+def _vacuum_sqlite(runner: Runner, queue: WriteQueue, full: bool) -> Steps[VacuumReport]:
     before = yield queue.run(_file_bytes)
     if full:
         yield queue.run(_rewrite_file)
@@ -66,7 +66,8 @@ def _vacuum_sqlite(queue: WriteQueue, full: bool) -> Steps[VacuumReport]:
     while (yield queue.run(_free_pages)):
         pass
     for _ in range(_CHECKPOINT_TRIES):
-        if (yield queue.run(_checkpoint_wal)):
+        # Beside the queue: a checkpoint of a long log takes seconds, and writers append to the log meanwhile.
+        if (yield runner.read(_checkpoint_wal)):
             break
         # A reader, or the worker thread that keeps the log short, is at it: the queue goes on meanwhile.
         yield done_after(_CHECKPOINT_PAUSE_SECONDS)

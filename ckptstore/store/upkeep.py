@@ -10,14 +10,14 @@ from functools import partial
 
 from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance.copy import copy_thread
-from ckptstore.maintenance.delete import checkpoints_with_postings, delete_thread
+from ckptstore.maintenance.delete import LargeThread, checkpoints_with_postings, delete_thread
 from ckptstore.maintenance.gc import GcPass, collect
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_plan import Rule, keep_all_but
+from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, keep_all_but
 from ckptstore.maintenance.prune_progress import PruneCallbacks
 from ckptstore.maintenance.prune_run import Pruner
 from ckptstore.maintenance.reencrypt import Recode, Reencryption
-from ckptstore.maintenance.reindex import begin_rebuilding, next_threads, rebuild_tags, store_keys
+from ckptstore.maintenance.reindex import RebuiltTags, begin_rebuilding, next_threads, rebuild_tags, store_keys
 from ckptstore.maintenance.relocate import relocate
 from ckptstore.maintenance.reports import CollectReport, DeletedRows, PruneReport, ReencryptReport, VacuumReport, VerifyReport
 from ckptstore.maintenance.vacuum import vacuum
@@ -35,9 +35,12 @@ class StoreUpkeep(StoreBase):
     # --- threads
 
     def delete_thread(self, thread_id: str) -> Steps[DeletedRows]:
-        """Delete everything that a thread has."""
+        """Delete everything that a thread has, a large thread in small transactions between which others write."""
         started = time.perf_counter()
         deleted = yield from self.run_in_queue(partial(delete_thread, thread_id=thread_id), thread_id)
+        if isinstance(deleted, LargeThread):
+            report = yield from self._pruner.large_thread(thread_id, deleted)
+            deleted = DeletedRows(**report.counts(), object_keys=())
         seconds = time.perf_counter() - started
         fields = {"event": "thread_deleted", "thread_id": thread_id, "checkpoints": deleted.checkpoints, "writes": deleted.writes}
         fields |= {"values": deleted.values, "segments": deleted.segments, "seconds": seconds}
@@ -73,7 +76,7 @@ class StoreUpkeep(StoreBase):
     # --- tags
 
     def rebuild_tags(self, progress: Callable[[int], None] = lambda _threads: None) -> Steps[int]:
-        """Rebuild the tags of all threads, one transaction for each; returns how many tags there are afterwards.
+        """Rebuild the tags of all threads, some checkpoints in each transaction; returns how many tags there are afterwards.
 
         Args:
             progress: called after each page of threads with the number of threads that are done.
@@ -85,9 +88,11 @@ class StoreUpkeep(StoreBase):
         tags, threads, after = 0, 0, ""
         while page := (yield from self._threads_after(after)):
             for thread_id in page:
-                work = partial(rebuild_tags, thread_id=thread_id, tag_keys=self._tag_keys, state_format=self._state_format)
-                count: int = yield self._queue.run(work, thread_id)
-                tags += count
+                rebuild = partial(rebuild_tags, thread_id=thread_id, tag_keys=self._tag_keys, state_format=self._state_format)
+                last: CheckpointRef | None = CheckpointRef("", "")
+                while last is not None:
+                    rebuilt: RebuiltTags = yield self._queue.run(partial(rebuild, after=last), thread_id)
+                    tags, last = tags + rebuilt.tag_count, rebuilt.last
             after, threads = page[-1], threads + len(page)
             progress(threads)
         yield self._queue.run(partial(store_keys, tag_keys=self._tag_keys))

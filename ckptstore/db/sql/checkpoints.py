@@ -20,6 +20,7 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    tuple_,
     union,
     union_all,
 )
@@ -252,3 +253,12 @@ def metadata_of_thread(_database: str) -> Select[Any]:
     """Namespace, id and metadata of a thread's visible checkpoints."""
     c = CHECKPOINT.c
     return select(c.checkpoint_ns, c.checkpoint_id, cast(c.metadata, Text)).where(c.thread_id == bindparam("thread_id"), is_visible())
+
+
+def metadata_page(database: str) -> Select[Any]:
+    """Like `metadata_of_thread`, in the order of namespace and id: up to `page_size` after the parameters `after_*`."""
+    names = ("checkpoint_ns", "checkpoint_id")
+    after = tuple_(*[bindparam(f"after_{name}", type_=Text()) for name in names])
+    columns = [CHECKPOINT.c[name] for name in names]
+    page = metadata_of_thread(database).where(tuple_(*columns) > after).order_by(*columns)
+    return page.limit(bindparam("page_size", type_=BigInteger))

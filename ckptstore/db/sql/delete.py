@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Delete, Table, bindparam, delete
+from typing import Any
+
+from sqlalchemy import BigInteger, Delete, Select, Table, bindparam, delete, func, literal_column, select
 
 from ckptstore.db.sql.lookups import has_given_key
 from ckptstore.db.sql.tables import TAG, TAG_KEY
@@ -11,6 +13,17 @@ from ckptstore.db.sql.tables import TAG, TAG_KEY
 def delete_thread_rows(_database: str, table: Table) -> Delete:
     """Delete every row of a thread in one table."""
     return delete(table).where(table.c.thread_id == bindparam("thread_id"))
+
+
+def count_thread_rows(_database: str, table: Table) -> Select[Any]:
+    """How many rows a thread has in one table, counted up to `bound`."""
+    some: Select[Any] = select(literal_column("1")).select_from(table).where(table.c.thread_id == bindparam("thread_id"))
+    return select(func.count()).select_from(some.limit(bindparam("bound", type_=BigInteger)).subquery("some"))
+
+
+def refs_in_thread(_database: str, table: Table) -> Select[Any]:
+    """Namespace and id of a thread's checkpoints (`ckpt_checkpoint`), or of those that it has writes for (`ckpt_write`)."""
+    return select(table.c.checkpoint_ns, table.c.checkpoint_id).where(table.c.thread_id == bindparam("thread_id")).distinct()
 
 
 def delete_tags(database: str) -> Delete:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     Update,
     bindparam,
+    case,
     cast,
     delete,
     exists,
@@ -42,6 +43,7 @@ from ckptstore.db.sql.tables import (
 
 _CUTOFF = bindparam("cutoff", type_=BigInteger)
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
+_MAX_ROWS = bindparam("max_rows", type_=BigInteger)
 
 
 def thread_nodes(_database: str) -> Select[Any]:
@@ -96,7 +98,7 @@ def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
 
 
 def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
-    """Delete the segments of a thread that no value's layout names any more; returns each one's number of bytes, and its object."""
+    """Delete up to `max_rows` segments of a thread that no layout names any more; returns each one's number of bytes, and its object."""
     linked = [
         select(entries.c.value)
         .select_from(table.join(entries, literal_column("true" if database == "postgresql" else "1")))
@@ -111,15 +113,54 @@ def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
     by_lists = select(entries.c.value).select_from(lists.join(entries, literal_column("true" if database == "postgresql" else "1")))
     # With a null among them, NOT IN is null.
     named = union_all(select(directly.c.value).where(directly.c.value.is_not(null())), by_lists).subquery("named")
-    unlinked = delete(SEGMENT).where(this_thread, SEGMENT.c.digest.not_in(select(named.c.value)))
-    return unlinked.returning(_bytes_of(SEGMENT.c.data), SEGMENT.c.object_key)
+    held = SEGMENT.alias("held")
+    unlinked: Select[Any] = select(held.c.digest).where(
+        held.c.thread_id == bindparam("thread_id"), held.c.digest.not_in(select(named.c.value))
+    )
+    some = delete(SEGMENT).where(this_thread, SEGMENT.c.digest.in_(unlinked.limit(_MAX_ROWS)))
+    return some.returning(_bytes_of(SEGMENT.c.data), SEGMENT.c.object_key)
 
 
 def delete_orphaned_writes(_database: str) -> ReturningDelete[Any]:
-    """Delete a thread's writes from before `cutoff` whose checkpoint does not exist; returns the number of payload bytes of each row."""
-    orphaned = ~exists().where(*equal_columns(CHECKPOINT, WRITE, CHECKPOINT_KEY))
-    these = delete(WRITE).where(WRITE.c.thread_id == bindparam("thread_id"), WRITE.c.created_at < _CUTOFF, orphaned)
-    return these.returning(_bytes_of(WRITE.c.value))
+    """Delete up to `max_rows` writes of a thread from before `cutoff` whose checkpoint does not exist; returns each one's payload bytes."""
+    stray = WRITE.alias("stray")
+    orphaned = ~exists().where(*equal_columns(CHECKPOINT, stray, CHECKPOINT_KEY))
+    key = [column.name for column in WRITE.primary_key]
+    these: Select[Any] = select(*[stray.c[name] for name in key]).where(
+        stray.c.thread_id == bindparam("thread_id"), stray.c.created_at < _CUTOFF, orphaned
+    )
+    some = tuple_(*[WRITE.c[name] for name in key]).in_(these.limit(_MAX_ROWS))
+    return delete(WRITE).where(WRITE.c.thread_id == bindparam("thread_id"), some).returning(_bytes_of(WRITE.c.value))
+
+
+# --- what a deletion would delete, for a dry run: all rows of a thread, with the bytes of their payloads instead of these
+
+
+def sizes_of_checkpoints(_database: str) -> Select[Any]:
+    """Namespace, id and payload bytes of a thread's checkpoints, hidden ones too."""
+    c = CHECKPOINT.c
+    return select(c.checkpoint_ns, c.checkpoint_id, func.length(c.body)).where(c.thread_id == bindparam("thread_id"))
+
+
+def sizes_of_writes(_database: str) -> Select[Any]:
+    """Namespace, checkpoint, time, payload bytes and layout of a thread's writes."""
+    c = WRITE.c
+    columns = (c.checkpoint_ns, c.checkpoint_id, cast(c.created_at, BigInteger), _bytes_of(c.value), cast(c.layout, Text))
+    return select(*columns).where(c.thread_id == bindparam("thread_id"))
+
+
+def sizes_of_values(_database: str) -> Select[Any]:
+    """Namespace, channel, version, payload bytes and layout of a thread's values."""
+    c = CHANNEL.c
+    columns = (c.checkpoint_ns, c.channel, c.version, _bytes_of(c.value), cast(c.layout, Text))
+    return select(*columns).where(c.thread_id == bindparam("thread_id"))
+
+
+def sizes_of_segments(_database: str) -> Select[Any]:
+    """Digest, payload bytes, object and, of a list, the bytes of a thread's segments."""
+    c = SEGMENT.c
+    listing = case((c.encoding == literal_column("'list'"), c.data), else_=null())
+    return select(c.digest, _bytes_of(c.data), c.object_key, listing).where(c.thread_id == bindparam("thread_id"))
 
 
 def references_to_objects(database: str) -> Select[Any]:

@@ -45,6 +45,7 @@ ROWS = (
     "RSS after tenth 10, MB",
     "p99 beside, ms",
     "of reading it back",
+    "beside copy_thread, ms",
 )
 
 

@@ -187,7 +187,13 @@ def set_statistics(saver: SQLAlchemySaver, statistics: str) -> None:
             db.execute(f"DELETE FROM pg_statistic WHERE starelid IN ({ours})")
             db.execute(f"UPDATE pg_class SET reltuples = -1, relpages = 0, relallvisible = 0 WHERE oid IN ({ours})")
 
+    if statistics == "with statistics" and saver.store.runner.read(is_partitioned).result():
+        pytest.skip("a partition of these tables is so small that it is best read whole")
     saver.store.runner.write(work).result()
+
+
+def is_partitioned(db: Db) -> bool:
+    return not db.on_sqlite and db.execute("SELECT relkind::text FROM pg_class WHERE oid = 'ckpt_thread'::regclass").scalar_one() == "p"
 
 
 @pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])

@@ -28,7 +28,7 @@ async def test_savers_have_to_agree_until_the_tags_are_made_anew(lasting_url: st
         real = upkeep.rebuild_tags  # type: ignore[attr-defined]  # where it is used, to be replaced there
         calls = iter(range(100))
 
-        def breaks_down(*args: Any, **kwargs: Any) -> int:
+        def breaks_down(*args: Any, **kwargs: Any) -> Any:
             if next(calls) == 2:
                 raise RuntimeError("power cut")
             return real(*args, **kwargs)
@@ -167,7 +167,7 @@ async def test_after_half_a_rebuild_no_saver_gives_half_an_answer(lasting_url: s
             await put(saver, config(f"t{n}"), user="ada")
     real = upkeep.rebuild_tags  # type: ignore[attr-defined]  # where it is used, to be replaced there
 
-    def breaks_down(connection: Any, thread_id: str, *args: Any, **kwargs: Any) -> int:
+    def breaks_down(connection: Any, thread_id: str, *args: Any, **kwargs: Any) -> Any:
         if thread_id == "t1":
             raise RuntimeError("power cut")
         return real(connection, thread_id, *args, **kwargs)

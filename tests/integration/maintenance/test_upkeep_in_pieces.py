@@ -1,0 +1,145 @@
+"""Upkeep of a large thread is done in pieces: no transaction has many rows, and others write between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from ckptstore import RetentionPolicy, SQLAlchemySaver
+from ckptstore.db.connection import Db
+from tests.support.build import chain, checkpoint, config, metadata, put
+from tests.support.rows import Rows, expect_tags_of, rows
+
+CHECKPOINTS = 110
+#: What one transaction changes at most: 50 checkpoints with all that belongs to them, or a sweep of writes and segments.
+MOST_ROWS = 1_100
+
+# A driver of each: what they are sent is the same.
+on_both = pytest.mark.parametrize("url", ["sqlite", "asyncpg"], indirect=True)
+on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+
+
+async def fill(saver: SQLAlchemySaver, thread_id: str = "large") -> None:
+    """A thread whose checkpoints share nothing, each with five segments, two writes and some tags, and a write without a checkpoint."""
+    where = config(thread_id)
+    for step in range(CHECKPOINTS):
+        values = {f"c{n}": [f"{step}.{n} " * 300] for n in range(5)}
+        made = checkpoint(values, dict.fromkeys(values, f"{step:05}"))
+        where = await saver.aput(where, made, metadata(step, user="ann", run_id=f"run {step % 2}"), made["channel_versions"])
+        await saver.aput_writes(where, [("c0", step), ("c1", [f"{step} " * 300])], "task")
+    await saver.aput_writes(config(thread_id, "never"), [("c0", 1)], "task")
+
+
+@contextmanager
+def transactions(begun: Callable[[int], None] = lambda _number: None) -> Iterator[list[int]]:
+    """The rows that each transaction inserts, changes or deletes; calls a function with the number of each as it begins."""
+    changed: list[int] = []
+    transaction, execute = Db.transaction, Db.execute
+
+    @contextmanager
+    def counted(db: Db) -> Iterator[None]:
+        begun(len(changed))
+        changed.append(0)
+        with transaction(db):
+            yield
+
+    def counting(db: Db, text: str, arguments: Any = ()) -> Any:
+        found = execute(db, text, arguments)
+        if changed and text.startswith(("INSERT", "UPDATE", "DELETE")):
+            changed[-1] += max(found.rowcount, len(found.found))
+        return found
+
+    with mock.patch.object(Db, "transaction", counted), mock.patch.object(Db, "execute", counting):
+        yield changed
+
+
+UPKEEP: dict[str, Callable[[SQLAlchemySaver], Any]] = {
+    "delete": lambda saver: saver.adelete_thread("large"),
+    "prune": lambda saver: saver.aprune(["large"]),
+    "policy": lambda saver: saver.aprune_by(RetentionPolicy(keep_last=1)),
+    "runs": lambda saver: saver.adelete_for_runs(["run 1"]),
+    "tags": lambda saver: saver.arebuild_tags(),
+}
+
+
+@on_both
+@pytest.mark.parametrize("name", UPKEEP)
+async def test_no_transaction_has_many_rows(saver: SQLAlchemySaver, name: str) -> None:
+    await fill(saver)
+    with transactions() as changed:
+        await UPKEEP[name](saver)
+    assert len(changed) >= 2
+    assert max(changed) <= MOST_ROWS
+    # The write that has no checkpoint stays, except when all goes.
+    assert Rows.of(saver).orphans().get("ckpt_write", set()) <= {("large", "", "never")}
+    await expect_tags_of(saver)
+
+
+@on_sqlite
+@pytest.mark.parametrize("name", UPKEEP)
+async def test_others_write_between_the_pieces(saver: SQLAlchemySaver, name: str) -> None:
+    await fill(saver)
+    loop, puts, done_at = asyncio.get_running_loop(), list[Any](), list[bool]()
+
+    def begun(number: int) -> None:
+        if number == 0:
+            puts.append(asyncio.run_coroutine_threadsafe(put(saver, config("other"), {"n": 1}), loop))
+        done_at.append(puts[0].done())
+
+    with transactions(begun):
+        await UPKEEP[name](saver)
+    assert done_at[0] is False
+    assert done_at[-1] is True
+
+
+@on_both
+async def test_a_dry_run_takes_no_lock_and_counts_what_a_run_deletes(saver: SQLAlchemySaver) -> None:
+    await fill(saver)
+    before = rows(saver)
+    with transactions() as changed:
+        tried = await saver.aprune_by(RetentionPolicy(keep_last=1), dry_run=True)
+    assert changed == []
+    assert rows(saver) == before
+    assert (tried.checkpoints, tried.segments) >= (CHECKPOINTS - 1, 5 * (CHECKPOINTS - 1))
+    assert await saver.aprune_by(RetentionPolicy(keep_last=1)) == tried
+
+
+@on_both
+async def test_a_large_thread_is_deleted_whole_and_what_is_put_afterwards_stays(saver: SQLAlchemySaver) -> None:
+    await fill(saver)
+    await chain(saver, "small", 2)
+    before = {name: number for name, number in rows(saver).items() if name != "ckpt_setting"}
+    made = checkpoint({"n": 1}, {"n": "1"})
+    new = config("large", checkpoint_ns="")
+    await asyncio.gather(saver.adelete_thread("large"), saver.aput(new, made, metadata(), {"n": "1"}), chain(saver, "other", 3))
+    (left,) = await saver.alist(config("large"))
+    assert left.checkpoint["id"] == made["id"]
+    await saver.adelete_thread("large")
+    assert await saver.alist(config("large")) == []
+    assert {thread.thread_id for thread in await saver.alist_threads()} == {"small", "other"}
+    assert Rows.of(saver).orphans() == {}
+    assert rows(saver)["ckpt_checkpoint"] == 5 < before["ckpt_checkpoint"]
+    await expect_tags_of(saver)
+
+
+@on_both
+async def test_a_deletion_that_failed_midway_leaves_whole_checkpoints_and_is_finished_by_the_next(saver: SQLAlchemySaver) -> None:
+    await fill(saver)
+    listed = await saver.alist(config("large"))
+
+    def fail_midway(number: int) -> None:
+        if number == 3:
+            raise ValueError("the process is gone")
+
+    with transactions(fail_midway), pytest.raises(ValueError, match="gone"):
+        await saver.adelete_thread("large")
+    left = await saver.alist(config("large"))
+    assert 0 < len(left) < CHECKPOINTS
+    assert [found._replace(parent_config=None) for found in left] == [found._replace(parent_config=None) for found in listed[: len(left)]]
+    await saver.adelete_thread("large")
+    assert rows(saver) == {}
