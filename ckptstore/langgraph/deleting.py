@@ -24,7 +24,8 @@ class Deleting(SaverBase):
 
         A large thread is deleted in small transactions, oldest checkpoints first, so that others write meanwhile: readers find fewer and
         fewer checkpoints, each whole. What is put to the thread after this call stays. A deletion that ended midway, because the process
-        died or its task was cancelled, is finished by the next call.
+        died or its task was cancelled, is finished by the next call, or by the next prune by a policy (background retention, `prune_by`,
+        `ckptstore prune`).
         """
         drive(self.store.delete_thread(thread_id_of(thread_id)))
 
@@ -54,7 +55,19 @@ class Deleting(SaverBase):
         return (yield from self.store.delete_with_postings([Posting(each.key, value) for each in wanted for value in each.values]))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy everything that a thread has to another thread id, inside the database. Blobs are shared."""
+        """Copy everything that a thread has to another thread id, inside the database. Blobs are shared.
+
+        A large thread is copied in small transactions, so that others write meanwhile. The target's checkpoints are found when all rows
+        are copied: at once, or, of more than 1,000, newest first, as of a thread that was pruned. What is put to the source meanwhile may
+        be missing. Rows that the target has already under the same keys stay as they are, also if they were put, or copied from
+        elsewhere, meanwhile. If one of the threads is pruned or deleted meanwhile, the copy begins again: it is one of what remained.
+
+        A copy that ended midway, because the process died or its task was cancelled, is finished by the next call; without one, its rows
+        are deleted by a prune or a deletion of the target.
+
+        Raises:
+            DatabaseUnavailable: one of the threads lost checkpoints again and again meanwhile.
+        """
         drive(self._copy_thread(source_thread_id, target_thread_id))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:

@@ -46,11 +46,11 @@ class Upkeep(SaverBase):
         """Delete the checkpoints of all threads that a policy does not keep, in small transactions between which writers continue.
 
         A run can be stopped at any time, also by cancelling `aprune_by` or by killing the process: after each transaction, every
-        remaining checkpoint reads as before, and the next run continues.
+        remaining checkpoint reads as before, and the next run continues. It also finishes deletions of threads whose process died.
 
         Args:
             policy: what to keep.
-            dry_run: prune each thread and roll back, to report what a run would delete.
+            dry_run: only read, and report what a run would delete.
             progress: called after each transaction with the report so far.
             should_stop: called before each transaction; if it returns True, the run ends and its report has `stopped` set.
 
@@ -191,7 +191,9 @@ class Upkeep(SaverBase):
         """Free the space of deleted rows: for the file system on SQLite, for later writes on PostgreSQL.
 
         Args:
-            full: rewrite all tables at once; nothing else can use them meanwhile.
+            full: rewrite everything; nothing else can use the SQLite file, or the table that is being rewritten, meanwhile. On SQLite that
+                is one step, which takes about a second for each 100 MB: other writes wait, or fail with `DatabaseUnavailable`
+                after `retry_seconds`. Everything else of upkeep goes in small steps.
 
         Returns:
             The size before and after, in bytes.

@@ -1,44 +1,165 @@
-"""Copying a thread inside the database."""
+"""Copying a thread to another thread id inside the database, in small transactions.
+
+First every row is copied, the checkpoints hidden: no read finds them. Then they are shown, newest first. Nothing that a checkpoint is
+read from may have been deleted between its copy and that: each deletion increments the generation of its thread, which is compared.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.maintenance.thread_rows import checkpoint_metadata, indexed_tag_rows, lock_thread
-from ckptstore.records import StateFormat
+from ckptstore.maintenance.prune_plan import CheckpointRef
+from ckptstore.maintenance.thread_rows import CheckpointMetadata, ThreadStamp, indexed_tag_rows, lock_thread, read_stamp
+from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.tags.keys import TagKeys
 from ckptstore.values.checksums import copy_mask
 from ckptstore.writes.rows import new_generation
 from ckptstore.writes.tag_rows import insert_tags
 
+# Of one transaction: other writes on SQLite wait for some milliseconds.
+_ROWS_AT_ONCE = 500
+_BYTES_AT_ONCE = 4 * 1024 * 1024
+_LEAST_INTEGER = -(2**63)
 
-def copy_thread(db: Db, source: str, target: str, tag_keys: TagKeys, state_format: StateFormat) -> int:
-    """Copy everything that a thread has to another thread id, in one transaction. Objects are shared.
 
-    Rows that the target has already under the same keys stay as they are.
+class ThreadCopy(NamedTuple):
+    """A copy that has begun."""
+
+    source: str
+    target: str
+    #: As long as neither generation rises, nothing was deleted of the two threads.
+    source_stamp: ThreadStamp
+    target_generation: int
+    #: The checkpoints that the source had then, newest first.
+    refs: Sequence[CheckpointRef]
+    #: Whether the source has changed since, so that rows may have been copied that no shown checkpoint needs.
+    has_extra_rows: bool = False
+
+
+class KeyRange(NamedTuple):
+    """A thread's rows of one table after a key, up to another."""
+
+    table_no: int
+    after: tuple[Any, ...]
+    last: tuple[Any, ...]
+
+
+class Position(NamedTuple):
+    """Where the next transaction continues."""
+
+    table_no: int
+    #: The key of the last row that was copied, without the thread; None at the start of a table.
+    after: tuple[Any, ...] | None = None
+
+
+def begin_copy(db: Db, source: str, target: str) -> ThreadCopy | None:
+    """Note what a thread has; None if there is no such thread."""
+    db.expect_long()
+    db.run(sql.copy.copy_thread_row, {"thread_id": source, "target": target, "generation": new_generation()})
+    with db.transaction():
+        stamps = _lock(db, source, target)
+        of_source, of_target = stamps[source], stamps[target]
+        if of_source is None or of_target is None:
+            return None
+        refs = [CheckpointRef(*row) for row in db.run(sql.checkpoints.visible_refs, {"thread_id": source})]
+    return ThreadCopy(source, target, of_source, of_target.generation, refs)
+
+
+def next_ranges(db: Db, source: str, position: Position) -> tuple[Sequence[KeyRange], Position | None]:
+    """The rows that the next transaction copies, and where the one after it continues; None at the end."""
+    db.expect_long()
+    ranges: list[KeyRange] = []
+    rows_left, bytes_left = _ROWS_AT_ONCE, _BYTES_AT_ONCE
+    while position.table_no < len(sql.copy.COPIED):
+        table = sql.copy.COPIED[position.table_no]
+        after = position.after or _least_key(position.table_no)
+        rows = db.run(sql.copy.key_sizes, {**_named("after", position.table_no, source, after), "page_size": rows_left}, table).all()
+        taken = 0
+        for size, *_ in rows:
+            # At least one row a transaction, however large.
+            if bytes_left < size and (taken or ranges):
+                break
+            taken, bytes_left = taken + 1, bytes_left - size
+        if taken:
+            last = tuple(rows[taken - 1][2:])
+            ranges.append(KeyRange(position.table_no, after, last))
+            position = Position(position.table_no, last)
+        if taken == rows_left or taken < len(rows):
+            return ranges, position
+        rows_left -= taken
+        position = Position(position.table_no + 1)
+    return ranges, None
+
+
+def copy_ranges(db: Db, copy: ThreadCopy, ranges: Sequence[KeyRange]) -> None:
+    """Copy some rows, in one transaction. Rows that the target has already under the same keys stay as they are."""
+    db.expect_long()
+    parameters = {"target": copy.target, "checksum_mask": copy_mask(copy.source, copy.target)}
+    with db.transaction():
+        # Locked, so that no segment's object is collected meanwhile.
+        _lock(db, copy.source, copy.target)
+        for number, after, last in ranges:
+            keys = {**_named("after", number, copy.source, after), **_named("last", number, copy.source, last)}
+            db.run(sql.copy.copy_rows, {**parameters, **keys}, sql.copy.COPIED[number])
+
+
+def show(
+    db: Db, copy: ThreadCopy, refs: Sequence[CheckpointRef], tag_keys: TagKeys, state_format: StateFormat, *, first: bool
+) -> ThreadCopy | None:
+    """Show some checkpoints of a copy, and add their tags, in one transaction.
 
     Args:
         db: the database.
-        source: the id of the thread to copy; nothing is copied if there is no such thread.
-        target: the id of the copy.
+        copy: the copy, all of whose rows were copied.
+        refs: the checkpoints.
         tag_keys: which metadata keys are in the tag index.
         state_format: what the checkpoints' metadata means.
+        first: whether nothing is shown yet.
 
     Returns:
-        How many checkpoints the target has afterwards.
+        The copy for the next call; None if something was deleted of one of the threads meanwhile: then the copy has to begin again.
     """
     db.expect_long()
-    parameters = {"thread_id": source, "target": target, "checksum_mask": copy_mask(source, target)}
     with db.transaction():
-        if lock_thread(db, source) is None:
-            return 0
-        db.run(sql.copy.copy_rows, {**parameters, "generation": new_generation()}, sql.tables.THREAD)
-        lock_thread(db, target)
-        for table in (sql.tables.SEGMENT, sql.tables.CHANNEL, sql.tables.WRITE, sql.tables.CHECKPOINT):
-            db.run(sql.copy.copy_rows, parameters, table)
-        db.run(sql.copy.unhide_copied, parameters)
-        # Read from the target, since a checkpoint that it had before keeps its own metadata.
-        checkpoints = checkpoint_metadata(db, target)
-        insert_tags(db, indexed_tag_rows(checkpoints, tag_keys, state_format))
-        db.run(sql.threads.recount, {"thread_id": target})
-    return len(checkpoints)
+        stamps = _lock(db, copy.source, copy.target)
+        if _generation(stamps[copy.target]) != copy.target_generation:
+            return None
+        # Once something is shown, everything was copied.
+        if first and _generation(stamps[copy.source]) != copy.source_stamp.generation:
+            return None
+        keys = db.key_parameters(sql.tables.CHECKPOINT_KEY, [(copy.target, *ref) for ref in refs])
+        shown = db.run(sql.copy.show_checkpoints, keys).all() if refs else []
+        found = [CheckpointMetadata(CheckpointKey(copy.target, ns, id_), metadata) for ns, id_, metadata, _ in shown]
+        insert_tags(db, indexed_tag_rows(found, tag_keys, state_format))
+        added = {"checkpoint_count": -len(shown), "size": -sum(size for *_, size in shown)}
+        db.run(sql.threads.subtract_deleted, {"thread_id": copy.target, **added})
+    extra = copy.has_extra_rows or (first and stamps[copy.source] != copy.source_stamp)
+    return copy._replace(target_generation=copy.target_generation + 1, has_extra_rows=extra)
+
+
+def checkpoint_count(db: Db, thread_id: str) -> int:
+    """How many checkpoints a thread has."""
+    stamp = read_stamp(db, thread_id)
+    return 0 if stamp is None else stamp.checkpoint_count
+
+
+def _lock(db: Db, *threads: str) -> dict[str, ThreadStamp | None]:
+    # In the order in which batches of writes lock threads too.
+    return {thread_id: lock_thread(db, thread_id) for thread_id in sorted(threads)}
+
+
+def _generation(stamp: ThreadStamp | None) -> int | None:
+    return None if stamp is None else stamp.generation
+
+
+def _least_key(table_no: int) -> tuple[Any, ...]:
+    names = [column.name for column in sql.copy.COPIED[table_no].primary_key][1:]
+    return tuple(_LEAST_INTEGER if name == "idx" else "" for name in names)
+
+
+def _named(prefix: str, table_no: int, thread_id: str, key: tuple[Any, ...]) -> dict[str, Any]:
+    names = [column.name for column in sql.copy.COPIED[table_no].primary_key]
+    return {"thread_id": thread_id, **{f"{prefix}_{name}": cell for name, cell in zip(names, (thread_id, *key), strict=True)}}

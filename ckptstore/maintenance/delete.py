@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ _TABLES: tuple[Table, ...] = (sql.tables.WRITE, sql.tables.CHANNEL, sql.tables.S
 # Of each table: other writes on SQLite wait for the deletion of so many.
 _ROWS_AT_ONCE = 500
 _CHECKPOINTS_AT_ONCE = 50
+# Settings that say which deletions of large threads have begun and not ended.
+_UNFINISHED = "deletion of "
 
 
 class LargeThread(NamedTuple):
@@ -31,13 +34,21 @@ class LargeThread(NamedTuple):
 
 
 def delete_thread(db: Db, thread_id: str) -> DeletedRows | LargeThread:
-    """Delete everything that a thread has, in one transaction. If that is many rows, delete nothing and return what to delete in stages."""
+    """Delete everything that a thread has, in one transaction.
+
+    If that is many rows, delete nothing and return what to delete in stages; `forget_unfinished` when it is deleted.
+    """
     db.expect_long()
     with db.transaction():
         if lock_thread(db, thread_id) is None:
             return DeletedRows()
         if _is_large(db, thread_id):
-            return _content(db, thread_id)
+            content = _content(db, thread_id)
+            # If this process dies meanwhile, a prune by any policy finishes the deletion.
+            value = json.dumps({"checkpoints": sorted(content.checkpoints), "written": content.written})
+            db.run(sql.settings_table.set_setting, {"name": _UNFINISHED + thread_id, "value": value}, "replace")
+            return content
+        forget_unfinished(db, thread_id)
         checkpoints = checkpoint_metadata(db, thread_id)
         delete_tags(db, stored_tag_rows(checkpoints))
         deleted = {table: db.run(sql.delete.delete_thread_rows, {"thread_id": thread_id}, table).rowcount for table in _TABLES}
@@ -65,6 +76,20 @@ def _content(db: Db, thread_id: str) -> LargeThread:
         for table in (sql.tables.CHECKPOINT, sql.tables.WRITE)
     )
     return LargeThread(frozenset(refs), written)
+
+
+def unfinished_deletions(db: Db) -> dict[str, LargeThread]:
+    """The deletions of large threads that have begun and not ended, by thread."""
+    found: dict[str, LargeThread] = {}
+    for name, value in db.run(sql.settings_table.settings_beginning_with, {"prefix": _UNFINISHED, "length": len(_UNFINISHED)}):
+        refs, written = ([CheckpointRef(*ref) for ref in json.loads(value)[part]] for part in ("checkpoints", "written"))
+        found[name.removeprefix(_UNFINISHED)] = LargeThread(frozenset(refs), written)
+    return found
+
+
+def forget_unfinished(db: Db, thread_id: str) -> None:
+    """Note that a deletion has ended."""
+    db.run(sql.settings_table.delete_setting, {"name": _UNFINISHED + thread_id})
 
 
 def checkpoints_with_postings(db: Db, wanted: Sequence[Posting]) -> dict[str, set[CheckpointRef]]:

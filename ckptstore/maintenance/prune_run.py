@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.runner import Work
 from ckptstore.maintenance.delete import LargeThread
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_estimate import estimate_tasks
@@ -20,10 +18,9 @@ from ckptstore.maintenance.prune_progress import NO_CALLBACKS, PruneCallbacks, P
 from ckptstore.maintenance.prune_scans import ThreadScan, scans_for
 from ckptstore.maintenance.prune_thread import ExecuteNextStages, PruneRequest, PruneTask, plan_tasks
 from ckptstore.maintenance.reports import PruneReport
+from ckptstore.maintenance.turns import MaintainedThreads, others_write, take_turn
 from ckptstore.records import StateFormat
-from ckptstore.runtime.steps import Steps, done_after
-
-T = TypeVar("T")
+from ckptstore.runtime.steps import Steps
 
 logger = logging.getLogger(__name__)
 
@@ -39,16 +36,6 @@ class _BatchSizes(NamedTuple):
 
 _WHILE_OTHERS_WRITE = _BatchSizes(planned_threads=8, deleted_checkpoints=40)
 _WHEN_IDLE = _BatchSizes(planned_threads=50, deleted_checkpoints=500)
-_IDLE_AFTER_SECONDS = 0.5
-
-
-class PrunedStore(Protocol):
-    """How a prune runs its work on the database."""
-
-    @property
-    def idle_seconds(self) -> float: ...
-    def read(self, work: Work[T]) -> Steps[T]: ...
-    def run_concurrently(self, work: Work[T], *threads: str) -> Steps[T]: ...
 
 
 class _ObjectReferences(NamedTuple):
@@ -68,7 +55,7 @@ class Pruner:
         state_format: what its checkpoints mean.
     """
 
-    def __init__(self, store: PrunedStore, state_format: StateFormat) -> None:
+    def __init__(self, store: MaintainedThreads, state_format: StateFormat) -> None:
         self._store = store
         self._state_format = state_format
 
@@ -123,7 +110,7 @@ class Pruner:
             after = scan.after(page)
 
     def _batch_sizes(self) -> _BatchSizes:
-        return _WHILE_OTHERS_WRITE if self._store.idle_seconds < _IDLE_AFTER_SECONDS else _WHEN_IDLE
+        return _WHILE_OTHERS_WRITE if others_write(self._store) else _WHEN_IDLE
 
     def _plan(self, requests: deque[PruneRequest]) -> Steps[list[PruneTask]]:
         """Take the next requests out of the queue, and plan them."""
@@ -144,12 +131,7 @@ class Pruner:
         progress.add_unfinished(left)
 
     def _execute_next(self, tasks: Sequence[PruneTask]) -> Steps[list[PruneTask]]:
-        started = time.perf_counter()
-        executed = yield from self._store.run_concurrently(ExecuteNextStages(tasks), *[task.request.thread_id for task in tasks])
-        if self._batch_sizes() is _WHILE_OTHERS_WRITE:
-            # The others get the database for as long as this transaction took.
-            yield done_after(time.perf_counter() - started)
-        return executed
+        return take_turn(self._store, ExecuteNextStages(tasks), *[task.request.thread_id for task in tasks])
 
     def _finish(self, progress: PruneProgress, policy: RetentionPolicy | None) -> Steps[PruneReport]:
         """Count the objects that nothing refers to any more, log the report and return it."""

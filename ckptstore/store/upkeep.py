@@ -9,8 +9,8 @@ from dataclasses import asdict
 from functools import partial
 
 from ckptstore.errors import InvalidConfig
-from ckptstore.maintenance.copy import copy_thread
-from ckptstore.maintenance.delete import LargeThread, checkpoints_with_postings, delete_thread
+from ckptstore.maintenance.copy_run import ThreadCopier
+from ckptstore.maintenance.delete import LargeThread, checkpoints_with_postings, delete_thread, forget_unfinished, unfinished_deletions
 from ckptstore.maintenance.gc import GcPass, collect
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, keep_all_but
@@ -39,18 +39,21 @@ class StoreUpkeep(StoreBase):
         started = time.perf_counter()
         deleted = yield from self.run_in_queue(partial(delete_thread, thread_id=thread_id), thread_id)
         if isinstance(deleted, LargeThread):
-            report = yield from self._pruner.large_thread(thread_id, deleted)
-            deleted = DeletedRows(**report.counts(), object_keys=())
+            deleted = yield from self._delete_large_thread(thread_id, deleted)
         seconds = time.perf_counter() - started
         fields = {"event": "thread_deleted", "thread_id": thread_id, "checkpoints": deleted.checkpoints, "writes": deleted.writes}
         fields |= {"values": deleted.values, "segments": deleted.segments, "seconds": seconds}
         logger.info("thread deleted: %d checkpoints, %d writes in %.3f s", deleted.checkpoints, deleted.writes, seconds, extra=fields)
         return deleted
 
+    def _delete_large_thread(self, thread_id: str, content: LargeThread) -> Steps[DeletedRows]:
+        report = yield from self._pruner.large_thread(thread_id, content)
+        yield from self.run_in_queue(partial(forget_unfinished, thread_id=thread_id), thread_id)
+        return DeletedRows(**report.counts(), object_keys=())
+
     def copy_thread(self, source: str, target: str) -> Steps[int]:
         """Copy everything that a thread has to another thread id; returns how many checkpoints the target has afterwards."""
-        work = partial(copy_thread, source=source, target=target, tag_keys=self._tag_keys, state_format=self._state_format)
-        copied = yield from self.run_in_queue(work, source, target)
+        copied = yield from ThreadCopier(self, self._tag_keys, self._state_format).copy(source, target)
         logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
         return copied
 
@@ -65,8 +68,16 @@ class StoreUpkeep(StoreBase):
         return self._pruner.threads((thread_id, rule) for thread_id in dict.fromkeys(thread_ids))
 
     def prune_by(self, policy: RetentionPolicy, now: int, callbacks: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]:
-        """Delete the checkpoints of all threads that a policy does not keep, see `Pruner.by_policy`."""
-        return self._pruner.by_policy(policy, now, callbacks, dry_run=dry_run)
+        """Delete the checkpoints of all threads that a policy does not keep, see `Pruner.by_policy`.
+
+        Before that, finish the deletions of threads whose process died; the report does not count them.
+        """
+        unfinished = {} if dry_run else (yield from self.read(unfinished_deletions))
+        for thread_id, content in unfinished.items():
+            deleted = yield from self._delete_large_thread(thread_id, content)
+            fields = {"event": "deletion_finished", "thread_id": thread_id, "checkpoints": deleted.checkpoints}
+            logger.info("finished the deletion of a thread: %d checkpoints", deleted.checkpoints, extra=fields)
+        return (yield from self._pruner.by_policy(policy, now, callbacks, dry_run=dry_run))
 
     def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:
         """Delete the checkpoints that have at least one of these postings."""

@@ -262,3 +262,10 @@ def metadata_page(database: str) -> Select[Any]:
     columns = [CHECKPOINT.c[name] for name in names]
     page = metadata_of_thread(database).where(tuple_(*columns) > after).order_by(*columns)
     return page.limit(bindparam("page_size", type_=BigInteger))
+
+
+def visible_refs(_database: str) -> Select[Any]:
+    """Namespace and id of a thread's visible checkpoints, newest first."""
+    c = CHECKPOINT.c
+    of_thread = select(c.checkpoint_ns, c.checkpoint_id).where(c.thread_id == bindparam("thread_id"), is_visible())
+    return of_thread.order_by(c.checkpoint_id.desc(), c.checkpoint_ns.desc())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Delete, Insert, Select, Text, bindparam, cast, delete, literal_column, select
+from sqlalchemy import Delete, Insert, Integer, Select, Text, bindparam, cast, delete, func, literal_column, select
 
 from ckptstore.db.sql.insert import insert_into, resolve_conflict
 from ckptstore.db.sql.tables import CHECKPOINT, SETTING
@@ -30,6 +30,12 @@ def set_setting(database: str, conflict: str) -> Insert:
 def delete_setting(_database: str) -> Delete:
     """Delete a setting."""
     return delete(SETTING).where(SETTING.c.name == bindparam("name"))
+
+
+def settings_beginning_with(_database: str) -> Select[Any]:
+    """Name and value, as JSON, of the settings whose name begins with `prefix`, which has `length` characters."""
+    begins = func.substr(SETTING.c.name, literal_column("1"), bindparam("length", type_=Integer())) == bindparam("prefix", type_=Text())
+    return select(SETTING.c.name, cast(SETTING.c.value, Text)).where(begins).order_by(SETTING.c.name)
 
 
 def any_checkpoint(_database: str) -> Select[Any]:

@@ -22,6 +22,7 @@ UPKEEP: dict[str, Callable[[SQLAlchemySaver], Any]] = {
     "policy": lambda saver: saver.aprune_by(RetentionPolicy(keep_last=1)),
     "runs": lambda saver: saver.adelete_for_runs(["run 1"]),
     "tags": lambda saver: saver.arebuild_tags(),
+    "copy": lambda saver: saver.acopy_thread("large", "copy"),
 }
 
 
@@ -34,7 +35,7 @@ async def test_no_transaction_has_many_rows(saver: SQLAlchemySaver, name: str) -
     assert len(changed) >= 2
     assert max(changed) <= MOST_ROWS
     # The write that has no checkpoint stays, except when all goes.
-    assert Rows.of(saver).orphans().get("ckpt_write", set()) <= {("large", "", "never")}
+    assert Rows.of(saver).orphans().get("ckpt_write", set()) <= {("large", "", "never"), ("copy", "", "never")}
     await expect_tags_of(saver)
 
 
@@ -89,3 +90,25 @@ async def test_a_deletion_that_failed_midway_leaves_whole_checkpoints_and_is_fin
     assert [found._replace(parent_config=None) for found in left] == [found._replace(parent_config=None) for found in listed[: len(left)]]
     await saver.adelete_thread("large")
     assert rows(saver) == {}
+
+
+@on_both
+async def test_a_deletion_that_failed_midway_is_finished_by_a_prune_of_any_policy(saver: SQLAlchemySaver) -> None:
+    await fill(saver)
+
+    def fail_midway(number: int) -> None:
+        if number == 2:
+            raise ValueError("the process is gone")
+
+    with transactions(fail_midway), pytest.raises(ValueError, match="gone"):
+        await saver.adelete_thread("large")
+    later = await put(saver, config("large"), {"n": 1})
+    policy = RetentionPolicy(keep_last=10 * CHECKPOINTS)
+    await saver.aprune_by(policy, dry_run=True)
+    assert len(await saver.alist(config("large"))) > 1
+    assert (await saver.aprune_by(policy)).checkpoints == 0
+    assert [found.config for found in await saver.alist(config("large"))] == [later]
+    assert rows(saver) == {"ckpt_thread": 1, "ckpt_checkpoint": 1, "ckpt_tag": 2}
+    # The deletion is over: what is put under an id of its checkpoints stays.
+    assert (await saver.aprune_by(policy)).checkpoints == 0
+    assert [found.config for found in await saver.alist(config("large"))] == [later]
