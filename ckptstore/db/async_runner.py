@@ -106,6 +106,9 @@ class AsyncRunner:
         self._used = True
         return self._loop.run(self._retries.run_async(deadline, self._attempt_unless_forking, attempt, work), on_done)
 
+    def write_here(self, work: Work[T], deadline: Deadline) -> T:
+        raise NotImplementedError("work runs on an event loop")
+
     def call_soon(self, function: Callable[[], object]) -> None:
         self._loop.call_soon(function)
 

@@ -25,8 +25,8 @@ _MAX_FILE_PAUSE_SECONDS = 0.05
 
 def seconds_from_now(seconds: float) -> Deadline:
     """The deadline in so many seconds."""
-    until = time.monotonic() + seconds
-    return lambda: until
+    # A function of Python's own: it is called with every attempt.
+    return partial(float, time.monotonic() + seconds)
 
 
 class Retries:

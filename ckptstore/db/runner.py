@@ -47,6 +47,10 @@ class Runner(Protocol):
         """
         ...
 
+    def write_here(self, work: Work[T], deadline: Deadline) -> T:
+        """Like `write`, but run it now and return its result; only where `may_wait`, and from a function of `call_soon`."""
+        ...
+
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call a function soon, on the worker thread or loop on which writes run. Functions are called in order, one at a time."""
         ...

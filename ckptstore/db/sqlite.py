@@ -148,14 +148,20 @@ class SqliteRunner:
     # --- work
 
     def read(self, work: Work[T]) -> Future[T]:
-        return self._submit(self._readers, self._run_read, work)
+        deadline = seconds_from_now(self._settings.retry_seconds)
+        return self._readers.submit(partial(self._retries.run, deadline, self._attempt, self._run_read, work, deadline))
 
     def _read_after_look(self, work: Work[T]) -> Future[T]:
         """Like `read`, but look at the file first, whenever it was looked at last."""
-        return self._submit(self._readers, self._run_after_look, work)
+        deadline = seconds_from_now(self._settings.retry_seconds)
+        return self._readers.submit(partial(self._retries.run, deadline, self._attempt, self._run_after_look, work, deadline))
 
     def write(self, work: Work[T], on_done: Callable[[Future[T]], object] | None = None, deadline: Deadline | None = None) -> Future[T]:
-        return self._submit(self._writer, self._run_write, work, on_done, deadline)
+        return self._writer.submit(partial(self.write_here, work, deadline or seconds_from_now(self._settings.retry_seconds)), on_done)
+
+    def write_here(self, work: Work[T], deadline: Deadline) -> T:
+        result: T = self._retries.run(deadline, self._attempt, self._run_write, work, deadline)
+        return result
 
     def call_soon(self, function: Callable[[], object]) -> None:
         self._writer.call_soon(function)
@@ -163,40 +169,28 @@ class SqliteRunner:
     def call_later(self, seconds: float, function: Callable[[], object]) -> None:
         raise NotImplementedError("SQLite stores one batch at a time")
 
-    def _submit(
-        self,
-        workers: WorkerThreads,
-        run: Callable[[Work[T]], T],
-        work: Work[T],
-        on_done: Callable[[Future[T]], object] | None = None,
-        deadline: Deadline | None = None,
-    ) -> Future[T]:
-        deadline = deadline or seconds_from_now(self._settings.retry_seconds)
-        within = partial(run_within, work, deadline, self._settings)
-        return workers.submit(partial(self._retries.run, deadline, self._attempt, run, within), on_done)
-
-    def _attempt(self, run: Callable[[Work[T]], T], work: Work[T]) -> T:
+    def _attempt(self, run: Callable[[Work[T], Deadline], T], work: Work[T], deadline: Deadline) -> T:
         """Run work, but not while the process forks."""
         with self._lock:
             while self._forking:
                 self._resumed.wait()
             self._running += 1
         try:
-            return run(work)
+            return run(work, deadline)
         finally:
             with self._lock:
                 self._running -= 1
                 if self._forking:
                     self._resumed.notify_all()
 
-    def _run(self, work: Work[T]) -> T:
+    def _run(self, work: Work[T], deadline: Deadline) -> T:
         worker = threading.get_ident()
         observed = is_observed(self._engine)
         db = self._kept.pop(worker, None)
         if db is None or observed or db.observed:
             db = self._connect(db, observed=observed)
         try:
-            result = work(db)
+            result: T = run_within(work, deadline, self._settings, db)
         except BaseException as exc:
             db.connection.close()
             if self._file is not None and isinstance(exc, Exception):
@@ -221,19 +215,19 @@ class SqliteRunner:
             raise
         return Db(connection, self.statements, observed=observed)
 
-    def _run_read(self, work: Work[T]) -> T:
+    def _run_read(self, work: Work[T], deadline: Deadline) -> T:
         if self._file is not None and time.monotonic() >= self._file.look_again_at:
             self._file.look()
-        return self._run(work)
+        return self._run(work, deadline)
 
-    def _run_after_look(self, work: Work[T]) -> T:
+    def _run_after_look(self, work: Work[T], deadline: Deadline) -> T:
         # The log is copied back by this: that would hide that the file was truncated.
         if self._file is not None:
             self._file.look()
-        return self._run(work)
+        return self._run(work, deadline)
 
-    def _run_write(self, work: Work[T]) -> T:
-        result = self._run(work)
+    def _run_write(self, work: Work[T], deadline: Deadline) -> T:
+        result = self._run(work, deadline)
         if self._file is not None and self._wal is not None:
             # Before anything is acknowledged.
             self._file.look()

@@ -11,12 +11,15 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
 from ckptstore.db.times import to_microseconds
+from ckptstore.langgraph.encode import Encoder
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.langgraph.serialiser.reusing import reusing
 from ckptstore.langgraph.trust import EncryptedOnly
 from ckptstore.store.store import Store
 from ckptstore.tags.filters import Filter
 from ckptstore.tags.keys import TagKeys
+from ckptstore.values.size_limits import SizeChecker
 
 
 def utc_now() -> datetime:
@@ -37,16 +40,26 @@ class SaverBase(BaseCheckpointSaver[str]):
     clock: Callable[[], datetime]
     #: The metadata keys that filters can use.
     tag_keys: TagKeys
+    #: Makes records of what is put.
+    encoder: Encoder
+    _serde: SerializerProtocol = BaseCheckpointSaver.serde
+    _reading_serde: SerializerProtocol
+    _metadata: MetadataEncoder
+    _limiter: SizeChecker
     _allow_plain: bool
     _reuse: bool
 
     @property
-    def _reading_serde(self) -> SerializerProtocol:
-        """The serialiser to read with. Made for each read: LangGraph clones savers with other serialisers."""
-        serde = self.serde
-        if isinstance(serde, EncryptedSerializer):
-            return serde if self._allow_plain else EncryptedOnly(serde)
-        return reusing(serde) if self._reuse else serde
+    def serde(self) -> SerializerProtocol:
+        """The serialiser. LangGraph clones savers and gives the clones other ones."""
+        return self._serde
+
+    @serde.setter
+    def serde(self, serde: SerializerProtocol) -> None:
+        self._serde = serde
+        own = reusing(serde) if self._reuse else serde
+        self.encoder = Encoder(own, self._metadata, self._limiter)
+        self._reading_serde = EncryptedOnly(serde) if isinstance(serde, EncryptedSerializer) and not self._allow_plain else own
 
     def _parse_filter(self, wanted: Mapping[str, Any] | None) -> Filter:
         """A metadata filter, checked against the keys that are indexed."""

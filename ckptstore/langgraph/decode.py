@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -11,19 +12,23 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
     DeltaChannelHistory,
+    PendingWrite,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from ckptstore.langgraph.encode import SCALARS
 from ckptstore.langgraph.format import FIRST_FORMAT_WITH_OWN_SENDS, TASKS_CHANNEL
-from ckptstore.langgraph.serialise import decode
+from ckptstore.langgraph.serialise import decode, decode_all
 from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import (
     ChannelHistory,
     CheckpointKey,
     LoadedCheckpoint,
+    LoadedWrite,
     Value,
 )
+
+_TASK, _CHANNEL, _CHANNEL_AND_VALUE = attrgetter("task_id"), attrgetter("channel"), attrgetter("channel", "value")
 
 
 def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_version: Callable[[None, None], Any]) -> CheckpointTuple:
@@ -37,15 +42,11 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
     Raises:
         SerializationFailed: the serialiser can't read a value.
     """
-    body: dict[str, Any] = decode(serde, loaded.body, "(the checkpoint itself)")
+    body, *stored = decode_all(serde, [("(the checkpoint itself)", loaded.body), *loaded.values.items()])
     versions: dict[str, Any] = dict(loaded.channel_versions)
-    values: dict[str, Any] = {}
-    scalars: dict[str, Any] = body.pop(SCALARS, {})
-    for channel in loaded.channel_versions:
-        if channel in scalars:
-            versions[channel], values[channel] = scalars[channel]
-        elif channel in loaded.values:
-            values[channel] = decode(serde, loaded.values[channel], channel)
+    values = dict(zip(loaded.values, stored, strict=True))
+    for channel, (version, value) in body.pop(SCALARS, {}).items():
+        versions[channel], values[channel] = version, value
     versions |= body.pop("channel_versions", {})
     for channel in body.pop("unversioned", ()):
         del versions[channel]
@@ -61,7 +62,7 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
         checkpoint=cast(Checkpoint, checkpoint),
         metadata=cast(CheckpointMetadata, parsed_metadata(loaded.key, loaded.metadata)),
         parent_config=config_of(CheckpointKey(*loaded.key[:2], parent)) if parent else None,
-        pending_writes=[(write.task_id, write.channel, decode(serde, write.value, write.channel)) for write in loaded.writes],
+        pending_writes=_decode_writes(serde, loaded.writes),
     )
 
 
@@ -79,9 +80,14 @@ def config_of(key: CheckpointKey) -> RunnableConfig:
     return {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}}
 
 
+def _decode_writes(serde: SerializerProtocol, writes: Sequence[LoadedWrite]) -> list[PendingWrite]:
+    values = decode_all(serde, map(_CHANNEL_AND_VALUE, writes))
+    return list(zip(map(_TASK, writes), map(_CHANNEL, writes), values, strict=True))
+
+
 def decode_history(serde: SerializerProtocol, history: ChannelHistory, channel: str) -> DeltaChannelHistory:
     """LangGraph's history of one channel; without `seed` if no ancestor stored a value."""
-    writes = [(write.task_id, write.channel, decode(serde, write.value, write.channel)) for write in history.writes]
+    writes = _decode_writes(serde, history.writes)
     if history.body is not None:
         body: dict[str, Any] = decode(serde, history.body, "(the checkpoint itself)")
         return {"writes": writes, "seed": body[SCALARS][channel][1]}

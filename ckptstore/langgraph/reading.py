@@ -41,14 +41,12 @@ class Reading(SaverBase):
             BlobUnavailable: the blob backend failed.
             DatabaseUnavailable: the database can't be reached.
         """
-        return drive(self._get_tuple(config))
+        loaded = drive(self.store.checkpoint(*ids_of(config)))
+        return None if loaded is None else self._decode(loaded)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `get_tuple`."""
-        return await drive_async(self._get_tuple(config))
-
-    def _get_tuple(self, config: RunnableConfig) -> Steps[CheckpointTuple | None]:
-        loaded = yield from self.store.checkpoint(*ids_of(config))
+        loaded = await drive_async(self.store.checkpoint(*ids_of(config)))
         return None if loaded is None else self._decode(loaded)
 
     def _decode(self, loaded: LoadedCheckpoint) -> CheckpointTuple:

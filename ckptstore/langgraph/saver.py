@@ -25,13 +25,12 @@ from ckptstore.langgraph.config import MAX_ID_BYTES
 from ckptstore.langgraph.database import OwnDatabase, open_runner, parse_conn_string
 from ckptstore.langgraph.decode import config_of
 from ckptstore.langgraph.deleting import Deleting
-from ckptstore.langgraph.encode import CheckpointPut, Encoder, TaskWritesPut
+from ckptstore.langgraph.encode import CheckpointPut, TaskWritesPut
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_kinds, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.serialise import allow_handles
-from ckptstore.langgraph.serialiser.reusing import reusing
 from ckptstore.langgraph.trust import strict_serialiser
 from ckptstore.langgraph.upkeep import Upkeep
 from ckptstore.maintenance.policy import RetentionPolicy
@@ -81,10 +80,10 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         settings = options.get("settings") or DatabaseSettings()
         runner = open_runner(engine, settings, options.get("schema"))
         serde = options.get("serde")
-        super().__init__(serde=strict_serialiser(serde) if options.get("strict", False) else serde)
+        if options.get("strict", False):
+            serde = strict_serialiser(serde)
         self._allow_plain = options.get("allow_plain", False)
         self._reuse = options.get("reuse", True)
-        self.serde = allow_handles(self)
         self.clock = options.get("clock", utc_now)
         self.tag_keys = options.get("tag_keys", EVERYTHING)
         self.store = Store(
@@ -97,6 +96,8 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
             state_format=LANGGRAPH,
         )
         self._limit(options.get("limits", DEFAULT_LIMITS), "max_checkpoint_bytes of SizeLimits")
+        super().__init__(serde=serde)
+        self.serde = allow_handles(self)
         self._retention = self._start_retention(options.get("retention"), options.get("retention_interval", timedelta(days=1)))
 
     def _limit(self, limits: SizeLimits, remedy: str) -> None:
@@ -127,6 +128,8 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         check_kinds({"limits": limits})
         other = copy.copy(self)
         other._limit(limits, remedy)
+        # Its encoder has the limits.
+        other.serde = self.serde
         return other
 
     @classmethod
@@ -202,12 +205,6 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep):
         await self.aclose()
 
     # --- put
-
-    @property
-    def encoder(self) -> Encoder:
-        """Makes records of what is put."""
-        # Created for each put: LangGraph clones savers with other serialisers.
-        return Encoder(reusing(self.serde) if self._reuse else self.serde, self._metadata, self._limiter)
 
     def put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions

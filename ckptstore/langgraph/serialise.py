@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langgraph.checkpoint.base import (
@@ -120,26 +120,33 @@ def _plain_bytes(data: bytes, value: Any) -> bytes:
 
 
 def decode(serde: SerializerProtocol, value: SerialisedValue, channel: str) -> Any:
-    """The value that `serialise` was given.
+    """The value of a channel, see `decode_all`."""
+    return decode_all(serde, [(channel, value)])[0]
+
+
+def decode_all(serde: SerializerProtocol, values: Iterable[tuple[str, SerialisedValue]]) -> list[Any]:
+    """The values of some channels that `serialise` was given.
 
     Raises:
-        SerializationFailed: the serialiser can't read it; the message names the channel and the type tag.
+        SerializationFailed: the serialiser can't read one; the message names the channel and the type tag.
         NotEncrypted: the serialiser reads only encrypted values.
         BlobMissing: a segment is missing.
         BlobCorrupt: a segment's bytes have another digest.
     """
-    data = value.data
-    if type(serde) is ReusingSerialiser and len(data) < _LEAST_BYTES:
-        serde = serde.serde
-    try:
-        return serde.loads_typed((value.type, data))
-    except NotEncrypted as exc:
-        raise NotEncrypted(
-            f"channel {channel!r} was stored as {value.type!r}, without encryption, and this saver's serialiser encrypts; if "
-            "the store was filled before encryption was switched on, give the saver allow_plain=True"
-        ) from exc
-    except Exception as exc:
-        raise SerializationFailed(
-            f"channel {channel!r} was stored as {value.type!r}, which {_name_of(serde)} can't read "
-            f"({type(exc).__name__}); open the store with the serde (and key) that wrote it"
-        ) from exc
+    for_small = serde.serde if type(serde) is ReusingSerialiser else serde
+    decoded: list[Any] = []
+    for channel, value in values:
+        data = value.data
+        try:
+            decoded.append((for_small if len(data) < _LEAST_BYTES else serde).loads_typed((value.type, data)))
+        except NotEncrypted as exc:
+            raise NotEncrypted(
+                f"channel {channel!r} was stored as {value.type!r}, without encryption, and this saver's serialiser encrypts; if "
+                "the store was filled before encryption was switched on, give the saver allow_plain=True"
+            ) from exc
+        except Exception as exc:
+            raise SerializationFailed(
+                f"channel {channel!r} was stored as {value.type!r}, which {_name_of(serde)} can't read "
+                f"({type(exc).__name__}); open the store with the serde (and key) that wrote it"
+            ) from exc
+    return decoded

@@ -93,14 +93,16 @@ class Future(Generic[T]):
     # --- completing
 
     def set_result(self, result: T) -> None:
-        """Complete it; it must be called on a worker thread if callers wait."""
-        self._complete((result, None))
+        """Complete it with a result, see `complete`."""
+        self.complete(result, None)
 
     def set_exception(self, exc: BaseException) -> None:
-        """Complete it with an exception, see `set_result`."""
-        self._complete((None, exc))
+        """Complete it with an exception, see `complete`."""
+        self.complete(None, exc)
 
-    def _complete(self, outcome: tuple[Any, BaseException | None]) -> None:
+    def complete(self, result: T | None, exc: BaseException | None) -> None:
+        """Complete it with a result, or with an exception if there is one; on a worker thread if callers wait."""
+        outcome = result, exc
         if self._outcome.setdefault("is", outcome) is not outcome:
             return
         while self._callbacks:

@@ -54,8 +54,7 @@ async def drive_async(steps: Steps[T]) -> T:
         future = next(steps)
         while True:
             try:
-                if not future.done():
-                    await waiter_for(future)
+                await waiter_for(future)
                 result = future.result()
             except BaseException as exc:
                 future = steps.throw(exc)

@@ -50,18 +50,15 @@ class LoopWaker:
         self._wakeup = CoalescedCall()
 
     def notify(self, waiter: Waiter, _future: Future[Any]) -> None:
-        """The future that a waiter waits for is done; from any thread. Within `coalesced_wakeups` the loop is woken at its end."""
+        """The future that a waiter waits for is done; from any thread."""
         self._ready.append(waiter)
-        self._wakeup.request(partial(self._wake, waiter.get_loop()))
+        self._wakeup.request(partial(self.wake, waiter.get_loop()))
 
-    def _wake(self, loop: Loop) -> None:
-        if _deferred.wakers is None:
-            self.flush(loop)
-        else:
+    def wake(self, loop: Loop) -> None:
+        """Wake the loop, or within `coalesced_wakeups` at its end."""
+        if _deferred.wakers is not None:
             _deferred.wakers.append((self, loop))
-
-    def flush(self, loop: Loop) -> None:
-        """Wake the loop."""
+            return
         try:
             loop.call_soon_threadsafe(self._complete)
         except RuntimeError:
@@ -96,7 +93,7 @@ class coalesced_wakeups:  # noqa: N801  # a context manager, named like a functi
             return
         wakers, _deferred.wakers = _deferred.wakers, None
         for waker, loop in wakers or ():
-            waker.flush(loop)
+            waker.wake(loop)
 
 
 class _Deferred(threading.local):

@@ -49,9 +49,9 @@ def _run(function: Callable[[], T], future: Future[T]) -> None:
     try:
         result = function()
     except BaseException as exc:
-        future.set_exception(exc)
+        future.complete(None, exc)
     else:
-        future.set_result(result)
+        future.complete(result, None)
 
 
 class WorkerThreads:

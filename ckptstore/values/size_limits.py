@@ -99,14 +99,22 @@ class SizeChecker:
         Raises:
             CheckpointTooLarge: it exceeds a limit.
         """
-        sizes = {name: self._counted(value, name, namespace.thread_id) for name, value in changed.items()}
+        sizes: dict[str, int] = {}
+        newest: dict[str, tuple[str, int]] = {}
+        for channel, value in changed.items():
+            # Mostly there are no leaves, and all bytes count.
+            size = self._counted(value, channel, namespace.thread_id) if value.leaf_offsets else len(value.data)
+            sizes[channel] = size
+            if channel in versions:
+                newest[channel] = versions[channel], size
         if carried:
             known = self._known.get(namespace) or {}
             for channel in carried:
                 version, size = known.get(channel, (None, 0))
                 sizes[channel] = size if version == versions[channel] else self._counted(serialise(channel), channel, namespace.thread_id)
+                newest[channel] = versions[channel], sizes[channel]
         self._check(sizes, namespace.thread_id, "checkpoint", other_bytes)
-        self._known.put(namespace, {channel: (versions[channel], size) for channel, size in sizes.items() if channel in versions})
+        self._known.put(namespace, newest)
 
     def known_size(self, namespace: ThreadNs, channels: Collection[str]) -> int:
         """The bytes of some channels when they were last checked; a channel that never was counts as 0."""

@@ -13,17 +13,14 @@ _MAX_BYTES = 16 * 1024 * 1024
 
 
 class Batch:
-    """Entries that are stored together.
-
-    Args:
-        queued: whether they waited in the queue while the last batch was stored, so that there are several callers.
-    """
+    """Entries that are stored together."""
 
     __slots__ = ("deadline", "entries", "has_begun", "is_slow", "queued")
 
-    def __init__(self, *, queued: bool) -> None:
+    def __init__(self) -> None:
         self.entries: list[QueueEntry] = []
-        self.queued = queued
+        #: Whether its first entry waited in the queue while the last batch was stored, so that there are several callers.
+        self.queued = False
         #: Whether an attempt to store it has begun: then no entry can join it.
         self.has_begun = False
         #: Whether it has been under way for longer than several ordinary ones.

@@ -7,8 +7,8 @@ end scans again. A lone write waits for no other; among many, a batch lingers fo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence, Set
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -27,6 +27,7 @@ from ckptstore.writes.deadlines import Deadlines
 from ckptstore.writes.entry import QueueEntry
 from ckptstore.writes.linger import Arrivals, GroupCommitPolicy
 from ckptstore.writes.pending import PendingEntries
+from ckptstore.writes.under_way import BatchesUnderWay
 
 #: Stores a batch; returns for each write None, or why it was not stored: it is then encoded again and keeps its turn.
 CommitBatch = Callable[[Db, Sequence[EncodedWrite]], Sequence[MissingParts | None]]
@@ -54,9 +55,10 @@ class Committer:
         self._encoder = encoder
         self._pending = pending
         self._scans = CoalescedCall()
+        self._request_scan = partial(runner.call_soon, self._scan)
         self._policy = GroupCommitPolicy()
         self._deadlines = Deadlines(retry_seconds)
-        self._under_way: list[Batch] = []
+        self._under_way = BatchesUnderWay(runner, pending)
         #: Why the last batch failed, if the database did not answer.
         self._fault: DatabaseUnavailable | None = None
         #: Of the batch that lingers, if one does.
@@ -87,53 +89,29 @@ class Committer:
         with suppress(StoreClosed):
             self._scans.request(self._request_scan)
 
-    def _request_scan(self) -> None:
-        self._runner.call_soon(self._scan)
-
     def drain(self, until: float) -> None:
         """Return when no entry is left, or at this time by the monotonic clock; from then on no batch is repeated."""
         self._drain_until = until
         with suppress(StoreClosed, Empty):
             while self._pending or self._under_way:
-                self._runner.call_soon(self._scan)
+                self._request_scan()
                 self._drained.get(timeout=max(0.0, until - monotonic()))
 
     # --- 1. making a batch; from here on only on the worker thread or loop
 
-    def _scan(self, *, queued: bool = False) -> None:
-        """Look at every entry, and start a batch if there is something to store and none is under way.
-
-        Args:
-            queued: whether a batch has just ended, so that the entries waited for it.
-        """
+    def _scan(self) -> None:
+        """Look at every entry, and start a batch if there is something to store and none is under way."""
         self._scans.begin()
-        if not self._pending:
-            # Nearly always, when one caller writes alone.
-            self._note_drained()
-            return
-        entries = self._encode_waiting([entry for entry in self._pending.in_order() if self._is_usable(entry)])
-        if self._may_start():
-            batch = Batch(queued=queued)
-            fill(batch.entries, entries, busy=self._busy_threads())
-            if batch.entries:
-                self._start(batch)
-        if not self._may_start():
-            # The end of a batch scans, or the time at which another one may overtake it.
-            self._scans.promise()
-        self._note_drained()
-
-    def _may_start(self) -> bool:
-        """Whether a batch may start: none is under way, or all have been for long, and another connection may be used."""
-        if not self._under_way:
-            return True
-        if len(self._under_way) >= self._runner.max_batches:
-            return False
-        return all(batch.may_be_overtaken for batch in self._under_way)
-
-    def _busy_threads(self) -> Set[str]:
-        return frozenset([thread for batch in self._under_way for thread in threads_of(batch.entries)])
-
-    def _note_drained(self) -> None:
+        if self._pending:
+            entries = self._encode_waiting([entry for entry in self._pending.in_order() if self._is_usable(entry)])
+            if not self._under_way or self._under_way.may_start():
+                batch = Batch()
+                fill(batch.entries, entries, busy=self._under_way.threads if self._under_way else frozenset())
+                if batch.entries:
+                    self._start(batch)
+            if self._under_way and not self._under_way.may_start():
+                # The end of a batch scans, or the time at which another one may overtake it.
+                self._scans.promise()
         if self._drain_until < math.inf and not self._pending and not self._under_way:
             self._drained.put(None)
 
@@ -161,51 +139,57 @@ class Committer:
         waiting = [entry for entry in entries if entry.write is None and not entry.is_encoded]
         if not waiting:
             return entries
-        encoded = self._pending.depth - len(waiting)
+        left = len(waiting)
         for entry in waiting:
-            if entry.missing is None and not self._pending.has_room(encoded):
+            if entry.missing is None and not self._pending.has_room(left):
                 continue
             try:
                 entry.encode(self._encoder)
             except BaseException as exc:
                 self._pending.fail(entry, exc)
                 continue
-            encoded += 1
+            finally:
+                left -= 1
             self._pending.hold(entry.held_bytes)
             if entry.encoding is not None:
                 entry.encoding.add_done_callback(self.scan_soon)
         return [entry for entry in entries if not entry.future.done()]
 
     def _start(self, batch: Batch) -> None:
-        self._under_way.append(batch)
-        self._take(batch.entries)
+        self._under_way.begin(batch)
+        batch.queued = self._deadlines.answered_since(batch.entries[0])
+        batch.deadline = self._deadlines.first_of(batch.entries)
+        if self._runner.may_wait:
+            self._store_here(batch)
+            return
         if self._runner.max_batches > 1:
             self._runner.call_later(self._policy.overtake_seconds, partial(self._overtake, batch))
-        batch.deadline = min([self._deadlines.of(entry) for entry in batch.entries])
         try:
-            self._runner.write(partial(self._execute, batch), partial(self._finished, batch), partial(self._deadline, batch))
+            self._runner.write(partial(self._execute, batch), partial(self._written, batch), partial(self._deadline, batch))
         except Exception as exc:
             # The runner was closed; or anything else, which must not leave the batch under way for ever.
-            self._under_way.remove(batch)
-            self._return(batch.entries)
+            self._under_way.end(batch)
             for entry in batch.entries:
                 self._pending.fail(entry, exc)
+
+    def _store_here(self, batch: Batch) -> None:
+        """Store a batch on this worker thread, which has nothing else to do."""
+        try:
+            results = self._runner.write_here(partial(self._execute, batch), partial(self._deadline, batch))
+        except BaseException as exc:
+            self._finished(batch, (), exc)
+        else:
+            self._finished(batch, results, None)
+
+    def _written(self, batch: Batch, future: Future[Sequence[Any]]) -> None:
+        exc = future.exception()
+        self._finished(batch, future.result() if exc is None else (), exc)
 
     def _overtake(self, batch: Batch) -> None:
         """Start another batch if this one is still under way: it waits for a lock, or takes long, and other threads need not."""
         if batch in self._under_way:
             batch.is_slow = True
             self._scan()
-
-    def _take(self, entries: Sequence[QueueEntry]) -> None:
-        for entry in entries:
-            entry.in_flight = True
-        self._pending.in_flight += len(entries)
-
-    def _return(self, entries: Sequence[QueueEntry]) -> None:
-        for entry in entries:
-            entry.in_flight = False
-        self._pending.in_flight -= len(entries)
 
     def _deadline(self, batch: Batch) -> float:
         return min(batch.deadline, self._drain_until)
@@ -240,33 +224,36 @@ class Committer:
             [entry for entry in self._pending.in_order() if not entry.in_flight],
             target.entries if target.alternating else MAX_ENTRIES,
         )
-        self._take(joining[len(batch.entries) :])
+        self._under_way.take(joining[len(batch.entries) :])
         batch.entries = joining
 
-    def _finished(self, batch: Batch, future: Future[Sequence[Any]]) -> None:
-        self._under_way.remove(batch)
-        self._return(batch.entries)
-        exc = future.exception()
+    def _finished(self, batch: Batch, results: Sequence[Any], exc: BaseException | None) -> None:
+        self._under_way.end(batch)
         self._fault = exc if isinstance(exc, DatabaseUnavailable) else None
         if self._fault is None:
             self._deadlines.answered()
-        done = self._stored(batch.entries, future.result()) if exc is None else [(entry, None) for entry in self._failed_with(batch, exc)]
+        done = self._stored(batch.entries, results) if exc is None else [(entry, None) for entry in self._failed_with(batch, exc)]
         for entry, _ in done:
             self._pending.remove(entry)
         try:
-            # The next batch starts before any future is completed: the database need not wait for the callers' loops.
-            self._scan(queued=True)
+            self._go_on()
         finally:
             self._complete(done, exc)
 
+    def _go_on(self) -> None:
+        if not self._runner.may_wait:
+            # The next batch starts before any future is completed: the database need not wait for the callers' loops.
+            self._scan()
+        elif self._pending:
+            # In its turn: other work may be waiting for this worker thread.
+            self.scan_soon()
+
     @staticmethod
-    def _complete(done: Iterable[tuple[QueueEntry, Any]], exc: BaseException | None) -> None:
-        with coalesced_wakeups():
+    def _complete(done: Sequence[tuple[QueueEntry, Any]], exc: BaseException | None) -> None:
+        # One caller is woken at once.
+        with coalesced_wakeups() if len(done) > 1 else nullcontext():
             for entry, result in done:
-                if exc is None:
-                    entry.future.set_result(result)
-                else:
-                    entry.future.set_exception(exc)
+                entry.future.complete(result, exc)
 
     def _stored(self, entries: Sequence[QueueEntry], results: Sequence[Any]) -> Sequence[tuple[QueueEntry, Any]]:
         """The entries that are durable, with their results."""

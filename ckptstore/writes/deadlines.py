@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from time import monotonic
 
 from ckptstore.writes.entry import QueueEntry
 
 # Entries that have no more than this part of their time left fail together: an attempt for each would gain nothing.
 _SLACK_RATIO = 0.05
+_WAITING_SINCE = attrgetter("waiting_since")
 
 
 class Deadlines:
@@ -34,6 +36,15 @@ class Deadlines:
     def of(self, entry: QueueEntry) -> float:
         """The deadline of an entry, by the monotonic clock."""
         return max(entry.waiting_since, self._answered_at) + self._retry_seconds
+
+    def first_of(self, entries: Iterable[QueueEntry]) -> float:
+        """The earliest deadline of some entries."""
+        waiting_since: float = min(map(_WAITING_SINCE, entries))
+        return max(waiting_since, self._answered_at) + self._retry_seconds
+
+    def answered_since(self, entry: QueueEntry) -> bool:
+        """Whether the database answered while an entry waited."""
+        return entry.waiting_since < self._answered_at
 
     def has_passed(self, entry: QueueEntry) -> bool:
         """Whether it is not worth while to try an entry again."""

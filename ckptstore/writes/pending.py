@@ -42,9 +42,9 @@ class PendingEntries:
         """Bytes that the encoded entries occupy, about: callers add without a lock, and `in_order` counts again."""
         return self._held_bytes
 
-    def has_room(self, entries: int) -> bool:
-        """Whether another entry may be encoded beside so many."""
-        return entries < self._max_entries and self._held_bytes < self._max_bytes
+    def has_room(self, waiting: int = 0) -> bool:
+        """Whether another entry may be encoded, if so many of these are not."""
+        return len(self._entries) - self.in_flight - waiting < self._max_entries and self._held_bytes < self._max_bytes
 
     def add(self, entry: QueueEntry) -> None:
         """Add an entry at the end."""

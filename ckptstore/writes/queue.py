@@ -82,7 +82,7 @@ class WriteQueue:
         if self._closed:
             raise StoreClosed
         entry = QueueEntry((attempt.thread_id,), attempt, None)
-        if self._pending.has_room(self._pending.depth):
+        if self._pending.has_room():
             entry.encode(self._encoder)
         return self._enter(entry)
 

@@ -6,6 +6,8 @@ import pytest
 
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import DatabaseUnavailable, StatementRefused, StoreClosed
+from ckptstore.writes.deadlines import Deadlines
+from ckptstore.writes.entry import QueueEntry
 from ckptstore.writes.queue import WriteQueue
 from tests.support.attempts import GivenEncoder
 from tests.support.write_queue import ManualRunner, submit, submit_later
@@ -137,3 +139,14 @@ def test_closing_ends_at_its_bound_when_the_database_never_answers(runner: Manua
     runner.finish_all()
     encoding.set_exception(TimeoutError())
     assert runner.batches == [["a"]]
+
+
+def test_a_write_that_waits_while_the_database_answers_shows_that_there_are_several_callers(clock: Clock) -> None:
+    deadlines, entry = Deadlines(RETRY_SECONDS), QueueEntry(("t",), None, None)
+    entry.waiting_since = clock.now
+    assert not deadlines.answered_since(entry)
+    clock.now += 1
+    deadlines.answered()
+    assert deadlines.answered_since(entry)
+    entry.waiting_since = clock.now
+    assert not deadlines.answered_since(entry)

@@ -1,0 +1,43 @@
+"""Batches under way: which entries and threads they have, and when another one may start."""
+
+from __future__ import annotations
+
+from ckptstore.writes.batch import Batch
+from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.pending import PendingEntries
+from ckptstore.writes.under_way import BatchesUnderWay
+from tests.support.write_queue import ManualRunner
+
+
+def batch_of(*threads: str) -> Batch:
+    batch = Batch()
+    batch.entries = [QueueEntry((thread,), None, None) for thread in threads]
+    return batch
+
+
+def test_entries_are_in_flight_from_the_begin_of_their_batch_to_its_end(runner: ManualRunner) -> None:
+    pending = PendingEntries(10, 1_000)
+    under_way = BatchesUnderWay(runner, pending)  # type: ignore[arg-type]
+    batch = batch_of("a", "b")
+    under_way.begin(batch)
+    assert under_way
+    assert batch in under_way
+    assert (under_way.threads, pending.in_flight) == ({"a", "b"}, 2)
+    assert all(entry.in_flight for entry in batch.entries)
+    under_way.end(batch)
+    assert not under_way
+    assert pending.in_flight == 0
+    assert not any(entry.in_flight for entry in batch.entries)
+
+
+def test_another_batch_starts_only_beside_slow_ones_and_on_a_connection_of_its_own(runner: ManualRunner) -> None:
+    runner.max_batches = 2
+    under_way = BatchesUnderWay(runner, PendingEntries(10, 1_000))  # type: ignore[arg-type]
+    slow = batch_of("a")
+    slow.entries[0].alone = False
+    under_way.begin(slow)
+    assert not under_way.may_start()
+    slow.is_slow = True
+    assert under_way.may_start()
+    under_way.begin(batch_of("b"))
+    assert not under_way.may_start()
