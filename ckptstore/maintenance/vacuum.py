@@ -90,10 +90,12 @@ def _rewrite_file(db: Db) -> None:
 
 def _free_pages(db: Db) -> bool:
     """Give some free pages back; returns whether there are more to give back."""
-    before = _pragma(db, "freelist_count")
-    if before:
-        db.execute(f"PRAGMA incremental_vacuum({_PAGES_PER_STEP})")
-    return 0 < _pragma(db, "freelist_count") < before
+    with db.transaction():
+        before = _pragma(db, "freelist_count")
+        for _ in range(min(before, _PAGES_PER_STEP)):
+            # One page each: Python's driver makes only the first step of a statement that returns no columns.
+            db.execute("PRAGMA incremental_vacuum(1)")
+        return 0 < _pragma(db, "freelist_count") < before
 
 
 def _checkpoint_wal(db: Db) -> bool:

@@ -96,9 +96,9 @@ def incomplete_checkpoints(database: str) -> Select[Any]:
     c = CHECKPOINT.c
     links = version_entries(database, c.channel_versions)
     key = {"thread_id": c.thread_id, "checkpoint_ns": c.checkpoint_ns, "channel": links.c.key, "version": links.c.value}
-    stored = exists_for_row(
-        database, select(literal_column("1")).select_from(CHANNEL).where(*[CHANNEL.c[name] == key[name] for name in key])
-    )
+    value: Select[Any] = select(literal_column("1")).select_from(CHANNEL).where(*[CHANNEL.c[name] == key[name] for name in key])
+    # By itself a subquery correlates with the next one around it only, and would look into all checkpoints.
+    stored = exists_for_row(database, value.correlate_except(CHANNEL))
     found = select(func.count()).select_from(links).where(stored).correlate(CHECKPOINT).scalar_subquery()
     return (
         select(c.thread_id, c.checkpoint_ns, c.checkpoint_id)

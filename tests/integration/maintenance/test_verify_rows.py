@@ -28,6 +28,14 @@ async def test_a_lost_value_is_noticed(lasting_url: str) -> None:
         assert [key.thread_id for key in report.incomplete_checkpoints] == ["t", "t"]
 
 
+async def test_a_lost_value_is_noticed_although_another_thread_has_the_same_version(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        await fill(saver)
+        await saver.acopy_thread("t", "u")
+        run(saver, "DELETE FROM ckpt_channel WHERE channel = 'short' AND thread_id = 't'")
+        assert [key.thread_id for key in (await saver.averify()).incomplete_checkpoints] == ["t", "t"]
+
+
 async def test_rows_from_before_are_read_and_counted(lasting_url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         await fill(saver)
