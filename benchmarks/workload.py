@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import CheckpointMetadata, empty_checkpoint
+from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, MessagesState, StateGraph
 
@@ -44,6 +44,14 @@ class HandMade:
 
     async def put(self, **changed: Any) -> None:
         """Put a checkpoint in which these channels are new, and all others as they were."""
+        self.config = await self.saver.aput(self.config, *self._next(changed))
+
+    def put_now(self, **changed: Any) -> None:
+        """The same, by the saver's synchronous method."""
+        self.config = self.saver.put(self.config, *self._next(changed))
+
+    def _next(self, changed: dict[str, Any]) -> tuple[Checkpoint, CheckpointMetadata, dict[str, Any]]:
+        """The next checkpoint, its metadata, and the versions that are new in it."""
         self.step += 1
         self.values |= changed
         new = {channel: self.saver.get_next_version(self.versions.get(channel), None) for channel in changed}
@@ -54,7 +62,7 @@ class HandMade:
         checkpoint["channel_versions"] = dict(self.versions)
         checkpoint["versions_seen"] = {"__input__": {}, "agent": dict(new)}
         metadata = {"source": "loop", "step": self.step, "parents": {}, **self.tags}
-        self.config = await self.saver.aput(self.config, checkpoint, cast(CheckpointMetadata, metadata), new)
+        return checkpoint, cast(CheckpointMetadata, metadata), new
 
     async def put_writes(self, **written: Any) -> None:
         """Put a task's writes to the newest checkpoint."""

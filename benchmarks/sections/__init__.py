@@ -3,6 +3,6 @@
 from collections.abc import Sequence
 
 from benchmarks.bench import Section
-from benchmarks.sections import bounded, chat, latency, pressure, processes, proxy, read, start, steps, store, tags, upkeep, upload
+from benchmarks.sections import bounded, chat, growth, latency, pressure, processes, proxy, read, start, steps, store, tags, upkeep, upload
 
-SECTIONS: Sequence[Section] = (steps, chat, upload, read, tags, store, bounded, latency, proxy, processes, start, pressure, upkeep)
+SECTIONS: Sequence[Section] = (steps, chat, upload, read, tags, store, bounded, latency, proxy, processes, start, pressure, upkeep, growth)

@@ -95,6 +95,16 @@ class ThreadView:
         return (node for node in self.nodes.values() if not node.hidden)
 
     @cached_property
+    def namespaces(self) -> Set[str]:
+        """The namespaces of all checkpoints."""
+        return {ref.checkpoint_ns for ref in self.nodes}
+
+    @cached_property
+    def has_old_formats(self) -> bool:
+        """Whether a checkpoint has a format whose tasks are writes of its parent."""
+        return any(node.format < node.state_format.first_format_with_own_tasks for node in self.nodes.values())
+
+    @cached_property
     def delta_channels(self) -> Set[tuple[str, str]]:
         """(namespace, channel) of every channel that is rebuilt from writes.
 
@@ -240,17 +250,18 @@ def _rebuilt_from(view: ThreadView, node: Node) -> Iterable[CheckpointRef]:
     namespace = node.ref.checkpoint_ns
     # A channel without a version was never written: it is empty, and nothing is read for it.
     unresolved = {channel for channel in node.channel_versions if (namespace, channel) in view.delta_channels}
-    unresolved = {channel for channel in unresolved if not _has_value(view, node, channel)}
+    unresolved = {channel for channel in unresolved if not has_value(view, node, channel)}
     visited = {node.ref}
     while unresolved and ref is not None and ref in view.nodes and ref not in visited:
         visited.add(ref)
         yield ref
         ancestor = view.nodes[ref]
-        unresolved = {channel for channel in unresolved if not _has_value(view, ancestor, channel)}
+        unresolved = {channel for channel in unresolved if not has_value(view, ancestor, channel)}
         ref = ancestor.parent
 
 
-def _has_value(view: ThreadView, node: Node, channel: str) -> bool:
+def has_value(view: ThreadView, node: Node, channel: str) -> bool:
+    """Whether the value that a checkpoint has of a channel is stored, so that it is not rebuilt from writes."""
     if channel not in node.channel_versions:
         return False
     version = node.channel_versions[channel]

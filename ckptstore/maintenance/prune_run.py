@@ -99,9 +99,13 @@ class Pruner:
     def _scan(self, scan: ThreadScan, request: PruneRequest, pruned: set[str], progress: PruneProgress) -> Steps[None]:
         """Prune the threads that a scan finds and that are not pruned yet, a page at a time."""
         after: Mapping[str, Any] | None = scan.start
+        # A scan may find a thread again on each of its pages, and decide again that there is nothing to delete.
+        planned_threads: set[str] = set()
         while after is not None and not progress.should_stop():
             page = yield from self._store.read(partial(scan.page, after=after, page_size=_ROWS_PER_PAGE))
-            requests = deque(request._replace(thread_id=thread_id) for thread_id in scan.threads_of(page) if thread_id not in pruned)
+            found = [thread_id for thread_id in scan.threads_of(page) if thread_id not in pruned and thread_id not in planned_threads]
+            planned_threads.update(found)
+            requests = deque(request._replace(thread_id=thread_id) for thread_id in found)
             while requests and not progress.stopped:
                 planned = yield from self._plan(requests)
                 tasks = [task for task in planned if scan.selects(task)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ClauseElement
@@ -11,6 +11,7 @@ from sqlalchemy import ClauseElement
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
+from ckptstore.maintenance.prune_additions import PlannedThread
 from ckptstore.maintenance.prune_plan import CheckpointRef, Node, Rule, Stage, ThreadView, plan_stages
 from ckptstore.maintenance.reports import DeletedRows
 from ckptstore.maintenance.thread_rows import ThreadStamp, lock_thread, read_stamp
@@ -58,6 +59,8 @@ class PruneTask(NamedTuple):
     request: PruneRequest
     stamp: ThreadStamp
     stages: Sequence[PlannedStage]
+    #: Tells whether the plan holds after something was added; None before it is made.
+    thread: PlannedThread | None = None
     #: What the last executed stage deleted; after a dry run, what all stages deleted.
     deleted: DeletedRows = DeletedRows()
     #: Whether any stage deleted anything.
@@ -135,8 +138,24 @@ def _execute_next(db: Db, task: PruneTask, stamp: ThreadStamp | None) -> PruneTa
 
 
 def planned_at(db: Db, task: PruneTask, stamp: ThreadStamp) -> PruneTask:
-    """The task as it was planned, or planned again if the thread has changed since."""
-    return task if stamp == task.stamp else _plan(db, task._replace(stamp=stamp))
+    """The task as it was planned, or planned again if the thread has changed since in a way that may concern the plan."""
+    if stamp == task.stamp:
+        return task
+    thread = _with_added(db, task, stamp)
+    return _plan(db, task._replace(stamp=stamp)) if thread is None else task._replace(stamp=stamp, thread=thread)
+
+
+def _with_added(db: Db, task: PruneTask, stamp: ThreadStamp) -> PlannedThread | None:
+    """The thread with the checkpoints that were added to it since; None if something else changed, or they concern the plan."""
+    request, thread = task.request, task.thread
+    was_idle = request.idle_cutoff is not None and task.stamp.updated_at < request.idle_cutoff
+    if thread is None or was_idle or stamp.generation != task.stamp.generation:
+        return None
+    # To look at more would take longer than to plan again.
+    parameters = {"thread_id": request.thread_id, "after": thread.greatest_id, "max_rows": len(thread.view.nodes)}
+    count = stamp.checkpoint_count - task.stamp.checkpoint_count
+    added = _nodes(request.state_format, db.run(sql.prune.thread_nodes_after, parameters)) if count else []
+    return thread.with_added(added) if len(added) == count else None
 
 
 def _plan(db: Db, task: PruneTask) -> PruneTask:
@@ -148,7 +167,9 @@ def _plan(db: Db, task: PruneTask) -> PruneTask:
     orphans = [ref for ref in request.orphans if ref not in view.nodes]
     parts = [orphans[start : start + _CHECKPOINTS_PER_STAGE] for start in range(0, len(orphans), _CHECKPOINTS_PER_STAGE)]
     return task._replace(
-        stages=[*(PlannedStage(Stage(deleted=part), ()) for part in parts), *map(PlannedStage, stages, tag_rows)], is_swept=False
+        stages=[*(PlannedStage(Stage(deleted=part), ()) for part in parts), *map(PlannedStage, stages, tag_rows)],
+        thread=PlannedThread.of(view, stages),
+        is_swept=False,
     )
 
 
@@ -162,7 +183,7 @@ def read_thread(db: Db, request: PruneRequest, updated_at: int) -> ThreadView:
     """
     thread = {"thread_id": request.thread_id}
     tasks_channel = {"channel": request.state_format.tasks_channel}
-    nodes = [_node(request.state_format, _NodeRow(*row)) for row in db.run(sql.prune.thread_nodes, thread)]
+    nodes = _nodes(request.state_format, db.run(sql.prune.thread_nodes, thread))
     return ThreadView(
         nodes={node.ref: node for node in nodes},
         stored_values={(namespace, channel, version) for namespace, channel, version in db.run(sql.checkpoints.stored_versions, thread)},
@@ -172,7 +193,7 @@ def read_thread(db: Db, request: PruneRequest, updated_at: int) -> ThreadView:
 
 
 class _NodeRow(NamedTuple):
-    """One row of `thread_nodes`; SQLite has integers for booleans."""
+    """One row of `thread_nodes` or `thread_nodes_after`; SQLite has integers for booleans."""
 
     checkpoint_ns: str
     checkpoint_id: str
@@ -183,6 +204,10 @@ class _NodeRow(NamedTuple):
     metadata: str
     size: int
     hidden: bool | int
+
+
+def _nodes(state_format: StateFormat, rows: Iterable[tuple[Any, ...]]) -> list[Node]:
+    return [_node(state_format, _NodeRow(*row)) for row in rows]
 
 
 def _node(state_format: StateFormat, row: _NodeRow) -> Node:

@@ -146,7 +146,8 @@ class _Planner:
         """The access path with the fewest candidates."""
         query, required = self._query, self._filter.required
         whole_table = AccessPath("checkpoints", self._bound + 1, {})
-        if query.checkpoint_id is not None:
+        nothing_else = not (required or self._filter.ranges) and query.created_after is None and query.created_before is None
+        if query.checkpoint_id is not None or nothing_else:
             return whole_table
         single_posting = len(required) == 1 and len(required[0].values) == 1 and not self._filter.ranges
         if single_posting and query.thread_id is None and query.created_after is None and query.created_before is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     JSON,
     BigInteger,
     Column,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     false,
@@ -85,6 +87,19 @@ def lookup_join(
     columns = [table.c[name] for name in names] or [*table.c]
     found = select(*columns).where(*on).offset(literal_column("0")).lateral(f"of_{table.name}")
     return rows.join(found, literal_column("true")), found
+
+
+def namespaces_of_thread() -> CTE:
+    """The namespaces of the thread `thread_id`, and a null, with the thread: found one after the other, past the rows of each."""
+
+    def first(*after: ColumnElement[bool]) -> Any:
+        names = select(CHECKPOINT.c.checkpoint_ns).where(CHECKPOINT.c.thread_id == thread_id, *after)
+        return names.order_by(CHECKPOINT.c.checkpoint_ns).limit(literal_column("1"))
+
+    thread_id = bindparam("thread_id", type_=CHECKPOINT.c.thread_id.type)
+    found = select(thread_id.label("thread_id"), first().scalar_subquery().label("checkpoint_ns")).cte("namespaces", recursive=True)
+    following = first(CHECKPOINT.c.checkpoint_ns > found.c.checkpoint_ns).correlate(found).scalar_subquery()
+    return found.union_all(select(found.c.thread_id, following).where(found.c.checkpoint_ns.is_not(null())))
 
 
 def rows_with_keys(database: str, table: Table, names: Sequence[str]) -> tuple[FromClause, FromClause]:

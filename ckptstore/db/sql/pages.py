@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from ckptstore.db.sql.checkpoints import whole
-from ckptstore.db.sql.lookups import equal_columns, exists_for_row, hidden_value, is_visible, lookup_join
+from ckptstore.db.sql.lookups import equal_columns, exists_for_row, hidden_value, is_visible, lookup_join, namespaces_of_thread
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG
 from ckptstore.records import StateFormat
@@ -81,6 +81,8 @@ def page(database: str, shape: Shape) -> Select[Any]:
             return streams[0]
         merged = union_all(*[select(stream.subquery(f"stream_{number}")) for number, stream in enumerate(streams)]).subquery("merged")
         return _newest(select(merged), merged)
+    if shape.source == "checkpoints" and "thread_id" in shape.given and shape.given.isdisjoint(("checkpoint_ns", "checkpoint_id")):
+        return _page_of_thread(database, shape)
     if shape.source == "checkpoints":
         query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT)
         if "thread_id" not in shape.given:
@@ -93,6 +95,20 @@ def page(database: str, shape: Shape) -> Select[Any]:
         joined, found = lookup_join(database, candidates, CHECKPOINT, equal_columns(CHECKPOINT, candidates, CHECKPOINT_KEY))
         return _newest(_restricted(select(found).select_from(joined), database, shape, candidates, found), found)
     return _newest(query, CHECKPOINT)
+
+
+def _page_of_thread(database: str, shape: Shape) -> Select[Any]:
+    """A page of a thread's checkpoints: each namespace is in the order of the ids, the whole thread is not."""
+    namespaces = namespaces_of_thread()
+    each = CHECKPOINT.alias("each")
+    query = select(each).where(*equal_columns(each, namespaces, ("thread_id", "checkpoint_ns")))
+    newest = _newest(_restricted(query, database, shape._replace(given=shape.given - {"thread_id"}), each, each), each)
+    if database == "postgresql":
+        found = newest.correlate(namespaces).lateral("found")
+        return _newest(select(found).select_from(namespaces.join(found, literal_column("true"))), found)
+    ids = newest.with_only_columns(each.c.checkpoint_id).correlate(namespaces)
+    in_namespace = [*equal_columns(CHECKPOINT, namespaces, ("thread_id", "checkpoint_ns")), CHECKPOINT.c.checkpoint_id.in_(ids)]
+    return _newest(select(CHECKPOINT).select_from(namespaces.join(CHECKPOINT, and_(*in_namespace))), CHECKPOINT)
 
 
 def _stream(database: str, shape: Shape, number: int) -> Select[Any]:

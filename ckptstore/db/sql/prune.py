@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    FromClause,
     ScalarSelect,
     Select,
     Text,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningDelete
 
 from ckptstore.db.sql import checksums
-from ckptstore.db.sql.lookups import equal_columns, exists_for_row, has_given_key, layout_entries, segment_lists
+from ckptstore.db.sql.lookups import equal_columns, exists_for_row, has_given_key, layout_entries, lookup_join, segment_lists
 from ckptstore.db.sql.tables import (
     CHANNEL,
     CHECKPOINT,
@@ -44,26 +45,41 @@ from ckptstore.db.sql.tables import (
 _CUTOFF = bindparam("cutoff", type_=BigInteger)
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
 _MAX_ROWS = bindparam("max_rows", type_=BigInteger)
+_KEY_IN_THREAD = (CHECKPOINT.c.checkpoint_ns, CHECKPOINT.c.checkpoint_id)
+_NODE_COLUMNS = (
+    *(column.name for column in _KEY_IN_THREAD),
+    "parent_checkpoint_id",
+    "created_at",
+    "format",
+    "channel_versions",
+    "metadata",
+    "size",
+    "hidden",
+)
 
 
 def thread_nodes(_database: str) -> Select[Any]:
     """What a deletion needs to know about a thread's checkpoints, without any payload."""
+    return select(*_node_columns(CHECKPOINT)).where(CHECKPOINT.c.thread_id == bindparam("thread_id")).order_by(*_KEY_IN_THREAD)
+
+
+def thread_nodes_after(database: str) -> Select[Any]:
+    """The same of the checkpoints with ids after `after`, if they are among the `max_rows` checkpoints of all threads that follow it.
+
+    No index has a thread's checkpoints in the order of their ids.
+    """
     c = CHECKPOINT.c
-    return (
-        select(
-            c.checkpoint_ns,
-            c.checkpoint_id,
-            c.parent_checkpoint_id,
-            cast(c.created_at, BigInteger),
-            c.format,
-            cast(c.channel_versions, Text),
-            cast(c.metadata, Text),
-            c.size,
-            c.hidden,
-        )
-        .where(c.thread_id == bindparam("thread_id"))
-        .order_by(c.checkpoint_ns, c.checkpoint_id)
-    )
+    # The second condition is that of the partial index `ckpt_checkpoint_newest`.
+    later = [c.checkpoint_id > bindparam("after", type_=Text()), c.checkpoint_id > literal_column("''")]
+    keys = select(*[c[name] for name in CHECKPOINT_KEY]).where(*later).order_by(c.checkpoint_id).limit(_MAX_ROWS).subquery("later")
+    joined, found = lookup_join(database, keys, CHECKPOINT, equal_columns(CHECKPOINT, keys, CHECKPOINT_KEY))
+    return select(*_node_columns(found)).select_from(joined).where(keys.c.thread_id == bindparam("thread_id"))
+
+
+def _node_columns(checkpoints: FromClause) -> list[ColumnElement[Any]]:
+    c = checkpoints.c
+    plain = {"created_at": cast(c.created_at, BigInteger)} | {name: cast(c[name], Text) for name in ("channel_versions", "metadata")}
+    return [plain.get(name, c[name]) for name in _NODE_COLUMNS]
 
 
 def checkpoints_with_writes_to(_database: str) -> Select[Any]:
@@ -209,13 +225,20 @@ def long_threads(_database: str) -> Select[Any]:
 
 
 def threads_with_orphaned_writes(database: str) -> Select[Any]:
-    """Threads with writes from before `cutoff` whose checkpoint does not exist, in the order of their ids."""
-    c = WRITE.c
+    """Threads with writes from before `cutoff` whose checkpoint does not exist, in the order of their ids.
+
+    Of threads that are younger than that, no write is read: a thread is as old as its oldest write, apart from writes that a copy added.
+    """
+    c = THREAD.c
     checkpoint: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(*equal_columns(CHECKPOINT, WRITE, CHECKPOINT_KEY))
+    orphaned: Select[Any] = (
+        select(literal_column("1"))
+        .select_from(WRITE)
+        .where(WRITE.c.thread_id == c.thread_id, WRITE.c.created_at < _CUTOFF, ~exists_for_row(database, checkpoint))
+    )
     return (
-        select(c.thread_id, _checkpoints_of(c.thread_id), c.thread_id)
-        .where(c.thread_id > bindparam("after_thread_id", type_=Text()), c.created_at < _CUTOFF, ~exists_for_row(database, checkpoint))
-        .distinct()
+        select(c.thread_id, c.checkpoint_count, c.thread_id)
+        .where(c.thread_id > bindparam("after_thread_id", type_=Text()), c.created_at < _CUTOFF, exists_for_row(database, orphaned))
         .order_by(c.thread_id)
         .limit(_PAGE_SIZE)
     )

@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions
 
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
+from ckptstore.db import sql
 from ckptstore.db.runner import Work
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from ckptstore.runtime.future import Future
@@ -165,7 +166,9 @@ async def test_what_comes_between_decision_and_deed_is_not_lost(url: str, transa
             found = await saver.aget_tuple(made_by[0])
             assert found is not None
             assert found.checkpoint["channel_values"] == {"m": "new", "n": 229 if act == "put" else 5}
-            assert_untouched(readings, {ref: left[ref] for ref in kept[1:]}, set(kept[1:]))
+            # A checkpoint that continues a kept one changes nothing in the plan; the next prune counts it too.
+            stayed = set(kept[1:] if act == "fork" else kept)
+            assert_untouched(readings, {ref: left[ref] for ref in left if ref in readings}, stayed)
             await saver.aprune_by(RetentionPolicy(keep_last=2))
             assert [each.metadata["step"] for each in await saver.alist(config("t"))] == [900, 229]
             assert await saver.aget_tuple(made_by[0]) == found
@@ -235,6 +238,28 @@ async def test_a_long_thread_goes_in_small_transactions_with_writers_in_between(
     assert (report.checkpoints, sum(steps)) == (999, 999)
     assert max(steps) <= 150
     assert len(await saver.alist(None)) == 1 + len(counts)
+
+
+async def test_a_thread_that_is_written_to_is_planned_once_and_one_without_anything_to_delete_too(saver: SQLAlchemySaver) -> None:
+    made = await chain(saver, "long", 330)
+    made += [await put(saver, config("unmoved", checkpoint_ns=f"{n}"), {"n": n}, 0, pinned=True) for n in range(3)]
+    statements: list[str] = []
+
+    def look() -> bool:
+        made.append(put_now(saver, made[329], {"n": 1}, {}))
+        return False
+
+    whole_thread = saver.store.runner.statements[(sql.prune.thread_nodes,)].text
+    with (
+        mock.patch("ckptstore.maintenance.prune_run._ROWS_PER_PAGE", 1),
+        reported_statements(saver, lambda _, text: statements.append(text)),
+    ):
+        report = await saver.aprune_by(NEWEST_TWO, should_stop=look)
+        # Each of the two threads once; `reported_statements` reports before and after.
+        assert (report.checkpoints, statements.count(whole_thread) // 2) == (329, 2)
+        await saver.aprune_by(RetentionPolicy(max_age=timedelta(0), keep_tags=[{"pinned": True}, {"step": {"$gte": 0}}]))
+    assert statements.count(whole_thread) // 2 == 2 + 2
+    assert len(await saver.alist(config("long"))) == 1 + len(made) - 333
 
 
 async def test_two_runs_at_once_share_the_work(lasting_url: str) -> None:

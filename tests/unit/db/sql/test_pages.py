@@ -63,3 +63,11 @@ def test_what_a_condition_leads_to_is_counted_up_to_a_bound(kind: str) -> None:
         found = compiled(kind, count)
         assert "bound" in found.parameters
         assert "LIMIT" in found.text
+
+
+def test_a_page_of_a_whole_thread_is_read_namespace_by_namespace(kind: str) -> None:
+    whole = compiled(kind, pages.page(kind, Shape(given=frozenset({"thread_id", "before"}), forbidden=1)))
+    assert whole.text.startswith("WITH RECURSIVE namespaces")
+    assert {"thread_id", "before", "excluded_0_key", "page_size"} <= whole.parameters
+    one = compiled(kind, pages.page(kind, Shape(given=frozenset({"thread_id", "checkpoint_ns"}))))
+    assert "RECURSIVE" not in one.text
