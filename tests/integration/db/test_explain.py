@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 from unittest import mock
@@ -31,6 +32,9 @@ from tests.support.attempts import encoded
 from tests.support.build import checkpoint, config
 from tests.support.build import metadata as metadata_of
 from tests.support.databases import url_of
+
+# First of all fixtures, so that a database is filled once for all of its tests.
+pytestmark = pytest.mark.usefixtures("filled")
 
 THREADS = 300
 STEPS = 10
@@ -134,7 +138,30 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         # No table may be so small that it is best read whole.
         segments = [("filler", f"digest-{number}", 1, "raw", b"x", None) for number in range(2_000)]
         saver.store.runner.write(lambda db: db.insert(sql.tables.SEGMENT, "keep", segments)).result()
-        yield saver
+        with no_autovacuum(saver):
+            yield saver
+
+
+@contextmanager
+def no_autovacuum(saver: SQLAlchemySaver) -> Iterator[None]:
+    """Nothing but a test changes what the planner knows."""
+
+    def alter(db: Db, change: str) -> None:
+        if not db.on_sqlite:
+            leaves = "SELECT oid::regclass::text FROM pg_class WHERE starts_with(relname, 'ckpt_') AND relkind = 'r'"
+            for (name,) in db.execute(leaves).all():
+                db.execute(f"ALTER TABLE {name} {change}")
+
+    saver.store.runner.write(partial(alter, change="SET (autovacuum_enabled = false)")).result()
+    yield
+    saver.store.runner.write(partial(alter, change="RESET (autovacuum_enabled)")).result()
+
+
+@pytest.fixture(scope="module", params=["without statistics", "with statistics"])
+def planned(request: pytest.FixtureRequest, filled: SQLAlchemySaver) -> SQLAlchemySaver:
+    """The filled saver, whose planner knows nothing of the tables, or all."""
+    set_statistics(filled, request.param)
+    return filled
 
 
 @pytest.fixture(autouse=True)
@@ -196,23 +223,19 @@ def is_partitioned(db: Db) -> bool:
     return not db.on_sqlite and db.execute("SELECT relkind::text FROM pg_class WHERE oid = 'ckpt_thread'::regclass").scalar_one() == "p"
 
 
-@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
 @pytest.mark.parametrize("search", SEARCHES)
-async def test_a_search_of_checkpoints_reads_no_whole_table(filled: SQLAlchemySaver, search: str, statistics: str) -> None:
-    set_statistics(filled, statistics)
+async def test_a_search_of_checkpoints_reads_no_whole_table(planned: SQLAlchemySaver, search: str) -> None:
     with explained() as plans:
-        found = await filled.alist(**{"config": None, "limit": 10, **SEARCHES[search]})
+        found = await planned.alist(**{"config": None, "limit": 10, **SEARCHES[search]})
     assert found
     assert plans
     assert whole_tables(plans) == []
 
 
-@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
 @pytest.mark.parametrize("search", THREAD_SEARCHES)
-async def test_a_search_of_threads_reads_no_whole_table(filled: SQLAlchemySaver, search: str, statistics: str) -> None:
-    set_statistics(filled, statistics)
+async def test_a_search_of_threads_reads_no_whole_table(planned: SQLAlchemySaver, search: str) -> None:
     with explained() as plans:
-        found = await filled.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search]})
+        found = await planned.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search]})
     assert found
     assert plans
     assert whole_tables(plans) == []
@@ -294,15 +317,13 @@ def _in_postgresql(plan: list[str]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
 @pytest.mark.parametrize("search", [*SEARCHES, *(f"threads: {search}" for search in THREAD_SEARCHES)])
-async def test_no_page_of_a_search_is_read_from_end_to_end(filled: SQLAlchemySaver, search: str, statistics: str) -> None:
-    set_statistics(filled, statistics)
+async def test_no_page_of_a_search_is_read_from_end_to_end(planned: SQLAlchemySaver, search: str) -> None:
     with kept_plans() as plans:
         if search.startswith("threads: "):
-            found: list[Any] = await filled.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search.removeprefix("threads: ")]})
+            found: list[Any] = await planned.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search.removeprefix("threads: ")]})
         else:
-            found = await filled.alist(**{"config": None, "limit": 10, **SEARCHES[search]})
+            found = await planned.alist(**{"config": None, "limit": 10, **SEARCHES[search]})
     assert found
     assert [(line, statement) for statement, plan in plans for line in full_reads(statement, plan)] == []
 
@@ -321,31 +342,27 @@ def test_there_is_something_to_be_read_in_every_table(filled: SQLAlchemySaver, t
     assert filled.store.runner.read(lambda db: db.execute(f"SELECT count(*) FROM {table}").scalar_one()).result() >= 100
 
 
-@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
-async def test_no_page_reads_all_segments(filled: SQLAlchemySaver, statistics: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_page_reads_all_segments(planned: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FIRST_COLUMNS, "ckpt_segment_pkey", "thread_id")
-    set_statistics(filled, statistics)
     with kept_plans() as plans:
-        assert await filled.alist(None, filter={"user": "u7"}, limit=10)
+        assert await planned.alist(None, filter={"user": "u7"}, limit=10)
     assert [line for statement, plan in plans for line in full_reads(statement, plan)] == []
 
 
-@pytest.mark.parametrize("statistics", ["without statistics", "with statistics"])
 @pytest.mark.parametrize("plans_of", [explained, kept_plans])
 # SQLite takes a batch as one insert into a view, whose triggers find rows by their primary keys.
 @pytest.mark.parametrize("filled", [kind for kind in KINDS if kind != "sqlite"], indirect=True, scope="module")
-async def test_no_put_reads_a_whole_table(filled: SQLAlchemySaver, statistics: str, plans_of: Any) -> None:
-    set_statistics(filled, statistics)
+async def test_no_put_reads_a_whole_table(planned: SQLAlchemySaver, plans_of: Any) -> None:
     version = f"{1:010}.{'0' * 12}"
     with plans_of() as plans:
         for step in range(3):
             # The second and third carry the value of the first over, and name its segments again.
             made = checkpoint({"text": ["long " * 10_000], "n": step}, {"text": version, "n": f"{step + 1:010}.x"})
             new = {"text": version, "n": f"{step + 1:010}.x"} if step == 0 else {"n": f"{step + 1:010}.x"}
-            where = await filled.aput(config(f"put {statistics}"), made, metadata_of(step), new)  # type: ignore[arg-type]
-            await filled.aput_writes(where, [("n", step), ("text", "long " * 10_000)], "task")
-        await filled.aput(config(f"put {statistics}"), made, metadata_of(9), new)  # type: ignore[arg-type]
-    await filled.adelete_thread(f"put {statistics}")
+            where = await planned.aput(config("put"), made, metadata_of(step), new)  # type: ignore[arg-type]
+            await planned.aput_writes(where, [("n", step), ("text", "long " * 10_000)], "task")
+        await planned.aput(config("put"), made, metadata_of(9), new)  # type: ignore[arg-type]
+    await planned.adelete_thread("put")
     lines = [line for each in plans for line in (each[1] if isinstance(each, tuple) else [each])]
     assert any("Insert on ckpt_checkpoint" in line for line in lines)
     scans = [number for number, line in enumerate(lines) if re.search(r"(Seq|Index|Only) Scan (using|on) ckpt_", line)]
