@@ -3,7 +3,8 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 # pip gets lost between the botocore that aiobotocore allows and the newest boto3 that moto takes; uv's resolver does not.
-INSTALL := $(BIN)/uv pip install --quiet --python $(VENV)
+# It compiles nothing by default, and then every process that a test starts compiles all that it imports.
+INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(VENV)
 URL ?=
 BLOB_URL ?=
 FILES ?=
@@ -11,6 +12,9 @@ SECTIONS ?=
 SIZE ?= quick
 FULL ?=
 FAULTS ?=
+
+# For the same reason what is in this checkout is compiled once, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-quick test-partitions test-lowest bench faults lint format clean
 
@@ -51,7 +55,7 @@ $(VENV)/installed: pyproject.toml
 test-lowest:
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet uv
-	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[all]' --group test
+	.venv-lowest/bin/uv pip install --quiet --compile-bytecode --python .venv-lowest --resolution lowest-direct --editable '.[all]' --group test
 	.venv-lowest/bin/python -m pytest $(ARGS)
 
 # Against the official savers, in one run of three minutes; SIZE=normal for the figures that are published (half an hour),
