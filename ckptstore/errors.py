@@ -117,6 +117,10 @@ class StatementRefused(CkptStoreError):
     """The database refused a statement. A retry will not help."""
 
 
+class ThreadExists(CkptStoreError, ValueError):
+    """A thread of a copy or an import is at the target already, with something else, and `refuse` was asked for. Nothing was stored."""
+
+
 class ReadOnlyModel(CkptStoreError, TypeError):
     """A session would write a row of ckptstore's tables. Nothing was written; the message names the saver's method to use instead."""
 

@@ -3,6 +3,38 @@
 from collections.abc import Sequence
 
 from benchmarks.bench import Section
-from benchmarks.sections import bounded, chat, growth, latency, pressure, processes, proxy, read, start, steps, store, tags, upkeep, upload
+from benchmarks.sections import (
+    bounded,
+    chat,
+    growth,
+    latency,
+    move,
+    pressure,
+    processes,
+    proxy,
+    read,
+    start,
+    steps,
+    store,
+    tags,
+    upkeep,
+    upload,
+)
 
-SECTIONS: Sequence[Section] = (steps, chat, upload, read, tags, store, bounded, latency, proxy, processes, start, pressure, upkeep, growth)
+SECTIONS: Sequence[Section] = (
+    steps,
+    chat,
+    upload,
+    read,
+    tags,
+    store,
+    bounded,
+    latency,
+    proxy,
+    processes,
+    start,
+    pressure,
+    upkeep,
+    growth,
+    move,
+)

@@ -1,5 +1,5 @@
-"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `blobs copy`, `blobs collect`, `blobs relocate`,
-`blobs verify`, `tags rebuild` and `reencrypt`.
+"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `copy`, `blobs copy`, `blobs collect`,
+`blobs relocate`, `blobs verify`, `tags rebuild` and `reencrypt`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ except ImportError as exc:  # pragma: no cover - the test of the installed wheel
     sys.exit(f"the command line needs click and tqdm ({exc.name} is missing): pip install 'ckptstore[cli]'")
 
 from ckptstore.cli.blobs import blobs as blob_commands
+from ckptstore.cli.copy import copy
 from ckptstore.cli.reencrypt import reencrypt
 from ckptstore.cli.revisions import downgrade, revision, upgrade
 from ckptstore.cli.space import prune, vacuum
@@ -29,5 +30,5 @@ def main(verbose: bool) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 
 
-for command in (upgrade, downgrade, revision, prune, vacuum, blob_commands, tag_commands, reencrypt):
+for command in (upgrade, downgrade, revision, prune, vacuum, copy, blob_commands, tag_commands, reencrypt):
     main.add_command(command)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,9 @@ from ckptstore.errors import CkptStoreError
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.store.store import Store
 from ckptstore.tags.keys import TagKeys
+
+#: The shells' exit code of an interrupted command.
+EXIT_INTERRUPTED = 130
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -54,6 +59,18 @@ def errors_as_messages() -> Iterator[None]:
         yield
     except (CkptStoreError, OSError) as exc:
         raise click.ClickException(str(exc)) from exc
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Let Ctrl-C and SIGTERM end a run after its current transaction: they set the event."""
+    interrupted = threading.Event()
+    previous = {number: signal.signal(number, lambda *_: interrupted.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def parse_url(url: str) -> URL:

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import click
 from tqdm import tqdm
 
-from ckptstore.cli.options import database_options, open_store, store_options, wall_clock
+from ckptstore.cli.options import EXIT_INTERRUPTED, database_options, interruptible, open_store, store_options, wall_clock
 from ckptstore.errors import InvalidPolicy
 from ckptstore.maintenance.policy import RetentionPolicy, parse_age
 from ckptstore.maintenance.prune_progress import PruneCallbacks
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.steps import drive
-
-# The shells' exit code of an interrupted command.
-_EXIT_INTERRUPTED = 130
 
 
 def _parse_age(_context: click.Context, parameter: click.Parameter, text: str | None) -> timedelta | None:
@@ -65,7 +58,7 @@ def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | Non
     policy = _policy(path, {name: value for name, value in options.items() if value not in (None, [])})
     with (
         open_store(url, in_schema, blob_url) as store,
-        _interruptible() as interrupted,
+        interruptible() as interrupted,
         tqdm(desc="pruning", unit=" checkpoints", disable=None) as bar,
     ):
 
@@ -76,7 +69,7 @@ def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | Non
         drive(store.require_blob_url())
         report = drive(run_maintenance(store, policy, wall_clock, PruneCallbacks(progress, interrupted.is_set), dry_run=dry_run))
     _print(report, as_json)
-    sys.exit(_EXIT_INTERRUPTED if report.stopped else 0)
+    sys.exit(EXIT_INTERRUPTED if report.stopped else 0)
 
 
 def _policy(path: str | None, options: dict[str, Any]) -> RetentionPolicy:
@@ -90,18 +83,6 @@ def _policy(path: str | None, options: dict[str, Any]) -> RetentionPolicy:
         return RetentionPolicy(**options)
     except InvalidPolicy as exc:
         raise click.UsageError(str(exc)) from exc
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Let Ctrl-C and SIGTERM end a run after its current transaction: they set the event."""
-    interrupted = threading.Event()
-    previous = {number: signal.signal(number, lambda *_: interrupted.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _print(report: PruneReport, as_json: bool) -> None:

@@ -41,6 +41,20 @@ def require_same_keys(db: Db, tag_keys: TagKeys) -> None:
         )
 
 
+def stored_keys(db: Db) -> TagKeys | None:
+    """The `tag_keys` with which the tag index was built; None if none are stored, so that every metadata key is in it.
+
+    Raises:
+        TagKeysChanged: the index is being rebuilt.
+    """
+    stored = _stored_patterns(db)
+    if stored is None:
+        return None
+    if "include" not in stored:
+        raise TagKeysChanged("the tag index of this database is being rebuilt; finish it: ckptstore tags rebuild --url URL")
+    return TagKeys(include=stored["include"], exclude=stored["exclude"])
+
+
 def begin_rebuilding(db: Db) -> None:
     """Make every other saver refuse to start until `store_keys` is called: a filter on half an index would miss checkpoints."""
     _store(db, {"rebuilding": True})

@@ -68,7 +68,7 @@ class StoreBase:
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
         self._queue = WriteQueue(runner, commit_batch, WriteEncoder(known, self.objects), settings)
         self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=self._check_settings)
-        self._wants_tags = tag_keys
+        self.wants_tags = tag_keys
         self._tag_keys = tag_keys or EVERYTHING
         self._state_format = state_format
         #: Paths of the tag index that some checkpoint has, and those about which it was logged that none has.
@@ -84,10 +84,10 @@ class StoreBase:
 
     def _check_settings(self, db: Db) -> None:
         """Compare this store with the settings that all savers on the database share."""
-        if self._wants_tags is None:
+        if self.wants_tags is None:
             self.objects.location.look_up(db)
             return
-        require_same_keys(db, self._wants_tags)
+        require_same_keys(db, self.wants_tags)
         self.objects.location.check(db)
 
     def set_up(self, partitions: int | None = None) -> Future[None]:

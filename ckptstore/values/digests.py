@@ -47,6 +47,11 @@ def list_digest(listing: bytes) -> str:
     return _LIST_PREFIX + compact_digest_of(listing)
 
 
+def is_list(name: str) -> bool:
+    """Whether the name of a segment is that of a list segment."""
+    return name.startswith(_LIST_PREFIX)
+
+
 def matches_digest(name: str, data: bytes) -> bool:
     """Whether the name of a segment (or list segment) belongs to these bytes."""
     return name.removeprefix(_LIST_PREFIX) == compact_digest_of(data)

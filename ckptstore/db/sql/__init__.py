@@ -23,6 +23,7 @@ from ckptstore.db.sql import (
     tables,
     tag_keys,
     threads,
+    transfer,
     vacuum,
     verify,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "tables",
     "tag_keys",
     "threads",
+    "transfer",
     "vacuum",
     "verify",
 ]

@@ -46,6 +46,7 @@ ROWS = (
     "p99 beside, ms",
     "of reading it back",
     "beside copy_thread, ms",
+    "from a SQLite file to here, checkpoints/s",
 )
 
 

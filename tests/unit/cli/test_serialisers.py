@@ -1,4 +1,4 @@
-"""The serialisers that `ckptstore reencrypt` is told by name."""
+"""The serialisers that a command line names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ckptstore.cli.reencrypt import load_serialiser
+from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.errors import InvalidConfig
 
 MODULE = """

@@ -1,0 +1,33 @@
+"""Serialisers that a command line names."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import cast
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from ckptstore.errors import InvalidConfig
+
+
+def load_serialiser(name: str) -> SerializerProtocol:
+    """The serialiser that `module:object` names; an object that can be called without arguments is called.
+
+    Raises:
+        InvalidConfig: there is no such module or object, or it is no serialiser.
+    """
+    module, _, attribute = name.partition(":")
+    # As `python -m` does: the module is usually the application's own.
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise InvalidConfig(f"{name!r} can't be imported ({exc}); write module:object, for example my_app.keys:old") from exc
+    finally:
+        sys.path.remove(os.getcwd())
+    made = found() if callable(found) and not hasattr(found, "loads_typed") else found
+    if not hasattr(made, "loads_typed") or not hasattr(made, "dumps_typed"):
+        raise InvalidConfig(f"{name!r} is no serialiser, it is a {type(made).__name__}; expected an object like EncryptedSerializer")
+    return cast(SerializerProtocol, made)

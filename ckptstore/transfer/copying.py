@@ -1,0 +1,113 @@
+"""Copying threads between two of our own stores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from ckptstore.db import sql
+from ckptstore.db.connection import Db
+from ckptstore.db.secrets import masked
+from ckptstore.db.url import is_memory
+from ckptstore.errors import InvalidConfig
+from ckptstore.maintenance.reindex import store_keys, stored_keys
+from ckptstore.records import CheckpointKey, StateFormat
+from ckptstore.runtime.steps import Steps
+from ckptstore.store.store import Store
+from ckptstore.tags.keys import EVERYTHING, TagKeys
+from ckptstore.transfer.mirroring import require_whole_choice
+from ckptstore.transfer.objects import BlobMode, ObjectTransfer
+from ckptstore.transfer.options import TransferCallbacks, TransferOptions
+from ckptstore.transfer.own_source import OwnSource
+from ckptstore.transfer.report import TransferReport
+from ckptstore.transfer.run import Transfer
+
+
+class Copied(NamedTuple):
+    """A copy that has ended."""
+
+    report: TransferReport
+    #: Some of the checkpoints that were stored.
+    sample: Sequence[CheckpointKey]
+
+
+def copy_store(
+    source: Store,
+    target: Store,
+    options: TransferOptions,
+    blobs: BlobMode | None,
+    state_format: StateFormat,
+    clock: Callable[[], int],
+    callbacks: TransferCallbacks,
+) -> Steps[Copied]:
+    """Copy threads with everything that they have; rows are taken over as they are.
+
+    Args:
+        source: only read.
+        target: where each thread appears as a whole, in one transaction.
+        options: what is copied.
+        blobs: see `ObjectTransfer`.
+        state_format: what the checkpoints mean.
+        clock: gives microseconds since 1970, UTC.
+        callbacks: called while it runs.
+
+    Raises:
+        InvalidConfig: source and target are the same, or the options contradict each other.
+        ThreadExists: see `Transfer.run`.
+        DatabaseUnavailable: one of the two can't be reached any more; run it again, it goes on.
+    """
+    if options.mirror:
+        require_whole_choice(options.choice)
+    _refuse_inside(source, target)
+    of_source = yield from source.read(partial(_identity, runner=source.runner))
+    of_target = yield from target.read(partial(_identity, runner=target.runner))
+    if of_source == of_target:
+        raise InvalidConfig(f"source and target are the same: {masked(source.runner.url)}")
+    tag_keys = yield from _tag_keys(source, target)
+    objects = ObjectTransfer(source.objects, target.objects, blobs)
+    transfer = Transfer(OwnSource(source, options.choice, tag_keys, state_format), target, objects, options, clock, callbacks)
+    return Copied((yield from run_transfer(transfer, target)), transfer.sample.keys)
+
+
+def run_transfer(transfer: Transfer, target: Store) -> Steps[TransferReport]:
+    """Run a transfer on the target's loop. If the caller gives up, it ends after the parcel that is being stored."""
+    try:
+        report: TransferReport = yield target.objects.run(transfer.run())
+        return report
+    except BaseException:
+        transfer.stop()
+        raise
+
+
+def _identity(db: Db, runner: object) -> tuple[object, ...]:
+    """The same for two connections to the same tables."""
+    url = db.connection.engine.url
+    if db.on_sqlite:
+        return (id(runner),) if is_memory(url) else (os.path.realpath(str(url.database)),)
+    (row,) = db.execute("SELECT current_database(), current_schema(), CAST(pg_postmaster_start_time() AS text)")
+    return (row[0], db.statements.schema or row[1], row[2])
+
+
+def _refuse_inside(source: Store, target: Store) -> None:
+    """Refuse a SQLite file in the other's folder of blobs: its collector and its verification look there."""
+    for one, other in ((source, target), (target, source)):
+        blobs = one.objects.location.url or ""
+        if other.runner.statements.on_sqlite and not is_memory(other.runner.url) and blobs.startswith("file://"):
+            file = PurePath(os.path.realpath(str(other.runner.url.database)))
+            if file.is_relative_to(Path(blobs.removeprefix("file://"))):
+                raise InvalidConfig(f"the database {file} is in the folder of the other's blobs; use another path")
+
+
+def _tag_keys(source: Store, target: Store) -> Steps[TagKeys]:
+    """The metadata keys in the target's index. A target without a checkpoint gets the source's, unless its saver says otherwise."""
+    stored = yield from target.read(stored_keys)
+    if stored is not None or target.wants_tags is not None:
+        return target.wants_tags or stored or EVERYTHING
+    of_source = yield from source.read(stored_keys)
+    if of_source is not None and not (yield from target.read(lambda db: db.run(sql.settings_table.any_checkpoint).all())):
+        yield from target.run_in_queue(partial(store_keys, tag_keys=of_source))
+        return of_source
+    return EVERYTHING

@@ -1,0 +1,159 @@
+"""The objects in blob storage that transferred rows refer to: they stay where they are, are copied, or move into the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Literal, NamedTuple
+
+from ckptstore.blobs.backends.protocol import BlobBackend
+from ckptstore.blobs.registry import ObjectRegistry
+from ckptstore.db import sql
+from ckptstore.db.connection import Db
+from ckptstore.db.sql.tables import SEGMENT, Row
+from ckptstore.errors import BlobCorrupt, BlobMissing, InvalidConfig
+from ckptstore.runtime.temporary_files import temporary_path
+from ckptstore.runtime.wakeups import settled
+from ckptstore.transfer.parcel import Parcel
+from ckptstore.transfer.spool import Spool
+from ckptstore.values.digests import digest_of, hash_file
+
+#: What becomes of objects: `keep` them where they are, or `copy` them to the target's own place.
+BlobMode = Literal["keep", "copy"]
+
+_PARALLEL = 8
+_KEYS_PER_READ = 500
+
+
+class _Object(NamedTuple):
+    key: str
+    #: SHA-256 in hexadecimal.
+    digest: str
+    size: int
+    created_at: int
+    state: str
+    changed_at: int
+
+
+class ObjectTransfer:
+    """Brings the objects of parcels to the target, on the loop of the target's registry.
+
+    Args:
+        source: the registry of the source's objects.
+        target: that of the target's.
+        mode: None to keep them where both stores have the same place, and to copy them otherwise.
+
+    Raises:
+        InvalidConfig: `keep`, and the two have different places.
+    """
+
+    def __init__(self, source: ObjectRegistry, target: ObjectRegistry, mode: BlobMode | None) -> None:
+        same = source.location.url is not None and source.location.url == target.location.url
+        if mode == "keep" and not same:
+            raise InvalidConfig(
+                f"blobs can be kept only where both sides have the same blob URL; the source has {source.location.url or 'none'}, "
+                f"the target {target.location.url or 'none'}: give both the same one, or copy the blobs (--blobs copy)"
+            )
+        self.keeps = mode == "keep" or (mode is None and same)
+        self._source, self._target = source, target
+        #: Objects that were copied, and their bytes.
+        self.copied = self.copied_bytes = 0
+
+    async def bring(self, parcel: Parcel, now: int) -> None:
+        """Make the objects that a parcel refers to the target's.
+
+        Raises:
+            BlobMissing: one is not registered at the source, or lost.
+            BlobCorrupt: one was altered.
+            InvalidConfig: a file of the user's can't be kept in a database.
+        """
+        if not parcel.object_keys:
+            return
+        found = await self._registered(sorted(parcel.object_keys))
+        if self.keeps:
+            for each in found.values():
+                parcel.objects.append((*each[:4], "live", now))
+            await self._target.location.note_upload(self._target)
+        elif self._target.has_backend:
+            await self._copy(parcel, found, now)
+        else:
+            await self._into_rows(parcel, found)
+
+    async def _registered(self, keys: Sequence[str]) -> dict[str, _Object]:
+        found: dict[str, _Object] = {}
+        for start in range(0, len(keys), _KEYS_PER_READ):
+            part = keys[start : start + _KEYS_PER_READ]
+            rows = await self._source.read(partial(_objects, keys=part))
+            found |= {row[0]: _Object(*row) for row in rows}
+        if missing := set(keys) - found.keys():
+            raise BlobMissing(
+                f"{len(missing)} blobs of the source are not registered there, for example {min(missing)}; run: ckptstore blobs verify"
+            )
+        return found
+
+    async def _copy(self, parcel: Parcel, found: Mapping[str, _Object], now: int) -> None:
+        new_keys: dict[str, str] = {}
+        objects = list(found.values())
+        for start in range(0, len(objects), _PARALLEL):
+            part = objects[start : start + _PARALLEL]
+            keys = await asyncio.gather(*[self._copy_one(each, now) for each in part])
+            new_keys |= {each.key: key for each, key in zip(part, keys, strict=True)}
+        spool = Spool()
+        for table, rows in parcel.spool.pages():
+            for row in rows:
+                is_remote = table is SEGMENT and row[5] is not None
+                spool.add(table, (*row[:5], new_keys[row[5]]) if is_remote else row, _bytes_of(row))
+        _exchange(parcel, spool)
+        parcel.object_keys = set(new_keys.values())
+
+    async def _copy_one(self, found: _Object, now: int) -> str:
+        async def upload(backend: BlobBackend, key: str) -> None:
+            with temporary_path() as path:
+                await settled(self._source.run(self._source.copy_to(found.key, path, found.size)))
+                digest, _ = await asyncio.to_thread(hash_file, path)
+                self._check(found, digest)
+                await backend.put_file(key, path)
+            self.copied += 1
+            self.copied_bytes += found.size
+
+        return await self._target.ensure_uploaded(found.digest, found.size, now, upload)
+
+    async def _into_rows(self, parcel: Parcel, found: Mapping[str, _Object]) -> None:
+        spool = Spool()
+        for table, rows in parcel.spool.pages():
+            for row in rows:
+                new_row = row
+                if table is SEGMENT and row[5] is not None:
+                    new_row = await self._with_content(row, found[row[5]])
+                spool.add(table, new_row, _bytes_of(new_row))
+        _exchange(parcel, spool)
+        parcel.object_keys = set()
+
+    async def _with_content(self, row: Row, found: _Object) -> Row:
+        if row[1].startswith("@"):
+            raise InvalidConfig(
+                f"thread {row[0]!r} has files that were stored by handle (saver.blobs.put), which a database does not hold; "
+                "give the target a blob URL (--to-blob-url)"
+            )
+        content = await settled(self._source.run(self._source.content(found.key, found.size)))
+        self._check(found, await asyncio.to_thread(digest_of, content))
+        return (*row[:4], content, None)
+
+    def _check(self, found: _Object, digest: str) -> None:
+        if digest != found.digest:
+            raise BlobCorrupt(f"object {found.key} at {self._source.location.url} was truncated or altered; restore it from a backup")
+
+
+def _objects(db: Db, keys: Sequence[str]) -> Sequence[Row]:
+    return db.run(sql.transfer.given_objects, db.object_keys(keys)).all()
+
+
+def _bytes_of(row: Row) -> int:
+    return sum(len(cell) for cell in row if isinstance(cell, bytes))
+
+
+def _exchange(parcel: Parcel, spool: Spool) -> None:
+    spool.end()
+    parcel.spool.close()
+    parcel.spool = spool

@@ -1,0 +1,49 @@
+"""What a target remembers of each thread that was transferred to it, so that the next transfer brings only what has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from ckptstore.db import sql
+from ckptstore.db.connection import Db
+from ckptstore.db.sql.tables import Row
+from ckptstore.transfer.parcel import Stamp
+
+_PREFIX = "transfer:"
+
+
+class Remembered(NamedTuple):
+    """A thread as the last transfer left it."""
+
+    #: Of the thread at the source; None if more may have been written within the same second.
+    source: Stamp | None
+    #: Of the thread at the target. If it has another one now, the target's own savers wrote to it.
+    target: Stamp
+    #: The attempt that stored it.
+    attempt: str
+
+
+def remembered(db: Db, thread_ids: Iterable[str]) -> dict[str, Remembered]:
+    """What is remembered of those of some threads that were transferred before."""
+    names = {_name(each): each for each in thread_ids}
+    rows = db.run(sql.transfer.given_settings, db.key_parameters(("name",), [(name,) for name in names]))
+    return {names[name]: Remembered(**json.loads(value)) for name, value in rows}
+
+
+def remember(db: Db, threads: Mapping[str, Remembered]) -> None:
+    """Remember threads, in the transaction that stores them."""
+    rows: list[Row] = [(_name(each), json.dumps(found._asdict(), separators=(",", ":"))) for each, found in threads.items()]
+    db.insert(sql.tables.SETTING, "replace", rows)
+
+
+def forget(db: Db, thread_id: str) -> None:
+    """Forget a thread that was deleted."""
+    db.run(sql.settings_table.delete_setting, {"name": _name(thread_id)})
+
+
+def _name(thread_id: str) -> str:
+    # Not the id itself: a thread that is erased leaves nothing of it.
+    return _PREFIX + hashlib.sha256(thread_id.encode("utf-8", "surrogatepass")).hexdigest()[:40]

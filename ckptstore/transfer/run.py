@@ -1,0 +1,300 @@
+"""A transfer: threads of a source are read and stored at a target, one parcel while the next is read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import asdict
+from functools import partial
+
+from ckptstore.errors import (
+    BlobCorrupt,
+    BlobMissing,
+    CheckpointCorrupt,
+    CkptStoreError,
+    InvalidConfig,
+    NotEncrypted,
+    SerializationFailed,
+    ThreadExists,
+)
+from ckptstore.runtime.random_ids import random_text
+from ckptstore.runtime.steps import drive_async
+from ckptstore.store.store import Store
+from ckptstore.transfer.checking import check_stored
+from ckptstore.transfer.decisions import Comparison, Decision, compare, decide_all, existing_thread
+from ckptstore.transfer.mirroring import delete_gone
+from ckptstore.transfer.objects import ObjectTransfer
+from ckptstore.transfer.options import TransferCallbacks, TransferOptions
+from ckptstore.transfer.parcel import Parcel, SourceThread, Stamp, ThreadGone, ThreadSource, is_full
+from ckptstore.transfer.report import TransferReport
+from ckptstore.transfer.sample import Sample
+from ckptstore.transfer.writing import ObjectsGone, StoreParcel, ThreadChanged
+
+logger = logging.getLogger(__name__)
+
+# Activity is noted once a second, and clocks differ: a thread that was written to so recently is looked at again by the next run.
+_SETTLED_MICROSECONDS = 5_000_000
+_MAX_TRIES = 5
+# Faults of one thread; the others are transferred.
+_THREAD_FAULTS = (BlobCorrupt, BlobMissing, CheckpointCorrupt, InvalidConfig, NotEncrypted, SerializationFailed)
+
+
+class Transfer:
+    """One run, on the loop of the target's registry of objects.
+
+    Args:
+        source: where threads come from.
+        target: where they go.
+        objects: brings the objects that the rows refer to; None if the source has none.
+        options: what is brought.
+        clock: gives microseconds since 1970, UTC.
+        callbacks: called while it runs.
+    """
+
+    def __init__(
+        self,
+        source: ThreadSource,
+        target: Store,
+        objects: ObjectTransfer | None,
+        options: TransferOptions,
+        clock: Callable[[], int],
+        callbacks: TransferCallbacks,
+    ) -> None:
+        self._source, self._target, self._objects = source, target, objects
+        self._options, self._clock, self._callbacks = options, clock, callbacks
+        self.report = TransferReport()
+        #: Some of the checkpoints that were stored, to be compared as objects.
+        self.sample = Sample()
+        self._done = 0
+        self._stopped = False
+        self._check: asyncio.Task[None] | None = None
+
+    def stop(self) -> None:
+        """End the run after the parcel that is being stored; what was stored stays, and the next run goes on."""
+        self._stopped = True
+
+    def _must_stop(self) -> bool:
+        self._stopped = self._stopped or self._callbacks.should_stop()
+        return self._stopped
+
+    async def run(self) -> TransferReport:
+        """Transfer all chosen threads.
+
+        Raises:
+            ThreadExists: with `refuse`, a thread is at the target; nothing was stored.
+            DatabaseUnavailable: one of the two can't be reached any more; what was stored stays, and the next run goes on.
+        """
+        started = time.perf_counter()
+        if self._options.on_conflict == "refuse":
+            await self._refuse_existing()
+        await self._transfer_all()
+        self.report.stopped = self._stopped
+        if self._options.mirror and not self._stopped:
+            self.report.deleted_threads = await delete_gone(self._source, self._target, self._options.choice)
+        if self._objects is not None:
+            self.report.objects, self.report.object_bytes = self._objects.copied, self._objects.copied_bytes
+        self.report.seconds = time.perf_counter() - started
+        counts = {name: count for name, count in asdict(self.report).items() if not isinstance(count, (list, dict))}
+        logger.info("transferred %d threads", self.report.threads, extra={"event": "transferred", **counts})
+        return self.report
+
+    async def _refuse_existing(self) -> None:
+        async with aclosing(self._source.threads(self._options.choice)) as pages:
+            async for page in pages:
+                for thread, decision in zip(page, await self._decide(page), strict=True):
+                    if decision is Decision.COMPARE:
+                        raise ThreadExists(
+                            f"thread {thread.thread_id!r} is at the target already, with something else; nothing was stored. Leave such "
+                            "threads out (--on-conflict skip), or bring what they lack if all that they have is at the source (continue)"
+                        )
+
+    async def _transfer_all(self) -> None:
+        parcels: asyncio.Queue[Parcel | None] = asyncio.Queue(maxsize=1)
+        reader = asyncio.create_task(self._read_all(parcels))
+        try:
+            while (parcel := await parcels.get()) is not None:
+                await self._store(parcel)
+            await reader
+            await self._checked()
+        finally:
+            reader.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await reader
+            with suppress(asyncio.CancelledError, Exception):
+                await self._checked()
+            while not parcels.empty():
+                if (left := parcels.get_nowait()) is not None:
+                    left.spool.close()
+
+    # --- reading
+
+    async def _read_all(self, parcels: asyncio.Queue[Parcel | None]) -> None:
+        try:
+            new: list[SourceThread] = []
+            async with aclosing(self._source.threads(self._options.choice)) as pages:
+                async for page in pages:
+                    for thread, decision in zip(page, await self._decide(page), strict=True):
+                        if self._must_stop():
+                            return
+                        if decision is Decision.NEW:
+                            if new and is_full([*new, thread]):
+                                await self._read(new, parcels)
+                                new = []
+                            new.append(thread)
+                        else:
+                            await self._read_existing(thread, decision, parcels)
+            await self._read(new, parcels)
+        finally:
+            await parcels.put(None)
+
+    async def _decide(self, threads: Sequence[SourceThread]) -> list[Decision]:
+        return await self._target.objects.read(partial(decide_all, threads=list(threads)))
+
+    async def _read(self, threads: Sequence[SourceThread], parcels: asyncio.Queue[Parcel | None]) -> None:
+        """Read threads that are not at the target."""
+        if not threads:
+            return
+        try:
+            await parcels.put(await self._source.parcel(threads, None))
+        except ThreadGone:
+            self._finish(threads)
+        except _THREAD_FAULTS as exc:
+            if len(threads) == 1:
+                self._fail(threads[0], exc)
+                return
+            for each in threads:
+                await self._read([each], parcels)
+
+    async def _read_existing(self, thread: SourceThread, decision: Decision, parcels: asyncio.Queue[Parcel | None]) -> None:
+        if decision is Decision.UNCHANGED:
+            self.report.unchanged_threads += 1
+            self._finish([thread])
+            return
+        try:
+            parcel = await self._compared(thread, decision)
+        except (ThreadGone, ThreadChanged):
+            # The next run looks at it again.
+            self._finish([thread])
+        except _THREAD_FAULTS as exc:
+            self._fail(thread, exc)
+        else:
+            if parcel is not None:
+                await parcels.put(parcel)
+
+    async def _compared(self, thread: SourceThread, decision: Decision) -> Parcel | None:
+        """What a thread at the target lacks; None if it is to be left as it is."""
+        mirror = self._options.mirror and decision is Decision.UPDATE
+        existing = await self._target.objects.read(partial(existing_thread, thread_id=thread.thread_id, mirror=mirror))
+        if existing is None:
+            raise ThreadChanged
+        parcel = await self._source.parcel([thread], existing)
+        if decision is Decision.UPDATE:
+            return parcel
+        comparison = compare(parcel)
+        if comparison is Comparison.SAME or (comparison is Comparison.BEHIND and self._options.on_conflict == "continue"):
+            return parcel
+        parcel.spool.close()
+        self.report.skipped_threads.append(thread.thread_id)
+        self._finish([thread])
+        return None
+
+    # --- storing
+
+    async def _store(self, parcel: Parcel) -> None:
+        threads, existing = parcel.threads, parcel.existing
+        try:
+            await self._store_once(parcel)
+        except (ThreadChanged, ObjectsGone, *_THREAD_FAULTS) as exc:
+            parcel.spool.close()
+            if isinstance(exc, ObjectsGone):
+                await self._target.objects.forget(exc.keys)
+            for each in threads:
+                await self._store_alone(each)
+        else:
+            self._note(parcel, existing is not None)
+
+    async def _store_alone(self, thread: SourceThread) -> None:
+        """Read and store one thread, after a fault of the parcel that it was in, or because something has changed."""
+        last: Exception | None = None
+        for _ in range(_MAX_TRIES):
+            try:
+                await self._read_and_store(thread)
+                return
+            except ThreadGone:
+                self._finish([thread])
+                return
+            except (ThreadChanged, ObjectsGone) as exc:
+                last = exc
+            except _THREAD_FAULTS as exc:
+                last = exc
+                break
+        message = str(last) or f"thread {thread.thread_id!r} changed at the target {_MAX_TRIES} times while it was stored"
+        self._fail(thread, CheckpointCorrupt(message) if not isinstance(last, CkptStoreError) else last)
+
+    async def _read_and_store(self, thread: SourceThread) -> None:
+        (decision,) = await self._decide([thread])
+        parcel = await self._source.parcel([thread], None) if decision is Decision.NEW else None
+        if decision is Decision.UNCHANGED:
+            self._finish([thread])
+            return
+        parcel = parcel or await self._compared(thread, decision)
+        if parcel is not None:
+            await self._store_once(parcel)
+            self._note(parcel, decision is not Decision.NEW)
+
+    async def _store_once(self, parcel: Parcel) -> None:
+        now = self._clock()
+        trusted = frozenset(each.thread_id for each in parcel.threads if now - each.updated_at > _SETTLED_MICROSECONDS)
+        with parcel.spool:
+            if self._objects is not None:
+                await self._objects.bring(parcel, now)
+            store = StoreParcel(parcel, random_text(12), trusted, now)
+            await drive_async(self._target.run_concurrently(store, *[each.thread_id for each in parcel.threads]))
+        await self._checked()
+        if self._options.verify != "none":
+            # While the next parcel is stored.
+            self._check = asyncio.create_task(self._verify(parcel, store.stamps))
+
+    async def _verify(self, parcel: Parcel, stamps: dict[str, Stamp]) -> None:
+        check = partial(check_stored, stamps=stamps, expected=parcel.expected)
+        try:
+            self.report.verified_rows += await self._target.objects.read(check)
+        except _THREAD_FAULTS as exc:
+            for thread in parcel.threads:
+                self.report.failed_threads[thread.thread_id] = str(exc)
+
+    async def _checked(self) -> None:
+        """Wait until the last parcel is verified."""
+        check, self._check = self._check, None
+        if check is not None:
+            await check
+
+    # --- the report
+
+    def _note(self, parcel: Parcel, existed: bool) -> None:
+        report = self.report
+        if not existed:
+            report.threads += len(parcel.threads)
+        elif parcel.rows or (parcel.existing is not None and parcel.existing.hashes - parcel.expected):
+            report.updated_threads += 1
+        else:
+            report.unchanged_threads += 1
+        report.checkpoints += parcel.rows.get("ckpt_checkpoint", 0)
+        report.writes += parcel.rows.get("ckpt_write", 0)
+        report.values += parcel.rows.get("ckpt_channel", 0)
+        report.segments += parcel.rows.get("ckpt_segment", 0)
+        report.bytes += parcel.bytes
+        self.sample.add(parcel.visible)
+        self._finish(parcel.threads)
+
+    def _fail(self, thread: SourceThread, exc: Exception) -> None:
+        self.report.failed_threads[thread.thread_id] = str(exc)
+        logger.warning("thread %r was not transferred: %s", thread.thread_id, exc, extra={"event": "thread_not_transferred"})
+        self._finish([thread])
+
+    def _finish(self, threads: Sequence[SourceThread]) -> None:
+        self._done += sum(max(1, thread.checkpoints) for thread in threads)
+        self._callbacks.progress(self.report, self._done)

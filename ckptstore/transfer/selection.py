@@ -1,0 +1,60 @@
+"""Which rows of a thread are transferred if only its newest checkpoints are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ckptstore.db.connection import Db
+from ckptstore.db.sql.tables import CHANNEL, SEGMENT, Row
+from ckptstore.maintenance.policy import RetentionPolicy
+from ckptstore.maintenance.prune_plan import CheckpointRef, Version, plan_stages
+from ckptstore.maintenance.prune_thread import PruneRequest, read_thread
+from ckptstore.records import StateFormat
+
+
+class Selection:
+    """The rows that would be left of a thread after a prune that keeps its newest checkpoints.
+
+    Args:
+        left_out: the checkpoints that are not transferred, nor their writes.
+        hidden: those that are transferred only because others are rebuilt from them.
+        values: the values that are not transferred.
+    """
+
+    def __init__(self, left_out: Iterable[CheckpointRef], hidden: Iterable[CheckpointRef], values: Iterable[Version]) -> None:
+        self._left_out, self._hidden, self._values = {*left_out}, {*hidden}, {*values}
+        #: Names of the segments that the chosen values consist of; filled while those are read.
+        self.segments: set[str] = set()
+
+    def has(self, table: str, key: Row) -> bool:
+        """Whether a row is transferred, given its key within the thread."""
+        if table == CHANNEL.name:
+            return key[:3] not in self._values
+        if table == SEGMENT.name:
+            return key[0] in self.segments
+        return key[:2] not in self._left_out
+
+    def hides(self, key: Row) -> bool:
+        """Whether a visible checkpoint is transferred as a hidden one."""
+        return key in self._hidden
+
+
+class Everything(Selection):
+    """All rows of a thread."""
+
+    def __init__(self) -> None:
+        super().__init__((), (), ())
+
+    def has(self, table: str, key: Row) -> bool:
+        """See `Selection.has`."""
+        return True
+
+
+def newest(db: Db, thread_id: str, updated_at: int, number: int, state_format: StateFormat) -> Selection:
+    """The newest checkpoints of each namespace of a thread, and what they are rebuilt from, see `RetentionPolicy(keep_last=number)`."""
+    rule = RetentionPolicy(keep_last=number).rule(updated_at)
+    view = read_thread(db, PruneRequest(thread_id, rule, state_format), updated_at)
+    stages = plan_stages(view, rule(view), max(len(view.nodes), 1))
+    left_out = {ref for stage in stages for ref in stage.deleted}
+    hidden = {ref for stage in stages for ref in stage.hidden} - left_out
+    return Selection(left_out, hidden, [value for stage in stages for value in stage.values])

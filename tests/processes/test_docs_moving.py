@@ -1,0 +1,44 @@
+"""The commands of docs/moving.md run as they are written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.cli import main
+from tests.support.build import checkpoint, config, metadata
+from tests.support.databases import empty_tables
+from tests.support.transfers import contents, fill
+
+PAGE = Path(__file__).parents[2] / "docs" / "moving.md"
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The commands of a page's console blocks, without the program's name."""
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [shlex.split(line.removeprefix("$ ckptstore ")) for line in lines if line.startswith("$ ckptstore ")]
+
+
+def test_every_command_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_url: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    empty_tables(postgres_url)
+    with SQLAlchemySaver.from_conn_string("checkpoints.sqlite") as saver:
+        fill(saver)
+        made = checkpoint({"n": 1}, {"n": "1"})
+        saver.put(config("ann"), made, metadata(0), {"n": "1"})
+        found = commands(PAGE)
+        assert len(found) == 4
+        for command in found:
+            named = [postgres_url if part.startswith("postgresql://") else part for part in command]
+            done = CliRunner().invoke(main, named)
+            assert done.exit_code == 0, (command, done.output)
+        with SQLAlchemySaver.from_conn_string(postgres_url) as moved:
+            assert contents(moved) == contents(saver)
+    with SQLAlchemySaver.from_conn_string("case.sqlite") as case:
+        assert [thread.thread_id for thread in case.list_threads()] == ["ann"]
