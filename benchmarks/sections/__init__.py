@@ -22,19 +22,5 @@ from benchmarks.sections import (
 )
 
 SECTIONS: Sequence[Section] = (
-    steps,
-    chat,
-    upload,
-    read,
-    tags,
-    store,
-    bounded,
-    latency,
-    proxy,
-    processes,
-    start,
-    pressure,
-    upkeep,
-    growth,
-    move,
+    *(steps, chat, upload, read, tags, store, bounded, latency, proxy, processes, start, pressure, upkeep, growth, move),
 )
