@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import command_line
 from benchmarks.bench import Bench, Scale, Section
+from benchmarks.command_line import description_of, name_of
 from benchmarks.contenders import contenders
 from benchmarks.machine import describe, describe_postgres, peak_rss_mb
 from benchmarks.record import as_typed, write_record
@@ -26,32 +28,11 @@ _SCALES = {
 }
 
 
-def name_of(section: Section) -> str:
-    """What a section is called on the command line: its module's name."""
-    return section.__name__.rpartition(".")[2]
-
-
-def title_of(section: Section) -> str:
-    """The first line of a section's docstring."""
-    return (section.__doc__ or name_of(section)).strip().partition("\n")[0]
-
-
 def parser(sections: Sequence[Section]) -> argparse.ArgumentParser:
     """The command line."""
-    listed = "\n".join(f"  {name_of(section):8} {title_of(section)}" for section in sections)
-    made = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description="ckptstore beside LangGraph's own savers, in one run. Laps are interleaved, medians are printed.",
-        epilog=f"sections, with the sizes of a normal run:\n{listed}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("sections", nargs="*", metavar="SECTION", help="what to measure (default: everything)")
-    how_much = made.add_mutually_exclusive_group()
-    for scale, what in _SCALES.items():
-        how_much.add_argument(f"--{scale.value}", action="store_const", dest="scale", const=scale, help=what)
-    made.set_defaults(scale=Scale.NORMAL)
+    description = "ckptstore beside LangGraph's own savers, in one run. Laps are interleaved, medians are printed."
+    made = command_line.parser("python -m benchmarks", description, "section", sections, _SCALES, Scale.NORMAL)
     made.add_argument("--laps", type=int, metavar="N", help="how often each contender is measured (default: 3; smoke and quick: 1)")
-    made.add_argument("--postgres", metavar="URL", help="a server where databases may be created, or 'none' (default: one of our own)")
     made.add_argument("--results", type=Path, metavar="FOLDER", help="write figures there as JSON, and charts as PNG (default: nowhere)")
     made.add_argument("--verbose", action="store_true", help="every lap, and the bytes of every table and index")
     return made
@@ -59,7 +40,7 @@ def parser(sections: Sequence[Section]) -> argparse.ArgumentParser:
 
 async def run_section(section: Section, bench: Bench, about: Mapping[str, Any]) -> bool:
     """Measure, print and write one section; whether it went through."""
-    print(f"\n== {name_of(section)}: {title_of(section)}", flush=True)
+    print(f"\n== {name_of(section)}: {description_of(section)}", flush=True)
     started = time.perf_counter()
     try:
         tables = await section.run(bench)
@@ -93,9 +74,9 @@ async def run(chosen: Sequence[Section], options: argparse.Namespace, command: s
     lines = [f"{label:10}  {text}" for label, text in environment.items()]
     lines += [f"{name}: {reason}" for name, reason in absent.items()]
     print("\n".join(lines), flush=True)
-    laps = options.laps or (1 if options.scale in {Scale.SMOKE, Scale.QUICK} else 3)
-    bench = Bench(present, laps=laps, scale=options.scale, verbose=options.verbose, results=options.results)
-    about = {"command": command, "size": options.scale.value, "laps": laps, "environment": environment}
+    laps = options.laps or (1 if options.size in {Scale.SMOKE, Scale.QUICK} else 3)
+    bench = Bench(present, laps=laps, scale=options.size, verbose=options.verbose, results=options.results)
+    about = {"command": command, "size": options.size.value, "laps": laps, "environment": environment}
     return [name_of(section) for section in chosen if not await run_section(section, bench, about)]
 
 
@@ -103,12 +84,9 @@ def main(arguments: Sequence[str] | None = None, sections: Sequence[Section] = S
     """Run the command; returns its exit code: 0, or 1 when a section failed."""
     command = parser(sections)
     options = command.parse_args(arguments)
-    known = {name_of(section): section for section in sections}
-    if unknown := [name for name in options.sections if name not in known]:
-        command.error(f"unknown section {unknown[0]!r}; known are {', '.join(known)}")
+    chosen = command_line.chosen(command, options.names, "section", sections)
     if options.laps is not None and options.laps < 1:
         command.error(f"--laps must be at least 1, got {options.laps}")
-    chosen = [known[name] for name in dict.fromkeys(options.sections)] or list(sections)
     typed = as_typed(sys.argv[1:] if arguments is None else arguments)
     with postgres(options.postgres) as postgres_url:
         failed = asyncio.run(run(chosen, options, typed, postgres_url))

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks import command_line
+from benchmarks.command_line import description_of
 from benchmarks.contenders import IN_MEMORY, OURS, Contender, contenders
 from benchmarks.faults.kinds import FAULTS
 from benchmarks.faults.lab import Fault, Lab, Size, trial
@@ -24,38 +26,17 @@ _SIZES = {Size.SMOKE: "once or twice, to see that it works", Size.QUICK: "about 
 _BEGIN, _END = "<!-- written by `make faults` -->", "<!-- end of what `make faults` wrote -->"
 
 
-def name_of(fault: Fault) -> str:
-    """What a fault is called on the command line: its module's name."""
-    return fault.__name__.rpartition(".")[2]
-
-
 def title_of(fault: Fault) -> str:
     """What stands before the colon in the first line of its docstring."""
     return description_of(fault).partition(":")[0]
 
 
-def description_of(fault: Fault) -> str:
-    """The first line of its docstring, without its full stop."""
-    return (fault.__doc__ or name_of(fault)).strip().partition("\n")[0].removesuffix(".")
-
-
 def parser(faults: Sequence[Fault]) -> argparse.ArgumentParser:
     """The command line."""
-    listed = "\n".join(f"  {name_of(fault):17} {description_of(fault)}" for fault in faults)
-    made = argparse.ArgumentParser(
-        prog="python -m benchmarks.faults",
-        description="What is done to ckptstore and to LangGraph's own savers, what is lost, and how soon they go on.",
-        epilog=f"faults:\n{listed}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("faults", nargs="*", metavar="FAULT", help="which (default: every one)")
-    how_much = made.add_mutually_exclusive_group()
-    for size, what in _SIZES.items():
-        how_much.add_argument(f"--{size.name.lower()}", action="store_const", dest="size", const=size, help=what)
-    made.set_defaults(size=Size.NORMAL)
+    description = "What is done to ckptstore and to LangGraph's own savers, what is lost, and how soon they go on."
+    made = command_line.parser("python -m benchmarks.faults", description, "fault", faults, _SIZES, Size.NORMAL)
     made.add_argument("--seed", type=int, metavar="N", help="repeats the moments and places of a run (default: a new one, printed)")
     made.add_argument("--bound", type=float, metavar="SECONDS", help="who does not go on for so long hangs (default: 30; quick: 10)")
-    made.add_argument("--postgres", metavar="URL", help="a server where databases may be created, or 'none' (default: one of our own)")
     made.add_argument("--write", type=Path, metavar="FILE", help="put the results into this document, in place of the last ones")
     return made
 
@@ -110,10 +91,7 @@ def main(arguments: Sequence[str] | None = None, faults: Sequence[Fault] = FAULT
     """Run the command; returns its exit code: 0, or 1 where ckptstore lost something, was wrong or hung."""
     command = parser(faults)
     options = command.parse_args(arguments)
-    known = {name_of(fault): fault for fault in faults}
-    if unknown := [name for name in options.faults if name not in known]:
-        command.error(f"unknown fault {unknown[0]!r}; known are {', '.join(known)}")
-    chosen = [known[name] for name in dict.fromkeys(options.faults)] or list(faults)
+    chosen = command_line.chosen(command, options.names, "fault", faults)
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
     started, progress = time.monotonic(), Progress()
     with server(options.postgres) as postgres:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,7 +12,7 @@ from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend
 from tests.support.blob_backends import ONE_REQUEST, numbers
 from tests.support.collector import SharedStore
-from tests.support.databases import url_of
+from tests.support.databases import new_database, url_of
 from tests.support.orm import engine_on
 from tests.support.s3 import S3Server, moto_server
 
@@ -51,13 +49,8 @@ def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield str(tmp_path / "bare.sqlite")
         return
-    server = request.getfixturevalue("postgres_url")
-    name = f"bare_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield server.replace("postgresql:", f"postgresql+{request.param}:").replace("/postgres?", f"/{name}?")
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database(request.getfixturevalue("postgres_url"), request.param) as url:
+        yield url
 
 
 @pytest.fixture

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -47,6 +50,17 @@ def url_of(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str
     url: str = request.getfixturevalue("partitioned_url" if kind == "partitioned" else "postgres_url")
     empty_tables(url)
     return url.replace("postgresql://", f"postgresql+{driver}://", 1)
+
+
+@contextmanager
+def new_database(server: str, driver: str) -> Iterator[str]:
+    """A database without tables on a PostgreSQL server, as the URL for a driver."""
+    name = f"new_{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    yield server.replace("postgresql:", f"postgresql+{driver}:").replace("/postgres?", f"/{name}?")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 def table_names(url: str) -> set[str]:

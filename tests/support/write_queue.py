@@ -88,3 +88,17 @@ def submit_later(queue: WriteQueue, thread_id: str) -> tuple[Future[None], Futur
     """Submit a write that is encoded elsewhere; returns its future, and the one to complete with its encoded form."""
     encoding: Future[EncodedWrite] = Future()
     return queue.submit(EncodedAttempt(thread_id, encoding, held_bytes=5_000_000)), encoding
+
+
+class LateEncoding:
+    """Attempts that are encoded when their turn has come, and the names of those that were."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def submit(self, queue: WriteQueue, name: str, held_bytes: int) -> Future[None]:
+        def encode(_missing: MissingParts | None) -> EncodedWrite:
+            self.names.append(name)
+            return task_writes("t", name)
+
+        return queue.submit(EncodedAttempt("t", encode, held_bytes=held_bytes))

@@ -5,22 +5,8 @@ from __future__ import annotations
 from types import NoneType
 from typing import Any
 
+from langchain_core import messages
 from langchain_core.documents import Document
-from langchain_core.messages import (
-    AIMessage,
-    AIMessageChunk,
-    ChatMessage,
-    ChatMessageChunk,
-    FunctionMessage,
-    FunctionMessageChunk,
-    HumanMessage,
-    HumanMessageChunk,
-    RemoveMessage,
-    SystemMessage,
-    SystemMessageChunk,
-    ToolMessage,
-    ToolMessageChunk,
-)
 
 #: Class -> its number. Subclasses are not among them: they may serialise to something that is not in their fields. Each class is one that
 #: LangGraph builds under any allowlist.
@@ -28,20 +14,20 @@ CLASS_NUMBERS: dict[type[Any], int] = {
     cls: number
     for number, cls in enumerate(
         (
-            AIMessage,
-            AIMessageChunk,
-            ChatMessage,
-            ChatMessageChunk,
+            messages.AIMessage,
+            messages.AIMessageChunk,
+            messages.ChatMessage,
+            messages.ChatMessageChunk,
             Document,
-            FunctionMessage,
-            FunctionMessageChunk,
-            HumanMessage,
-            HumanMessageChunk,
-            RemoveMessage,
-            SystemMessage,
-            SystemMessageChunk,
-            ToolMessage,
-            ToolMessageChunk,
+            messages.FunctionMessage,
+            messages.FunctionMessageChunk,
+            messages.HumanMessage,
+            messages.HumanMessageChunk,
+            messages.RemoveMessage,
+            messages.SystemMessage,
+            messages.SystemMessageChunk,
+            messages.ToolMessage,
+            messages.ToolMessageChunk,
         )
     )
 }

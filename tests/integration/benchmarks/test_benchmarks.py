@@ -14,7 +14,8 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
-from benchmarks.__main__ import main, name_of, title_of
+from benchmarks.__main__ import main
+from benchmarks.command_line import description_of, name_of
 from benchmarks.contenders import ASYNC_SQLITE, CKPTSTORE_SQLITE, Contender, contenders
 from benchmarks.sections import SECTIONS, pressure, processes, start
 from benchmarks.sections.processes import Work, count_lost, try_steps
@@ -74,7 +75,7 @@ def test_every_section_runs_on_sqlite(tmp_path: Path, monkeypatch: pytest.Monkey
     printed = output.out
     assert failed == 0, printed + output.err
     assert [line for line in printed.splitlines() if line.startswith("== ")] == [
-        f"== {name_of(section)}: {title_of(section)}" for section in SECTIONS
+        f"== {name_of(section)}: {description_of(section)}" for section in SECTIONS
     ]
     assert all(f"\n{row}" in printed for row in ROWS), printed
     assert "AsyncPostgresSaver: no" in printed

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -24,6 +23,7 @@ from ckptstore.db.url import parse_database_url
 from ckptstore.errors import UpgradeUnderWay
 from tests.support.background import recorded_events
 from tests.support.build import config, put
+from tests.support.databases import new_database
 
 CHECKOUT = Path(__file__).parents[3]
 LOCK = "SELECT pg_advisory_xact_lock(1667985524)"
@@ -36,15 +36,9 @@ def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         upgrade_by_alembic(str(tmp_path / "old.sqlite"), "0001")
         yield str(tmp_path / "old.sqlite")
         return
-    server = request.getfixturevalue("postgres_url")
-    name = f"old_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    url = server.replace("postgresql:", f"postgresql+{request.param}:").replace("/postgres?", f"/{name}?")
-    upgrade_by_alembic(url, "0001")
-    yield url
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database(request.getfixturevalue("postgres_url"), request.param) as url:
+        upgrade_by_alembic(url, "0001")
+        yield url
 
 
 def upgrade_by_alembic(url: str, revision: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,10 +12,10 @@ from ckptstore.db.connection import Db
 from tests.support.build import config
 from tests.support.collector import NO_GRACE, Killed, SharedStore, check, collect_pass, leave_marked, stepped, store
 
+Act = Callable[[SQLAlchemySaver], Awaitable[Any]]
 
-async def steps_of(
-    shared: SharedStore, act: Callable[[SQLAlchemySaver], Awaitable[Any]], prepare: Callable[[SQLAlchemySaver], Awaitable[Any]]
-) -> int:
+
+async def steps_of(shared: SharedStore, act: Act, prepare: Act) -> int:
     """How many steps an action has."""
     async with shared.saver() as saver:
         await prepare(saver)
@@ -44,34 +44,33 @@ async def nothing(_saver: SQLAlchemySaver) -> None:
     """Nothing to prepare."""
 
 
-async def test_a_writer_that_dies_at_any_step_leaves_the_old_state_and_nothing_that_stays(shared: SharedStore) -> None:
-    total = await steps_of(shared, store_t, forget_blob_url)
-    assert total == 3, "registered, uploaded, remembered where"
+async def deaths(shared: SharedStore, total: int, act: Act, prepare: Act) -> AsyncIterator[None]:
+    """An action that dies before and after each of its steps in turn, each time after the same preparation."""
     for number in range(1, total + 1):
         for when in ("before", "after"):
             async with shared.saver() as saver:
-                await forget_blob_url(saver)
+                await prepare(saver)
                 with stepped(saver) as steps:
                     getattr(steps, when)[number] = die
                     with pytest.raises(Killed):
-                        await store(saver, "t")
-            async with shared.saver() as saver:
-                assert await saver.aget_tuple(config("t")) is None
-            await check(shared, set())
+                        await act(saver)
+            yield
+
+
+async def test_a_writer_that_dies_at_any_step_leaves_the_old_state_and_nothing_that_stays(shared: SharedStore) -> None:
+    total = await steps_of(shared, store_t, forget_blob_url)
+    assert total == 3, "registered, uploaded, remembered where"
+    async for _ in deaths(shared, total, store_t, forget_blob_url):
+        async with shared.saver() as saver:
+            assert await saver.aget_tuple(config("t")) is None
+        await check(shared, set())
 
 
 async def test_a_collector_that_dies_at_any_step_is_carried_on_by_the_next(shared: SharedStore) -> None:
     total = await steps_of(shared, collect_pass, leave_marked)
     assert total == 3, "judged, deleted, forgotten"
-    for number in range(1, total + 1):
-        for when in ("before", "after"):
-            async with shared.saver() as saver:
-                await leave_marked(saver)
-                with stepped(saver) as steps:
-                    getattr(steps, when)[number] = die
-                    with pytest.raises(Killed):
-                        await collect_pass(saver)
-            await check(shared, set())
+    async for _ in deaths(shared, total, collect_pass, leave_marked):
+        await check(shared, set())
 
 
 async def die() -> None:

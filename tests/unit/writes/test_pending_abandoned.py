@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from ckptstore.errors import BlobUnavailable
 from ckptstore.runtime.future import Future
-from ckptstore.values.encode import EncodedWrite
-from ckptstore.writes.attempt import MissingParts
-from tests.support.attempts import EncodedAttempt, task_writes
-from tests.support.write_queue import ManualRunner, queue_on, submit, submit_later
+from tests.support.attempts import task_writes
+from tests.support.write_queue import LateEncoding, ManualRunner, queue_on, submit, submit_later
 
 
 def test_writes_that_nobody_waits_for_leave_the_queue(runner: ManualRunner) -> None:
@@ -27,15 +23,10 @@ def test_writes_that_nobody_waits_for_leave_the_queue(runner: ManualRunner) -> N
 
 def test_what_waits_for_room_is_not_encoded_and_leaves_when_its_caller_gives_up(runner: ManualRunner) -> None:
     queue = queue_on(runner, max_pending=10)
-    encoded: list[str] = []
-
-    def encode(name: str, _missing: MissingParts | None) -> EncodedWrite:
-        encoded.append(name)
-        return task_writes("t", name)
-
-    futures = [queue.submit(EncodedAttempt("t", partial(encode, str(n)), held_bytes=1_000)) for n in range(5_000)]
+    encoded = LateEncoding()
+    futures = [encoded.submit(queue, str(n), 1_000) for n in range(5_000)]
     # One is under way.
-    assert len(encoded) == 11
+    assert len(encoded.names) == 11
     assert queue._pending.held_bytes == 11_000
     for future in futures[11:-1]:
         queue.abandon(future)

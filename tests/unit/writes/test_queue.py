@@ -18,7 +18,7 @@ from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.queue import WriteQueue
 from tests.support.attempts import EncodedAttempt, GivenEncoder, task_writes
-from tests.support.write_queue import ManualRunner, queue_on, submit, submit_checkpoint, submit_later
+from tests.support.write_queue import LateEncoding, ManualRunner, queue_on, submit, submit_checkpoint, submit_later
 
 
 def test_what_waits_while_a_batch_is_under_way_goes_in_together(runner: ManualRunner) -> None:
@@ -44,9 +44,9 @@ def test_a_runner_that_fails_to_start_a_batch_fails_it_and_nothing_else(runner: 
 # --- order
 
 
-def test_entries_of_a_thread_commit_in_the_order_in_which_they_were_submitted(runner: ManualRunner) -> None:
+def test_an_entry_that_is_encoded_elsewhere_holds_back_only_its_own_thread_whose_order_is_kept(runner: ManualRunner) -> None:
     queue = queue_on(runner)
-    _, encoding = submit_later(queue, "t")
+    slow, encoding = submit_later(queue, "t")
     submit(queue, "t", "second")
     submit(queue, "u", "other")
     runner.finish_all()
@@ -54,6 +54,7 @@ def test_entries_of_a_thread_commit_in_the_order_in_which_they_were_submitted(ru
     encoding.set_result(task_writes("t", "first"))
     runner.finish_all()
     assert runner.batches == [["other"], ["first", "second"]]
+    assert slow.result(0) is None
 
 
 def test_a_batch_ends_before_it_grows_too_large(runner: ManualRunner) -> None:
@@ -90,19 +91,6 @@ def test_work_of_its_own_keeps_its_turn(runner: ManualRunner) -> None:
 
 
 # --- encoding elsewhere, and again
-
-
-def test_an_entry_that_is_encoded_elsewhere_holds_back_only_its_own_thread(runner: ManualRunner) -> None:
-    queue = queue_on(runner)
-    slow, encoding = submit_later(queue, "t")
-    submit(queue, "t", "after")
-    submit(queue, "u", "other")
-    runner.finish_all()
-    assert runner.batches == [["other"]]
-    encoding.set_result(task_writes("t", "uploaded"))
-    runner.finish_all()
-    assert runner.batches == [["other"], ["uploaded", "after"]]
-    assert slow.result(0) is None
 
 
 def test_an_upload_that_fails_fails_its_entry_and_frees_the_thread(runner: ManualRunner) -> None:
@@ -208,16 +196,11 @@ def test_a_write_that_waited_and_can_not_be_encoded_holds_back_nothing(runner: M
 
 def test_the_queue_is_bounded_by_bytes_too(runner: ManualRunner) -> None:
     queue = queue_on(runner, max_held_bytes=10_000_000)
-    encoded: list[str] = []
-
-    def encode(name: str, _missing: MissingParts | None) -> EncodedWrite:
-        encoded.append(name)
-        return task_writes("t", name)
-
-    futures = [queue.submit(EncodedAttempt("t", partial(encode, str(n)), held_bytes=5_000_000)) for n in range(5)]
-    assert encoded == ["0", "1"]
+    encoded = LateEncoding()
+    futures = [encoded.submit(queue, str(n), 5_000_000) for n in range(5)]
+    assert encoded.names == ["0", "1"]
     runner.finish_all()
-    assert encoded == ["0", "1", "2", "3", "4"]
+    assert encoded.names == ["0", "1", "2", "3", "4"]
     assert all(future.result(0) is None for future in futures)
 
 
