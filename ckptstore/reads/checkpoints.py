@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.reads.assemble import assemble
+from ckptstore.reads.meetings import find_meetings, just_after
 from ckptstore.reads.planner import CheckpointQuery, PagePlan, plan_page
 from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, StateFormat
@@ -62,10 +63,26 @@ def load_page(
     if not plan.exact:
         return _load_matching(db, search.metadata_filter, plan, after, size, state_format, cache)
     plan = plan.after(after)
+    if plan.first_floor:
+        return _load_meetings(db, plan, size, state_format, cache)
     rows = db.run(sql.pages.page_whole, {**plan.parameters, "page_size": size}, plan.shape, state_format)
     loaded = assemble(rows.found, SegmentSet(cache))
     found = loaded.result
     return Page(found, loaded.segments, found[-1].key if found else after, more=len(found) == size)
+
+
+def _load_meetings(db: Db, plan: PagePlan, size: int, state_format: StateFormat, cache: MemoryCache) -> Page:
+    """Load a page of the checkpoints that have two frequent tags."""
+    near = plan.down_to(plan.first_floor)
+    rows = db.run(sql.pages.page_whole, {**near.parameters, "page_size": size}, near.shape, state_format)
+    loaded = assemble(rows.found, SegmentSet(cache))
+    keys = [checkpoint.key for checkpoint in loaded.result]
+    if len(keys) == size:
+        return Page(loaded.result, loaded.segments, keys[-1], more=True)
+    meetings = find_meetings(db, plan, just_after(plan.first_floor), size - len(keys))
+    if meetings.keys:
+        loaded = load_named(db, [*keys, *meetings.keys], state_format, cache)
+    return Page(loaded.result, loaded.segments, meetings.last, meetings.more)
 
 
 def _load_matching(

@@ -7,7 +7,7 @@ exact counts of frequent tags would cost more than they save.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,9 +24,9 @@ from ckptstore.tags.filters import Filter
 _COUNT_BOUND = 1_000
 # Collecting the threads of fewer checkpoints than this costs less than walking through all threads in order.
 _THREADS_COUNT_BOUND = 5_000
-# Tie-break between two frequent tags: drive the query from the one whose 250th-newest posting is oldest (it is less dense near the
+# Tie-break between two frequent tags: drive the query from the one whose 1,000th-newest posting is oldest (it is less dense near the
 # head of the listing).
-_DENSITY_SAMPLE = 250
+_DENSITY_SAMPLE = 1_000
 # The most values of one condition that are read as streams of their own and merged.
 _MAX_STREAMS = 8
 _RESTRICTIONS = ("thread_id", "checkpoint_ns", "checkpoint_id", "before", "created_after", "created_before")
@@ -71,6 +71,20 @@ class PagePlan(NamedTuple):
     shape: sql.pages.Shape
     parameters: dict[str, Any]
     exact: bool
+    #: If the source and the first probe are single postings, and both are frequent, perhaps without having a checkpoint in common: the id
+    #: down to which the page is searched at first, see `ckptstore.reads.meetings`. Else empty.
+    first_floor: str = ""
+
+    @property
+    def can_skip(self) -> bool:
+        """Whether `find_meetings` can search for the plan's checkpoints."""
+        shape = self.shape
+        return (shape.source, shape.streams) == ("tags", 1) and shape.required[:1] == (False,) and "thread_id" not in shape.given
+
+    def down_to(self, checkpoint_id: str) -> PagePlan:
+        """The plan of the part of the page that has no smaller id."""
+        shape = self.shape._replace(given=self.shape.given | {"floor"})
+        return self._replace(shape=shape, parameters=self.parameters | {"floor": checkpoint_id})
 
     def after(self, last: CheckpointKey | None) -> PagePlan:
         """The plan of the page that follows a checkpoint."""
@@ -96,11 +110,23 @@ def plan_page(db: Db, query: CheckpointQuery, after: CheckpointKey | None) -> Pa
     return _plan(planner, planner.choose_for_checkpoints(), query.metadata_filter, restrictions)
 
 
-def plan_thread_page(db: Db, wanted: Filter) -> PagePlan:
+class ThreadPagePlan(NamedTuple):
+    """How to find a page of threads."""
+
+    page: PagePlan
+    #: Where `page` walks through all threads and probes frequent tags: how to find the checkpoints that have two of these.
+    meetings: PagePlan | None
+
+
+def plan_thread_page(db: Db, wanted: Filter) -> ThreadPagePlan:
     """Plan a page of threads, each of which has a checkpoint that matches a filter; runs counting statements like `plan_page`."""
     db.expect_long()
     planner = _Planner(db, CheckpointQuery(metadata_filter=wanted), _THREADS_COUNT_BOUND)
-    return _plan(planner, planner.choose_for_threads(), wanted, {})
+    path = planner.choose_for_threads()
+    singles = [condition for condition in wanted.required if len(condition.values) == 1]
+    several_frequent = path.kind == "checkpoints" and len(singles) > 1
+    meetings = _plan(planner, planner.sparsest(singles), wanted, {}) if several_frequent else None
+    return ThreadPagePlan(_plan(planner, path, wanted, {}), meetings)
 
 
 def _plan(planner: _Planner, path: AccessPath, wanted: Filter, restrictions: Mapping[str, Any]) -> PagePlan:
@@ -116,7 +142,9 @@ def _plan(planner: _Planner, path: AccessPath, wanted: Filter, restrictions: Map
     several = tuple(len(condition.values) > 1 for condition in probed)
     shape = sql.pages.Shape(path.kind, path.streams, frozenset(restrictions), several, len(wanted.forbidden))
     unchecked = [value_range for value_range in wanted.ranges if value_range is not path.condition]
-    return PagePlan(shape, parameters, wanted.exact and not unchecked)
+    plan = PagePlan(shape, parameters, wanted.exact and not unchecked)
+    is_frequent = path.cost >= planner.bound
+    return plan._replace(first_floor=planner.sampled_id(path)) if is_frequent and plan.can_skip else plan
 
 
 class _PostingWeight(NamedTuple):
@@ -136,7 +164,8 @@ class _Planner:
         self._db = db
         self._query = query
         self._filter = query.metadata_filter
-        self._bound = bound
+        #: A condition with so many candidates counts as frequent.
+        self.bound = bound
         self._below = min(query.before or GREATEST_TEXT, after.checkpoint_id if after else GREATEST_TEXT)
         self._counts: dict[ValueIn | ValueRange, int] = {}
         #: For each condition the greatest `sampled_id` of its postings.
@@ -145,7 +174,7 @@ class _Planner:
     def choose_for_checkpoints(self) -> AccessPath:
         """The access path with the fewest candidates."""
         query, required = self._query, self._filter.required
-        whole_table = AccessPath("checkpoints", self._bound + 1, {})
+        whole_table = AccessPath("checkpoints", self.bound + 1, {})
         nothing_else = not (required or self._filter.ranges) and query.created_after is None and query.created_before is None
         if query.checkpoint_id is not None or nothing_else:
             return whole_table
@@ -158,16 +187,20 @@ class _Planner:
         paths += map(self._by_values, required)
         paths += map(self._by_range, self._filter.ranges)
         # The other kinds collect and sort all candidates, which pays only for few.
-        paths = [path for path in paths if path.kind in ("checkpoints", "tags") or path.cost < self._bound]
-        return min(paths, key=lambda path: (path.cost, self._sampled_id(path)))
+        paths = [path for path in paths if path.kind in ("checkpoints", "tags") or path.cost < self.bound]
+        return min(paths, key=lambda path: (path.cost, self.sampled_id(path)))
 
     def choose_for_threads(self) -> AccessPath:
         """The rarest condition, or the order of the threads where all conditions are frequent."""
         self._count_required()
-        in_order = AccessPath("checkpoints", self._bound, {})
+        in_order = AccessPath("checkpoints", self.bound, {})
         return min(
             [in_order, *map(self._by_list, self._filter.required), *map(self._by_range, self._filter.ranges)], key=lambda path: path.cost
         )
+
+    def sparsest(self, conditions: Sequence[ValueIn]) -> AccessPath:
+        """The postings of the condition whose newest ones reach furthest back."""
+        return min([self._streams(condition, self.count(condition)) for condition in conditions], key=self.sampled_id)
 
     def count(self, condition: ValueIn | ValueRange) -> int:
         """How many postings satisfy a condition, up to the bound."""
@@ -192,15 +225,16 @@ class _Planner:
             return
         postings = [(condition.key, value) for condition in conditions for value in condition.values]
         keys = self._db.key_parameters(("key", "value"), postings)
-        parameters = {**keys, "bound": self._bound, "below": self._below, "skipped": _DENSITY_SAMPLE}
+        parameters = {**keys, "bound": self.bound, "below": self._below, "skipped": _DENSITY_SAMPLE}
         rows = [_PostingWeight(*row) for row in self._db.run(sql.pages.weights_of_postings, parameters)]
         weights = {(row.key, row.value): row for row in rows}
         for condition in conditions:
             found = [weights[condition.key, value] for value in condition.values]
-            self._counts[condition] = min(sum(weight.checkpoint_count for weight in found), self._bound)
+            self._counts[condition] = min(sum(weight.checkpoint_count for weight in found), self.bound)
             self._sampled_ids[condition] = max(weight.sampled_id or "" for weight in found)
 
-    def _sampled_id(self, path: AccessPath) -> str:
+    def sampled_id(self, path: AccessPath) -> str:
+        """How far back the newest postings of a path reach; nothing else reaches back far enough to be compared."""
         return self._sampled_ids[path.condition] if path.kind == "tags" and isinstance(path.condition, ValueIn) else GREATEST_TEXT
 
     def _by_thread(self, thread_id: str) -> AccessPath:
@@ -233,7 +267,7 @@ class _Planner:
         return {f"{prefix}_key": condition.key, f"{prefix}_values": values}
 
     def _run_count(self, build: Callable[..., ClauseElement], parameters: Mapping[str, Any], *args: Any) -> int:
-        return int(self._db.run(build, {**parameters, "bound": self._bound}, *args).scalar_one())
+        return int(self._db.run(build, {**parameters, "bound": self.bound}, *args).scalar_one())
 
 
 def _kind_of_range(condition: ValueRange) -> str:

@@ -10,12 +10,17 @@ from typing import Any, Literal, NamedTuple
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.times import to_microseconds
-from ckptstore.reads.planner import PagePlan, plan_thread_page
+from ckptstore.reads.meetings import find_meetings, has_many_near, just_before
+from ckptstore.reads.planner import PagePlan, ThreadPagePlan, plan_thread_page
 from ckptstore.records import ThreadInfo
+from ckptstore.tags.conditions import GREATEST_TEXT
 from ckptstore.tags.filters import Filter
 
 # Threads in a page whose metadata has to be compared with the filter.
 _METADATA_PAGE_SIZE = 100
+
+# If more checkpoints have two frequent tags, a walk through all threads soon finds enough of them.
+_MAX_MEETINGS = 5_000
 
 ThreadOrder = Literal["updated_at", "thread_id"]
 
@@ -49,7 +54,7 @@ def load_threads(db: Db, wanted: Filter, order_by: ThreadOrder, after: ThreadInf
     """
     if wanted.matches_nothing:
         return ThreadPage([], after, more=False)
-    plan = plan_thread_page(db, wanted)
+    plan = _cheapest_plan(db, plan_thread_page(db, wanted), size)
     page_size = size if plan.exact else _METADATA_PAGE_SIZE
     threads = _load_rows(db, plan, order_by, after, page_size)
     more = len(threads) == page_size
@@ -60,6 +65,20 @@ def load_threads(db: Db, wanted: Filter, order_by: ThreadOrder, after: ThreadInf
     if len(found) > size:
         return ThreadPage(found[:size], found[size - 1], more=True)
     return ThreadPage(found, threads[-1], more)
+
+
+def _cheapest_plan(db: Db, plan: ThreadPagePlan, size: int) -> PagePlan:
+    """The plan for all threads in order; where few checkpoints have two frequent tags, one for the threads of these."""
+    if plan.meetings is None or has_many_near(db, plan.meetings, size):
+        return plan.page
+    meetings = find_meetings(db, plan.meetings, just_before(GREATEST_TEXT), _MAX_MEETINGS)
+    if meetings.more:
+        return plan.page
+    thread_ids = list({key.thread_id for key in meetings.keys})
+    listed = json.dumps(thread_ids) if db.on_sqlite else thread_ids
+    return plan.page._replace(
+        shape=plan.page.shape._replace(source="threads"), parameters={**plan.page.parameters, "source_threads": listed}
+    )
 
 
 def _load_rows(db: Db, plan: PagePlan, order_by: ThreadOrder, after: ThreadInfo | None, page_size: int) -> list[ThreadInfo]:

@@ -52,8 +52,8 @@ class Shape(NamedTuple):
     source: str = "checkpoints"
     #: How many streams are merged.
     streams: int = 1
-    #: Which of `thread_id`, `checkpoint_ns`, `checkpoint_id`, `before`, `after` (the key of the last checkpoint seen),
-    #: `created_after` and `created_before` restrict the page.
+    #: Which of `thread_id`, `checkpoint_ns`, `checkpoint_id`, `before`, `floor` (the smallest id to look at), `after` (the key of the
+    #: last checkpoint seen), `created_after` and `created_before` restrict the page.
     given: frozenset[str] = frozenset()
     #: For each further condition whether it allows several values: parameters `has_0_key`, `has_0_value` or `has_0_values`, ...
     required: tuple[bool, ...] = ()
@@ -71,6 +71,12 @@ def page_metadata(database: str, shape: Shape) -> Select[Any]:
     found = page(database, shape).subquery("found")
     columns = [found.c[name] for name in CHECKPOINT_KEY]
     return select(*columns, cast(found.c.metadata, Text)).order_by(*[found.c[name].desc() for name in ORDER])
+
+
+def page_keys(database: str, shape: Shape) -> Select[Any]:
+    """The keys of a page of checkpoints: thread, namespace, id."""
+    found = page(database, shape).subquery("found")
+    return select(*[found.c[name] for name in CHECKPOINT_KEY]).order_by(*[found.c[name].desc() for name in ORDER])
 
 
 def page(database: str, shape: Shape) -> Select[Any]:
@@ -142,6 +148,8 @@ def _restricted(
         checkpoints: the table with the other columns.
     """
     query = query.where(is_visible(checkpoints), *[candidates.c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in shape.given])
+    if "floor" in shape.given:
+        query = query.where(candidates.c.checkpoint_id >= bindparam("floor"))
     if "before" in shape.given:
         query = query.where(candidates.c.checkpoint_id < bindparam("before"))
     query = query.where(*_created_within(database, shape.given, checkpoints))

@@ -82,14 +82,13 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
         database: the dialect's name.
         order_by: `updated_at` for the most recently active first, or `thread_id` for the order of the ids.
         shape: which threads: one checkpoint of the thread has to satisfy its conditions. With the source `checkpoints`, threads are read in
-            the order; every other source collects thread ids first. With `after` given, the page starts after the parameters
-            `after_updated_at` and `after_thread_id`.
+            the order; every other source collects thread ids first, and with `threads` they are given, in `source_threads`. With `after`
+            given, the page starts after the parameters `after_updated_at` and `after_thread_id`.
     """
     joined: FromClause = THREAD
     threads: FromClause = THREAD
     if shape.source != "checkpoints":
-        found = collected(database, shape.source)
-        ids = select(found.c.thread_id).where(*_tags_of(database, shape, found)).distinct().subquery("ids")
+        ids = _thread_ids(database, shape).subquery("ids")
         joined, threads = lookup_join(database, ids, THREAD, equal_columns(THREAD, ids, ["thread_id"]))
     c = threads.c
     columns = (c.thread_id, cast(c.created_at, BigInteger), cast(c.updated_at, BigInteger), c.checkpoint_count, c.size)
@@ -105,6 +104,14 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
         query = query.order_by(c.thread_id)
         query = query.where(c.thread_id > after[1]) if "after" in shape.given else query
     return query.limit(_PAGE_SIZE)
+
+
+def _thread_ids(database: str, shape: Shape) -> Select[Any]:
+    if shape.source == "threads":
+        given = text_list(database, "source_threads").subquery("given")
+        return select(given.c[0].label("thread_id"))
+    found = collected(database, shape.source)
+    return select(found.c.thread_id).where(*_tags_of(database, shape, found)).distinct()
 
 
 def metadata_of_threads(database: str, shape: Shape) -> Select[Any]:
