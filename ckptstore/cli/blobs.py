@@ -16,6 +16,7 @@ from ckptstore.blobs.copy import CopyReport, copy_blobs
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.cli.options import errors_as_messages, open_store, store_options, wall_clock
 from ckptstore.db import schema
+from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.maintenance.verify import verify as verify_objects
@@ -102,17 +103,7 @@ def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) ->
         report = _verify(store, deep)
         has_backend = store.objects.has_backend
         location = store.objects.location
-    problems: dict[str, Sequence[object]] = {
-        "missing blob": report.missing_objects,
-        "missing segment": report.missing_segments,
-        "incomplete checkpoint": report.incomplete_checkpoints,
-        "corrupt": report.corrupt,
-        "damaged database": report.database_faults,
-        "unreadable blob": report.unreadable_objects,
-        "segment in an unregistered blob" if has_backend else "segment in a blob, and no --blob-url was given": report.broken_references,
-        "unregistered blob": report.unregistered_objects,
-    }
-    for problem, found in problems.items():
+    for problem, found in _problems(report, has_backend).items():
         for item in found:
             click.echo(f"{problem}: {item}", err=True)
     if location.is_elsewhere:
@@ -124,6 +115,21 @@ def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) ->
     sys.exit(not report.ok)
 
 
+def _problems(report: VerifyReport, has_backend: bool) -> dict[str, Sequence[object]]:
+    return {
+        "missing blob": report.missing_objects,
+        "missing segment": report.missing_segments,
+        "incomplete checkpoint": report.incomplete_checkpoints,
+        "thread with other checkpoints than it counts": report.wrong_counts,
+        "checkpoint without some of its tags": report.untagged_checkpoints,
+        "corrupt": report.corrupt,
+        "damaged database": report.database_faults,
+        "unreadable blob": report.unreadable_objects,
+        "segment in an unregistered blob" if has_backend else "segment in a blob, and no --blob-url was given": report.broken_references,
+        "unregistered blob": report.unregistered_objects,
+    }
+
+
 def _verify(store: Store, deep: bool) -> VerifyReport:
     # `disable=None` shows the bar on a terminal only.
     with tqdm(desc="checking threads, segments and blobs", unit="", disable=None) as bar:
@@ -133,7 +139,7 @@ def _verify(store: Store, deep: bool) -> VerifyReport:
 
         store.runner.write(schema.require_head).result()
         store.runner.read(store.objects.location.look_up).result()
-        return store.objects.run(verify_objects(store.objects, deep=deep, progress=show)).result()
+        return store.objects.run(verify_objects(store.objects, LANGGRAPH, deep=deep, progress=show)).result()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ The layers below work on any checkpoints; they are given `LANGGRAPH`, a `StateFo
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from ckptstore.records import StateFormat
 
@@ -34,12 +35,19 @@ def _delta_channels(metadata: str) -> frozenset[str]:
     if _DELTA_COUNTERS not in metadata:
         # Nearly always: parsing JSON takes much longer.
         return frozenset()
-    return frozenset(json.loads(metadata).get(_DELTA_COUNTERS) or ())
+    return frozenset(_entries(metadata, _DELTA_COUNTERS))
 
 
 def _root_checkpoint_id(metadata: str) -> str | None:
-    found: str | None = (json.loads(metadata).get(_PARENTS) or {}).get(_ROOT_NS)
-    return found
+    found = _entries(metadata, _PARENTS).get(_ROOT_NS)
+    return found if isinstance(found, str) else None
+
+
+def _entries(metadata: str, key: str) -> dict[str, Any]:
+    """The object under a key; empty where a caller stored something else there."""
+    parsed = json.loads(metadata)
+    found = parsed.get(key) if isinstance(parsed, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _is_task_namespace(checkpoint_ns: str) -> bool:

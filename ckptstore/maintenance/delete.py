@@ -10,9 +10,10 @@ from sqlalchemy import Table
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.errors import CheckpointCorrupt
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from ckptstore.maintenance.reports import DeletedRows
-from ckptstore.maintenance.thread_rows import checkpoint_metadata, lock_thread
+from ckptstore.maintenance.thread_rows import CheckpointMetadata, checkpoint_metadata, lock_thread
 from ckptstore.records import Posting
 from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
@@ -33,16 +34,21 @@ class LargeThread(NamedTuple):
     written: Sequence[CheckpointRef]
 
 
-def delete_thread(db: Db, thread_id: str) -> DeletedRows | LargeThread:
+def delete_thread(db: Db, thread_id: str, *, at_once: bool = False) -> DeletedRows | LargeThread:
     """Delete everything that a thread has, in one transaction.
 
     If that is many rows, delete nothing and return what to delete in stages; `forget_unfinished` when it is deleted.
+
+    Args:
+        db: the database.
+        thread_id: the thread.
+        at_once: delete it in this transaction, however many rows that are.
     """
     db.expect_long()
     with db.transaction():
         if lock_thread(db, thread_id) is None:
             return DeletedRows()
-        if _is_large(db, thread_id):
+        if not at_once and _is_large(db, thread_id):
             content = _content(db, thread_id)
             # If this process dies meanwhile, a prune by any policy finishes the deletion.
             value = json.dumps({"checkpoints": sorted(content.checkpoints), "written": content.written})
@@ -50,7 +56,7 @@ def delete_thread(db: Db, thread_id: str) -> DeletedRows | LargeThread:
             return content
         forget_unfinished(db, thread_id)
         checkpoints = checkpoint_metadata(db, thread_id)
-        delete_tags(db, stored_tag_rows(checkpoints))
+        _delete_tags(db, thread_id, checkpoints)
         deleted = {table: db.run(sql.delete.delete_thread_rows, {"thread_id": thread_id}, table).rowcount for table in _TABLES}
     return DeletedRows(
         deleted_threads=1,
@@ -59,6 +65,14 @@ def delete_thread(db: Db, thread_id: str) -> DeletedRows | LargeThread:
         values=deleted[sql.tables.CHANNEL],
         segments=deleted[sql.tables.SEGMENT],
     )
+
+
+def _delete_tags(db: Db, thread_id: str, checkpoints: Sequence[CheckpointMetadata]) -> None:
+    try:
+        delete_tags(db, stored_tag_rows(checkpoints))
+    except CheckpointCorrupt:
+        # Metadata was altered, and does not tell the tags any more: look through the whole index.
+        db.run(sql.delete.delete_thread_rows, {"thread_id": thread_id}, sql.tables.TAG)
 
 
 def _is_large(db: Db, thread_id: str) -> bool:

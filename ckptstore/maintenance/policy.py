@@ -149,7 +149,7 @@ def _last_activity(view: ThreadView) -> int:
 
 def _matches_any(metadata: str, filters: Sequence[Filter]) -> bool:
     parsed = json.loads(metadata)
-    return any(each.matches(parsed) for each in filters)
+    return isinstance(parsed, dict) and any(each.matches(parsed) for each in filters)
 
 
 def parse_age(name: str, given: Any) -> timedelta:

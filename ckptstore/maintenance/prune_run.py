@@ -83,6 +83,8 @@ class Pruner:
     def by_policy(self, policy: RetentionPolicy, now: int, callbacks: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]:
         """Delete the checkpoints that a policy does not keep, in all threads, and old writes without a checkpoint.
 
+        A thread with a checkpoint that was altered, so that it can't be planned, is logged and left as it is.
+
         Args:
             policy: which checkpoints to keep.
             now: the time from which ages count (microseconds since 1970, UTC).
@@ -107,7 +109,7 @@ class Pruner:
             planned_threads.update(found)
             requests = deque(request._replace(thread_id=thread_id) for thread_id in found)
             while requests and not progress.stopped:
-                planned = yield from self._plan(requests)
+                planned = yield from self._plan(requests, skip_corrupt=True)
                 tasks = [task for task in planned if scan.selects(task)]
                 pruned.update(task.request.thread_id for task in tasks)
                 yield from self._execute(tasks, progress)
@@ -116,10 +118,11 @@ class Pruner:
     def _batch_sizes(self) -> _BatchSizes:
         return _WHILE_OTHERS_WRITE if others_write(self._store) else _WHEN_IDLE
 
-    def _plan(self, requests: deque[PruneRequest]) -> Steps[list[PruneTask]]:
-        """Take the next requests out of the queue, and plan them."""
+    def _plan(self, requests: deque[PruneRequest], *, skip_corrupt: bool = False) -> Steps[list[PruneTask]]:
+        """Take the next requests out of the queue, and plan them, see `plan_tasks`."""
         count = min(self._batch_sizes().planned_threads, len(requests))
-        return self._store.read(partial(plan_tasks, requests=[requests.popleft() for _ in range(count)]))
+        taken = [requests.popleft() for _ in range(count)]
+        return self._store.read(partial(plan_tasks, requests=taken, skip_corrupt=skip_corrupt))
 
     def _execute(self, tasks: Sequence[PruneTask], progress: PruneProgress) -> Steps[None]:
         """Execute all stages of tasks, in transactions of a bounded size."""

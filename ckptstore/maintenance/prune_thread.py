@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ClauseElement
@@ -11,12 +12,17 @@ from sqlalchemy import ClauseElement
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
+from ckptstore.errors import CheckpointCorrupt
 from ckptstore.maintenance.prune_additions import PlannedThread
-from ckptstore.maintenance.prune_plan import CheckpointRef, Node, Rule, Stage, ThreadView, plan_stages
+from ckptstore.maintenance.prune_nodes import nodes_of, thread_view
+from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, Stage, plan_stages
 from ckptstore.maintenance.reports import DeletedRows
 from ckptstore.maintenance.thread_rows import ThreadStamp, lock_thread, read_stamp
+from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
+
+logger = logging.getLogger(__name__)
 
 # Other writes on SQLite wait for the deletion of so many: some milliseconds.
 _CHECKPOINTS_PER_STAGE = 50
@@ -84,12 +90,29 @@ class PruneTask(NamedTuple):
         return len(self.stages[0].stage.deleted) if self.stages else _CHECKPOINTS_PER_STAGE
 
 
-def plan_tasks(db: Db, requests: Sequence[PruneRequest]) -> list[PruneTask]:
-    """Plan each request in one snapshot, without locks. Threads that don't exist get no task."""
+def plan_tasks(db: Db, requests: Sequence[PruneRequest], *, skip_corrupt: bool = False) -> list[PruneTask]:
+    """Plan each request in one snapshot, without locks. Threads that don't exist get no task.
+
+    Args:
+        db: the database.
+        requests: what to plan.
+        skip_corrupt: whether threads that can't be planned, because a checkpoint was altered, are logged and left out.
+
+    Raises:
+        CheckpointCorrupt: a thread can't be planned.
+    """
     db.expect_long()
+    tasks: list[PruneTask] = []
     with db.snapshot():
-        stamps = [(request, read_stamp(db, request.thread_id)) for request in requests]
-        return [_plan(db, PruneTask(request, stamp, ())) for request, stamp in stamps if stamp is not None]
+        for request in requests:
+            stamp = read_stamp(db, request.thread_id)
+            try:
+                tasks += [] if stamp is None else [_plan(db, PruneTask(request, stamp, ()))]
+            except CheckpointCorrupt as exc:
+                if not skip_corrupt:
+                    raise
+                logger.error("a thread is not pruned: %s", exc, extra={"event": "thread_not_pruned", "thread_id": request.thread_id})  # noqa: TRY400  # the message says all
+    return tasks
 
 
 class ExecuteNextStages:
@@ -154,14 +177,28 @@ def _with_added(db: Db, task: PruneTask, stamp: ThreadStamp) -> PlannedThread | 
     # To look at more would take longer than to plan again.
     parameters = {"thread_id": request.thread_id, "after": thread.greatest_id, "max_rows": len(thread.view.nodes)}
     count = stamp.checkpoint_count - task.stamp.checkpoint_count
-    added = _nodes(request.state_format, db.run(sql.prune.thread_nodes_after, parameters)) if count else []
+    rows = db.run(sql.prune.thread_nodes_after, parameters) if count else ()
+    added = nodes_of(request.thread_id, request.state_format, rows)
     return thread.with_added(added) if len(added) == count else None
 
 
 def _plan(db: Db, task: PruneTask) -> PruneTask:
+    """Plan a task.
+
+    No row's checksum is compared, since no payload is read. A checkpoint whose row was altered can't be read in any case; what the others
+    are read from is found through rows that a read would refuse.
+
+    Raises:
+        CheckpointCorrupt: the metadata or the versions of a checkpoint can't be parsed.
+    """
     request = task.request
-    view = read_thread(db, request, task.stamp.updated_at)
-    stages = plan_stages(view, request.rule(view), _CHECKPOINTS_PER_STAGE)
+    view = thread_view(db, request.thread_id, request.state_format, task.stamp.updated_at)
+    try:
+        stages = plan_stages(view, request.rule(view), _CHECKPOINTS_PER_STAGE)
+    except (json.JSONDecodeError, RecursionError):
+        for ref, node in view.nodes.items():
+            parsed_metadata(CheckpointKey(request.thread_id, *ref), node.metadata)
+        raise
     # Computed here, while others write, and not while the thread is locked.
     tag_rows = [stored_tag_rows((CheckpointKey(request.thread_id, *node.ref), node.metadata) for node in stage.removed) for stage in stages]
     orphans = [ref for ref in request.orphans if ref not in view.nodes]
@@ -170,57 +207,6 @@ def _plan(db: Db, task: PruneTask) -> PruneTask:
         stages=[*(PlannedStage(Stage(deleted=part), ()) for part in parts), *map(PlannedStage, stages, tag_rows)],
         thread=PlannedThread.of(view, stages),
         is_swept=False,
-    )
-
-
-def read_thread(db: Db, request: PruneRequest, updated_at: int) -> ThreadView:
-    """Read what a rule and a plan need to know of a thread; never a payload.
-
-    Args:
-        db: the database.
-        request: names the thread and its format.
-        updated_at: when something was last stored in the thread.
-    """
-    thread = {"thread_id": request.thread_id}
-    tasks_channel = {"channel": request.state_format.tasks_channel}
-    nodes = _nodes(request.state_format, db.run(sql.prune.thread_nodes, thread))
-    return ThreadView(
-        nodes={node.ref: node for node in nodes},
-        stored_values={(namespace, channel, version) for namespace, channel, version in db.run(sql.checkpoints.stored_versions, thread)},
-        with_task_writes={CheckpointRef(*row) for row in db.run(sql.prune.checkpoints_with_writes_to, {**thread, **tasks_channel})},
-        updated_at=updated_at,
-    )
-
-
-class _NodeRow(NamedTuple):
-    """One row of `thread_nodes` or `thread_nodes_after`; SQLite has integers for booleans."""
-
-    checkpoint_ns: str
-    checkpoint_id: str
-    parent_checkpoint_id: str | None
-    created_at: int
-    format: int
-    channel_versions: str
-    metadata: str
-    size: int
-    hidden: bool | int
-
-
-def _nodes(state_format: StateFormat, rows: Iterable[tuple[Any, ...]]) -> list[Node]:
-    return [_node(state_format, _NodeRow(*row)) for row in rows]
-
-
-def _node(state_format: StateFormat, row: _NodeRow) -> Node:
-    return Node(
-        state_format=state_format,
-        ref=CheckpointRef(row.checkpoint_ns, row.checkpoint_id),
-        parent_checkpoint_id=row.parent_checkpoint_id,
-        created_at=row.created_at,
-        format=row.format,
-        channel_versions=json.loads(row.channel_versions),
-        metadata=row.metadata,
-        size=row.size,
-        hidden=bool(row.hidden),
     )
 
 

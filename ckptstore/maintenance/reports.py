@@ -97,6 +97,10 @@ class VerifyReport:
     missing_segments: list[tuple[str, str]] = field(default_factory=list)
     #: Checkpoints that have fewer values than they were stored with.
     incomplete_checkpoints: list[CheckpointKey] = field(default_factory=list)
+    #: Threads that have more or fewer checkpoints than their row counts, or no row: a checkpoint was lost, or hidden by accident.
+    wrong_counts: list[str] = field(default_factory=list)
+    #: Checkpoints that a filter may miss: some of the tags that their metadata gives are lost. `rebuild_tags` makes them again.
+    untagged_checkpoints: list[CheckpointKey] = field(default_factory=list)
     #: Keys of objects of the wrong size (with `deep`: or content), digests of segments with the wrong content, and descriptions of
     #: rows with a wrong checksum.
     corrupt: list[str] = field(default_factory=list)
@@ -113,8 +117,15 @@ class VerifyReport:
     @property
     def ok(self) -> bool:
         """Whether nothing that was checked is missing or corrupt. Unregistered objects and unchecked rows don't count."""
-        missing = self.missing_objects or self.missing_segments or self.incomplete_checkpoints
-        return not (missing or self.corrupt or self.unreadable_objects or self.broken_references or self.database_faults)
+        missing = self.missing_objects or self.missing_segments or self.incomplete_checkpoints or self.wrong_counts
+        return not (
+            missing
+            or self.untagged_checkpoints
+            or self.corrupt
+            or self.unreadable_objects
+            or self.broken_references
+            or self.database_faults
+        )
 
 
 @dataclass(slots=True)

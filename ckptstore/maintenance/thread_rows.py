@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
+from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.tags.encoding import postings
 from ckptstore.tags.keys import TagKeys
@@ -66,6 +66,10 @@ def _metadata_of(thread_id: str, rows: Iterable[tuple[str, str, str]]) -> list[C
 
 
 def indexed_tag_rows(checkpoints: list[CheckpointMetadata], tag_keys: TagKeys, state_format: StateFormat) -> list[Row]:
-    """The rows that these checkpoints have in the tag index of a saver with these `tag_keys`."""
+    """The rows that these checkpoints have in the tag index of a saver with these `tag_keys`.
+
+    Raises:
+        CheckpointCorrupt: the metadata of one was altered and can't be parsed.
+    """
     without = state_format.unindexed_when_empty
-    return [row for key, metadata in checkpoints for row in tag_rows(key, postings(json.loads(metadata), tag_keys, without))]
+    return [row for key, metadata in checkpoints for row in tag_rows(key, postings(parsed_metadata(key, metadata), tag_keys, without))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,14 +14,14 @@ from sqlalchemy import Select
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
-from ckptstore.db.connection import Db
 from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, DatabaseCorrupt
 from ckptstore.maintenance.pages import key_pages, pages
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.maintenance.verify_rows import check_rows, database_faults
-from ckptstore.records import CheckpointKey
+from ckptstore.maintenance.verify_segments import Segment, SegmentRef, after_segment, corrupt_digests, read_segments
+from ckptstore.maintenance.verify_tags import check_tags
+from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.runtime.temporary_files import temporary_path
-from ckptstore.values.compression import decompress_segment
 from ckptstore.values.digests import hash_file
 
 logger = logging.getLogger(__name__)
@@ -36,29 +35,6 @@ _MAX_OPEN_FILES = 8
 _AFTER_ALL_THREADS = "\U0010ffff"
 
 
-class _SegmentRef(NamedTuple):
-    """A segment of a thread."""
-
-    thread_id: str
-    digest: str
-
-
-class _Segment(NamedTuple):
-    """One row of `segments_after`, and the digests in its list that the database does not have."""
-
-    thread_id: str
-    digest: str
-    object_key: str | None
-    size: int
-    encoding: str
-    object_state: str | None
-    #: Whether the database has bytes for it.
-    has_data: bool
-    #: The bytes: always of a segment that lists others, of the rest only with `deep`.
-    data: bytes | None
-    missing: Sequence[str] = ()
-
-
 class _ObjectRow(NamedTuple):
     """One row of `registered_objects`."""
 
@@ -68,12 +44,15 @@ class _ObjectRow(NamedTuple):
     state: str
 
 
-async def verify(objects: ObjectRegistry, *, deep: bool, progress: Callable[[int], None] | None = None) -> VerifyReport:
+async def verify(
+    objects: ObjectRegistry, state_format: StateFormat, *, deep: bool, progress: Callable[[int], None] | None = None
+) -> VerifyReport:
     """Check that the values of channels and writes can be read back, on the event loop of the objects.
 
     It checks that
         - every row of a checkpoint, a channel's value or a write has its checksum, if it has one;
-        - every visible checkpoint has as many values as it was stored with;
+        - every visible checkpoint has as many values as it was stored with, and the tags that its metadata gives;
+        - every thread has as many visible checkpoints as its row counts;
         - every segment that a layout or a list of segments names is in the database, in the same thread;
         - every segment has bytes, or refers to a registered object, in a store that has a backend;
         - the content of every list of segments has its digest;
@@ -81,13 +60,14 @@ async def verify(objects: ObjectRegistry, *, deep: bool, progress: Callable[[int
         - with `deep`, the content of every other segment in the database and of every object has its digest, and SQLite finds nothing
           wrong in its file.
 
-    It does not notice a write, or a whole checkpoint, whose row was deleted. It does not check that the tags are those of the metadata,
-    that an object has the content of the segments which refer to it, whether the serialiser can read the values, and blob handles whose
-    blob does not exist (any text may look like a handle). Writers, prunes and garbage collection may run at the same time: what they delete
-    is not reported.
+    It does not notice a write whose row was deleted, a whole thread that is gone, or a checkpoint whose parent was deleted by hand: a
+    prune may have deleted it. It does not look for tags that no metadata gives, nor check that an object has the content of the segments
+    which refer to it, whether the serialiser can read the values, and blob handles whose blob does not exist (any text may look like a
+    handle). Writers, prunes and garbage collection may run at the same time: what they delete is not reported.
 
     Args:
         objects: the registry of the store's objects.
+        state_format: what the checkpoints' metadata means.
         deep: whether to read the content of all segments and objects.
         progress: called on the event loop of the objects with the number of threads, segments or objects that were just checked.
 
@@ -96,7 +76,7 @@ async def verify(objects: ObjectRegistry, *, deep: bool, progress: Callable[[int
         OSError: with `deep`, a temporary file can't be written.
     """
     started = time.perf_counter()
-    verifier = _Verifier(objects, deep, progress or (lambda _count: None))
+    verifier = _Verifier(objects, state_format, deep, progress or (lambda _count: None))
     report = await verifier.run()
     _log(report, time.perf_counter() - started)
     return report
@@ -108,6 +88,8 @@ def _log(report: VerifyReport, seconds: float) -> None:
         "missing_objects",
         "missing_segments",
         "incomplete_checkpoints",
+        "wrong_counts",
+        "untagged_checkpoints",
         "corrupt",
         "unreadable_objects",
         "broken_references",
@@ -128,13 +110,14 @@ def _count(found: int | list[Any]) -> int:
 
 
 class _Verifier:
-    def __init__(self, objects: ObjectRegistry, deep: bool, progress: Callable[[int], None]) -> None:
+    def __init__(self, objects: ObjectRegistry, state_format: StateFormat, deep: bool, progress: Callable[[int], None]) -> None:
         self._objects = objects
+        self._state_format = state_format
         self._deep = deep
         self._progress = progress
         self._report = VerifyReport()
         # A set: a layout and a list may name the same segment.
-        self._missing_segments: set[_SegmentRef] = set()
+        self._missing_segments: set[SegmentRef] = set()
         self._open_files = asyncio.Semaphore(_MAX_OPEN_FILES)
 
     async def run(self) -> VerifyReport:
@@ -142,6 +125,7 @@ class _Verifier:
             self._check_layouts,
             self._check_segments,
             partial(check_rows, self._objects, self._report),
+            partial(check_tags, self._objects, self._state_format, self._report),
         ]
         if self._deep:
             checks.insert(0, self._check_database)
@@ -173,23 +157,25 @@ class _Verifier:
 
     async def _check_layouts_between(self, after: str, last: str) -> None:
         rows = await self._objects.scan(sql.verify.missing_segments, {"after": after, "last": last})
-        self._missing_segments |= {_SegmentRef(*row) for row in rows}
+        self._missing_segments |= {SegmentRef(*row) for row in rows}
         incomplete = await self._objects.scan(sql.verify.incomplete_checkpoints, {"after": after, "last": last})
         self._report.incomplete_checkpoints += [CheckpointKey(*row) for row in incomplete]
+        counts = await self._objects.scan(sql.verify.wrong_counts, {"after": after, "last": last})
+        self._report.wrong_counts += sorted(thread_id for (thread_id,) in counts)
 
     async def _check_segments(self) -> None:
         start = {"after_thread": "", "after_digest": ""}
-        async for segments in pages(self._read_segments, start, _after_segment, _ROWS_PER_PAGE):
+        async for segments in pages(self._read_segments, start, after_segment, _ROWS_PER_PAGE):
             self._report.segments += len(segments)
             self._report.broken_references += [(each.thread_id, each.digest) for each in segments if self._is_broken(each)]
-            self._report.corrupt += await asyncio.to_thread(_corrupt_digests, segments)
-            self._missing_segments |= {_SegmentRef(each.thread_id, digest) for each in segments for digest in each.missing}
+            self._report.corrupt += await asyncio.to_thread(corrupt_digests, segments)
+            self._missing_segments |= {SegmentRef(each.thread_id, digest) for each in segments for digest in each.missing}
             self._progress(len(segments))
 
-    async def _read_segments(self, parameters: dict[str, Any]) -> Sequence[_Segment]:
-        return await self._objects.read(partial(_read_segments, self._deep, parameters=parameters))
+    async def _read_segments(self, parameters: dict[str, Any]) -> Sequence[Segment]:
+        return await self._objects.read(partial(read_segments, self._deep, parameters=parameters))
 
-    def _is_broken(self, segment: _Segment) -> bool:
+    def _is_broken(self, segment: Segment) -> bool:
         # A writer makes an object live in the transaction that stores its segment, so `pending` is a fault. A marked object that
         # is referred to exists: the next garbage collection pass unmarks it.
         exists = self._objects.has_backend and segment.object_state in ("live", "marked")
@@ -252,48 +238,3 @@ class _Verifier:
         """The keys of the objects, among the given ones, that a statement finds."""
         rows = await self._objects.read(lambda db: db.run(build, db.object_keys(keys)).all())
         return {key for (key,) in rows}
-
-
-def _after_segment(last: _Segment) -> dict[str, str]:
-    return {"after_thread": last.thread_id, "after_digest": last.digest}
-
-
-def _read_segments(deep: bool, db: Db, parameters: dict[str, Any]) -> Sequence[_Segment]:
-    """One page of segments; the segments that the lists among them name are read in the same snapshot, since a prune deletes both."""
-    db.expect_long()
-    with db.snapshot():
-        segments = [_Segment(*row) for row in db.run(sql.verify.segments_after, parameters, deep)]
-        listed = {_SegmentRef(segment.thread_id, digest) for segment in segments for digest in _listed_digests(segment)}
-        keys = db.key_parameters(sql.tables.SEGMENT_KEY, sorted(listed))
-        stored = {_SegmentRef(*row) for row in db.run(sql.verify.segments_among, keys)} if listed else set()
-    missing = listed - stored
-    return [
-        segment._replace(missing=[digest for digest in _listed_digests(segment) if (segment.thread_id, digest) in missing])
-        for segment in segments
-    ]
-
-
-def _listed_digests(segment: _Segment) -> Sequence[str]:
-    if segment.encoding != "list" or segment.data is None:
-        return ()
-    try:
-        digests = json.loads(segment.data)
-    except ValueError:
-        # Corrupt, as the check of its own digest reports.
-        return ()
-    return [digest for digest in digests if isinstance(digest, str)] if isinstance(digests, list) else ()
-
-
-def _corrupt_digests(segments: Sequence[_Segment]) -> list[str]:
-    return [segment.digest for segment in segments if not _has_right_content(segment)]
-
-
-def _has_right_content(segment: _Segment) -> bool:
-    if segment.data is None:
-        # The bytes were not read, or are in an object.
-        return segment.has_data or segment.object_key is not None
-    try:
-        decompress_segment(segment.digest, segment.size, segment.encoding, segment.data)
-    except BlobCorrupt:
-        return False
-    return True

@@ -94,7 +94,10 @@ class _Walk:
         if altered := stored.altered_checkpoints(rows):
             stored.refuse(altered[0])
         return {
-            row.checkpoint_id: _Ancestor(row.parent_checkpoint_id, stored.parsed_versions(row), Value(row.type, row.body)) for row in rows
+            row.checkpoint_id: _Ancestor(
+                row.parent_checkpoint_id, stored.parsed_versions(row.key, row.channel_versions), Value(row.type, row.body)
+            )
+            for row in rows
         }
 
     def _stored_versions(self, ancestors: Iterable[_Ancestor]) -> set[tuple[str, str]]:

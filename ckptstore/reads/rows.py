@@ -172,19 +172,13 @@ def refuse(row: StoredRow, at: Iterable[CheckpointRow] = ()) -> NoReturn:
     raise CheckpointCorrupt(f"{row}{owner}: its row in the database was altered, the checksum does not match; {_WAY_OUT}")
 
 
-def parsed_versions(row: CheckpointRow) -> dict[str, str | None]:
+def parsed_versions(key: CheckpointKey, versions: str) -> dict[str, str | None]:
     """The versions of a checkpoint's channels.
 
     Raises:
-        CheckpointCorrupt: they can't be parsed (of a row without a checksum).
+        CheckpointCorrupt: they can't be parsed (of a row without a checksum, or where none is compared: in a prune).
     """
-    try:
-        versions = json.loads(row.channel_versions)
-        if isinstance(versions, dict):
-            return versions
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise CheckpointCorrupt(f"{row}: its channel_versions are no JSON; {_WAY_OUT}") from exc
-    raise CheckpointCorrupt(f"{row}: its channel_versions are no JSON object; {_WAY_OUT}")
+    return _parsed_object(key, "channel_versions", versions)
 
 
 def parsed_metadata(key: CheckpointKey, metadata: str) -> dict[str, Any]:
@@ -193,13 +187,17 @@ def parsed_metadata(key: CheckpointKey, metadata: str) -> dict[str, Any]:
     Raises:
         CheckpointCorrupt: it can't be parsed.
     """
+    return _parsed_object(key, "metadata", metadata)
+
+
+def _parsed_object(key: CheckpointKey, column: str, text: str) -> dict[str, Any]:
     try:
-        parsed = json.loads(metadata)
+        parsed = json.loads(text)
         if isinstance(parsed, dict):
             return parsed
     except (TypeError, ValueError, RecursionError) as exc:
-        raise CheckpointCorrupt(f"{_described(key)}: its metadata is no JSON; {_WAY_OUT}") from exc
-    raise CheckpointCorrupt(f"{_described(key)}: its metadata is no JSON object; {_WAY_OUT}")
+        raise CheckpointCorrupt(f"{_described(key)}: its {column} is no JSON; {_WAY_OUT}") from exc
+    raise CheckpointCorrupt(f"{_described(key)}: its {column} is no JSON object; {_WAY_OUT}")
 
 
 def _described(key: CheckpointKey) -> str:

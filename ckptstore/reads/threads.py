@@ -12,7 +12,8 @@ from ckptstore.db.connection import Db
 from ckptstore.db.times import to_microseconds
 from ckptstore.reads.meetings import find_meetings, has_many_near, just_before
 from ckptstore.reads.planner import PagePlan, ThreadPagePlan, plan_thread_page
-from ckptstore.records import ThreadInfo
+from ckptstore.reads.rows import parsed_metadata
+from ckptstore.records import CheckpointKey, ThreadInfo
 from ckptstore.tags.conditions import GREATEST_TEXT
 from ckptstore.tags.filters import Filter
 
@@ -95,7 +96,7 @@ def _matching_thread_ids(db: Db, plan: PagePlan, wanted: Filter, thread_ids: Seq
     """Those of some threads that have a checkpoint whose metadata matches."""
     listed = json.dumps(thread_ids) if db.on_sqlite else list(thread_ids)
     rows = db.run(sql.threads.metadata_of_threads, {**plan.parameters, "threads": listed}, plan.shape)
-    return {thread_id for thread_id, metadata in rows if wanted.matches(json.loads(metadata))}
+    return {key[0] for *key, metadata in rows if wanted.matches(parsed_metadata(CheckpointKey(*key), metadata))}
 
 
 def _utc(microseconds: int) -> datetime:

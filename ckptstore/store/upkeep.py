@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 
-from ckptstore.errors import InvalidConfig
+from ckptstore.errors import CheckpointCorrupt, InvalidConfig
 from ckptstore.maintenance.copy_run import ThreadCopier
 from ckptstore.maintenance.delete import LargeThread, checkpoints_with_postings, delete_thread, forget_unfinished, unfinished_deletions
 from ckptstore.maintenance.gc import GcPass, collect
@@ -47,7 +47,14 @@ class StoreUpkeep(StoreBase):
         return deleted
 
     def _delete_large_thread(self, thread_id: str, content: LargeThread) -> Steps[DeletedRows]:
-        report = yield from self._pruner.large_thread(thread_id, content)
+        try:
+            report = yield from self._pruner.large_thread(thread_id, content)
+        except CheckpointCorrupt:
+            # It can't be planned. To delete it is what the error advises.
+            work = partial(delete_thread, thread_id=thread_id, at_once=True)
+            deleted = yield from self.run_in_queue(work, thread_id)
+            assert isinstance(deleted, DeletedRows)
+            return deleted
         yield from self.run_in_queue(partial(forget_unfinished, thread_id=thread_id), thread_id)
         return DeletedRows(**report.counts(), object_keys=())
 
@@ -159,7 +166,7 @@ class StoreUpkeep(StoreBase):
     def verify(self, *, deep: bool) -> Steps[VerifyReport]:
         """Check that every segment and object that is referred to exists; with `deep`, that their bytes have their digests."""
         yield from self._ready()
-        report: VerifyReport = yield self.objects.run(verify(self.objects, deep=deep))
+        report: VerifyReport = yield self.objects.run(verify(self.objects, self._state_format, deep=deep))
         return report
 
     # --- disk space

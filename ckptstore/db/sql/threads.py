@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, lookup_join
 from ckptstore.db.sql.pages import Shape, collected, has_posting, text_list
-from ckptstore.db.sql.tables import CHECKPOINT, THREAD, WRITE
+from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, THREAD, WRITE
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
 
@@ -115,11 +115,11 @@ def _thread_ids(database: str, shape: Shape) -> Select[Any]:
 
 
 def metadata_of_threads(database: str, shape: Shape) -> Select[Any]:
-    """Thread and metadata of those checkpoints of the threads in `threads` that satisfy the conditions on tags."""
+    """Key and metadata of those checkpoints of the threads in `threads` that satisfy the conditions on tags."""
     given = text_list(database, "threads").subquery("given")
     on = [CHECKPOINT.c.thread_id == given.c[0], *_conditions(database, shape)]
-    joined, found = lookup_join(database, given, CHECKPOINT, on, ["thread_id", "metadata"])
-    return select(found.c.thread_id, cast(found.c.metadata, Text)).select_from(joined)
+    joined, found = lookup_join(database, given, CHECKPOINT, on, [*CHECKPOINT_KEY, "metadata"])
+    return select(*[found.c[name] for name in CHECKPOINT_KEY], cast(found.c.metadata, Text)).select_from(joined)
 
 
 def _conditions(database: str, shape: Shape) -> list[ColumnElement[bool]]:

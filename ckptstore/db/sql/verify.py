@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    CompoundSelect,
     FromClause,
     Select,
     Table,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     exists,
     func,
     literal_column,
@@ -22,13 +24,26 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    union,
     union_all,
 )
 
 from ckptstore.db.sql.checkpoints import channel_row, checkpoint_row, write_row
-from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, layout_entries, version_entries
+from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, layout_entries, rows_with_keys, version_entries
 from ckptstore.db.sql.parameters import keys_table
-from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, OBJECT, OBJECT_KEY, SEGMENT, SEGMENT_KEY, WRITE
+from ckptstore.db.sql.tables import (
+    CHANNEL,
+    CHECKPOINT,
+    CHECKPOINT_KEY,
+    OBJECT,
+    OBJECT_KEY,
+    SEGMENT,
+    SEGMENT_KEY,
+    TAG,
+    TAG_KEY,
+    THREAD,
+    WRITE,
+)
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
 # The length of the shortest digest ever stored; no count of bytes in a layout has so many digits.
@@ -105,6 +120,35 @@ def incomplete_checkpoints(database: str) -> Select[Any]:
         .where(c.thread_id > bindparam("after", type_=Text()), c.thread_id <= bindparam("last", type_=Text()))
         .where(is_visible(), c.value_count > found)
     )
+
+
+def wrong_counts(_database: str) -> CompoundSelect[Any]:
+    """Threads after `after` up to `last` that have other checkpoints than their row counts, or no row.
+
+    One statement and so one snapshot: a checkpoint is stored, and deleted, together with its count.
+    """
+    between = (bindparam("after", type_=Text()), bindparam("last", type_=Text()))
+    of_thread = [CHECKPOINT.c.thread_id == THREAD.c.thread_id, is_visible()]
+    count = select(func.count()).select_from(CHECKPOINT).where(*of_thread).correlate(THREAD).scalar_subquery()
+    counted = select(THREAD.c.thread_id).where(
+        THREAD.c.thread_id > between[0], THREAD.c.thread_id <= between[1], THREAD.c.checkpoint_count != count
+    )
+    has_row = exists().where(THREAD.c.thread_id == CHECKPOINT.c.thread_id)
+    rowless = select(CHECKPOINT.c.thread_id).where(CHECKPOINT.c.thread_id > between[0], CHECKPOINT.c.thread_id <= between[1], ~has_row)
+    return union(counted, rowless)
+
+
+def metadata_after(_database: str) -> Select[Any]:
+    """Key and metadata of visible checkpoints after a key (`after_` and the name of each column), in the order of their keys."""
+    key = [CHECKPOINT.c[name] for name in CHECKPOINT_KEY]
+    after = tuple_(*[bindparam(f"after_{name}", type_=Text()) for name in CHECKPOINT_KEY])
+    return select(*key, cast(CHECKPOINT.c.metadata, Text)).where(tuple_(*key) > after, is_visible()).order_by(*key).limit(_PAGE_SIZE)
+
+
+def tags_among(database: str) -> Select[Any]:
+    """Those of the given tags that exist."""
+    joined, found = rows_with_keys(database, TAG, TAG_KEY)
+    return select(*[found.c[name] for name in TAG_KEY]).select_from(joined)
 
 
 def rows_after(_database: str, table: Table) -> Select[Any]:

@@ -54,3 +54,24 @@ async def test_rows_from_before_are_read_and_counted(lasting_url: str) -> None:
         # What is stored again gets a checksum.
         await saver.aput_writes(found.config, [("n", 5)], "another task")
         assert (await saver.averify()).unchecked_rows == 12
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM ckpt_checkpoint WHERE parent_checkpoint_id IS NULL",
+        "UPDATE ckpt_checkpoint SET hidden = NOT hidden WHERE parent_checkpoint_id IS NULL",
+        "UPDATE ckpt_checkpoint SET thread_id = 'v' WHERE thread_id = 't' AND parent_checkpoint_id IS NULL",
+        "DELETE FROM ckpt_thread WHERE thread_id = 't'",
+        "UPDATE ckpt_thread SET checkpoint_count = 3 WHERE thread_id = 't'",
+    ],
+    ids=["deleted", "hidden", "moved", "no thread", "miscounted"],
+)
+async def test_a_thread_with_other_checkpoints_than_it_counts_is_reported(lasting_url: str, statement: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        await fill(saver)
+        await fill(saver, "other")
+        run(saver, statement.replace(" IS NULL", " IS NULL AND thread_id = 't'"))
+        report = await saver.averify()
+        assert (report.wrong_counts[0], report.ok) == ("t", False)
+        assert "other" not in report.wrong_counts
