@@ -109,6 +109,12 @@ class AsyncRunner:
     def write_here(self, work: Work[T], deadline: Deadline) -> T:
         raise NotImplementedError("work runs on an event loop")
 
+    def try_read(self, work: Work[T]) -> tuple[T] | None:
+        return None
+
+    def try_write(self, work: Work[bool]) -> bool:
+        return False
+
     def call_soon(self, function: Callable[[], object]) -> None:
         self._loop.call_soon(function)
 

@@ -64,11 +64,21 @@ class Db:
         statements: compiled for this database.
         observed: whether statements run through SQLAlchemy, which reports them.
         watch: ends the connection when a server is silent for too long; None for a database without a server.
+        runs_apart: whether statements run apart from this thread, so that an exception may leave one running.
     """
 
-    __slots__ = ("connection", "dialect_name", "observed", "on_sqlite", "statements", "watch")
+    __slots__ = ("connection", "dialect_name", "observed", "on_sqlite", "runs_apart", "statements", "watch")
 
-    def __init__(self, connection: Connection, statements: Statements, *, observed: bool = False, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        statements: Statements,
+        *,
+        observed: bool = False,
+        watch: Watch | None = None,
+        runs_apart: bool = True,
+    ) -> None:
+        self.runs_apart = runs_apart
         self.connection = connection
         self.statements = statements
         self.observed = observed
@@ -154,8 +164,9 @@ class Db:
                 raise ConnectionLost from exc
             raise
         except BaseException:
-            # Cancelled while it ran: the server's answer may still arrive on this connection.
-            self.connection.invalidate()
+            if self.runs_apart:
+                # Cancelled while it ran: the server's answer may still arrive on this connection.
+                self.connection.invalidate()
             raise
 
     def _execute_reported(self, text: str, arguments: Any) -> Rows:

@@ -15,7 +15,8 @@ from ckptstore.db.postgres import configure_sessions, ping_when_idle, postgres_e
 from ckptstore.db.runner import Runner
 from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.settings import DatabaseSettings
-from ckptstore.db.sqlite import SqliteRunner, configure_connections
+from ckptstore.db.sqlite import SqliteRunner
+from ckptstore.db.sqlite_engine import configure_connections
 from ckptstore.db.url import is_memory
 
 # SQLite's own default.

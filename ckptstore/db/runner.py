@@ -51,6 +51,20 @@ class Runner(Protocol):
         """Like `write`, but run it now and return its result; only where `may_wait`, and from a function of `call_soon`."""
         ...
 
+    def try_read(self, work: Work[T]) -> tuple[T] | None:
+        """Run work that reads on the thread of a caller, who may be interrupted at any bytecode, and return its result.
+
+        None if that is not possible, or failed: then `read` it.
+        """
+        ...
+
+    def try_write(self, work: Work[bool]) -> bool:
+        """Run work that executes one statement on the thread of a caller, who may be interrupted at any bytecode, and return its result.
+
+        It waits for no lock. False if that is not possible, or failed: then `write` it.
+        """
+        ...
+
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call a function soon, on the worker thread or loop on which writes run. Functions are called in order, one at a time."""
         ...

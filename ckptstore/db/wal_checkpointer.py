@@ -34,12 +34,13 @@ class WalCheckpointer:
         self._finished_at = time.monotonic()
 
     def wrote(self, db: Db) -> None:
-        """Note a commit; called on the writing worker thread, with its connection."""
-        if self._running is None:
+        """Note a commit; called by the thread that made it, with its connection."""
+        running = self._running
+        if running is None:
             if time.monotonic() - self._finished_at >= _INTERVAL_SECONDS:
                 self._running = self._run_concurrently(_checkpoint)
-        elif self._running.done():
-            if (exc := self._running.exception()) is not None:
+        elif running.done():
+            if (exc := running.exception()) is not None:
                 _log_failure(exc)
             self._running, self._finished_at = None, time.monotonic()
             # Moves the few pages written meanwhile: once all pages are moved, the log is overwritten from its start instead of growing.

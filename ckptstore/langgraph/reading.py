@@ -41,7 +41,7 @@ class Reading(SaverBase):
             BlobUnavailable: the blob backend failed.
             DatabaseUnavailable: the database can't be reached.
         """
-        loaded = drive(self.store.checkpoint(*ids_of(config)))
+        loaded = self.store.checkpoint_here(*ids_of(config))
         return None if loaded is None else self._decode(loaded)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:

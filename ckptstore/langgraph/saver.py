@@ -37,7 +37,7 @@ from ckptstore.langgraph.upkeep import Upkeep
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.random_ids import random_text
-from ckptstore.runtime.steps import Outcome, Steps, drive, drive_async
+from ckptstore.runtime.steps import Outcome, Steps, drive_async
 from ckptstore.store.background import BackgroundRetention
 from ckptstore.store.files import BlobStore
 from ckptstore.store.store import Store
@@ -220,7 +220,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Transferring):
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
         put = CheckpointPut(self.encoder, config, checkpoint, metadata, new_versions, self._now())
-        drive(self.store.write(put))
+        self.store.write_here(put)
         return config_of(put.at.key)
 
     async def aput(
@@ -242,7 +242,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Transferring):
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
         if writes:
-            drive(self.store.write(TaskWritesPut(self.encoder, config, writes, task_id, task_path, self._now())))
+            self.store.write_here(TaskWritesPut(self.encoder, config, writes, task_id, task_path, self._now()))
 
     async def aput_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
         """See `put_writes`."""

@@ -20,7 +20,7 @@ from ckptstore.maintenance.reindex import require_same_keys
 from ckptstore.records import StateFormat
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.logged_names import LoggedNames
-from ckptstore.runtime.steps import Steps
+from ckptstore.runtime.steps import Steps, drive
 from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
@@ -121,6 +121,19 @@ class StoreBase:
         future = self._queue.submit(attempt)
         try:
             yield future
+        except BaseException:
+            self._abandon(future)
+            raise
+
+    def write_here(self, attempt: WriteAttempt) -> None:
+        """Like `write`, in plain code: on this thread if nothing else is being stored, else in the queue."""
+        if not self._is_ready:
+            drive(self._ready())
+        future = self._queue.store(attempt)
+        if future is None:
+            return
+        try:
+            future.result()
         except BaseException:
             self._abandon(future)
             raise

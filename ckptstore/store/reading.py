@@ -14,7 +14,7 @@ from ckptstore.reads.delta_history import load_history
 from ckptstore.reads.planner import CheckpointQuery
 from ckptstore.reads.tag_keys import keys_in_use
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint
-from ckptstore.runtime.steps import Steps
+from ckptstore.runtime.steps import Steps, drive
 from ckptstore.store.base import StoreBase
 from ckptstore.tags.encoding import readable_path
 from ckptstore.tags.filters import Filter
@@ -32,7 +32,18 @@ class StoreReading(StoreBase):
 
     def checkpoint(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> Steps[LoadedCheckpoint | None]:
         """The checkpoint with this id, or without an id the newest one of the namespace; None if there is none."""
-        work = partial(
+        return self._load(self._load_one(thread_id, checkpoint_ns, checkpoint_id))
+
+    def checkpoint_here(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> LoadedCheckpoint | None:
+        """Like `checkpoint`, in plain code: on this thread where that is possible."""
+        work = self._load_one(thread_id, checkpoint_ns, checkpoint_id)
+        found = self.runner.try_read(work) if self._is_ready else None
+        if found is not None and not found[0].segments.remote:
+            return found[0].result
+        return drive(self._load(work))
+
+    def _load_one(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> Work[Loaded[LoadedCheckpoint | None]]:
+        return partial(
             reads.load_one,
             thread_id=thread_id,
             checkpoint_ns=checkpoint_ns,
@@ -40,7 +51,6 @@ class StoreReading(StoreBase):
             state_format=self._state_format,
             cache=self._cache,
         )
-        return self._load(work)
 
     def named(self, keys: Sequence[CheckpointKey]) -> Steps[Loaded[list[LoadedCheckpoint]]]:
         """The checkpoints with these keys, newest first, without the contents of objects; missing ones are left out."""

@@ -119,7 +119,11 @@ class SizeChecker:
     def known_size(self, namespace: ThreadNs, channels: Collection[str]) -> int:
         """The bytes of some channels when they were last checked; a channel that never was counts as 0."""
         known = self._known.get(namespace) or {}
-        return sum([known[channel][1] for channel in channels if channel in known])
+        size = 0
+        for channel in channels:
+            if channel in known:
+                size += known[channel][1]
+        return size
 
     def check_writes(self, thread_id: str, writes: Iterable[tuple[str, Value]]) -> None:
         """Check the writes of a task.

@@ -123,6 +123,8 @@ class WriteEncoder:
 
     def stored(self, write: EncodedWrite) -> None:
         """Note that a write is durable: its thread has all of its segments."""
+        if not write.segments and not write.known:
+            return
         in_rows = [segment.digest for segment in write.segments if segment.object_key is None]
         self._known.add(write.record.key.thread_id, [*write.known, *in_rows], write.object_keys)
 

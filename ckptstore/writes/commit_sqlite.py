@@ -8,7 +8,6 @@ from operator import attrgetter
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.sql.tables import Row
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.replace import store_writes
@@ -23,17 +22,20 @@ _TOUCHES_OBJECTS = attrgetter("touches_objects")
 
 def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | None]:
     """Make a batch durable, see `commit.commit_batch`."""
-    if not any(map(_TOUCHES_OBJECTS, batch)):
-        rows = sql.batch_sqlite.view_rows({**BatchRows(enumerate(batch)).parts, "threads": thread_rows(batch)}, _ROWS_MULTIPLE)
-        if len(rows) <= _MAX_ROWS and _insert(db, rows):
-            return [None] * len(batch)
+    if insert(db, batch):
+        return [None] * len(batch)
     with db.transaction():
         missing = store_writes(db, dict(enumerate(batch)))
     return [missing.get(number) for number in range(len(batch))]
 
 
-def _insert(db: Db, rows: Sequence[Row]) -> bool:
-    """Insert a batch with one statement; False, with nothing inserted, if a required row is missing or a checkpoint exists already."""
+def insert(db: Db, batch: Sequence[EncodedWrite]) -> bool:
+    """Make a batch durable with one statement; False, with nothing stored, if it needs a transaction that looks at what exists."""
+    if any(map(_TOUCHES_OBJECTS, batch)):
+        return False
+    rows = sql.batch_sqlite.view_rows({**BatchRows(enumerate(batch)).parts, "threads": thread_rows(batch)}, _ROWS_MULTIPLE)
+    if len(rows) > _MAX_ROWS:
+        return False
     if _HAS_VIEW not in db.connection.info:
         for text in sql.batch_sqlite.batch_view():
             db.execute(text)
@@ -41,5 +43,6 @@ def _insert(db: Db, rows: Sequence[Row]) -> bool:
     try:
         db.run_rows(sql.batch_sqlite.insert_batch, rows)
     except sqlite3.IntegrityError:
+        # A required row is missing, or a checkpoint exists already.
         return False
     return True

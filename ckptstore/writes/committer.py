@@ -7,7 +7,7 @@ end scans again. A lone write waits for no other; among many, a batch lingers fo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import nullcontext, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -24,6 +24,7 @@ from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts, WriteEncoder
 from ckptstore.writes.batch import MAX_ENTRIES, Batch, fill, threads_of
 from ckptstore.writes.deadlines import Deadlines
+from ckptstore.writes.direct import DirectWrites
 from ckptstore.writes.entry import QueueEntry
 from ckptstore.writes.linger import Arrivals, GroupCommitPolicy
 from ckptstore.writes.pending import PendingEntries
@@ -59,6 +60,8 @@ class Committer:
         self._policy = GroupCommitPolicy()
         self._deadlines = Deadlines(retry_seconds)
         self._under_way = BatchesUnderWay(runner, pending)
+        #: Writes that their callers store themselves.
+        self.direct = DirectWrites(runner, pending, self._stored_directly)
         #: Why the last batch failed, if the database did not answer.
         self._fault: DatabaseUnavailable | None = None
         #: Of the batch that lingers, if one does.
@@ -66,7 +69,7 @@ class Committer:
         #: Until when `drain` waits; without it, for ever.
         self._drain_until = math.inf
         self._drained: SimpleQueue[None] = SimpleQueue()
-        #: When the last batch of writes began, by the monotonic clock.
+        #: When the last one that was stored began, by the monotonic clock.
         self.last_write_at = -math.inf
 
     # --- from any thread; a caller may be interrupted here at any bytecode
@@ -92,6 +95,7 @@ class Committer:
     def drain(self, until: float) -> None:
         """Return when no entry is left, or at this time by the monotonic clock; from then on no batch is repeated."""
         self._drain_until = until
+        self.direct.wait()
         with suppress(StoreClosed, Empty):
             while self._pending or self._under_way:
                 self._request_scan()
@@ -103,6 +107,7 @@ class Committer:
         """Look at every entry, and start a batch if there is something to store and none is under way."""
         self._scans.begin()
         if self._pending:
+            self.direct.wait()
             entries = self._encode_waiting([entry for entry in self._pending.in_order() if self._is_usable(entry)])
             if not self._under_way or self._under_way.may_start():
                 batch = Batch()
@@ -201,20 +206,26 @@ class Committer:
         first = batch.entries[0]
         if first.work is not None:
             return [first.work(db)]
+        threads: Set[str] = threads_of(batch.entries)
         if not batch.has_begun and self._runner.may_wait:
-            self._linger(batch)
+            threads = self._linger(batch, threads)
         batch.has_begun = True
         self.last_write_at = started = monotonic()
         results = self._commit_batch(db, [entry.write for entry in batch.entries if entry.write is not None])
-        self._policy.committed(threads_of(batch.entries), monotonic() - started)
+        self._policy.committed(threads, monotonic() - started)
         return results
 
-    def _linger(self, batch: Batch) -> None:
-        """Let more entries join, until the batch is complete or has lingered long enough."""
-        target = self._policy.target(threads_of(batch.entries), queued=batch.queued)
+    def _stored_directly(self, threads: Set[str], started: float) -> None:
+        self._policy.committed(threads, monotonic() - started)
+        self.last_write_at = started
+        self._deadlines.answered()
+
+    def _linger(self, batch: Batch, threads: Set[str]) -> Set[str]:
+        """Let more entries join, until the batch is complete or has lingered long enough; returns its threads."""
+        target = self._policy.target(threads, queued=batch.queued)
         missing = target.entries - len(batch.entries)
         if missing <= 0:
-            return
+            return threads
         self._arrivals = Arrivals(len(self._pending) + missing)
         self._arrivals.wait(len(self._pending), self._policy.linger_seconds)
         self._arrivals = None
@@ -226,6 +237,7 @@ class Committer:
         )
         self._under_way.take(joining[len(batch.entries) :])
         batch.entries = joining
+        return threads_of(joining)
 
     def _finished(self, batch: Batch, results: Sequence[Any], exc: BaseException | None) -> None:
         self._under_way.end(batch)
@@ -236,17 +248,14 @@ class Committer:
         for entry, _ in done:
             self._pending.remove(entry)
         try:
-            self._go_on()
+            if not self._runner.may_wait:
+                # The next batch starts before any future is completed: the database need not wait for the callers' loops.
+                self._scan()
+            elif self._pending:
+                # In its turn: other work may be waiting for this worker thread.
+                self.scan_soon()
         finally:
             self._complete(done, exc)
-
-    def _go_on(self) -> None:
-        if not self._runner.may_wait:
-            # The next batch starts before any future is completed: the database need not wait for the callers' loops.
-            self._scan()
-        elif self._pending:
-            # In its turn: other work may be waiting for this worker thread.
-            self.scan_soon()
 
     @staticmethod
     def _complete(done: Sequence[tuple[QueueEntry, Any]], exc: BaseException | None) -> None:
@@ -264,7 +273,7 @@ class Committer:
                 entry.write, entry.missing, entry.held_bytes = None, result, 0
                 continue
             stored.append((entry, result))
-            if entry.write is not None and (entry.write.segments or entry.write.known):
+            if entry.write is not None:
                 self._encoder.stored(entry.write)
         return stored
 

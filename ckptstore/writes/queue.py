@@ -79,12 +79,23 @@ class WriteQueue:
             StoreClosed: `close` was called.
             CkptStoreError: it can't be encoded.
         """
+        return self._enter(self._encoded(attempt))
+
+    def store(self, attempt: WriteAttempt) -> Future[None] | None:
+        """Like `submit`, for a caller that waits on its own thread; None if the write was stored there, so that it is durable."""
+        entry = self._encoded(attempt)
+        if entry.write is not None and self._committer.direct.store(entry.write):
+            self._encoder.stored(entry.write)
+            return None
+        return self._enter(entry)
+
+    def _encoded(self, attempt: WriteAttempt) -> QueueEntry:
         if self._closed:
             raise StoreClosed
         entry = QueueEntry((attempt.thread_id,), attempt, None)
         if self._pending.has_room():
             entry.encode(self._encoder)
-        return self._enter(entry)
+        return entry
 
     def run(self, work: Work[Any], *threads: str) -> Future[Any]:
         """Run work that writes to these threads when its turn comes, alone; it opens its own transaction.

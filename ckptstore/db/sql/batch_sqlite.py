@@ -6,15 +6,15 @@ statements took three times as long as SQLite needed to run them. And one statem
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from json import JSONEncoder
 from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, Insert, Table, column, literal_column, select, table
+from sqlalchemy import BigInteger, ClauseElement, ColumnElement, Insert, Table, Update, column, literal_column, select, table
 from sqlalchemy.dialects import sqlite
 
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS, is_missing
-from ckptstore.db.sql.insert import cells, resolve_conflict
+from ckptstore.db.sql.insert import cells, resolve_conflict, touch_thread
 from ckptstore.db.sql.parameters import json_rows
 from ckptstore.db.sql.tables import CHECKPOINT, SEGMENT, TAG, THREAD, Row
 
@@ -25,7 +25,7 @@ _ROWS: Mapping[str, tuple[Table, str]] = {
     **{part: of for part, of in BATCH_ROWS.items() if part != "tags"},
     "checkpoints": (CHECKPOINT, "fail"),
     "segments": (SEGMENT, "replace_object"),
-    "threads": (THREAD, "add_up"),
+    "threads": (THREAD, "add_counts"),
 }
 # The parts that are sent as one JSON array: their rows are many, small, and all text.
 _LISTS = {*BATCH_NEEDS, "tags"}
@@ -43,22 +43,28 @@ _FIRST_CELL: ColumnElement[str] = literal_column("NEW.c0")
 def batch_view() -> list[str]:
     """Create a temporary view with a trigger for each part of a batch: a connection runs these once, or again after a failure."""
     cells = ", ".join(f"NULL AS {name}" for name in _COLUMNS)
-    bodies: dict[str, ClauseElement] = {part: _insert_row(*of) for part, of in _ROWS.items()}
-    bodies |= {need: _refuse_if_missing(need) for need in BATCH_NEEDS}
-    bodies["tags"] = _insert_tags()
+    bodies: dict[str, list[ClauseElement]] = {part: [_insert_row(*of)] for part, of in _ROWS.items()}
+    bodies["threads"].append(_touch_thread())
+    bodies |= {need: [_refuse_if_missing(need)] for need in BATCH_NEEDS}
+    bodies["tags"] = [_insert_tags()]
     return [f"CREATE TEMP VIEW IF NOT EXISTS {_NAME} AS SELECT {cells}", *(_trigger(part, body) for part, body in bodies.items())]
 
 
-def _trigger(part: str, body: ClauseElement) -> str:
-    text = body.compile(dialect=sqlite.dialect())
+def _trigger(part: str, body: Iterable[ClauseElement]) -> str:
+    texts = "; ".join([str(each.compile(dialect=sqlite.dialect())) for each in body])
     begin = f"CREATE TEMP TRIGGER IF NOT EXISTS {_NAME}_{part} INSTEAD OF INSERT ON {_NAME} WHEN NEW.part = '{part}'"
-    return f"{begin} BEGIN {text}; END"
+    return f"{begin} BEGIN {texts}; END"
 
 
 def _insert_row(into: Table, conflict: str) -> Insert:
     cells: dict[str, ColumnElement[Any]] = {each.name: literal_column(f"NEW.{cell}") for each, cell in zip(into.c, _CELLS, strict=False)}
     insert = sqlite.insert(into).values(cells).inline()
     return insert if conflict == "fail" else resolve_conflict(insert, into, conflict)
+
+
+def _touch_thread() -> Update:
+    cell = dict(zip(THREAD.c.keys(), _CELLS, strict=False))
+    return touch_thread(THREAD, literal_column(f"NEW.{cell['thread_id']}"), literal_column(f"NEW.{cell['updated_at']}", BigInteger))
 
 
 def _insert_tags() -> Insert:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Insert, Table, case, literal_column, null, or_, select, text
+from sqlalchemy import BigInteger, ColumnElement, Insert, Table, Update, case, literal_column, null, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ckptstore.db.sql.parameters import driver_type, unnest
@@ -60,12 +60,16 @@ def resolve_conflict(insert: Any, table: Table, conflict: str) -> Any:
 
     `keep` the existing row; `replace` it; `replace_object`: replace it if its bytes are in an object; `add_up`: add to a thread's
     counters. `add_up` ignores activity within a second of the recorded one: the index on that time would change with every write.
+    `add_counts` ignores all activity, see `touch_thread`.
     """
     key = [column.name for column in table.primary_key]
     if conflict == "keep":
         return insert.on_conflict_do_nothing(index_elements=key)
     if conflict == "add_up":
         return _added_up(insert, table, key)
+    if conflict == "add_counts":
+        sums = _sums(insert, table)
+        return insert.on_conflict_do_update(index_elements=key, set_=sums, where=insert.excluded.checkpoint_count != literal_column("0"))
     # The object may be lost, or not in this store's backend; the segment that was just sent is available.
     where = table.c.object_key.is_not(null()) if conflict == "replace_object" else None
     others = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
@@ -78,5 +82,17 @@ def _added_up(insert: Any, threads: Table, key: Sequence[str]) -> Any:
     updated_at = case((later, new.updated_at), else_=threads.c.updated_at)
     # PostgreSQL also writes an unchanged row, to lock it. SQLite has no row locks.
     where = or_(later, new.checkpoint_count != literal_column("0")) if isinstance(insert, sqlite.Insert) else None
-    sums = {name: threads.c[name] + new[name] for name in ("checkpoint_count", "size")}
-    return insert.on_conflict_do_update(index_elements=list(key), set_={"updated_at": updated_at, **sums}, where=where)
+    return insert.on_conflict_do_update(index_elements=list(key), set_={"updated_at": updated_at, **_sums(insert, threads)}, where=where)
+
+
+def _sums(insert: Any, threads: Table) -> dict[str, Any]:
+    return {name: threads.c[name] + insert.excluded[name] for name in ("checkpoint_count", "size")}
+
+
+def touch_thread(threads: Table, thread_id: ColumnElement[Any], now: ColumnElement[Any]) -> Update:
+    """Note a thread's activity, if it is a second after the recorded one (SQLite).
+
+    SQLite writes the index on that time even where the time stays the same, as part of an upsert it would be in every put.
+    """
+    is_later = now > threads.c.updated_at + literal_column(str(_TOUCH_MICROSECONDS), BigInteger)
+    return update(threads).where(threads.c.thread_id == thread_id, is_later).values(updated_at=now)

@@ -74,16 +74,17 @@ async def test_both_ways_store_the_same_rows(sqlite: Callable[[str], SQLAlchemyS
     await asyncio.to_thread(at_once.setup)
     batches = recorded(at_once)
     ways: list[bool] = []
-    insert = commit_sqlite._insert
+    insert = commit_sqlite.insert
 
     def recording(*args: Any) -> bool:
         ways.append(insert(*args))
         return ways[-1]
 
-    monkeypatch.setattr(commit_sqlite, "_insert", recording)
+    monkeypatch.setattr(commit_sqlite, "insert", recording)
     await work(at_once)
     # All but the checkpoint that was put again.
     assert ways == [True] * (len(batches) - 1) + [False]
+    monkeypatch.setattr(commit_sqlite, "insert", insert)
     monkeypatch.setattr(commit_sqlite, "_MAX_ROWS", 0)
     await asyncio.to_thread(carefully.setup)
     for batch in batches:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import literal_column
 
-from ckptstore.db.sql.insert import insert_arrays, insert_rows, row_parameters
+from ckptstore.db.sql.insert import insert_arrays, insert_rows, row_parameters, touch_thread
 from ckptstore.db.sql.tables import CHANNEL, SEGMENT, THREAD
 from tests.support.statements import compiled
 
@@ -30,8 +31,9 @@ def test_arrays_on_postgresql_take_what_their_parameters_send() -> None:
         (CHANNEL, "replace", "ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET type = excluded.type"),
         (SEGMENT, "replace_object", "WHERE ckpt_segment.object_key IS NOT NULL"),
         (THREAD, "add_up", "checkpoint_count = (ckpt_thread.checkpoint_count + excluded.checkpoint_count)"),
+        (THREAD, "add_counts", "size = (ckpt_thread.size + excluded.size) WHERE excluded.checkpoint_count != 0"),
     ],
-    ids=["keep", "replace", "replace_object", "add_up"],
+    ids=["keep", "replace", "replace_object", "add_up", "add_counts"],
 )
 def test_a_row_that_exists_is_kept_replaced_or_added_to(kind: str, table: object, conflict: str, wanted: str) -> None:
     made = insert_rows(kind, 1, table, conflict) if kind == "sqlite" else insert_arrays(kind, table, conflict)  # type: ignore[arg-type]
@@ -44,3 +46,9 @@ def test_activity_within_a_second_does_not_move_a_threads_time(kind: str) -> Non
     assert "CASE WHEN (excluded.updated_at > ckpt_thread.updated_at + 1000000) THEN" in text
     # PostgreSQL writes the row all the same, which locks it.
     assert (" WHERE excluded.updated_at >" in text) == (kind == "sqlite")
+
+
+def test_only_activity_after_a_second_touches_a_thread() -> None:
+    text = compiled("sqlite", touch_thread(THREAD, literal_column("'t'"), literal_column("7"))).text
+    assert text == "UPDATE ckpt_thread SET updated_at=7 WHERE ckpt_thread.thread_id = 't' AND 7 > ckpt_thread.updated_at + 1000000"
+    assert "updated_at" not in compiled("sqlite", insert_rows("sqlite", 1, THREAD, "add_counts")).text.partition("DO UPDATE")[2]

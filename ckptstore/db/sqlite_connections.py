@@ -1,0 +1,146 @@
+"""The open connections of a SQLite database, which threads use in turn."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Engine
+
+from ckptstore.db.connection import Db
+from ckptstore.db.observe import is_observed
+from ckptstore.db.runner import Work
+from ckptstore.db.sqlite_file import SqliteFile
+from ckptstore.db.statement import Statements
+
+T = TypeVar("T")
+
+
+class NoConnection(Exception):
+    """No connection is open that a caller may use on its own thread."""
+
+
+class SqliteConnections:
+    """Connections that stay open from one work to the next.
+
+    Whoever uses one takes it out of a deque, and puts it back: a caller that is interrupted in between loses a connection, never a lock.
+    The last one that was put back is the first to be taken, since it has the newest pages in its cache.
+
+    Args:
+        engine: of the database.
+        statements: compiled for it.
+        file: the database's file; None for a database in memory, which is one connection.
+        max_idle: how many of each kind stay open.
+        close_soon: gives a connection back to the pool, on a worker thread. Were the last one closed, SQLite would delete the log.
+    """
+
+    def __init__(
+        self, engine: Engine, statements: Statements, file: SqliteFile | None, max_idle: int, close_soon: Callable[[Db], object]
+    ) -> None:
+        self._engine = engine
+        self._statements = statements
+        self._file = file
+        self._max_idle = max_idle
+        self._close_soon = close_soon
+        self._closed = False
+        #: Idle ones. Those that write are others than those that read, as their caches stay valid.
+        self.writers: deque[Db] = deque()
+        self.readers: deque[Db] = self.writers if file is None else deque()
+
+    def run(self, idle: deque[Db], work: Work[T]) -> T:
+        """Run work on an idle connection, or on a new one; on a worker thread.
+
+        Args:
+            idle: `writers` or `readers`.
+            work: the work.
+        """
+        observed = is_observed(self._engine)
+        try:
+            db: Db | None = idle.pop()
+        except IndexError:
+            db = None
+        if db is None or observed or db.observed:
+            db = self._open(db, observed=observed)
+        try:
+            result = work(db)
+        except BaseException as exc:
+            db.connection.close()
+            if self._file is not None and isinstance(exc, Exception):
+                # The cause, if it is: SQLite only reports a malformed database, or that there are no tables.
+                self._file.look()
+            raise
+        if len(idle) >= self._max_idle or self._closed:
+            db.connection.close()
+        else:
+            idle.append(db)
+        return result
+
+    def run_on_caller(self, idle: deque[Db], work: Work[T]) -> T:
+        """Run work on an idle connection, on the thread of a caller, who may be interrupted at any bytecode.
+
+        Args:
+            idle: `writers` or `readers`.
+            work: executes one statement.
+
+        Raises:
+            NoConnection: none is idle, or the engine is observed, so that another one has to be opened: that takes locks.
+        """
+        db = None if is_observed(self._engine) else _take(idle)
+        if db is None:
+            raise NoConnection
+        if db.observed:
+            idle.append(db)
+            raise NoConnection
+        try:
+            result = work(db)
+        except BaseException as exc:
+            if isinstance(exc, Exception) and not db.connection.invalidated:
+                # A statement that failed by itself. If the connection is bad, whoever repeats it closes it.
+                self._put_back(idle, db)
+            else:
+                # To give it back to the pool takes locks, too.
+                self._close_soon(db)
+            raise
+        self._put_back(idle, db)
+        return result
+
+    def _put_back(self, idle: deque[Db], db: Db) -> None:
+        idle.append(db)
+        if self._closed:
+            # `close` may have come before.
+            self.close_idle()
+
+    def _open(self, idle: Db | None, *, observed: bool) -> Db:
+        # SQLAlchemy decides what a connection logs when the connection is opened.
+        if idle is not None:
+            idle.connection.close()
+        if self._file is None:
+            return Db(self._engine.connect(), self._statements, observed=observed, runs_apart=False)
+        self._file.look_before_opening()
+        connection = self._engine.connect()
+        try:
+            self._file.look()
+        except BaseException:
+            connection.close()
+            raise
+        return Db(connection, self._statements, observed=observed, runs_apart=False)
+
+    def close_idle(self) -> None:
+        """Close the idle connections."""
+        for idle in (self.writers, self.readers):
+            while (db := _take(idle)) is not None:
+                db.connection.close()
+        self._engine.dispose()
+
+    def close(self) -> None:
+        """Close the idle connections, and the others once they are put back."""
+        self._closed = True
+        self.close_idle()
+
+
+def _take(idle: deque[Db]) -> Db | None:
+    try:
+        return idle.pop()
+    except IndexError:
+        return None

@@ -1,0 +1,116 @@
+"""Engines of SQLite databases, and what their connections are set to."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import URL, Engine, StaticPool, event
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+
+from ckptstore.db.busy_timeout import limit_wait
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.url import is_memory
+from ckptstore.db.wal_checkpointer import MAX_PAGES
+from ckptstore.runtime.private_files import create_private_file
+
+# SQLite's smallest page, in bytes: no database is shorter.
+_SMALLEST_PAGE = 512
+
+
+def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
+    """A synchronous engine on a SQLite file (or on memory: then one connection, shared).
+
+    `SqliteConnections` bounds how many connections there are. They are in autocommit: transactions are opened by `Db.transaction()`, and
+    only there.
+    """
+    connect_args = {
+        "cached_statements": 256,
+        **settings.connect_args,
+        # One thread at a time uses a connection, but not always the same one.
+        "check_same_thread": False,
+    }
+    pool: dict[str, Any] = {"poolclass": StaticPool} if is_memory(url) else {"poolclass": QueuePool, "max_overflow": -1}
+    # By its module: instrumentation replaces the function there.
+    engine = sqlalchemy.create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        connect_args=connect_args,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,
+        **pool,
+    )
+    if not is_memory(url):
+        _create_privately(engine)
+    configure_connections(engine, settings, wal_autocheckpoint=MAX_PAGES)
+    return engine
+
+
+def _create_privately(engine: Engine) -> None:
+    """Let only the owner open a file that does not exist yet. SQLite gives the log and the shared memory beside it the same permissions."""
+
+    @event.listens_for(engine, "do_connect")
+    def create(*_arguments: Any) -> None:
+        # SQLite reports why a file can't be created.
+        with suppress(OSError):
+            create_private_file(str(engine.url.database))
+
+
+def configure_connections(engine: Engine, settings: DatabaseSettings, *, wal_autocheckpoint: int) -> None:
+    """Make every new connection durable, and a file usable by readers and a writer at the same time.
+
+    Args:
+        engine: of a SQLite database.
+        settings: `synchronous` and `busy_timeout_seconds`.
+        wal_autocheckpoint: pages of the write-ahead log at which a commit makes a checkpoint itself.
+    """
+
+    @event.listens_for(engine, "connect")
+    def configure(dbapi_connection: Any, entry: ConnectionPoolEntry) -> None:
+        cursor = dbapi_connection.cursor()
+        limit_wait(cursor, entry, settings)
+        if not is_memory(engine.url):
+            cursor.execute("PRAGMA page_count")
+            if cursor.fetchone()[0] == 0:
+                # Before the first table: deleted pages can then be given back to the file system. Later it would only take the write lock.
+                cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            _switch_to_wal(cursor, min(settings.busy_timeout_seconds, settings.retry_seconds))
+            cursor.execute(f"PRAGMA wal_autocheckpoint={wal_autocheckpoint}")
+        cursor.execute(f"PRAGMA synchronous={settings.synchronous}")
+        cursor.close()
+
+
+def _switch_to_wal(cursor: Any, timeout_seconds: float) -> None:
+    # The switch needs the file alone, and SQLite's busy handler does not wait for it: two processes that
+    # open a fresh file at once would see 'database is locked'.
+    for attempt in Retrying(
+        retry=retry_if_exception(lambda exc: "locked" in str(exc)),
+        stop=stop_after_delay(timeout_seconds),
+        wait=wait_random(0.001, 0.02),
+        reraise=True,
+    ):
+        with attempt:
+            cursor.execute("PRAGMA journal_mode")
+            if cursor.fetchone()[0] != "wal":
+                cursor.execute("PRAGMA journal_mode=WAL")
+
+
+def holds_whole_database(engine: Engine, size: int) -> bool:
+    """Whether a file of so many bytes has all pages of its database, apart from those that are still in the log."""
+    if size < _SMALLEST_PAGE:
+        # To open an empty file would delete its log.
+        return False
+    # A new connection: those that are open may have the pages in their caches.
+    pool = engine.pool.recreate()
+    try:
+        with closing(pool.connect()) as connection, closing(connection.cursor()) as cursor:
+            ((pages,),) = cursor.execute("PRAGMA page_count").fetchall()
+            ((page_bytes,),) = cursor.execute("PRAGMA page_size").fetchall()
+            # A shorter one may be whole, too: what was written after a vacuum is in the log.
+            return bool(size >= pages * page_bytes or cursor.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        pool.dispose()

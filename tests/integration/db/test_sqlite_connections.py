@@ -1,0 +1,89 @@
+"""Open connections of SQLite: used in turn, and lost rather than blocked where a caller is interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+from ckptstore.db.connection import Db
+from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.sqlite_connections import NoConnection, SqliteConnections
+from ckptstore.db.sqlite_engine import sqlite_engine
+from ckptstore.db.sqlite_file import SqliteFile
+from ckptstore.db.statement import Statements
+from ckptstore.db.url import parse_database_url
+
+MAX_IDLE = 2
+
+
+@pytest.fixture
+def closed() -> list[Db]:
+    return []
+
+
+@pytest.fixture
+def connections(tmp_path: Path, closed: list[Db]) -> Iterator[SqliteConnections]:
+    path = tmp_path / "c.sqlite"
+    engine = sqlite_engine(parse_database_url(str(path)), DatabaseSettings())
+    made = SqliteConnections(engine, Statements(engine.dialect, None), SqliteFile(str(path), lambda _size: True), MAX_IDLE, closed.append)
+    yield made
+    made.close()
+
+
+def one(db: Db) -> int:
+    found: int = db.execute("SELECT 1").scalar_one()
+    return found
+
+
+def test_a_caller_uses_only_a_connection_that_is_open(connections: SqliteConnections) -> None:
+    with pytest.raises(NoConnection):
+        connections.run_on_caller(connections.readers, one)
+    assert connections.run(connections.readers, one) == 1
+    [idle] = connections.readers
+    assert connections.run_on_caller(connections.readers, one) == 1
+    assert [*connections.readers] == [idle]
+    assert not connections.writers
+
+
+def test_a_statement_that_fails_leaves_a_callers_connection_open_and_an_interrupt_has_it_closed(
+    connections: SqliteConnections, closed: list[Db]
+) -> None:
+    def fail(_db: Db) -> None:
+        raise KeyError
+
+    def interrupt(_db: Db) -> None:
+        raise KeyboardInterrupt
+
+    connections.run(connections.writers, one)
+    [idle] = connections.writers
+    with pytest.raises(KeyError):
+        connections.run_on_caller(connections.writers, fail)
+    assert [*connections.writers] == [idle]
+    with pytest.raises(KeyboardInterrupt):
+        connections.run_on_caller(connections.writers, interrupt)
+    assert closed == [idle]
+    assert not connections.writers
+
+
+def test_a_listener_sees_every_statement_so_callers_need_another_connection(connections: SqliteConnections) -> None:
+    seen: list[str] = []
+    connections.run(connections.readers, one)
+    event.listen(connections._engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    with pytest.raises(NoConnection):
+        connections.run_on_caller(connections.readers, one)
+    connections.run(connections.readers, one)
+    assert seen == ["SELECT 1"]
+
+
+def test_no_more_than_a_few_stay_open_and_none_after_closing(connections: SqliteConnections) -> None:
+    def nested(depth: int) -> None:
+        if depth:
+            connections.run(connections.readers, lambda _db: nested(depth - 1))
+
+    nested(MAX_IDLE + 2)
+    assert len(connections.readers) == MAX_IDLE
+    connections.run_on_caller(connections.readers, lambda _db: connections.close())
+    assert not connections.readers
