@@ -61,7 +61,7 @@ class Runner(Protocol):
     def try_write(self, work: Work[bool]) -> bool:
         """Run work that executes one statement on the thread of a caller, who may be interrupted at any bytecode, and return its result.
 
-        It waits for no lock. False if that is not possible, or failed: then `write` it.
+        It waits a second for a lock at most. False if that is not possible, or failed: then `write` it.
         """
         ...
 

@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 # More readers than this only compete for the interpreter's lock.
 _MAX_READERS = 4
-# The deadline of work that waits for no lock.
-_AT_ONCE = partial(float, 0)
 
 
 class SqliteRunner:
@@ -132,7 +130,7 @@ class SqliteRunner:
         if self._file is None:
             return False
         try:
-            attempt = partial(self._write, work, _AT_ONCE)
+            attempt = partial(self._write, work, seconds_from_now(self._settings.retry_seconds))
             return bool(self._guard.run_on_caller(self._connections.run_on_caller, self._connections.writers, attempt))
         except Exception:
             return False

@@ -7,7 +7,7 @@ zstd). It is part of the file format: it never changes, and a better one would b
 
 from __future__ import annotations
 
-import threading
+from collections import deque
 from importlib import resources
 
 import zstandard
@@ -23,12 +23,14 @@ _SAMPLE_BYTES = 16 * 1024
 # A segment is stored compressed only if that saves a tenth.
 _MAX_RATIO = 0.9
 _ZSTD_LEVEL = 3
+# As many threads rarely compress at the same time.
+_MAX_IDLE = 16
 # From the package, which may be in a zip archive.
 _MESSAGES = resources.files("ckptstore.values").joinpath("messages.zdict").read_bytes()
 
 
-class _Zstd(threading.local):
-    """The compressors of one worker thread: creating one costs more than using it, and none may be used by two threads at once."""
+class _Zstd:
+    """Compressors for one thread at a time. Creating them costs many times what using them does."""
 
     def __init__(self) -> None:
         messages = zstandard.ZstdCompressionDict(_MESSAGES, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
@@ -41,7 +43,15 @@ class _Zstd(threading.local):
         }
 
 
-_zstd = _Zstd()
+# Of the process, not of its threads: LangGraph's synchronous loop runs each call of a graph on new ones. Whoever is interrupted loses one.
+_idle: deque[_Zstd] = deque(maxlen=_MAX_IDLE)
+
+
+def _borrowed() -> _Zstd:
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Zstd()
 
 
 def compress(data: bytes | memoryview) -> tuple[str, bytes | memoryview]:
@@ -52,20 +62,23 @@ def compress(data: bytes | memoryview) -> tuple[str, bytes | memoryview]:
     """
     if len(data) < SMALL_BYTES:
         return "raw", data
+    zstd = _borrowed()
     if len(data) <= _MAX_DICTIONARY_BYTES:
-        encoding, compressed = "zstd-messages", _zstd.compress_small(data)
-    elif _is_compressible(data):
-        encoding, compressed = "zstd", _zstd.compress(data)
+        encoding, compressed = "zstd-messages", zstd.compress_small(data)
+    elif _is_compressible(zstd, data):
+        encoding, compressed = "zstd", zstd.compress(data)
     else:
+        _idle.append(zstd)
         return "raw", data
+    _idle.append(zstd)
     return (encoding, compressed) if len(compressed) < len(data) * _MAX_RATIO else ("raw", data)
 
 
-def _is_compressible(data: bytes | memoryview) -> bool:
+def _is_compressible(zstd: _Zstd, data: bytes | memoryview) -> bool:
     """Whether a sample from the middle of large data becomes smaller."""
     middle = len(data) // 2
     sample = data[middle : middle + _SAMPLE_BYTES]
-    return len(_zstd.compress_sample(sample)) < len(sample) * _MAX_RATIO
+    return len(zstd.compress_sample(sample)) < len(sample) * _MAX_RATIO
 
 
 def decompress_segment(digest: str, size: int, encoding: str, data: bytes) -> bytes:
@@ -101,6 +114,9 @@ def decompress(name: str, size: int, encoding: str, data: bytes) -> bytes:
         declared = zstandard.get_frame_parameters(data).content_size
         if declared not in (size, zstandard.CONTENTSIZE_UNKNOWN):
             raise BlobCorrupt(f"{name}: its {len(data)} bytes claim to be {declared} when decompressed, expected {size}")
-        return _zstd.decompress[encoding](data, max_output_size=size)
+        zstd = _borrowed()
+        content = zstd.decompress[encoding](data, max_output_size=size)
+        _idle.append(zstd)
     except (zstandard.ZstdError, MemoryError, KeyError, OverflowError) as exc:
         raise BlobCorrupt(f"{name}: its {len(data)} bytes can't be decompressed as {encoding} ({exc})") from exc
+    return content

@@ -76,13 +76,13 @@ def test_callers_read_and_write_on_their_own_threads_once_connections_are_open(t
         assert runner.try_write(lambda _db: threading.get_ident() == here)
 
 
-def test_a_caller_does_not_wait_for_a_lock_and_leaves_errors_to_the_worker_thread(tmp_path: Path) -> None:
+def test_a_caller_does_not_wait_long_for_a_lock_and_leaves_errors_to_the_worker_thread(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
 
     def insert(db: Db) -> bool:
         return bool(db.execute("INSERT INTO it VALUES (1)").rowcount)
 
-    with running(str(path)) as runner, closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with running(str(path), busy_timeout_seconds=0.01) as runner, closing(sqlite3.connect(path, isolation_level=None)) as other:
         assert not runner.try_write(insert)
         runner.write(lambda db: db.execute("CREATE TABLE it (number)")).result()
         other.execute("BEGIN IMMEDIATE")

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.db.settings import DatabaseSettings
 from ckptstore.writes import commit_sqlite
 from tests.support.build import checkpoint, config, metadata
 
 
 @pytest.fixture
 def saver(tmp_path: Path) -> Iterator[SQLAlchemySaver]:
-    with SQLAlchemySaver.from_conn_string(str(tmp_path / "c.sqlite")) as saver:
+    settings = DatabaseSettings(busy_timeout_seconds=0.01)
+    with SQLAlchemySaver.from_conn_string(str(tmp_path / "c.sqlite"), settings=settings) as saver:
         yield saver
 
 
@@ -73,7 +75,7 @@ def test_a_write_waits_in_the_queue_for_another_processs_lock(saver: SQLAlchemyS
             waiting.join(0.001)
         other.execute("COMMIT")
         waiting.join(30)
-    # By the caller, who is refused, and then by the worker thread, which waits.
+    # By the caller, who waits for a moment, and then by the worker thread, which waits.
     assert stored_by[1] == waiting.ident
     assert stored_by[2] not in (waiting.ident, threading.get_ident())
     assert len(list(saver.list(config("t")))) == 2
