@@ -14,6 +14,7 @@ from sqlalchemy import URL, Executable, func, inspect, select, true
 from sqlalchemy.schema import CreateSchema
 
 from ckptstore.db import upgrade_lock
+from ckptstore.db.abilities import Abilities, batch_function_query
 from ckptstore.db.connection import Db
 from ckptstore.db.migrations_folder import migrations_folder
 from ckptstore.db.models import TABLE_PREFIX, VERSION_TABLE, Base
@@ -22,7 +23,7 @@ from ckptstore.db.runner import Work
 from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
-from ckptstore.db.sql.tables import PARTITIONED
+from ckptstore.db.sql.tables import PARTITIONED, THREAD
 from ckptstore.db.url import DATABASE_URL_VARIABLE, parse_database_url
 from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
 from ckptstore.runtime.fork import in_child
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
 
 #: Every revision, oldest first. Repeated here so that a saver can check its database without importing Alembic.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD = REVISIONS[-1]
 
 # Alembic keeps its context in module globals, so a process runs one command at a time.
@@ -65,12 +66,11 @@ def require_head(db: Db) -> None:
         UpgradeUnderWay: another process is upgrading a server's database, for longer than this one waits.
     """
     found = current_revision(db)
-    if found == HEAD:
-        return
-    if found is None or found in REVISIONS:
+    if found != HEAD and (found is None or found in REVISIONS):
         upgrade_lock.wait_for_others(db)
         found = current_revision(db)
     if found == HEAD:
+        db.statements.abilities = _abilities(db)
         return
     where = masked(db.connection.engine.url)
     schema_option = _schema_option(db)
@@ -80,6 +80,13 @@ def require_head(db: Db) -> None:
             f"run: ckptstore upgrade{schema_option} (or await saver.setup(), or alembic upgrade head)"
         )
     raise _too_new(db, found)
+
+
+def _abilities(db: Db) -> Abilities:
+    if db.on_sqlite:
+        return Abilities()
+    found = db.execute(batch_function_query(db.statements.table_name(THREAD.name)))
+    return Abilities(batch_function=next((schema for (schema,) in found), None))
 
 
 def _schema_option(db: Db) -> str:

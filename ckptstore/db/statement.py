@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from ckptstore.db.abilities import Abilities
+
 #: At most twice as many are kept. Each takes about 12 KB, and a store has some 150 besides those of listings.
 MAX_STATEMENTS = 256
 
@@ -51,6 +53,8 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
         self.on_sqlite = dialect.name == "sqlite"
         self._dialect = dialect
         self.schema = schema
+        #: What the schema check found out (`schema.require_head`).
+        self.abilities = Abilities()
         #: Statements that were not used since `self` was emptied last.
         self._older: dict[tuple[Any, ...], CompiledStatement] = {}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from typing import NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
@@ -10,6 +11,7 @@ from ckptstore.db.sql.tables import Row
 from ckptstore.db.sqlstates import sqlstate_of
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
+from ckptstore.writes.function_parameters import FunctionParameters
 from ckptstore.writes.replace import store_writes
 from ckptstore.writes.rows import BatchRows, entry_rows, row_keys, thread_rows
 
@@ -39,11 +41,11 @@ def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | Non
 
 def _commit(db: Db, batch: Sequence[EncodedWrite], lock_timeout: str | None) -> Sequence[MissingParts | None]:
     ordinary = _ordinary(batch)
-    stored = _store_in_one_statement(db, ordinary, lock_timeout) if ordinary else set()
+    done = _store_ordinary(db, ordinary, lock_timeout) if ordinary else _Done(set(), set())
     missing: dict[int, MissingParts] = {}
     for number, write in enumerate(batch):
-        if number not in stored:
-            missing |= _store_alone(db, number, write, lock_timeout, was_counted=number in ordinary)
+        if number not in done.stored:
+            missing |= _store_alone(db, number, write, lock_timeout, was_counted=number in done.miscounted)
     return [missing.get(number) for number in range(len(batch))]
 
 
@@ -62,14 +64,32 @@ def _ordinary(batch: Sequence[EncodedWrite]) -> dict[int, EncodedWrite]:
     return ordinary
 
 
-def _store_in_one_statement(db: Db, writes: Mapping[int, EncodedWrite], lock_timeout: str | None) -> set[int]:
-    """Store what can be stored without replacing anything; returns the numbers of the stored writes."""
+class _Done(NamedTuple):
+    """The numbers of the writes that were stored, and of those that were not, although their threads' rows count them."""
+
+    stored: Set[int]
+    miscounted: Set[int]
+
+
+def _store_ordinary(db: Db, writes: Mapping[int, EncodedWrite], lock_timeout: str | None) -> _Done:
+    """Store what can be stored without replacing anything."""
+    function_schema = db.statements.abilities.batch_function
+    if function_schema is not None:
+        parameters = FunctionParameters(writes)
+        ((left_out,),) = db.run(sql.batch_function.commit_batch, parameters.named(lock_timeout), function_schema)
+        if left_out is not None:
+            return _Done(parameters.stored(left_out), set())
+    return _store_in_one_statement(db, writes, lock_timeout)
+
+
+def _store_in_one_statement(db: Db, writes: Mapping[int, EncodedWrite], lock_timeout: str | None) -> _Done:
     rows = BatchRows(writes.items())
     parameters = sql.batch_postgres.entry_parameters(entry_rows(writes.items()), lock_timeout)
     for part, some in rows.parts.items():
         parameters |= sql.batch_postgres.batch_parameters(part, some, rows.entry_nos[part])
     found = db.run(sql.batch_postgres.commit_batch, parameters, frozenset(rows.parts))
-    return {number for (number,) in found}
+    stored = {number for (number,) in found}
+    return _Done(stored, writes.keys() - stored)
 
 
 def _store_alone(db: Db, number: int, write: EncodedWrite, lock_timeout: str | None, *, was_counted: bool) -> dict[int, MissingParts]:

@@ -56,17 +56,20 @@ def reported_statements(saver: SQLAlchemySaver, report: Callable[[str, str], Non
         yield
 
 
-#: A text in the statement that stores a batch, on either database.
-INSERTS_BATCH = "INSERT INTO ckpt_"
+#: Texts in the statements that store a batch, on either database.
+INSERTS_BATCH = ("INSERT INTO ckpt_", "ckpt_commit_batch")
 
 
 @contextmanager
-def fault(saver: SQLAlchemySaver, when: str, statement_has: str, exc: Exception | None, times: int = 1) -> Iterator[list[str]]:
-    """Raise an exception before or after statements that contain a text; yields the statements hit."""
+def fault(
+    saver: SQLAlchemySaver, when: str, statement_has: str | Sequence[str], exc: Exception | None, times: int = 1
+) -> Iterator[list[str]]:
+    """Raise an exception before or after statements that contain a text, or one of several; yields the statements hit."""
     hits: list[str] = []
+    texts = (statement_has,) if isinstance(statement_has, str) else statement_has
 
     def raise_sometimes(phase: str, statement: str) -> None:
-        if phase == when and statement_has in statement and len(hits) < times:
+        if phase == when and any(text in statement for text in texts) and len(hits) < times:
             hits.append(statement)
             if exc is not None:
                 raise exc

@@ -5,6 +5,7 @@ one array per column on PostgreSQL, so that the text of a statement never depend
 """
 
 from ckptstore.db.sql import (
+    batch_function,
     batch_parts,
     batch_postgres,
     batch_sqlite,
@@ -30,6 +31,7 @@ from ckptstore.db.sql import (
 )
 
 __all__ = [
+    "batch_function",
     "batch_parts",
     "batch_postgres",
     "batch_sqlite",

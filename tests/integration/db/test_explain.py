@@ -18,17 +18,18 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db import sql
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
 from ckptstore.langgraph.encode import NewCheckpointKey
 from ckptstore.reads import checkpoints as reads_checkpoints
 from ckptstore.reads import threads as reads_threads
-from ckptstore.records import CheckpointKey
+from ckptstore.records import CheckpointKey, Value
 from ckptstore.store import listing
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.commit import commit_batch
-from tests.support.attempts import encoded
+from tests.support.attempts import encoded, new_checkpoint, task_writes
 from tests.support.build import checkpoint, config
 from tests.support.build import metadata as metadata_of
 from tests.support.databases import url_of
@@ -352,7 +353,9 @@ async def test_no_page_reads_all_segments(planned: SQLAlchemySaver, monkeypatch:
 @pytest.mark.parametrize("plans_of", [explained, kept_plans])
 # SQLite takes a batch as one insert into a view, whose triggers find rows by their primary keys.
 @pytest.mark.parametrize("filled", [kind for kind in KINDS if kind != "sqlite"], indirect=True, scope="module")
-async def test_no_put_reads_a_whole_table(planned: SQLAlchemySaver, plans_of: Any) -> None:
+async def test_no_put_reads_a_whole_table(planned: SQLAlchemySaver, plans_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No plan shows what a function does.
+    monkeypatch.setattr(planned.store.runner.statements, "abilities", Abilities())
     version = f"{1:010}.{'0' * 12}"
     with plans_of() as plans:
         for step in range(3):
@@ -368,3 +371,30 @@ async def test_no_put_reads_a_whole_table(planned: SQLAlchemySaver, plans_of: An
     scans = [number for number, line in enumerate(lines) if re.search(r"(Seq|Index|Only) Scan (using|on) ckpt_", line)]
     assert len(scans) >= 10
     assert [lines[number] for number in scans if not any("Index Cond:" in line for line in lines[number + 1 : number + 4])] == []
+
+
+# Of what this transaction has done so far.
+_READ = "SELECT relname, seq_scan, coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE starts_with(relname, 'ckpt_')"
+
+
+@pytest.mark.parametrize("filled", [kind for kind in KINDS if kind != "sqlite"], indirect=True, scope="module")
+def test_the_function_for_batches_reads_no_more_than_it_looks_up(planned: SQLAlchemySaver) -> None:
+    versions = [("text", f"{n}") for n in range(3)]
+    first = new_checkpoint("function", "1", values=[(*version, Value("msgpack", b"x" * 5_000)) for version in versions])
+    carrying = [new_checkpoint("function", f"{number + 2}", carried=[version]) for number, version in enumerate(versions)]
+
+    def look(db: Db) -> dict[str, tuple[int, int]]:
+        assert db.statements.abilities.batch_function is not None
+        with db.transaction():
+            commit_batch(db, [first])
+            before = {table: read for table, *read in db.execute(_READ)}
+            for batch in ([carrying[0]], [*carrying[1:], task_writes("function", "task")]):
+                assert commit_batch(db, batch) == [None] * len(batch)
+            found = {table: read for table, *read in db.execute(_READ)}
+            raise LookupError({table: (read[0] - before[table][0], read[1] - before[table][1]) for table, read in found.items()})
+
+    with pytest.raises(LookupError) as reads:
+        planned.store.runner.write(look).result()
+    (found,) = reads.value.args
+    assert {table: read for table, read in found.items() if read[0]} == {}
+    assert sum(fetched for _, fetched in found.values()) <= 10

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,14 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.records import CheckpointKey, NewWrite, NewWrites, Posting, Value
+from ckptstore.records import CheckpointKey, NewWrite, NewWrites, Value
 from ckptstore.values.encode import EncodedWrite, StoredForm
 from ckptstore.writes import commit_sqlite
 from ckptstore.writes.attempt import MissingParts
-from ckptstore.writes.commit import commit_batch
-from tests.support.attempts import new_checkpoint
+from tests.support.batches import LONG, recorded, saver_commit, small_checkpoint, work
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.faults import fault, reported_statements, transient_fault
 from tests.support.rows import Rows
-
-#: What JSON, SQL or a careless join of texts would trip over.
-ODD = "a'b\"c\\d\n\x1f; -- 😀\u2028$[0]"
-LONG = [f"message {number}: " + "word " * 40 for number in range(300)]
 
 
 @pytest.fixture
@@ -39,34 +33,6 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Callable[[str], SQLAlchemySave
     yield opened
     for saver in savers:
         await saver.aclose()
-
-
-def recorded(saver: SQLAlchemySaver) -> list[Sequence[EncodedWrite]]:
-    """The batches that a saver commits from here on."""
-    queue = saver.store._queue._committer
-    commit, batches = queue._commit_batch, list[Sequence[EncodedWrite]]()
-
-    def noted(connection: Any, batch: Sequence[EncodedWrite]) -> Sequence[Any]:
-        batches.append(batch)
-        return commit(connection, batch)
-
-    queue._commit_batch = noted
-    return batches
-
-
-async def work(saver: SQLAlchemySaver) -> None:
-    """Some of everything: values of every size, what is carried over, known segments, odd texts, writes of both kinds, a replacement."""
-    await chain(saver, "chain", 5, tags=["a", "b"], nested={"deep": {"er": True}})
-    where = await put(
-        saver, config(ODD, checkpoint_ns=ODD), {ODD: ODD, "long": LONG, "bytes": b"\0" * 2_000}, **dict[str, Any]({ODD: ODD, "none": None})
-    )
-    await saver.aput_writes(where, [("x", LONG), (ODD, None), ("bytes", bytes(range(256)) * 20)], ODD, task_path=ODD)
-    await saver.aput_writes(where, [("x", "again, and left alone")], ODD)
-    for error in ("first", "last"):
-        await saver.aput_writes(where, [("__error__", error)], "failing")
-    carried = checkpoint({ODD: ODD, "long": [*LONG, "one more"]}, {ODD: f"{1:010}.{'0' * 12}", "long": f"{2:010}.{'0' * 12}"})
-    for step in (7, 8):
-        await saver.aput(where, carried, metadata(step), {"long": f"{2:010}.{'0' * 12}"})
 
 
 async def test_both_ways_store_the_same_rows(sqlite: Callable[[str], SQLAlchemySaver], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,12 +62,6 @@ async def test_both_ways_store_the_same_rows(sqlite: Callable[[str], SQLAlchemyS
         tables["ckpt_thread"] = [{**row, "generation": None} for row in tables["ckpt_thread"]]
     assert one == other
     assert all(one[table] for table in one if table not in ("ckpt_object", "ckpt_setting"))
-
-
-async def saver_commit(saver: SQLAlchemySaver, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | None]:
-    """Commit a batch beside the saver's queue."""
-    await asyncio.to_thread(saver.setup)
-    return saver.store.runner.write(partial(commit_batch, batch=batch)).result()
 
 
 async def test_a_batch_is_one_statement(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
@@ -141,10 +101,6 @@ async def test_more_rows_than_go_in_at_once_go_in(sqlite: Callable[[str], SQLAlc
     found = await saver.aget_tuple(where)
     assert found is not None
     assert found.pending_writes == [("task", *write) for write in many]
-
-
-def small_checkpoint(thread_id: str, name: str, posting: str = "p") -> EncodedWrite:
-    return new_checkpoint(thread_id, name, metadata=f'{{"{posting}": ""}}', postings=frozenset({Posting(posting, "s")}))
 
 
 async def test_what_misses_something_stays_out_with_all_of_it_and_the_others_go_in(sqlite: Callable[[str], SQLAlchemySaver]) -> None:

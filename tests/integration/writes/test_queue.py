@@ -26,7 +26,7 @@ async def test_a_bad_unit_among_good_ones_fails_alone_on_a_real_database(saver: 
     under_way = threading.Event()
     blocked = queue.run(lambda _db: under_way.wait(20))
     key = CheckpointKey(thread_id, "", checkpoint_id)
-    bad = NewWrites(key, None, "", 0, [NewWrite(0, "x", Value("null", b""))], False)  # type: ignore[arg-type]
+    bad = NewWrites(key, "task", "", 0, [NewWrite(None, "x", Value("null", b""))], False)  # type: ignore[arg-type]
     attempts = [EncodedAttempt(thread_id, encoded(bad) if n == 3 else task_writes(thread_id, f"w{n}")) for n in range(7)]
     with mock.patch.object(queue, "_encoder", GivenEncoder()):
         futures = [queue.submit(attempt) for attempt in attempts]

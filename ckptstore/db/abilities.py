@@ -1,0 +1,33 @@
+"""What a database offers beyond what every supported one does: asked once, when its schema is checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ckptstore.db.sql.batch_function import FUNCTION
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What the statements of a store may rely on."""
+
+    #: The schema whose function stores batches (`sql.batch_function`); None where they are stored by one statement (`sql.batch_postgres`).
+    batch_function: str | None = None
+
+
+def batch_function_query(threads: str) -> str:
+    """A query for `Abilities.batch_function`. The function is of no use where it would not see what is committed while it runs.
+
+    On Citus, a function runs beside the tables of the coordinator, far from the threads' own node.
+
+    Args:
+        threads: the name of the table of threads in SQL: the function must be beside it, whatever else the search path has.
+    """
+    literal = threads.replace("'", "''")
+    return f"""
+        SELECT n.nspname::text FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+        WHERE p.proname = '{FUNCTION}' AND has_function_privilege(p.oid, 'EXECUTE')
+        AND p.pronamespace = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = '{literal}'::regclass)
+        AND current_setting('transaction_isolation') = 'read committed'
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')
+    """

@@ -1,0 +1,71 @@
+"""A whole batch by a function of PostgreSQL's, which migration 0006 creates: a call whose plan is one node, and that takes few parameters.
+
+The function locks the rows of the batch's threads, then checks what the batch requires, then inserts. Each of its statements sees what
+was committed before, so what it finds stays until it commits: whoever deletes values locks the thread's row first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, LargeBinary, Select, Text, bindparam, cast, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import ClauseList
+
+#: With the version of its parameters: a release that needs others adds another function, beside processes that still use this one.
+FUNCTION = "ckpt_commit_batch_1"
+#: The parts of a batch, in the order of the parameters. Migration 0006 says what each row of a part consists of.
+PARTS = ("entries", "carried", "known", "checkpoints", "channels", "tags", "segments", "kept_writes", "replaced_writes")
+
+
+class _Call(ColumnElement[Any]):
+    """A call of the function in a schema. SQLAlchemy's own functions leave names unquoted that need it, such as `MixedCase`."""
+
+    __visit_name__ = "ckptstore_call"
+    inherit_cache = False
+    type = Text()
+
+    def __init__(self, schema: str, arguments: Sequence[ColumnElement[Any]]) -> None:
+        self.schema = schema
+        self.arguments = ClauseList(*arguments)
+
+
+@compiles(_Call)
+def _compile_call(call: _Call, compiler: SQLCompiler, **options: Any) -> str:
+    return f"{compiler.preparer.quote_identifier(call.schema)}.{FUNCTION}({compiler.process(call.arguments, **options)})"
+
+
+def commit_batch(_database: str, schema: str) -> Select[Any]:
+    """Store a batch; returns one text.
+
+    It names the entries of which nothing was stored, by the positions of their first elements in `entries`, between commas: a row that
+    such an entry requires is missing, or its checkpoint exists already (`writes.replace` then replaces it). Null if nothing was tried:
+    the schema was renamed since the function was created, or transactions are not READ COMMITTED.
+
+    Args:
+        _database: always PostgreSQL.
+        schema: the function's schema.
+    """
+    scalars: list[ColumnElement[Any]] = [
+        bindparam("for_schema", schema, type_=Text()),
+        bindparam("wait_for_locks", type_=Text()),
+        bindparam("new_generation", type_=BigInteger()),
+        bindparam("data", type_=LargeBinary()),
+    ]
+    # A text that the server reads as an array: asyncpg takes longer to send an array of texts than PostgreSQL to read it.
+    parts = [cast(bindparam(part, type_=Text()), ARRAY(Text())) for part in PARTS]
+    return select(_Call(schema, [*scalars, *parts]))
+
+
+def array_literal(elements: Sequence[str]) -> str | None:
+    """Texts as PostgreSQL reads them as an array; None where there are none."""
+    if not elements:
+        return None
+    # PostgreSQL's texts can't hold a NUL.
+    joined = "\0".join(elements).replace("\\", "\\\\").replace('"', '\\"')
+    if joined.count("\0") == len(elements) - 1:
+        return '{"' + joined.replace("\0", '","') + '"}'
+    escaped = [element.replace("\\", "\\\\").replace('"', '\\"') for element in elements]
+    return '{"' + '","'.join(escaped) + '"}'

@@ -1,0 +1,157 @@
+"""The function that stores batches is used where it is the tables' own, and may be called; anywhere else batches are one statement."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from psycopg.sql import SQL, Identifier
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.cli import main
+from tests.support.build import chain, config
+from tests.support.faults import reported_statements
+
+FUNCTION = "ckpt_commit_batch_1"
+CALL = f".{FUNCTION}("
+
+
+@pytest.fixture(params=["asyncpg", "psycopg"])
+def database(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[Callable[..., str]]:
+    """A database without a schema; gives its URL, for a driver and a role."""
+    name = f"abilities_{uuid4().hex}"
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield lambda driver=f"+{request.param}", role="postgres": postgres_url.replace("/postgres?", f"/{name}?").replace(
+            "postgresql://postgres", f"postgresql{driver}://{role}"
+        )
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def execute(url: str, *statements: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@contextmanager
+def a_role(url: str) -> Iterator[str]:
+    """A role that owns nothing."""
+    role = f"role_{uuid4().hex}"
+    execute(url, f"CREATE ROLE {role} LOGIN")
+    try:
+        yield role
+    finally:
+        execute(url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+async def calls(url: str, thread_id: str = "t", schema: str | None = None) -> list[bool]:
+    """Store two checkpoints; returns for each batch whether the function stored it."""
+    seen: list[str] = []
+    async with SQLAlchemySaver.from_conn_string(url, schema=schema) as saver:
+        assert await saver.aget_tuple(config(thread_id)) is None
+        with reported_statements(saver, lambda when, statement: seen.append(statement) if when == "before" else None):
+            await chain(saver, thread_id, 2)
+        assert [found.metadata["step"] for found in await saver.alist(config(thread_id))] == [1, 0]
+        assert [thread.checkpoints for thread in await saver.alist_threads() if thread.thread_id == thread_id] == [2]
+    return [CALL in statement for statement in seen]
+
+
+async def set_up(url: str, schema: str | None = None) -> None:
+    async with SQLAlchemySaver.from_conn_string(url, schema=schema) as saver:
+        await saver.setup()
+
+
+async def test_the_function_is_called_where_the_migration_created_it(database: Callable[..., str]) -> None:
+    await set_up(database())
+    assert await calls(database()) == [True, True]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"DROP FUNCTION {FUNCTION}",
+        f"REVOKE EXECUTE ON FUNCTION {FUNCTION} FROM PUBLIC, postgres",
+        "ALTER ROLE ALL SET default_transaction_isolation = 'repeatable read'",
+        "ALTER ROLE ALL SET default_transaction_isolation = 'serializable'",
+    ],
+    ids=["dropped", "revoked", "repeatable read", "serializable"],
+)
+async def test_without_it_batches_are_one_statement(database: Callable[..., str], statement: str) -> None:
+    await set_up(database())
+    with a_role(database("")) as role:
+        execute(database(""), f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        execute(database(""), statement.replace("ROLE ALL", f"ROLE {role}"))
+        assert await calls(database(role=role)) == [False, False]
+
+
+async def test_on_citus_batches_are_one_statement(database: Callable[..., str]) -> None:
+    await set_up(database())
+    execute(
+        database(""),
+        "SET allow_system_table_mods = on",
+        "INSERT INTO pg_extension SELECT 99999, 'citus', 10, extnamespace, false, '1', NULL, NULL FROM pg_extension LIMIT 1",
+    )
+    assert await calls(database()) == [False, False]
+
+
+async def test_a_function_of_another_schema_on_the_path_is_not_called(database: Callable[..., str]) -> None:
+    await set_up(database())
+    await set_up(database(), schema="mine")
+    execute(database(""), f"DROP FUNCTION mine.{FUNCTION}", "ALTER ROLE postgres SET search_path = mine, public")
+    try:
+        assert await calls(database()) == [False, False]
+    finally:
+        execute(database(""), "ALTER ROLE postgres RESET search_path")
+    with psycopg.connect(database("")) as connection:
+        assert connection.execute("SELECT count(*) FROM public.ckpt_checkpoint").fetchone() == (0,)
+
+
+async def test_the_function_of_a_renamed_schema_stores_nothing_in_another_one(database: Callable[..., str]) -> None:
+    await set_up(database(), schema="before")
+    execute(database(""), "ALTER SCHEMA before RENAME TO after")
+    # Another tenant gets the old name.
+    await set_up(database(), schema="before")
+    # It is called and declines, and the statement follows.
+    assert await calls(database(), schema="after") == [True, False] * 2
+    with psycopg.connect(database("")) as connection:
+        assert connection.execute("SELECT count(*) FROM before.ckpt_checkpoint").fetchone() == (0,)
+
+
+async def test_a_role_that_can_not_create_functions_upgrades_without(
+    database: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with a_role(database("")) as role:
+        execute(database(""), f"GRANT CREATE ON SCHEMA public TO {role}", "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC")
+        with caplog.at_level(logging.WARNING):
+            await set_up(database(role=role))
+        assert "no function to store batches with" in caplog.text
+        assert await calls(database(role=role)) == [False, False]
+        # The way to get it later; nothing else changes between the two revisions.
+        execute(database(""), "GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC")
+        for command in (["downgrade", "0005"], ["upgrade"]):
+            done = CliRunner().invoke(main, [*command, "--url", database(role=role)])
+            assert done.exit_code == 0, done.output
+        assert await calls(database(role=role), "u") == [True, True]
+
+
+async def test_a_downgrade_drops_the_function_of_its_own_schema(database: Callable[..., str]) -> None:
+    for schema in ("one", "an 'odd\" 50% :name"):
+        await set_up(database(), schema=schema)
+    done = CliRunner().invoke(main, ["downgrade", "0005", "--url", database(), "--schema", "an 'odd\" 50% :name"])
+    assert done.exit_code == 0, done.output
+    with psycopg.connect(database("")) as connection:
+        found = connection.execute("SELECT pronamespace::regnamespace::text FROM pg_proc WHERE proname = %s", [FUNCTION]).fetchall()
+    assert found == [("one",)]
+
+
+async def test_a_name_of_any_kind_is_the_functions_too(database: Callable[..., str]) -> None:
+    for name in ("it's 50% of %s", "MixedCase", "select", 'a "b"', "a :b ::text", "a\\b"):
+        await set_up(database(), schema=name)
+        assert await calls(database(), schema=name) == [True, True], name
+        execute(database(""), SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)).as_string())
