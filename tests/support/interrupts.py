@@ -5,9 +5,10 @@ from __future__ import annotations
 import concurrent.futures
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import ckptstore
@@ -31,29 +32,65 @@ class Interrupter:
     def interrupts(self, call: Callable[[], object], number: int) -> bool:
         """Make a call and interrupt it before this bytecode; False if it has fewer, and so has ended."""
         self._left = number
-        before = sys.gettrace()
-        sys.settrace(self._trace)
         try:
-            call()
+            with self._counted():
+                call()
         except KeyboardInterrupt:
             return True
-        finally:
-            sys.settrace(before)
         return False
 
-    def _trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(self._files):
-            return None
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
-        return self._count
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
 
-    def _count(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if event == "opcode":
-            self._left -= 1
-            if self._left == 0:
-                raise KeyboardInterrupt
-        return self._count
+    if sys.version_info >= (3, 12):
+        # There `settrace` misses the bytecodes of functions that are called for the first time.
+
+        @contextmanager
+        def _counted(self) -> Iterator[None]:
+            monitoring, thread = sys.monitoring, threading.get_ident()
+
+            def of_instruction(code: CodeType, _offset: int) -> Any:
+                if not code.co_filename.startswith(self._files):
+                    return monitoring.DISABLE
+                # All threads come here.
+                if threading.get_ident() == thread:
+                    self._count()
+                return None
+
+            monitoring.use_tool_id(monitoring.DEBUGGER_ID, "interrupts")
+            monitoring.register_callback(monitoring.DEBUGGER_ID, monitoring.events.INSTRUCTION, of_instruction)
+            monitoring.set_events(monitoring.DEBUGGER_ID, monitoring.events.INSTRUCTION)
+            try:
+                yield
+            finally:
+                monitoring.set_events(monitoring.DEBUGGER_ID, monitoring.events.NO_EVENTS)
+                monitoring.register_callback(monitoring.DEBUGGER_ID, monitoring.events.INSTRUCTION, None)
+                monitoring.free_tool_id(monitoring.DEBUGGER_ID)
+
+    else:
+
+        @contextmanager
+        def _counted(self) -> Iterator[None]:
+            def of_frame(frame: FrameType, _event: str, _argument: Any) -> Any:
+                if not frame.f_code.co_filename.startswith(self._files):
+                    return None
+                frame.f_trace_opcodes = True
+                frame.f_trace_lines = False
+                return of_opcode
+
+            def of_opcode(_frame: FrameType, event: str, _argument: Any) -> Any:
+                if event == "opcode":
+                    self._count()
+                return of_opcode
+
+            before = sys.gettrace()
+            sys.settrace(of_frame)
+            try:
+                yield
+            finally:
+                sys.settrace(before)
 
     def at_every(self, call: Callable[[], object], stride: int = 1) -> int:
         """Interrupt a call before every bytecode in turn, until it ends untouched; returns how often it was interrupted.

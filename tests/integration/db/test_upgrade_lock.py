@@ -6,6 +6,7 @@ import argparse
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -134,7 +135,8 @@ async def test_what_an_upgrade_that_was_killed_announced_does_no_harm(old_url: s
 def test_an_upgrade_that_fails_takes_its_announcement_back(tmp_path: Path) -> None:
     url = str(tmp_path / "old.sqlite")
     upgrade_by_alembic(url, "0001")
-    sqlite3.connect(url).execute("CREATE TABLE ckpt_setting (in_the_way)").close()
+    with closing(sqlite3.connect(url)) as connection:
+        connection.execute("CREATE TABLE ckpt_setting (in_the_way)")
     with SQLAlchemySaver.from_conn_string(url) as saver, pytest.raises(Exception, match="ckpt_setting"):
         saver.setup()
     assert "ckpt_upgrade" not in tables(url)
