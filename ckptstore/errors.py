@@ -117,6 +117,10 @@ class StatementRefused(CkptStoreError):
     """The database refused a statement. A retry will not help."""
 
 
+class InvalidSource(CkptStoreError, ValueError):
+    """What is to be imported from is no saver's store, or can't be read. The message says what is there; nothing was stored."""
+
+
 class ThreadExists(CkptStoreError, ValueError):
     """A thread of a copy or an import is at the target already, with something else, and `refuse` was asked for. Nothing was stored."""
 

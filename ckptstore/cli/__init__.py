@@ -1,4 +1,4 @@
-"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `copy`, `blobs copy`, `blobs collect`,
+"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `copy`, `import`, `blobs copy`, `blobs collect`,
 `blobs relocate`, `blobs verify`, `tags rebuild` and `reencrypt`.
 """
 
@@ -15,6 +15,7 @@ except ImportError as exc:  # pragma: no cover - the test of the installed wheel
 
 from ckptstore.cli.blobs import blobs as blob_commands
 from ckptstore.cli.copy import copy
+from ckptstore.cli.import_threads import import_
 from ckptstore.cli.reencrypt import reencrypt
 from ckptstore.cli.revisions import downgrade, revision, upgrade
 from ckptstore.cli.space import prune, vacuum
@@ -30,5 +31,5 @@ def main(verbose: bool) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 
 
-for command in (upgrade, downgrade, revision, prune, vacuum, copy, blob_commands, tag_commands, reencrypt):
+for command in (upgrade, downgrade, revision, prune, vacuum, copy, import_, blob_commands, tag_commands, reencrypt):
     main.add_command(command)

@@ -29,8 +29,8 @@ _NOT_IN_BODY = ("channel_values", "channel_versions", "id", "v")
 #: The part of a body with values too small for rows of their own: channel -> version and value.
 SCALARS = "scalars"
 _MAX_SCALAR_LENGTH = 32
-# No other version starts with it: others are counters.
-_OWN_VERSION = "="
+#: No other version starts with it: others are counters.
+OWN_VERSION = "="
 # Created once: `json.dumps` would create an encoder for each call.
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -134,19 +134,21 @@ class Encoder:
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
         stored_now: Collection[str],
+        own_versions: Collection[str] = (),
     ) -> NewCheckpoint:
         """A checkpoint as a record: the channels in `stored_now` with their values, the others by their versions.
 
-        A channel without a version is stored with a version of its own, and loaded without one.
+        A channel without a version is stored with a version of its own, and loaded without one. So is a channel in `own_versions`,
+        which has another value, or none, in another checkpoint of the same version; it is loaded with its version.
 
         Raises:
             SerializationFailed: a value can't be serialised.
             CheckpointTooLarge: the checkpoint exceeds a limit.
         """
         given = checkpoint.get("channel_values", {})
-        channels = _sort_channels(at.key, checkpoint, stored_now)
+        channels = _sort_channels(at.key, checkpoint, stored_now, own_versions)
         changed = {channel: serialise(self._serde, given[channel], channel) for channel in channels.changed}
-        body_parts = _body(checkpoint, channels)
+        body_parts = _body(checkpoint, channels, own_versions)
         body = serialise(self._serde, body_parts, "(the checkpoint itself)")
         stored_metadata = self._metadata.encode(at.key, config, metadata)
         self._check_limits(at.key, channels, changed, given, len(body.data) + len(stored_metadata.text.encode()))
@@ -209,20 +211,21 @@ class _Channels:
     unversioned: list[str] = field(default_factory=list)
 
 
-def _sort_channels(key: CheckpointKey, checkpoint: Checkpoint, stored_now: Collection[str]) -> _Channels:
+def _sort_channels(key: CheckpointKey, checkpoint: Checkpoint, stored_now: Collection[str], own_versions: Collection[str]) -> _Channels:
     """Sort a checkpoint's channels; those without a version get one that no other checkpoint has."""
     channels = _Channels(checked_versions(key, checkpoint.get("channel_versions", {})))
     versions = channels.versions
     given = checkpoint.get("channel_values", {})
     if unversioned := given.keys() - versions.keys():
         check_channels(unversioned)
-    own_version = f"{_OWN_VERSION}{key.checkpoint_id}"
+    own_version = f"{OWN_VERSION}{key.checkpoint_id}"
+    versions.update(dict.fromkeys(own_versions, own_version))
     for channel, value in given.items():
         is_unversioned = channel not in versions
         if is_unversioned:
             versions |= checked_versions(key, {channel: own_version})
             channels.unversioned.append(channel)
-        if _is_scalar(value):
+        if is_scalar(value):
             channels.scalars[channel] = [versions[channel], value]
         elif is_unversioned or channel in stored_now:
             channels.changed.append(channel)
@@ -231,7 +234,7 @@ def _sort_channels(key: CheckpointKey, checkpoint: Checkpoint, stored_now: Colle
     return channels
 
 
-def _is_scalar(value: Any) -> bool:
+def is_scalar(value: Any) -> bool:
     """Whether a value is stored in the body: there it takes less space than a row of its own, even repeated in every checkpoint."""
     kind = type(value)
     if kind is str:
@@ -240,14 +243,14 @@ def _is_scalar(value: Any) -> bool:
     return value is None or kind is bool or kind is float or (kind is int and -(2**63) <= value < 2**63)
 
 
-def _body(checkpoint: Checkpoint, channels: _Channels) -> dict[str, Any]:
+def _body(checkpoint: Checkpoint, channels: _Channels, own_versions: Collection[str]) -> dict[str, Any]:
     """The parts of a checkpoint that are serialised together."""
     body: dict[str, Any] = {name: part for name, part in checkpoint.items() if name not in _NOT_IN_BODY}
     if channels.scalars:
         body[SCALARS] = channels.scalars
     if channels.unversioned:
         body["unversioned"] = channels.unversioned
-    if not set(map(type, checkpoint.get("channel_versions", {}).values())) <= {str}:
+    if own_versions or not set(map(type, checkpoint.get("channel_versions", {}).values())) <= {str}:
         # The column stores versions as text; those of other types are stored here with their types.
         body["channel_versions"] = dict(checkpoint["channel_versions"])
     return body

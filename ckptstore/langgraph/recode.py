@@ -19,7 +19,7 @@ _INNER_VALUES = "channel_values"
 _BODY = "(the checkpoint itself)"
 
 
-class _Layer(Protocol):
+class Layer(Protocol):
     """What a serialiser puts round the bytes of a value."""
 
     def open(self, stored: SerialisedValue) -> tuple[str, bytes]:
@@ -57,7 +57,7 @@ class _Nothing:
         return Value(type_, data)
 
 
-def _layer_of(serde: SerializerProtocol, *, allow_plain: bool = False) -> _Layer | None:
+def layer_of(serde: SerializerProtocol, *, allow_plain: bool = False) -> Layer | None:
     """The layer of LangGraph's own serialisers; None for another one, which only builds objects."""
     if type(serde) is EncryptedSerializer and type(serde.serde) is JsonPlusSerializer:
         return _Encryption(serde.cipher, allow_plain=allow_plain)
@@ -78,7 +78,7 @@ class Recoder:
 
     def __init__(self, old: SerializerProtocol, new: SerializerProtocol, *, allow_plain: bool = False) -> None:
         self._old, self._new = old, new
-        self._old_layer, self._new_layer = _layer_of(old, allow_plain=allow_plain), _layer_of(new)
+        self._old_layer, self._new_layer = layer_of(old, allow_plain=allow_plain), layer_of(new)
         if self._is_done(Value(*old.dumps_typed(_PROBE))):
             raise InvalidConfig(
                 "the new serialiser reads what the old one writes: both have the same key, or a cipher notices no wrong key"
@@ -126,7 +126,7 @@ class Recoder:
             return False
         return True
 
-    def _opened(self, layer: _Layer, stored: SerialisedValue, channel: str) -> tuple[str, bytes]:
+    def _opened(self, layer: Layer, stored: SerialisedValue, channel: str) -> tuple[str, bytes]:
         try:
             return layer.open(stored)
         except NotEncrypted:

@@ -27,11 +27,11 @@ from ckptstore.langgraph.decode import config_of
 from ckptstore.langgraph.deleting import Deleting
 from ckptstore.langgraph.encode import CheckpointPut, TaskWritesPut
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.import_from import Importing
 from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_kinds, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.serialise import allow_handles
-from ckptstore.langgraph.transfer import Transferring
 from ckptstore.langgraph.trust import strict_serialiser
 from ckptstore.langgraph.upkeep import Upkeep
 from ckptstore.maintenance.policy import RetentionPolicy
@@ -49,7 +49,7 @@ def _wait(future: Future[None]) -> Steps[None]:
     yield future
 
 
-class SQLAlchemySaver(Reading, Deleting, Upkeep, Transferring):
+class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing):
     """A LangGraph checkpointer on SQLite or PostgreSQL: synchronous and asynchronous methods in one class.
 
     It can be constructed anywhere and used from several worker threads and event loops at the same time, also from synchronous code

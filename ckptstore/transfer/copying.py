@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -72,14 +73,28 @@ def copy_store(
     return Copied((yield from run_transfer(transfer, target)), transfer.sample.keys)
 
 
-def run_transfer(transfer: Transfer, target: Store) -> Steps[TransferReport]:
-    """Run a transfer on the target's loop. If the caller gives up, it ends after the parcel that is being stored."""
+def run_transfer(transfer: Transfer, target: Store, close: Callable[[], None] | None = None) -> Steps[TransferReport]:
+    """Run a transfer on the target's loop. If the caller gives up, it ends after the parcel that is being stored.
+
+    Args:
+        transfer: what is run.
+        target: where it stores.
+        close: called on a worker thread when it has ended.
+    """
     try:
-        report: TransferReport = yield target.objects.run(transfer.run())
+        report: TransferReport = yield target.objects.run(_run_and_close(transfer, close))
         return report
     except BaseException:
         transfer.stop()
         raise
+
+
+async def _run_and_close(transfer: Transfer, close: Callable[[], None] | None) -> TransferReport:
+    try:
+        return await transfer.run()
+    finally:
+        if close is not None:
+            await asyncio.to_thread(close)
 
 
 def _identity(db: Db, runner: object) -> tuple[object, ...]:
@@ -103,11 +118,14 @@ def _refuse_inside(source: Store, target: Store) -> None:
 
 def _tag_keys(source: Store, target: Store) -> Steps[TagKeys]:
     """The metadata keys in the target's index. A target without a checkpoint gets the source's, unless its saver says otherwise."""
+    if target.wants_tags is None and (yield from target.read(stored_keys)) is None:
+        of_source = yield from source.read(stored_keys)
+        if of_source is not None and not (yield from target.read(lambda db: db.run(sql.settings_table.any_checkpoint).all())):
+            yield from target.run_in_queue(partial(store_keys, tag_keys=of_source))
+    return (yield from target_keys(target))
+
+
+def target_keys(target: Store) -> Steps[TagKeys]:
+    """The metadata keys in a target's index."""
     stored = yield from target.read(stored_keys)
-    if stored is not None or target.wants_tags is not None:
-        return target.wants_tags or stored or EVERYTHING
-    of_source = yield from source.read(stored_keys)
-    if of_source is not None and not (yield from target.read(lambda db: db.run(sql.settings_table.any_checkpoint).all())):
-        yield from target.run_in_queue(partial(store_keys, tag_keys=of_source))
-        return of_source
-    return EVERYTHING
+    return target.wants_tags or stored or EVERYTHING

@@ -33,28 +33,29 @@ class Decision(Enum):
     COMPARE = auto()
 
 
-def decide(thread: SourceThread, row: Mapping[str, Any] | None, known: Remembered | None) -> Decision:
+def decide(thread: SourceThread, origin: str, row: Mapping[str, Any] | None, known: Remembered | None) -> Decision:
     """Decide about a thread.
 
     Args:
         thread: as it is at the source.
+        origin: the place of the source.
         row: its row at the target; None if it is not there.
         known: what the target remembers of an earlier run.
     """
     if row is None:
         return Decision.NEW
-    if known is None or known.target != stamp_of(row):
+    if known is None or known.target != stamp_of(row) or known.origin != origin:
         return Decision.COMPARE
     return Decision.UNCHANGED if known.source == thread.stamp else Decision.UPDATE
 
 
-def decide_all(db: Db, threads: list[SourceThread]) -> list[Decision]:
+def decide_all(db: Db, threads: list[SourceThread], origin: str) -> list[Decision]:
     """Decide about some threads, on the target's database."""
     ids = [thread.thread_id for thread in threads]
     with db.snapshot():
         rows = rows_of(db, ids)
         known = remembered(db, rows)
-    return [decide(thread, rows.get(thread.thread_id), known.get(thread.thread_id)) for thread in threads]
+    return [decide(thread, origin, rows.get(thread.thread_id), known.get(thread.thread_id)) for thread in threads]
 
 
 def existing_thread(db: Db, thread_id: str, *, mirror: bool) -> TargetThread | None:

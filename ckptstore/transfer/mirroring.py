@@ -32,7 +32,7 @@ async def delete_gone(source: ThreadSource, target: Store, choice: Choice) -> in
     while page := await target.objects.read(partial(next_threads, after=after)):
         after = page[-1]
         wanted = page if choice.thread_ids is None else [each for each in page if each in choice.thread_ids]
-        brought = await target.objects.read(partial(_brought, thread_ids=wanted))
+        brought = await target.objects.read(partial(_brought, thread_ids=wanted, origin=source.origin))
         for thread_id in await _gone(source, brought):
             await drive_async(target.delete_thread(thread_id))
             await target.objects.write(partial(forget, thread_id=thread_id))
@@ -50,9 +50,9 @@ def require_whole_choice(choice: Choice) -> None:
         raise InvalidConfig("mirror deletes what the source does not have: it can't be combined with filter, since or newest")
 
 
-def _brought(db: Db, thread_ids: Sequence[str]) -> list[str]:
+def _brought(db: Db, thread_ids: Sequence[str], origin: str) -> list[str]:
     rows = rows_of(db, thread_ids)
-    return [each for each, found in remembered(db, rows).items() if found.target == stamp_of(rows[each])]
+    return [each for each, found in remembered(db, rows).items() if found.origin == origin and found.target == stamp_of(rows[each])]
 
 
 async def _gone(source: ThreadSource, thread_ids: Sequence[str]) -> list[str]:

@@ -100,10 +100,10 @@ class ObjectTransfer:
             keys = await asyncio.gather(*[self._copy_one(each, now) for each in part])
             new_keys |= {each.key: key for each, key in zip(part, keys, strict=True)}
         spool = Spool()
-        for table, rows in parcel.spool.pages():
+        for kind, rows in parcel.spool.pages():
             for row in rows:
-                is_remote = table is SEGMENT and row[5] is not None
-                spool.add(table, (*row[:5], new_keys[row[5]]) if is_remote else row, _bytes_of(row))
+                is_remote = kind == SEGMENT.name and row[5] is not None
+                spool.add(kind, (*row[:5], new_keys[row[5]]) if is_remote else row, _bytes_of(row))
         _exchange(parcel, spool)
         parcel.object_keys = set(new_keys.values())
 
@@ -121,12 +121,12 @@ class ObjectTransfer:
 
     async def _into_rows(self, parcel: Parcel, found: Mapping[str, _Object]) -> None:
         spool = Spool()
-        for table, rows in parcel.spool.pages():
+        for kind, rows in parcel.spool.pages():
             for row in rows:
                 new_row = row
-                if table is SEGMENT and row[5] is not None:
+                if kind == SEGMENT.name and row[5] is not None:
                     new_row = await self._with_content(row, found[row[5]])
-                spool.add(table, new_row, _bytes_of(new_row))
+                spool.add(kind, new_row, _bytes_of(new_row))
         _exchange(parcel, spool)
         parcel.object_keys = set()
 

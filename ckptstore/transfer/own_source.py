@@ -12,8 +12,8 @@ from sqlalchemy import Table
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.runner import Work
-from ckptstore.db.secrets import masked
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, TAG, THREAD, WRITE, Row
+from ckptstore.db.url import is_memory
 from ckptstore.reads.threads import load_threads
 from ckptstore.records import CheckpointKey, StateFormat, ThreadInfo
 from ckptstore.runtime.steps import drive_async
@@ -23,6 +23,7 @@ from ckptstore.tags.encoding import postings
 from ckptstore.tags.keys import TagKeys
 from ckptstore.transfer.parcel import Choice, Parcel, SourceThread, TargetThread, ThreadGone, ThreadTimes, stamp_of
 from ckptstore.transfer.reading import Marks, fit_together, read_thread, read_together
+from ckptstore.transfer.remembered import origin_of, origin_of_database
 from ckptstore.transfer.row_hash import checked, hash_of_marks, hidden_row, payload_bytes, row_hash
 from ckptstore.transfer.selection import Everything, Selection, newest
 from ckptstore.values.chunking import layout_digests, layout_references
@@ -46,7 +47,10 @@ class OwnSource:
     """
 
     def __init__(self, store: Store, choice: Choice, tag_keys: TagKeys, state_format: StateFormat) -> None:
-        self.name = masked(store.runner.url)
+        url = store.runner.url
+        self.origin = (
+            origin_of("memory", str(id(store.runner))) if is_memory(url) else origin_of_database(url, store.runner.statements.schema)
+        )
         self._store = store
         self._newest = choice.newest
         self._tag_keys = tag_keys
@@ -93,9 +97,6 @@ class OwnSource:
 
     async def _read(self, work: Work[T]) -> T:
         return await settled(self._store.runner.read(work))
-
-    async def close(self) -> None:
-        """Whoever opened the store closes it."""
 
     # --- on the source's database
 

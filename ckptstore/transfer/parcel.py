@@ -95,7 +95,7 @@ class Parcel:
 
     def add(self, table: Table, row: Row, payload_bytes: int) -> None:
         """Add a row to the spool."""
-        self.spool.add(table, row, payload_bytes)
+        self.spool.add(table.name, row, payload_bytes)
         self.rows[table.name] = self.rows.get(table.name, 0) + 1
         self.bytes += payload_bytes
 
@@ -110,8 +110,8 @@ class Parcel:
 class ThreadSource(Protocol):
     """Where threads come from."""
 
-    #: For messages, without secrets.
-    name: str
+    #: Its place, see `remembered.origin_of`.
+    origin: str
 
     def threads(self, choice: Choice) -> AsyncGenerator[Sequence[SourceThread], None]:
         """The chosen threads in the order of their ids, some at a time."""
@@ -127,10 +127,6 @@ class ThreadSource(Protocol):
         Raises:
             ThreadGone: a thread does not exist any more.
         """
-        ...
-
-    async def close(self) -> None:
-        """Release what was opened."""
         ...
 
 

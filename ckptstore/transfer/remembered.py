@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+from sqlalchemy import URL
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
@@ -24,6 +27,21 @@ class Remembered(NamedTuple):
     target: Stamp
     #: The attempt that stored it.
     attempt: str
+    #: Where it came from, see `origin_of`.
+    origin: str
+
+
+def origin_of(*place: str) -> str:
+    """The place of a source, as it is remembered: threads of two sources with one id are never taken for one thread."""
+    return hashlib.sha256("\0".join(place).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def origin_of_database(url: URL, schema: str | None) -> str:
+    """The place of a database, however its user and driver are written."""
+    if url.get_backend_name() == "sqlite":
+        return origin_of("sqlite", os.path.realpath(str(url.database)))
+    query = [f"{name}={value}" for name, value in sorted(url.query.items()) if name == "host"]
+    return origin_of("postgresql", url.host or "", str(url.port or ""), url.database or "", schema or "", *query)
 
 
 def remembered(db: Db, thread_ids: Iterable[str]) -> dict[str, Remembered]:

@@ -31,7 +31,7 @@ from ckptstore.transfer.options import TransferCallbacks, TransferOptions
 from ckptstore.transfer.parcel import Parcel, SourceThread, Stamp, ThreadGone, ThreadSource, is_full
 from ckptstore.transfer.report import TransferReport
 from ckptstore.transfer.sample import Sample
-from ckptstore.transfer.writing import ObjectsGone, StoreParcel, ThreadChanged
+from ckptstore.transfer.writing import Attempt, ObjectsGone, StoreParcel, ThreadChanged
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class Transfer:
             await parcels.put(None)
 
     async def _decide(self, threads: Sequence[SourceThread]) -> list[Decision]:
-        return await self._target.objects.read(partial(decide_all, threads=list(threads)))
+        return await self._target.objects.read(partial(decide_all, threads=list(threads), origin=self._source.origin))
 
     async def _read(self, threads: Sequence[SourceThread], parcels: asyncio.Queue[Parcel | None]) -> None:
         """Read threads that are not at the target."""
@@ -251,7 +251,7 @@ class Transfer:
         with parcel.spool:
             if self._objects is not None:
                 await self._objects.bring(parcel, now)
-            store = StoreParcel(parcel, random_text(12), trusted, now)
+            store = StoreParcel(parcel, Attempt(random_text(12), self._source.origin, trusted, now))
             await drive_async(self._target.run_concurrently(store, *[each.thread_id for each in parcel.threads]))
         await self._checked()
         if self._options.verify != "none":

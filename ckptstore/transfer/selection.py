@@ -8,7 +8,7 @@ from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import CHANNEL, SEGMENT, Row
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_nodes import thread_view
-from ckptstore.maintenance.prune_plan import CheckpointRef, Version, plan_stages
+from ckptstore.maintenance.prune_plan import CheckpointRef, ThreadView, Version, plan_stages
 from ckptstore.records import StateFormat
 
 
@@ -52,8 +52,12 @@ class Everything(Selection):
 
 def newest(db: Db, thread_id: str, updated_at: int, number: int, state_format: StateFormat) -> Selection:
     """The newest checkpoints of each namespace of a thread, and what they are rebuilt from, see `RetentionPolicy(keep_last=number)`."""
-    rule = RetentionPolicy(keep_last=number).rule(updated_at)
-    view = thread_view(db, thread_id, state_format, updated_at)
+    return newest_in(thread_view(db, thread_id, state_format, updated_at), number)
+
+
+def newest_in(view: ThreadView, number: int) -> Selection:
+    """See `newest`."""
+    rule = RetentionPolicy(keep_last=number).rule(view.updated_at)
     stages = plan_stages(view, rule(view), max(len(view.nodes), 1))
     left_out = {ref for stage in stages for ref in stage.deleted}
     hidden = {ref for stage in stages for ref in stage.hidden} - left_out

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.models import Base
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, OBJECT, SEGMENT, TAG, THREAD, Row
 from ckptstore.db.sql.transfer import THREAD_TABLES, key_in_thread
 from ckptstore.maintenance.thread_rows import lock_thread
@@ -33,21 +35,30 @@ class ObjectsGone(Exception):
         self.keys = list(keys)
 
 
+class Attempt(NamedTuple):
+    """One attempt to store a parcel."""
+
+    #: A repetition after a commit of unknown outcome finds by it that the parcel is stored.
+    name: str
+    #: The place of the source.
+    origin: str
+    #: The threads whose stamp changes with everything that is written to them from now on.
+    trusted: frozenset[str]
+    #: Microseconds since 1970, UTC.
+    now: int
+
+
 class StoreParcel:
     """Work for the target's database: store a parcel.
 
     Args:
         parcel: what is stored.
-        attempt: a text of its own for each parcel: a repetition after a commit of unknown outcome finds that it is stored.
-        trusted: the threads whose stamp changes with everything that is written to them from now on.
-        now: microseconds since 1970, UTC.
+        attempt: what is remembered of it.
     """
 
-    def __init__(self, parcel: Parcel, attempt: str, trusted: frozenset[str], now: int) -> None:
+    def __init__(self, parcel: Parcel, attempt: Attempt) -> None:
         self._parcel = parcel
         self._attempt = attempt
-        self._trusted = trusted
-        self._now = now
         #: The stamp of each thread afterwards.
         self.stamps: dict[str, Stamp] = {}
 
@@ -67,7 +78,8 @@ class StoreParcel:
             self._confirm_objects(db)
             if self._parcel.existing is not None:
                 _make_way(db, ids[0], self._parcel, self._parcel.existing)
-            for table, rows in self._parcel.spool.pages():
+            for kind, rows in self._parcel.spool.pages():
+                table = Base.metadata.tables[kind]
                 conflict = {TAG: "keep", SEGMENT: "replace_object"}.get(table, "replace" if self._parcel.existing else "keep")
                 # The index of tags is clustered: rows in its order go to fewer of its pages.
                 db.insert(table, conflict, sorted(rows) if table is TAG else rows)
@@ -75,7 +87,7 @@ class StoreParcel:
 
     def _was_stored(self, db: Db, ids: Sequence[str]) -> bool:
         known = remembered(db, ids)
-        self.stamps = {each: found.target for each, found in known.items() if found.attempt == self._attempt}
+        self.stamps = {each: found.target for each, found in known.items() if found.attempt == self._attempt.name}
         return bool(self.stamps)
 
     def _lock(self, db: Db) -> None:
@@ -100,7 +112,7 @@ class StoreParcel:
         keys = sorted(self._parcel.object_keys)
         if not keys:
             return
-        live = {key for (key,) in db.run(sql.objects.confirm_live, {**db.object_keys(keys), "now": self._now})}
+        live = {key for (key,) in db.run(sql.objects.confirm_live, {**db.object_keys(keys), "now": self._attempt.now})}
         if gone := set(keys) - live:
             raise ObjectsGone(gone)
 
@@ -109,8 +121,10 @@ class StoreParcel:
         if parcel.existing is not None:
             _set_thread(db, parcel, parcel.threads[0].thread_id)
         self.stamps = {each: stamp_of(row) for each, row in rows_of(db, [thread.thread_id for thread in parcel.threads]).items()}
-        known = {each.thread_id: each.stamp if each.thread_id in self._trusted else None for each in parcel.threads}
-        remember(db, {each: Remembered(known[each], stamp, self._attempt) for each, stamp in self.stamps.items()})
+        known = {each.thread_id: each.stamp if each.thread_id in self._attempt.trusted else None for each in parcel.threads}
+        remember(
+            db, {each: Remembered(known[each], stamp, self._attempt.name, self._attempt.origin) for each, stamp in self.stamps.items()}
+        )
 
 
 def _without_size(stamp: Stamp) -> Stamp:
@@ -120,8 +134,8 @@ def _without_size(stamp: Stamp) -> Stamp:
 
 def _make_way(db: Db, thread_id: str, parcel: Parcel, existing: TargetThread) -> None:
     """Delete the tags of checkpoints that are replaced, and with `mirror` all rows that the source does not have."""
-    for table, rows in parcel.spool.pages():
-        if table is CHECKPOINT:
+    for kind, rows in parcel.spool.pages():
+        if kind == CHECKPOINT.name:
             _delete_tags(db, [row[: len(CHECKPOINT_KEY)] for row in rows])
     if not existing.mirror:
         return

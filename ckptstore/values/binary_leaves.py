@@ -39,6 +39,24 @@ def _may_hold_leaves(data: bytes) -> bool:
     return False
 
 
+def bin32_offsets(data: bytes) -> list[int]:
+    """Where the large binary leaves of msgpack data start and end, as far as it can be told without reading all of it.
+
+    Other bytes may look like the head of a leaf: a boundary more, which is right everywhere.
+    """
+    offsets: list[int] = []
+    position = data.find(_BIN32) if len(data) >= BLOB_BYTES else -1
+    while position >= 0:
+        start = position + _BIN32_HEAD
+        length = int.from_bytes(data[position + 1 : start], "big")
+        if BLOB_BYTES <= length <= len(data) - start:
+            offsets += [start, start + length]
+            position = data.find(_BIN32, start + length)
+        else:
+            position = data.find(_BIN32, position + 1)
+    return offsets
+
+
 def walk_large_leaves(value: Any) -> Iterator[Leaf]:
     """The binary leaves of at least `BLOB_BYTES` in nested dicts, lists and tuples, in order. A value may contain itself."""
     seen: set[int] = set()

@@ -51,7 +51,7 @@ class World:
         """If the world is broken, raise as soon as another node's write to a channel is pending."""
         self.runs["fallible"] += 1
         while self.broken:
-            listed = await self.saver.alist({"configurable": {"thread_id": "t"}}, limit=3)
+            listed = [each async for each in self.saver.alist({"configurable": {"thread_id": "t"}}, limit=3)]
             if any(channel in (name for _, name, _ in found.pending_writes or ()) for found in listed):
                 raise ValueError("broken")
             await asyncio.sleep(0)

@@ -14,7 +14,7 @@ def saver(lasting_url: str) -> SQLAlchemySaver:
 
 
 def test_threads_are_remembered_and_forgotten(saver: SQLAlchemySaver) -> None:
-    first, second = Remembered([1, 2], [3, 4], "x"), Remembered(None, [5], "y")
+    first, second = Remembered([1, 2], [3, 4], "x", "here"), Remembered(None, [5], "y", "there")
     with saver:
         write, read = saver.store.runner.write, saver.store.runner.read
         write(lambda db: remember(db, {"a": first, "ü\n": first})).result()

@@ -9,7 +9,7 @@ import pytest
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.sql.tables import TAG
 from ckptstore.transfer.parcel import Parcel, SourceThread, TargetThread, ThreadTimes
-from ckptstore.transfer.writing import ObjectsGone, StoreParcel, ThreadChanged
+from ckptstore.transfer.writing import Attempt, ObjectsGone, StoreParcel, ThreadChanged
 from tests.support.rows import Rows
 from tests.support.transfers import fill, rows_of
 
@@ -33,7 +33,7 @@ def saver(lasting_url: str) -> SQLAlchemySaver:
 
 
 def store(saver: SQLAlchemySaver, one: Parcel) -> StoreParcel:
-    work = StoreParcel(one, "attempt", frozenset(), 5)
+    work = StoreParcel(one, Attempt("attempt", "here", frozenset(), 5))
     saver.store.runner.write(work).result()
     return work
 

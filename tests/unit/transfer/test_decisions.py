@@ -19,16 +19,17 @@ STAMP = [9, 2, 3, 4]
     ("row", "known", "decision"),
     [
         (None, None, Decision.NEW),
-        (None, Remembered([1, 2, 3, 4], STAMP, "a"), Decision.NEW),
+        (None, Remembered([1, 2, 3, 4], STAMP, "a", "here"), Decision.NEW),
         (ROW, None, Decision.COMPARE),
-        (ROW, Remembered([1, 2, 3, 4], STAMP, "a"), Decision.UNCHANGED),
-        (ROW, Remembered([1, 1, 3, 4], STAMP, "a"), Decision.UPDATE),
-        (ROW, Remembered(None, STAMP, "a"), Decision.UPDATE),
-        (ROW, Remembered([1, 2, 3, 4], [9, 1, 3, 4], "a"), Decision.COMPARE),
+        (ROW, Remembered([1, 2, 3, 4], STAMP, "a", "here"), Decision.UNCHANGED),
+        (ROW, Remembered([1, 1, 3, 4], STAMP, "a", "here"), Decision.UPDATE),
+        (ROW, Remembered(None, STAMP, "a", "here"), Decision.UPDATE),
+        (ROW, Remembered([1, 2, 3, 4], STAMP, "a", "elsewhere"), Decision.COMPARE),
+        (ROW, Remembered([1, 2, 3, 4], [9, 1, 3, 4], "a", "here"), Decision.COMPARE),
     ],
 )
 def test_decisions(row: Any, known: Remembered | None, decision: Decision) -> None:
-    assert decide(THREAD, row, known) is decision
+    assert decide(THREAD, "here", row, known) is decision
 
 
 @pytest.mark.parametrize(

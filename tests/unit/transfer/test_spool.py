@@ -18,22 +18,22 @@ def test_rows_come_back_in_order_as_often_as_they_are_read(in_memory: int, monke
     tags: list[Any] = [(str(number), True, 2.5, "ü\ud800", 2**63 - 1) for number in range(10)]
     with Spool() as spool:
         for row in segments:
-            spool.add(SEGMENT, row, 100)
+            spool.add(SEGMENT.name, row, 100)
         for row in tags:
-            spool.add(TAG, row, 0)
+            spool.add(TAG.name, row, 0)
         spool.end()
         for _ in range(2):
             pages = list(spool.pages())
-            assert [row for table, rows in pages if table is SEGMENT for row in rows] == segments
-            assert [row for table, rows in pages if table is TAG for row in rows] == tags
+            assert [row for kind, rows in pages if kind == SEGMENT.name for row in rows] == segments
+            assert [row for kind, rows in pages if kind == TAG.name for row in rows] == tags
         assert (spool._file is None) == (in_memory > 1_000_000)
 
 
 def test_pages_are_bounded_by_rows_and_bytes() -> None:
     with Spool() as spool:
         for number in range(5):
-            spool.add(SEGMENT, ("t", str(number), 1, "raw", bytes(3_000_000), None), 3_000_000)
+            spool.add(SEGMENT.name, ("t", str(number), 1, "raw", bytes(3_000_000), None), 3_000_000)
         for number in range(1_500):
-            spool.add(TAG, (str(number),), 0)
+            spool.add(TAG.name, (str(number),), 0)
         spool.end()
         assert [len(rows) for _, rows in spool.pages()] == [2, 2, 1_000, 1, 500]

@@ -1,0 +1,66 @@
+"""`ckptstore import`: threads from the official savers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from ckptstore.cli.options import errors_as_messages, interruptible, wall_clock
+from ckptstore.cli.serialisers import load_serialiser
+from ckptstore.cli.transfer import choice_of, open_side, print_report, progress_bar, transfer_options
+from ckptstore.db.url import DATABASE_URL_VARIABLE
+from ckptstore.langgraph.imports.importing import import_threads
+from ckptstore.runtime.steps import drive
+from ckptstore.transfer.options import TransferCallbacks, TransferOptions
+
+
+@click.command("import")
+@click.argument("source")
+@click.option(
+    "--to",
+    "target_url",
+    envvar=DATABASE_URL_VARIABLE,
+    required=True,
+    show_envvar=True,
+    help="The database URL to import to. A SQLite file is created if it does not exist; it may be the source's.",
+)
+@click.option("--from-schema", help="The PostgreSQL schema of the source's tables.")
+@click.option("--to-schema", help="The PostgreSQL schema to import to.")
+@click.option("--to-blob-url", help="The URL for large values; by default the folder next to a SQLite file.")
+@click.option("--serde", metavar="MODULE:OBJECT", help="The serialiser that wrote the source, and with which it is read from now on.")
+@click.option("--mirror", is_flag=True, help="Also delete at the target what was deleted at the source since the last import.")
+@transfer_options
+def import_(
+    source: str,
+    target_url: str,
+    from_schema: str | None,
+    to_schema: str | None,
+    to_blob_url: str | None,
+    serde: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Import the threads of SqliteSaver, AsyncSqliteSaver or PostgresSaver from SOURCE, the path or URL of their database.
+
+    SOURCE is only read, and may be in use. A thread appears at the target as a whole. Run the command again after an interruption,
+    or to bring what has changed since.
+    """
+    choice = choice_of(options)
+    with errors_as_messages():
+        given = None if serde is None else load_serialiser(serde)
+    with open_side(target_url, to_schema, to_blob_url, create=True) as target, interruptible() as interrupted, progress_bar(None) as show:
+        report = drive(
+            import_threads(
+                source,
+                target,
+                TransferOptions(choice=choice, **options),
+                schema=from_schema,
+                serde=given,
+                target_serde=given or JsonPlusSerializer(),
+                clock=wall_clock,
+                callbacks=TransferCallbacks(show, interrupted.is_set),
+            )
+        )
+    print_report(report, as_json=as_json)

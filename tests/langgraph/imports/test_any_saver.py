@@ -1,0 +1,54 @@
+"""Savers that are read by their methods; tests/langgraph/test_import_from.py has graphs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.errors import InvalidSource
+from tests.langgraph.imports.test_official_sqlite import contents, fill
+from tests.support.build import config
+from tests.support.transfers import threads_of
+
+
+class OneThreadOnly(InMemorySaver):
+    """A saver that lists one thread at a time, as some do."""
+
+    def list(self, config: Any, **options: Any) -> Any:
+        if config is None:
+            raise ValueError("a thread id is required")
+        return super().list(config, **options)
+
+
+def test_threads_are_chosen(tmp_path: Path) -> None:
+    memory = InMemorySaver()
+    fill(memory)
+    with SQLAlchemySaver.from_conn_string(tmp_path / "ours.sqlite") as ours:
+        assert ours.import_from(memory, filter={"user_id": "u1"}).threads == 1
+        assert ours.import_from(memory, threads=["t0"], newest=2).threads == 1
+        assert threads_of(ours) == ["t0", "t1"]
+        assert len(list(ours.list(config("t0")))) == 2
+
+
+def test_writes_that_come_later_are_brought(tmp_path: Path) -> None:
+    memory = InMemorySaver()
+    fill(memory, 1)
+    with SQLAlchemySaver.from_conn_string(tmp_path / "ours.sqlite") as ours:
+        ours.import_from(memory)
+        found: Any = memory.get_tuple(config("t0"))
+        memory.put_writes(found.config, [("n", 9)], "zz later", "~z")
+        assert ours.import_from(memory).writes == 1
+        assert contents(ours) == contents(memory)
+
+
+def test_a_saver_that_lists_no_threads_needs_their_names(tmp_path: Path) -> None:
+    limited = OneThreadOnly()
+    fill(limited)
+    with SQLAlchemySaver.from_conn_string(tmp_path / "ours.sqlite") as ours:
+        with pytest.raises(InvalidSource, match="name the threads to import"):
+            ours.import_from(limited)
+        assert ours.import_from(limited, threads=["t1", "nobody"]).threads == 1
