@@ -15,7 +15,7 @@ class InvalidUrl(CkptStoreError, ValueError):
 
 
 class InvalidEngine(CkptStoreError, TypeError):
-    """A saver was given something other than an asynchronous engine or a connection string. The message says what to write."""
+    """A saver was given something other than an asynchronous engine or a connection string. The message shows the right form."""
 
 
 class MissingDriver(CkptStoreError, ImportError):

@@ -127,7 +127,7 @@ class BlobLocation:
 
 
 def normalised(url: str) -> str:
-    """A backend's URL without what does not tell one place from another: parameters except an endpoint, slashes, links to a folder."""
+    """A backend's URL without what does not identify the location: parameters except an endpoint, slashes, links to a folder."""
     if url.startswith(_FILE):
         return f"{_FILE}{os.path.realpath(url.removeprefix(_FILE))}"
     base, _, query = url.partition("?")

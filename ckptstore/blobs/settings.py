@@ -25,7 +25,7 @@ class BlobSettings:
         cache_bytes: the size of the memory cache of blobs that were read; 0 disables it.
         cache_folder: a folder for a cache that outlives the process; None for no such cache.
         cache_folder_bytes: the size of that cache.
-        options: passed to the fsspec file system unchanged; they override what the URL says and are never shown.
+        options: passed to the fsspec file system unchanged; they override the URL and are never shown.
     """
 
     max_parallel: int = 8

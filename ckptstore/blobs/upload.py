@@ -43,7 +43,7 @@ class Uploader:
         return self._registry.run(self.encode_here(record, chunked))
 
     def serialise_and_encode(self, serialise: Callable[[], WriteRecord]) -> Future[EncodedWrite]:
-        """Like `encode`, for a record that takes long to serialise: a worker thread does it, so that the caller's loop goes on.
+        """Like `encode`, for a record that takes long to serialise: a worker thread does it, so that it blocks no event loop.
 
         The future fails like that of `encode`, or with what `serialise` raises.
         """

@@ -17,7 +17,7 @@ from ckptstore.db.error_mapping import ServerSilent
 from ckptstore.db.observe import is_observed
 from ckptstore.db.retries import Deadline, Retries, seconds_from_now
 from ckptstore.db.runner import Work
-from ckptstore.db.server_connections import GOODBYE_SECONDS, ServerConnections
+from ckptstore.db.server_connections import GRACEFUL_CLOSE_SECONDS, ServerConnections
 from ckptstore.db.settings import CLOSE_SECONDS, DatabaseSettings
 from ckptstore.db.statement import Statements
 from ckptstore.db.watch import Watch, current_watch
@@ -267,7 +267,7 @@ class AsyncRunner:
 
     async def _dispose(self) -> None:
         # Each dead connection would take its time, one after the other.
-        timer = self._connections and asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self._connections.abort)
+        timer = self._connections and asyncio.get_running_loop().call_later(GRACEFUL_CLOSE_SECONDS, self._connections.abort)
         await self._release_kept()
         if self._owned:
             await self._engine.dispose()

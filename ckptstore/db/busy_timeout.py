@@ -15,7 +15,7 @@ from ckptstore.db.settings import DatabaseSettings
 
 T = TypeVar("T")
 
-# Work waits in parts, so that an attempt whose callers were told of a failure meanwhile ends soon.
+# Work waits in parts, so that an attempt whose callers have received an error meanwhile ends soon.
 _MAX_SECONDS = 1.0
 _SECONDS = "busy_timeout_seconds"
 

@@ -181,7 +181,7 @@ class Db:
             raise exc.orig from exc.orig.__cause__
 
     def _is_lost(self, exc: Exception) -> bool:
-        """Whether the connection is unusable: it was closed, or the error's SQLSTATE says so."""
+        """Whether the connection is unusable: it was closed, or the error's SQLSTATE means that."""
         fault = fault_of(exc)
         if self.connection.invalidated or (fault is not None and fault.discard is not Discard.NONE):
             return True

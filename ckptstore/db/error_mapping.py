@@ -35,7 +35,7 @@ _LOST_MESSAGES = (
 _DAMAGED_MESSAGES = ("Could not decode to UTF-8", "malformed JSON", "malformed database schema")
 # Data and indexes that the server finds damaged.
 _DAMAGED_SQLSTATES = ("XX001", "XX002")
-# What PostgreSQL says about stored JSON of another shape than any writer gives it. What is sent to it always has the right one.
+# PostgreSQL's errors about stored JSON of another shape than any writer gives it. What is sent to it always has the right one.
 _WRONG_JSON_MESSAGES = ("cannot extract elements from", "cannot deconstruct", "cannot call json_", "invalid input syntax for type json")
 
 
@@ -44,10 +44,10 @@ class ConnectionLost(Exception):
 
 
 class ServerSilent(Exception):
-    """The server said nothing for so many seconds, and the connection was discarded."""
+    """The server sent nothing for so many seconds, and the connection was discarded."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"the server said nothing for {seconds:g} s")
+        super().__init__(f"the server sent nothing for {seconds:g} s")
         self.seconds = seconds
 
 
@@ -83,16 +83,16 @@ def translate(exc: Exception, url: URL, hide_secrets: Callable[[str], str] = str
     return _from_server(exc, origin, f"{where}: {message or type(origin).__name__}")
 
 
-def _from_server(exc: Exception, origin: BaseException, said: str) -> CkptStoreError:
+def _from_server(exc: Exception, origin: BaseException, message: str) -> CkptStoreError:
     fault = fault_of(origin)
     if fault is not None:
-        return DatabaseUnavailable(f"{said}; {fault.way_out}" if fault.way_out else said, transient=fault.transient)
+        return DatabaseUnavailable(f"{message}; {fault.way_out}" if fault.way_out else message, transient=fault.transient)
     lost = isinstance(exc, ConnectionLost) or (isinstance(exc, DBAPIError) and exc.connection_invalidated)
-    if lost or type(origin).__name__ in _LOST_CLASSES or any(part in said for part in _LOST_MESSAGES):
-        return DatabaseUnavailable(said)
+    if lost or type(origin).__name__ in _LOST_CLASSES or any(part in message for part in _LOST_MESSAGES):
+        return DatabaseUnavailable(message)
     if isinstance(origin, OSError) or type(origin).__name__ in ("OperationalError", "ConnectionTimeout"):
-        return DatabaseUnavailable(f"{said}; is the server running and the address right?")
-    return StatementRefused(said)
+        return DatabaseUnavailable(f"{message}; is the server running and the address right?")
+    return StatementRefused(message)
 
 
 def is_driver_error(exc: BaseException) -> bool:

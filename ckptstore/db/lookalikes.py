@@ -45,7 +45,7 @@ def refuse_misread(url: URL) -> None:
     """Refuse a URL in which a part of the password, or the file, was read as something else.
 
     Raises:
-        InvalidUrl: the message says which character has to be written in another way.
+        InvalidUrl: the message names the character that has to be percent-encoded.
     """
     if url.get_backend_name() == "sqlite":
         if url.host:

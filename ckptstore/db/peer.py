@@ -1,6 +1,6 @@
-"""The other end of a driver's connection: whether it takes and says anything, and how to leave it without waiting for it.
+"""The other end of a driver's connection: whether bytes move in either direction, and how to close without waiting for it.
 
-A firewall that lost its state, or a host that lost its power, swallows what it is sent and says nothing: neither driver notices by itself.
+A firewall that lost its state, or a host that lost its power, drops what it is sent and sends nothing: neither driver notices by itself.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _socket_of(driver_connection: Any) -> Iterator[Any]:
 
 
 def keep_alive(driver_connection: Any) -> None:
-    """Let the system find out within a minute that the peer is gone, also while a statement runs long; does nothing on a Unix socket."""
+    """Let TCP keepalive detect an unreachable peer within a minute, also while a statement runs long; no effect on a Unix socket."""
     options = {
         "TCP_KEEPIDLE": _KEEPALIVE_IDLE_SECONDS,
         "TCP_KEEPINTVL": _KEEPALIVE_INTERVAL_SECONDS,
@@ -56,7 +56,7 @@ def keep_alive(driver_connection: Any) -> None:
 
 
 def bytes_moved(driver_connection: Any) -> int:
-    """How many bytes the peer has taken and sent since the connection was opened; always 0 where the system does not tell."""
+    """How many bytes the peer has taken and sent since the connection was opened; always 0 where the system does not report it."""
     with suppress(Exception), _socket_of(driver_connection) as sock:
         if hasattr(socket, "TCP_INFO") and sock.family in (socket.AF_INET, socket.AF_INET6):
             info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED_AND_RECEIVED.size)
@@ -65,7 +65,7 @@ def bytes_moved(driver_connection: Any) -> int:
 
 
 async def end_connection(driver_connection: Any) -> None:
-    """Cancel the statement that runs on a connection, on another one and within a bound, then close it without a word.
+    """Cancel the statement that runs on a connection, through another one and within a bound, then close it without a protocol message.
 
     Whoever waits for an answer on it gets the driver's error for a lost connection. A statement that is not cancelled may still be
     executed, as after any loss of a connection.
@@ -83,7 +83,7 @@ async def _cancel_statement(driver_connection: Any) -> None:
     if hasattr(driver_connection, "pgconn"):
         await driver_connection.cancel_safe(timeout=_CANCEL_SECONDS)
     else:
-        # What asyncpg does itself if a caller is cancelled; there it would go on to wait for the answer.
+        # What asyncpg does itself if a caller is cancelled; there it would also wait for the answer.
         await driver_connection._cancel(asyncio.get_running_loop().create_future())
 
 
@@ -95,5 +95,5 @@ def abort(driver_connection: Any) -> None:
                 sock.shutdown(socket.SHUT_RDWR)
         else:
             driver_connection.terminate()
-            # Also one that is being closed already, and waits for the peer's farewell.
+            # Also one that is being closed already, and waits for the peer.
             driver_connection._transport.abort()

@@ -51,7 +51,7 @@ def configure_sessions(engine: Engine, settings: DatabaseSettings) -> None:
     """Configure the session of every new connection.
 
     PostgreSQL keeps one plan for each prepared statement: planning a batch anew costs more than storing it. And it ends a session
-    that does nothing within a transaction: its client is gone or silent, and others wait for its locks.
+    that does nothing within a transaction: its client has disconnected or is silent, and others wait for its locks.
 
     Set by a statement, since PgBouncer refuses both as startup parameters. Behind a pooler that gives each transaction another session
     they would reach other clients; PgBouncer's own `idle_transaction_timeout` does the same there.

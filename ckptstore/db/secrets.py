@@ -1,4 +1,4 @@
-"""Keeps passwords out of messages: those in a URL, in the arguments of a driver, and in what a driver says."""
+"""Keeps passwords out of messages: those in a URL, in the arguments of a driver, and in a driver's messages."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from ckptstore.db.peer import abort, keep_alive
 from ckptstore.db.watch import current_watch
 
-# How long a server may take to say goodbye to a connection, which is then ended without a word.
-GOODBYE_SECONDS = 2.0
+# How long a graceful close may take; then the connection is aborted.
+GRACEFUL_CLOSE_SECONDS = 2.0
 
 
 class ServerConnections:
@@ -30,7 +30,7 @@ class ServerConnections:
         event.listen(engine, "do_connect", _watch_connecting)
         # Before SQLAlchemy's own listener asks the server about itself.
         event.listen(engine, "connect", self._opened, insert=True)
-        event.listen(engine, "close", _bound_goodbye)
+        event.listen(engine, "close", _bound_graceful_close)
 
     def _opened(self, dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
         driver_connection = dbapi_connection.driver_connection
@@ -41,15 +41,15 @@ class ServerConnections:
             watch.begin(driver_connection)
 
     def abort(self) -> None:
-        """End all of them without a word; what waits for one of them fails as after any loss of a connection."""
+        """Abort all of them; what waits for one of them fails as after any loss of a connection."""
         for driver_connection in list(self._open):
             abort(driver_connection)
 
 
-def _bound_goodbye(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
+def _bound_graceful_close(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
     # asyncpg waits for it without a bound. Outside a loop there is nobody to wait.
     with suppress(RuntimeError):
-        asyncio.get_running_loop().call_later(GOODBYE_SECONDS, abort, dbapi_connection.driver_connection)
+        asyncio.get_running_loop().call_later(GRACEFUL_CLOSE_SECONDS, abort, dbapi_connection.driver_connection)
 
 
 def _watch_connecting(*_args: Any) -> None:

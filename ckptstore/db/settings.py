@@ -18,18 +18,18 @@ class DatabaseSettings:
         pool_size: number of connections (PostgreSQL), or of reading connections in addition to the one that writes (SQLite).
         pool_recycle_seconds: connections older than this are replaced before use.
         pool_ping_after_seconds: a connection idle for longer is tested before use (PostgreSQL).
-        attempt_seconds: how long a server may say nothing while an attempt waits for it, connecting included (PostgreSQL). Then the
+        attempt_seconds: how long a server may send nothing while an attempt waits for it, connecting included (PostgreSQL). Then the
             statement is cancelled, the connection is discarded, and the attempt is repeated on another one. A transfer under way is
             not silence. Connections that are not used for so long within a transaction are ended by the server.
         long_attempt_seconds: the same for what may run long: searches over many threads, deletes, copies, prunes, verification,
-            collection. Upgrades and VACUUM have no such bound: there, TCP keepalive finds within a minute that the server is gone.
+            collection. Upgrades and VACUUM have no such bound: there, TCP keepalive detects within a minute that the server is unreachable.
         busy_timeout_seconds: how long one attempt waits for another process to release SQLite's write lock; never longer than what is
             left of `retry_seconds`.
         synchronous: SQLite's durability. `FULL` survives a power cut; `NORMAL` may lose the last commits in a power cut.
         retry_seconds: the time until an error. Work is repeated after transient faults (connection lost, deadlock, lock) until the
             database has not answered for so long since the call: writes that wait behind others which succeed keep all of their time.
             Uploads of large values have their own, see `BlobSettings`. With 0, one attempt is made. An attempt under way on a server
-            that says nothing is not cut short: the error comes up to `attempt_seconds` later.
+            that sends nothing is not cut short: the error comes up to `attempt_seconds` later.
         close_seconds: how long closing waits for what was accepted. What is not stored by then fails with `StoreClosed`.
         prepared_statements: set it to False for poolers that may use another server connection for each transaction (pgbouncer in
             transaction mode), and use `postgresql+psycopg://`, since asyncpg always prepares statements.

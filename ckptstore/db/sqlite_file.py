@@ -1,6 +1,6 @@
 """Notices that the SQLite file of open connections was deleted, replaced or truncated from outside.
 
-A connection goes on with the file that it opened, wherever its name leads now: commits into a deleted file succeed. SQLite itself looks for
+A connection keeps using the file that it opened, whatever its path names now: commits into a deleted file succeed. SQLite itself looks for
 this only in its other journal modes (`SQLITE_READONLY_DBMOVED`). So whoever acknowledges a commit looks after it: a commit is acknowledged
 only if its file, and the write-ahead log that it is in, were at their paths after it.
 """

@@ -1,4 +1,4 @@
-"""What each SQLSTATE of a server means for an attempt: whether to repeat it, and whether its connection can go on.
+"""What each SQLSTATE of a server means for an attempt: whether to repeat it, and whether its connection stays usable.
 
 `docs/errors.md` shows this table; a test compares the two. Source: PostgreSQL's appendix A, and the code of PgBouncer.
 """
@@ -29,7 +29,7 @@ class Fault:
         brought_by: where it comes from, for the documentation.
         transient: whether the attempt is repeated, for `DatabaseSettings.retry_seconds` at most.
         discard: which connections are discarded.
-        way_out: what the user can do, for the message; empty if the server's own message says it.
+        way_out: what the user can do, for the message; empty if the server's own message has it.
     """
 
     brought_by: str
@@ -42,7 +42,7 @@ _POOLER = (
     "a pooler in transaction mode, such as pgbouncer, needs a postgresql+psycopg:// URL and DatabaseSettings(prepared_statements=False)"
 )
 
-#: By code (5 characters) or class (2 characters); a code goes before its class. Every other SQLSTATE is `StatementRefused`.
+#: By code (5 characters) or class (2 characters); a code takes precedence over its class. Every other SQLSTATE is `StatementRefused`.
 FAULTS: Mapping[str, Fault] = MappingProxyType(
     {
         "08": Fault("a connection that broke or was refused; most of PgBouncer's own messages (08P01)", discard=Discard.ONE),

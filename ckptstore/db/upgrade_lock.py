@@ -125,7 +125,7 @@ def in_turn(db: Db, upgrade: Callable[[Db], T]) -> T:
 
 
 def _announced_at(db: Db) -> str | None:
-    """When another process began to upgrade a SQLite file; None if none says that it did."""
+    """When another process began to upgrade a SQLite file; None if none recorded it."""
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_NOTICE,)).all():
         return None
     found: str | None = next((started_at for (started_at,) in db.execute(f"SELECT started_at FROM {_NOTICE}")), None)

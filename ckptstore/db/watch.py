@@ -1,4 +1,4 @@
-"""The deadline of an attempt on a server: a connection that says nothing for too long is ended, and what waits for it fails."""
+"""The deadline of an attempt on a server: a connection whose server sends nothing for too long is closed, and what waits for it fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several keys for one encrypting serialiser, while a store goes from one to the next."""
+"""Several keys for one encrypting serialiser, while a store changes from one to the next."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The metadata of a put: what LangGraph passes, with what the caller's config says, and without credentials.
+"""The metadata of a put: what LangGraph passes, with the metadata of the caller's config, and without credentials.
 
 LangGraph's helper (`get_serializable_checkpoint_metadata`) merges only scalars of the config, and drops the key `writes`. Here what a
-caller says in `config["metadata"]` is kept if it is JSON: lists, dicts, None, and whatever key it has.
+caller passes in `config["metadata"]` is kept if it is JSON: lists, dicts, None, and whatever key it has.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 _SCALARS = (str, int, float, bool)
 _WRITES = "writes"
-# Under these names, LangGraph and LangChain pass lists and dicts to each other: not what a caller says about a checkpoint.
+# Under these names, LangGraph and LangChain pass lists and dicts to each other: not a caller's metadata.
 _INTERNAL_PREFIXES = ("langgraph_", "lc_versions")
 
 
@@ -61,25 +61,25 @@ class MetadataEncoder:
             SerializationFailed: the metadata is not JSON; the message names the key.
             CheckpointTooLarge: it exceeds a limit.
         """
-        said = config.get("metadata") or {}
-        if not isinstance(metadata, Mapping) or not isinstance(said, Mapping):
-            wrong, name = (metadata, "the metadata") if not isinstance(metadata, Mapping) else (said, "config['metadata']")
+        given = config.get("metadata") or {}
+        if not isinstance(metadata, Mapping) or not isinstance(given, Mapping):
+            wrong, name = (metadata, "the metadata") if not isinstance(metadata, Mapping) else (given, "config['metadata']")
             raise InvalidConfig(f"{name} must be a dict, got {type(wrong).__name__}")
         merged = dict(metadata)
         if _WRITES in merged and not self._is_json(_WRITES, merged[_WRITES]):
             # Earlier releases of LangGraph passed what the nodes returned.
             del merged[_WRITES]
-        if said:
-            self._merge_metadata(merged, said)
+        if given:
+            self._merge_metadata(merged, given)
         self._merge_configurable(merged, config.get("configurable") or {}, metadata)
         text, values = self._checker.encode(key.thread_id, merged)
         found = postings(values, self._tag_keys, LANGGRAPH.unindexed_when_empty)
         self._checker.check_tags(key, found)
         return StoredMetadata(text, found)
 
-    def _merge_metadata(self, merged: dict[str, Any], said: Mapping[Any, Any]) -> None:
-        """Add what the caller says in the config's metadata, whatever its name."""
-        for key, value in said.items():
+    def _merge_metadata(self, merged: dict[str, Any], given: Mapping[Any, Any]) -> None:
+        """Add the config's metadata, whatever its keys."""
+        for key, value in given.items():
             if key in merged or key in EXCLUDED_METADATA_KEYS:
                 continue
             if isinstance(key, str) and key.startswith("__"):
@@ -90,7 +90,7 @@ class MetadataEncoder:
     def _merge_configurable(self, merged: dict[str, Any], configurable: Mapping[Any, Any], metadata: Mapping[str, Any]) -> None:
         """Add the scalars of the configurable, as LangGraph does, and remove its credentials.
 
-        They are removed from what the config's metadata said too, because LangChain copies some there, but not from LangGraph's own.
+        They are removed from the config's metadata too, because LangChain copies some there, but not from LangGraph's own.
         """
         for name, value in configurable.items():
             if name in metadata or name in EXCLUDED_METADATA_KEYS or not isinstance(name, str) or name.startswith("__"):

@@ -73,7 +73,7 @@ class Recoder:
         allow_plain: whether an encrypting `old` has also left values that are not encrypted.
 
     Raises:
-        InvalidConfig: `new` reads what `old` writes, so that nothing would tell which values are done.
+        InvalidConfig: `new` reads what `old` writes, so that finished values could not be recognised.
     """
 
     def __init__(self, old: SerializerProtocol, new: SerializerProtocol, *, allow_plain: bool = False) -> None:

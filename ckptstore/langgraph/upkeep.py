@@ -193,7 +193,7 @@ class Upkeep(SaverBase):
         Args:
             full: rewrite everything; nothing else can use the SQLite file, or the table that is being rewritten, meanwhile. On SQLite that
                 is one step, which takes about a second for each 100 MB: other writes wait, or fail with `DatabaseUnavailable`
-                after `retry_seconds`. Everything else of upkeep goes in small steps.
+                after `retry_seconds`. All other upkeep works in small steps.
 
         Returns:
             The size before and after, in bytes.

@@ -71,7 +71,7 @@ def _delete_tags(db: Db, thread_id: str, checkpoints: Sequence[CheckpointMetadat
     try:
         delete_tags(db, stored_tag_rows(checkpoints))
     except CheckpointCorrupt:
-        # Metadata was altered, and does not tell the tags any more: look through the whole index.
+        # Metadata was altered, so its tags are unknown: search the whole index.
         db.run(sql.delete.delete_thread_rows, {"thread_id": thread_id}, sql.tables.TAG)
 
 

@@ -1,4 +1,4 @@
-"""Dry runs of a prune: what it would delete, counted in a reader's snapshot, so that writers go on."""
+"""Dry runs of a prune: what it would delete, counted in a reader's snapshot, which blocks no writer."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def keep_nothing(_view: ThreadView) -> set[CheckpointRef]:
 def keep_newest(view: ThreadView) -> set[CheckpointRef]:
     """Keep the newest checkpoint of the root graph, what ran under it, and the newest state of each subgraph that has its own.
 
-    A checkpoint that names no root, or one that has gone, counts as the root of its namespace.
+    A checkpoint that names no root, or one that was deleted, counts as the root of its namespace.
     """
     visible = {node.ref for node in view.visible}
     return with_subgraphs(view, newest_of((node for node in view.visible if node.root == node.ref or node.root not in visible), 1))

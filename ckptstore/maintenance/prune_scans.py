@@ -20,7 +20,7 @@ class ScannedThread(NamedTuple):
 
     thread_id: str
     checkpoint_count: int
-    #: The key after which the scan goes on, in the order of `ThreadScan.start`.
+    #: The key after which the scan continues, in the order of `ThreadScan.start`.
     key: Sequence[Any]
 
 

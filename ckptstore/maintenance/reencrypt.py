@@ -1,6 +1,6 @@
 """Storing every value of a store anew under another serialiser, while others read and write.
 
-Each row goes by itself from the old serialiser to the new one, in short transactions. A run that was interrupted is repeated: rows that
+Each row is rewritten by itself under the new serialiser, in short transactions. A run that was interrupted is repeated: rows that
 the new serialiser reads are left as they are.
 """
 

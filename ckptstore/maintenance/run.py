@@ -53,6 +53,6 @@ def run_maintenance(
             yield from store.collect(GcPass(clock(), DEFAULT_GRACE))
         except BlobUrlChanged as exc:
             # In the background nobody is there to be refused: the database would grow.
-            logger.error("blobs are not collected: %s", exc, extra={"event": "not_collected"})  # noqa: TRY400  # the message says all
+            logger.error("blobs are not collected: %s", exc, extra={"event": "not_collected"})  # noqa: TRY400  # the message is complete
         yield from store.vacuum_sqlite()
     return report

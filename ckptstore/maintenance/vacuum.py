@@ -69,7 +69,7 @@ def _vacuum_sqlite(runner: Runner, queue: WriteQueue, full: bool) -> Steps[Vacuu
         # Beside the queue: a checkpoint of a long log takes seconds, and writers append to the log meanwhile.
         if (yield runner.read(_checkpoint_wal)):
             break
-        # A reader, or the worker thread that keeps the log short, is at it: the queue goes on meanwhile.
+        # A reader, or the worker thread that keeps the log short, is using it: the queue continues meanwhile.
         yield done_after(_CHECKPOINT_PAUSE_SECONDS)
     return VacuumReport(before, (yield queue.run(_file_bytes)))
 

@@ -60,7 +60,7 @@ async def verify(
         - with `deep`, the content of every other segment in the database and of every object has its digest, and SQLite finds nothing
           wrong in its file.
 
-    It does not notice a write whose row was deleted, a whole thread that is gone, or a checkpoint whose parent was deleted by hand: a
+    It does not notice a write whose row was deleted, a whole thread that was deleted, or a checkpoint whose parent was deleted by hand: a
     prune may have deleted it. It does not look for tags that no metadata gives, nor check that an object has the content of the segments
     which refer to it, whether the serialiser can read the values, and blob handles whose blob does not exist (any text may look like a
     handle). Writers, prunes and garbage collection may run at the same time: what they delete is not reported.

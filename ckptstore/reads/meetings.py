@@ -78,7 +78,7 @@ def has_many_near(db: Db, plan: PagePlan, wanted: int) -> bool:
 class _Skipped(NamedTuple):
     """What `_Search.skip` did."""
 
-    #: Whether it skipped more than a scan takes in the same time, and may go on.
+    #: Whether it skipped more than a scan reads in the same time, and may continue.
     worthwhile: bool
     #: Whether both tags have the id that it reached.
     to_meeting: bool

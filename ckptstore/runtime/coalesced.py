@@ -28,7 +28,7 @@ class CoalescedCall:
         begun = self._begun
         if self._requested <= begun:
             call()
-            # Not before the call: it may never be made. If the call has begun already, this says nothing more.
+            # Not before the call: it may never be made. If the call has begun already, this has no effect.
             self._requested = begun + 1
 
     def begin(self) -> None:

@@ -81,7 +81,7 @@ class ForkGuard:
         self._claims.clear()
 
     def end_fork(self) -> None:
-        """Let things go on, in the parent."""
+        """Resume work, in the parent."""
         with self._lock:
             self._forking = False
             self._resumed.notify_all()

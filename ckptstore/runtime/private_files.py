@@ -1,4 +1,4 @@
-"""New files and folders that only their owner can open: they hold what users said to an agent.
+"""New files and folders that only their owner can open: they hold users' conversations with agents.
 
 A umask that leaves the write permission to the group, or to everybody, asks for shared files: then these may read them as well. The
 usual umask of 022 does not.

@@ -185,7 +185,7 @@ class StoreBase:
     def close(self, before: Callable[[float], None] | None = None) -> None:
         """Finish the writes that were accepted, then close every connection. Blocks, for `close_seconds` and a few more at most.
 
-        A second call waits for the first one. It may be interrupted: closing goes on, on a worker thread.
+        A second call waits for the first one. It may be interrupted: closing continues on a worker thread.
 
         Args:
             before: called first, with the seconds that it may take.

@@ -25,7 +25,7 @@ _HARMLESS = (
     "dedup_key", "page_token",
 )  # fmt: skip
 
-#: What LangGraph's own server says about the authenticated user, for example `langgraph_auth_user_id`.
+#: LangGraph's server describes the authenticated user by these, for example `langgraph_auth_user_id`.
 _IDENTITY = "langgraph_auth_"
 
 _WORD_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")

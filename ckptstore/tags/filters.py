@@ -131,7 +131,7 @@ class _Parser:
             for inner_key, inner in value.items():
                 self.parse(child_path(path, inner_key), inner, key)
         elif isinstance(value, list):
-            # The index can't tell whether two postings below a list belong to the same entry of it.
+            # The index does not record whether two postings below a list belong to the same entry of it.
             self.exact = self.exact and not any(isinstance(inner, (Mapping, list)) for inner in value)
             for inner in value:
                 self.parse(list_path(path), inner, key)

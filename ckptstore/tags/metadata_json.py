@@ -31,7 +31,7 @@ class JsonMetadata(NamedTuple):
 
 
 class NotJson(Exception):
-    """A value that JSON can't represent; the message says why, as the end of a sentence."""
+    """A value that JSON can't represent; the message is the reason, as the end of a sentence."""
 
 
 class TooMuch(Exception):

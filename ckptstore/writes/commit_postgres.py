@@ -21,7 +21,7 @@ _LOCK_NOT_AVAILABLE = "55P03"
 
 
 class ThreadLocked(Exception):
-    """Another transaction holds the row of a thread. The queue then stores each write of the batch alone, and the others go on."""
+    """Another transaction holds the row of a thread. The queue then stores each write of the batch alone, so that the others don't wait."""
 
 
 def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | None]:

@@ -51,7 +51,7 @@ class Deadlines:
         return self.of(entry) <= monotonic() + self._retry_seconds * _SLACK_RATIO
 
     def waited_behind(self, failed: Sequence[QueueEntry], entries: Iterable[QueueEntry]) -> list[QueueEntry]:
-        """The entries that waited in vain behind failed ones of their threads, although others may have been stored meanwhile."""
+        """The entries that waited behind failed ones of their threads, although others may have been stored meanwhile."""
         threads = frozenset([thread for entry in failed for thread in entry.threads])
         over = monotonic() - self._retry_seconds * (1 - _SLACK_RATIO)
         behind = [entry for entry in entries if not entry.in_flight and not entry.abandoned and entry.waiting_since <= over]

@@ -52,7 +52,7 @@ class DirectWrites:
         """Store a write with one statement, if nothing else is pending or being stored.
 
         Returns:
-            False, with nothing stored, if that is not possible: then it goes through the queue.
+            False, with nothing stored, if that is not possible: then the write is submitted to the queue.
         """
         if self._pending or self.current is not None:
             return False

@@ -1,7 +1,7 @@
 """A function stores batches on PostgreSQL: it locks each thread's row, checks what a batch requires, and inserts.
 
 No table changes, so this takes no longer on a large database than on a small one. Where functions can't be created (no right to, no
-PL/pgSQL), the upgrade goes on without it, and batches are stored by one statement, as before.
+PL/pgSQL), the upgrade continues without it, and batches are stored by one statement, as before.
 
 Revision: 0006, after 0005.
 """
@@ -51,7 +51,7 @@ BEGIN
         PERFORM set_config('lock_timeout', wait_for_locks, true);
     END IF;
 
-    -- This locks the threads' rows. Every deletion of values holds that lock, so nothing that is found below goes before the commit.
+    -- This locks the threads' rows. Every deletion of values holds that lock, so nothing that is found below is deleted before the commit.
     IF cardinality(entries) = 5 THEN
         INSERT INTO %1$I.ckpt_thread AS t (thread_id, created_at, updated_at, generation, checkpoint_count, size)
         VALUES (

@@ -78,7 +78,7 @@ async def test_only_the_node_that_failed_runs_again(lasting_url: str, durability
     assert done[0]["values"]["log"] == ["start", "a run 1", "fail run 2", "z run 1", "last run 1"]
 
 
-async def test_a_run_that_was_cancelled_goes_on_where_it_stopped(lasting_url: str) -> None:
+async def test_a_run_that_was_cancelled_continues_where_it_stopped(lasting_url: str) -> None:
     async def script(open_saver: Open) -> Any:
         started, runs = asyncio.Event(), []
 

@@ -55,7 +55,7 @@ def config_of(thread_id: str, callbacks: list[BaseCallbackHandler] | None = None
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_everything_that_a_config_says_is_found(saver: SQLAlchemySaver, asynchronous: bool) -> None:
+async def test_everything_that_a_config_has_is_found(saver: SQLAlchemySaver, asynchronous: bool) -> None:
     graph = builder().compile(checkpointer=saver)
     if asynchronous:
         await graph.ainvoke({"foo": ""}, config_of("t"))

@@ -58,7 +58,7 @@ async def test_a_chat_forked_in_the_middle_reads_right_on_both_branches(lasting_
 
 
 @every_frequency
-async def test_an_overwrite_forgets_what_was_said(saver: SQLAlchemySaver, frequency: int) -> None:
+async def test_an_overwrite_forgets_earlier_messages(saver: SQLAlchemySaver, frequency: int) -> None:
     async def script(saver: Saver) -> Any:
         graph = talk(frequency).compile(checkpointer=saver)
         await turns(graph, config("t"), 2)
@@ -93,7 +93,7 @@ async def test_a_chat_without_a_snapshot_for_hundreds_of_steps(saver: SQLAlchemy
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, 3), (None, 1000), (3, None), (1000, None), (1000, 1)])
-async def test_a_thread_goes_on_when_its_channel_changes_kind(lasting_url: str, before: int | None, after: int | None) -> None:
+async def test_a_thread_continues_when_its_channel_changes_kind(lasting_url: str, before: int | None, after: int | None) -> None:
     async def script(open_saver: Open) -> Any:
         for frequency in (before, after):
             async with open_saver() as saver:
@@ -131,7 +131,7 @@ async def test_every_durability_keeps_what_langgraph_asks_for(lasting_url: str, 
 
 
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
-async def test_a_subgraph_of_every_durability_waits_and_goes_on(lasting_url: str, durability: str) -> None:
+async def test_a_subgraph_of_every_durability_waits_and_continues(lasting_url: str, durability: str) -> None:
     def build(saver: Saver) -> Any:
         inner = talk(3, right=lambda _state: {"said": [interrupt("right?")]}).compile()
         return StateGraph(talk_state(3)).add_node("inner", inner).add_edge(START, "inner").compile(checkpointer=saver)

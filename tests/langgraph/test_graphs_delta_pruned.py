@@ -26,7 +26,7 @@ async def pruned(saver: Saver) -> None:
 
 @pytest.mark.parametrize("durability", ["async", "exit"])
 @pytest.mark.parametrize("frequency", [None, *FREQUENCIES])
-async def test_a_pruned_thread_reads_the_same_and_goes_on(lasting_url: str, frequency: int | None, durability: str) -> None:
+async def test_a_pruned_thread_reads_the_same_and_continues(lasting_url: str, frequency: int | None, durability: str) -> None:
     async def script(open_saver: Open) -> Any:
         states = []
         for _ in range(3):
@@ -95,7 +95,7 @@ async def test_a_prune_keeps_a_channel_that_the_newest_graph_does_not_know(saver
 
 
 @every_frequency
-async def test_a_pruned_fork_reads_the_same_and_goes_on(saver: SQLAlchemySaver, frequency: int) -> None:
+async def test_a_pruned_fork_reads_the_same_and_continues(saver: SQLAlchemySaver, frequency: int) -> None:
     async def script(saver: Saver) -> Any:
         graph = talk(frequency).compile(checkpointer=saver)
         await turns(graph, config("t"), 4)
@@ -157,7 +157,7 @@ async def test_a_subgraphs_memory_outlives_a_prune(saver: SQLAlchemySaver) -> No
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, 1000), (1000, None)])
-async def test_a_thread_whose_channel_changed_kind_is_pruned_and_goes_on(saver: SQLAlchemySaver, before: Any, after: Any) -> None:
+async def test_a_thread_whose_channel_changed_kind_is_pruned_and_continues(saver: SQLAlchemySaver, before: Any, after: Any) -> None:
     async def script(saver: Saver) -> Any:
         await turns(talk(before).compile(checkpointer=saver), config("t"), 2)
         graph = talk(after).compile(checkpointer=saver)
@@ -222,7 +222,7 @@ async def test_what_a_deleted_run_leaves_reads_the_same(saver: SQLAlchemySaver, 
 
 
 @every_frequency
-async def test_every_state_of_a_copy_is_equal_and_both_threads_go_on(lasting_url: str, frequency: int) -> None:
+async def test_every_state_of_a_copy_is_equal_and_both_threads_continue(lasting_url: str, frequency: int) -> None:
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         graph = talk(frequency).compile(checkpointer=saver)
         await turns(graph, config("t"), 3)
@@ -241,7 +241,7 @@ async def test_every_state_of_a_copy_is_equal_and_both_threads_go_on(lasting_url
 
 
 @every_frequency
-async def test_a_copy_of_a_pruned_thread_reads_the_same_and_goes_on(saver: SQLAlchemySaver, frequency: int) -> None:
+async def test_a_copy_of_a_pruned_thread_reads_the_same_and_continues(saver: SQLAlchemySaver, frequency: int) -> None:
     graph = talk(frequency).compile(checkpointer=saver)
     await turns(graph, config("t"), 3)
     await saver.aprune(["t"], strategy="keep_latest")

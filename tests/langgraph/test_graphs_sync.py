@@ -105,7 +105,7 @@ def test_a_plain_script_talks_forks_and_updates(url: str, frequency: int, durabi
     assert states[0]["values"]["said"][-1] == "by hand"
 
 
-def test_a_plain_script_goes_on_after_the_saver_was_reopened(lasting_url: str) -> None:
+def test_a_plain_script_continues_after_the_saver_was_reopened(lasting_url: str) -> None:
     for turn in range(3):
         with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
             graph = steps("a", "b").compile(checkpointer=saver)

@@ -143,7 +143,7 @@ async def test_a_copy_reads_as_its_source_and_outlives_it(lasting_url: str, tmp_
 
 
 @on_both
-async def test_a_memory_that_a_young_state_goes_on_from_outlives_an_age(lasting_url: str) -> None:
+async def test_a_memory_that_a_young_state_continues_from_outlives_an_age(lasting_url: str) -> None:
     clock = Days()
     async with SQLAlchemySaver.from_conn_string(lasting_url, clock=clock) as saver:
         graph = remembering().compile(checkpointer=saver)

@@ -30,7 +30,7 @@ async def test_a_config_without_a_thread_lists_all_of_them(saver: SQLAlchemySave
         assert len(ids) == 6
 
 
-async def test_a_listing_goes_over_pages_and_stops_at_its_limit(saver: SQLAlchemySaver) -> None:
+async def test_a_listing_reads_page_by_page_and_stops_at_its_limit(saver: SQLAlchemySaver) -> None:
     configs = await chain(saver, "t", 250)
     ids = [c["configurable"]["checkpoint_id"] for c in reversed(configs)]
     assert [c.checkpoint["id"] async for c in saver.alist(config("t"))] == ids

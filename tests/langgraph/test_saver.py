@@ -111,7 +111,7 @@ async def test_a_channel_without_a_version_comes_back(saver: SQLAlchemySaver) ->
     assert found.checkpoint["channel_values"] == {"loose": {"x": [1]}, "bound": 1}
 
 
-async def test_a_channel_said_to_be_unchanged_but_never_stored_comes_back(saver: SQLAlchemySaver) -> None:
+async def test_a_channel_declared_unchanged_but_never_stored_comes_back(saver: SQLAlchemySaver) -> None:
     made = checkpoint({"a": [1], "b": 2})
     where = await saver.aput(config("t"), made, metadata(), {"b": made["channel_versions"]["b"]})
     found = await saver.aget_tuple(where)
@@ -162,7 +162,7 @@ async def test_nul_and_lone_surrogates_in_values_and_metadata(saver: SQLAlchemyS
     assert len(await saver.alist(None, filter={"note": "ab\ufffdc", "deep": {"k": ["x"]}})) == 1
 
 
-async def test_metadata_takes_what_the_config_says_but_no_credentials(saver: SQLAlchemySaver) -> None:
+async def test_metadata_takes_what_the_config_has_but_no_credentials(saver: SQLAlchemySaver) -> None:
     secrets = {"openai_api_key": "sk-1", "token": "t", "x-api-key": "k", "accessToken": "k", "openaiApiKey": "k", "pwd": "k"}
     where = config("t", user_id="u1", author="a", session_type="s", **secrets)
     where["metadata"] = {"tenant": "acme", "openai_api_key": "sk-1"}

@@ -51,7 +51,7 @@ async def test_both_twins_report_the_same(tmp_path: Path) -> None:
     assert reports[0] == reports[1]
 
 
-async def test_progress_is_told_and_should_stop_is_asked(saver: SQLAlchemySaver) -> None:
+async def test_progress_and_should_stop_are_called(saver: SQLAlchemySaver) -> None:
     await chained(saver)
     told: list[PruneReport] = []
     stopped = await saver.aprune_by(RetentionPolicy(keep_last=1), progress=told.append, should_stop=lambda: True)

@@ -20,7 +20,7 @@ def test_the_readme_shows_the_quickstart_as_it_is() -> None:
     assert (CHECKOUT / "examples" / "quickstart.py").read_text() in (CHECKOUT / "README.md").read_text()
 
 
-def test_the_quickstart_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_the_quickstart_continues_where_it_was(tmp_path: Path) -> None:
     assert "'turns': 2" in run(tmp_path, "quickstart.py").splitlines()[0]
     assert "'turns': 4" in run(tmp_path, "quickstart.py").splitlines()[0]
 
@@ -40,7 +40,7 @@ def test_the_demo_on_sqlite_and_postgres(tmp_path: Path, postgres_url: str) -> N
         assert "ckpt_checkpoint" in output
 
 
-def test_the_demo_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+def test_the_demo_reports_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     command = [sys.executable, str(CHECKOUT / "examples" / "demo.py"), "missing.txt"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode != 0

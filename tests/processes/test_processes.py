@@ -156,7 +156,7 @@ def test_what_a_child_writes_outlives_its_parents_saver(lasting_url: str) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*")
-def test_a_child_is_told_that_memory_was_its_parents() -> None:
+def test_a_child_learns_that_memory_was_its_parents() -> None:
     engine = create_async_engine("sqlite+aiosqlite://")
     saver = SQLAlchemySaver(engine)
     asyncio.run(chain(saver, "parent", 1))

@@ -87,7 +87,7 @@ class Damage:
 
 
 def run(trial: Trial) -> None:
-    """Lost, or wrong: after so many of the flips a read lacked something, or gave what nobody had put, and said nothing."""
+    """Lost, or wrong: after so many of the flips a read lacked something, or returned what nobody had put, without an error."""
     _fill(trial)
     with tempfile.TemporaryDirectory(prefix="ckptstore-faults-") as folder:
         damage = Damage(trial.contender.connect, trial.url, f"{folder}/pristine.sqlite", trial.journal.evidence)

@@ -116,7 +116,7 @@ class FsspecBackend:
                 yield BlobEntry(key, size)
 
     async def delete_unfinished(self, min_age_seconds: float, *, dry_run: bool) -> int:
-        """Nothing: object stores end unfinished uploads by a rule of the bucket, and others don't tell what is being written."""
+        """Nothing: object stores end unfinished uploads by a rule of the bucket, and others don't list what is being written."""
         return 0
 
     async def close(self) -> None:

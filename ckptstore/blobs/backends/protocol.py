@@ -77,7 +77,7 @@ class BlobBackend(Protocol):
             dry_run: delete nothing.
 
         Returns:
-            How many files were deleted, or would be; 0 for a backend that leaves none, or that can't tell.
+            How many files were deleted, or would be; 0 for a backend that leaves none, or that can't list them.
         """
         ...
 

@@ -137,7 +137,7 @@ def _parts_of(element: bytes) -> Parts | _NotReusable:
     fields_set, extra = message.__pydantic_fields_set__, message.__pydantic_extra__
     if not extra and all(map(_is_flat, nested.values())) and len(set(map(id, nested.values()))) == len(nested):
         return Parts(named, fields, tuple(nested.items()), (), b"", extra, fields_set)
-    # One call of `marshal` for all of them: containers that share a part go on to do so.
+    # One call of `marshal` for all of them: containers that share a part still share it.
     return Parts(named, fields, (), tuple(nested), marshal.dumps(rest), None, fields_set)
 
 

@@ -27,7 +27,7 @@ class ReusingSerialiser(NamedTuple):
         try:
             data = _writer.dump(obj, self._pack)
         except Exception:
-            # It can't be serialised to msgpack. The serialiser itself says so, or finds another form.
+            # It can't be serialised to msgpack. The serialiser itself raises, or finds another form.
             data = None
         return ("msgpack", data) if data is not None else self.serde.dumps_typed(obj)
 
@@ -37,7 +37,7 @@ class ReusingSerialiser(NamedTuple):
             try:
                 value = _reader.load(data[1], self._unpack)
             except Exception:
-                # The data is damaged, or no part of it can be read by itself. The serialiser itself says so, or reads the whole.
+                # The data is damaged, or no part of it can be read by itself. The serialiser itself raises, or reads the whole.
                 value = None
             if value is not None:
                 return value

@@ -69,7 +69,7 @@ async def test_an_upload_that_failed_is_not_remembered(lasting_url: str, s3: S3S
         assert remembered(saver) is None
 
 
-async def test_a_saver_that_looks_elsewhere_is_told_at_open_and_may_not_collect(
+async def test_a_saver_that_looks_elsewhere_is_warned_at_open_and_may_not_collect(
     shared: SharedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     await leave_garbage(shared)
@@ -96,7 +96,7 @@ async def test_a_saver_that_looks_elsewhere_is_told_at_open_and_may_not_collect(
         assert await read(saver) == {"file": CONTENT}
 
 
-async def test_a_saver_without_a_blob_url_may_not_collect_and_says_where_blobs_are(postgres: str, tmp_path: Path) -> None:
+async def test_a_saver_without_a_blob_url_may_not_collect_and_learns_where_blobs_are(postgres: str, tmp_path: Path) -> None:
     shared = SharedStore(postgres, tmp_path / "blobs")
     await leave_garbage(shared)
     async with SQLAlchemySaver.from_conn_string(shared.url) as saver:
@@ -160,7 +160,7 @@ async def test_the_command_line_refuses_before_it_prunes(postgres: str, tmp_path
     assert CliRunner().invoke(main, [*arguments, "--url", shared.url, "--blob-url", str(shared.folder)]).exit_code == 0
 
 
-async def test_verify_says_that_it_looked_elsewhere(shared: SharedStore, tmp_path: Path) -> None:
+async def test_verify_reports_that_it_looked_elsewhere(shared: SharedStore, tmp_path: Path) -> None:
     await leave_garbage(shared)
     done = CliRunner().invoke(main, ["blobs", "verify", "--url", shared.url, "--blob-url", str(tmp_path / "elsewhere")])
     assert done.exit_code == 1

@@ -99,7 +99,7 @@ async def test_collecting_and_verifying_from_the_command_line(filled: str) -> No
     assert "FAILED" in harmed.stdout
 
 
-def test_a_full_temporary_disk_is_said_without_a_traceback(filled: str, tmp_path: Path) -> None:
+def test_a_full_temporary_disk_is_reported_without_a_traceback(filled: str, tmp_path: Path) -> None:
     limited = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))}
     copied = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", str(tmp_path / "target"), **limited)
     assert copied.returncode == 1
@@ -110,7 +110,7 @@ def test_a_full_temporary_disk_is_said_without_a_traceback(filled: str, tmp_path
 
 
 @pytest.mark.parametrize("wrong", ["copy", "verify"])
-def test_no_temporary_folder_is_said_without_a_traceback(filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+def test_a_missing_temporary_folder_is_reported(filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -126,7 +126,7 @@ def test_no_temporary_folder_is_said_without_a_traceback(filled: str, tmp_path: 
 
 
 @pytest.mark.parametrize("source", ["nowhere", "empty", "strange"])
-def test_a_source_without_blobs_is_said(tmp_path: Path, source: str) -> None:
+def test_a_source_without_blobs_is_reported(tmp_path: Path, source: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "strange").mkdir()
     (tmp_path / "strange" / "README.txt").write_text("not a blob")
@@ -159,13 +159,13 @@ def test_what_takes_long_is_shown_on_a_terminal_only(filled: str, name: str, sho
     assert command("blobs", name, "--url", filled).stderr == ""
 
 
-def test_a_copy_says_that_it_lists(filled: str, tmp_path: Path) -> None:
+def test_a_copy_reports_that_it_lists(filled: str, tmp_path: Path) -> None:
     done = command("blobs", "copy", "--from", f"{filled}.blobs", "--to", str(tmp_path / "target"))
     assert "listing" in done.stderr.partition("copying")[0]
     assert "copying: 100%" in done.stderr
 
 
-async def test_what_a_value_lacks_is_said(filled: str) -> None:
+async def test_what_a_value_lacks_is_reported(filled: str) -> None:
     async with SQLAlchemySaver.from_conn_string(filled) as saver:
         await put(saver, config("t"), {"messages": [f"{number} " * 50 for number in range(100)]})
 
@@ -179,7 +179,7 @@ async def test_what_a_value_lacks_is_said(filled: str) -> None:
     assert "FAILED" in done.stdout
 
 
-def test_a_url_that_cannot_be_used_is_said_without_a_traceback(tmp_path: Path) -> None:
+def test_a_url_that_cannot_be_used_is_reported_without_a_traceback(tmp_path: Path) -> None:
     done = command("blobs", "copy", "--from", str(tmp_path), "--to", "nonsense://somewhere")
     assert done.returncode == 1
     assert "nonsense" in done.stderr

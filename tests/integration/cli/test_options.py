@@ -12,7 +12,7 @@ from ckptstore.cli import main
 
 @pytest.mark.parametrize("name", [("blobs", "verify"), ("blobs", "collect"), ("revision",), ("downgrade", "base")])
 @pytest.mark.parametrize("scheme", ["", "sqlite:///"])
-def test_a_database_that_is_not_there_is_said_and_not_made(tmp_path: Path, name: tuple[str, ...], scheme: str) -> None:
+def test_a_database_that_is_not_there_is_reported_and_not_created(tmp_path: Path, name: tuple[str, ...], scheme: str) -> None:
     path = tmp_path / "typo.sqlite"
     done = CliRunner().invoke(main, [*name, "--url", f"{scheme}{path}"])
     assert done.exit_code == 1

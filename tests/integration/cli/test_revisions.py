@@ -9,7 +9,7 @@ from ckptstore.db import schema
 from tests.support.databases import table_names
 
 
-def test_the_command_line_upgrades_says_the_revision_and_goes_back(bare_url: str) -> None:
+def test_the_command_line_upgrades_shows_the_revision_and_downgrades(bare_url: str) -> None:
     runner = CliRunner()
     assert runner.invoke(main, ["revision", "--url", bare_url]).exit_code == 1
     assert runner.invoke(main, ["upgrade", "--url", bare_url]).exit_code == 0

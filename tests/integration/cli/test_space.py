@@ -83,7 +83,7 @@ def test_prune_takes_what_its_options_say(database: str, tmp_path: Path, monkeyp
     )
 
 
-def test_prune_says_what_went(database: str) -> None:
+def test_prune_reports_what_was_deleted(database: str) -> None:
     for options, said in (
         (["--dry-run"], "7 checkpoints would be deleted from 1 threads (0 of them completely)"),
         ([], "7 checkpoints deleted from 1 threads (0 of them completely)"),
@@ -125,7 +125,7 @@ def test_a_wrong_policy_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("command", [("prune", "--keep-last", "1"), ("vacuum",), ("vacuum", "--full")], ids=" ".join)
-def test_a_database_that_is_not_there_is_said_and_not_made(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_a_database_that_is_not_there_is_reported_and_not_created(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = run(*command, "--url", str(tmp_path / "typo.sqlite"))
     assert done.exit_code == 1
     assert "does not exist" in done.output

@@ -20,7 +20,7 @@ from ckptstore.transfer.report import TransferReport
     ],
 )
 @pytest.mark.parametrize("as_json", [True, False])
-def test_the_exit_code_says_how_it_ended(report: TransferReport, code: int, as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_code_shows_how_it_ended(report: TransferReport, code: int, as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exited:
         print_report(report, as_json=as_json)
     assert exited.value.code == code

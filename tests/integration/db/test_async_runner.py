@@ -15,7 +15,7 @@ from tests.support.build import chain, config
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*")
-def test_both_sides_of_a_fork_go_on_with_a_sqlite_file(tmp_path: Path) -> None:
+def test_both_sides_of_a_fork_continue_with_a_sqlite_file(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
     saver = SQLAlchemySaver(engine)

@@ -37,7 +37,7 @@ def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_command_line_of_alembic_upgrades_checks_and_goes_back(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_of_alembic_upgrades_checks_and_downgrades(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CHECKOUT)
     monkeypatch.setenv("CKPTSTORE_DATABASE_URL", bare_url)
     # In this process, whose logging stays pytest's: the next tests start processes, and so many would take half a minute.
@@ -50,7 +50,7 @@ def test_the_command_line_of_alembic_upgrades_checks_and_goes_back(bare_url: str
 
 
 @pytest.mark.starts_processes
-def test_alembic_takes_the_url_as_an_argument_and_says_when_it_has_none(tmp_path: Path) -> None:
+def test_alembic_takes_the_url_as_an_argument_and_reports_a_missing_one(tmp_path: Path) -> None:
     done = alembic("", "-x", f"url={tmp_path / 'x.sqlite'}", "upgrade", "head")
     assert done.returncode == 0, done.stderr
     done = alembic("", "upgrade", "head")

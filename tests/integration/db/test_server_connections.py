@@ -73,11 +73,11 @@ async def test_connecting_is_watched_and_then_the_connection(engine: AsyncEngine
     current_watch.reset(token)
 
 
-async def test_a_connection_that_says_no_goodbye_is_ended_after_a_bound(engine: AsyncEngine) -> None:
+async def test_a_connection_that_does_not_close_gracefully_is_aborted_after_a_bound(engine: AsyncEngine) -> None:
     ServerConnections(engine.sync_engine)
     ended = asyncio.Event()
     with (
-        mock.patch.object(server_connections, "GOODBYE_SECONDS", 0.0),
+        mock.patch.object(server_connections, "GRACEFUL_CLOSE_SECONDS", 0.0),
         mock.patch.object(server_connections, "abort", side_effect=lambda _connection: ended.set()),
     ):
         async with engine.connect() as connection:

@@ -138,7 +138,7 @@ def test_a_lock_that_is_not_available_is_asked_for_again(server_url: str, admin:
     assert not attempts.replaced
 
 
-def test_the_victim_of_a_deadlock_goes_again(server_url: str, admin: psycopg.Connection, postgres_url: str) -> None:
+def test_the_victim_of_a_deadlock_is_repeated(server_url: str, admin: psycopg.Connection, postgres_url: str) -> None:
     with opened(server_url) as saver, psycopg.connect(postgres_url, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(2)")
         asked = threading.Thread(target=other.execute, args=["SELECT pg_advisory_lock(1)"])
@@ -182,7 +182,7 @@ def open_connections(saver: SQLAlchemySaver, admin: psycopg.Connection, count: i
     return [read.result() for read in reads]
 
 
-async def test_writes_go_on_as_soon_as_a_server_is_no_longer_read_only(server_url: str, admin: psycopg.Connection) -> None:
+async def test_writes_continue_as_soon_as_a_server_is_no_longer_read_only(server_url: str, admin: psycopg.Connection) -> None:
     async with SQLAlchemySaver.from_conn_string(server_url, settings=DatabaseSettings(retry_seconds=0.5)) as saver:
         with read_only(admin):
             # Each of these connections would pass a test.

@@ -54,7 +54,7 @@ async def use_connections(saver: SQLAlchemySaver, count: int) -> None:
 
 @pytest.mark.parametrize("silent", [{"requests": False}, {"replies": False}, {}], ids=["replies", "requests", "both"])
 @pytest.mark.parametrize("adopted", [False, True], ids=["own", "adopted"])
-async def test_writes_and_reads_go_on_and_each_write_has_its_effect_once(
+async def test_writes_and_reads_continue_and_each_write_has_its_effect_once(
     server_url: str, link: FaultyLink, silent: dict[str, bool], adopted: bool
 ) -> None:
     async with opened(link.url, adopted=adopted) as saver:
@@ -127,7 +127,7 @@ async def test_an_idle_connection_that_is_silent_fails_its_test_and_is_replaced(
 async def test_a_server_that_never_answers_is_reported(link: FaultyLink, adopted: bool) -> None:
     link.silence(new=True)
     async with opened(link.url, adopted=adopted) as saver:
-        with pytest.raises(DatabaseUnavailable, match="said nothing for 1 s"):
+        with pytest.raises(DatabaseUnavailable, match="sent nothing for 1 s"):
             await saver.aget_tuple(config("t"))
         link.silence()
         assert await saver.aget_tuple(config("t")) is None
@@ -138,7 +138,7 @@ async def test_a_silent_server_is_reported_once_retries_are_over(link: FaultyLin
     async with opened(link.url, settings=settings) as saver:
         await put(saver, config("t"))
         link.silence(new=True)
-        with pytest.raises(DatabaseUnavailable, match="said nothing") as caught:
+        with pytest.raises(DatabaseUnavailable, match="sent nothing") as caught:
             await put(saver, config("t"))
         assert caught.value.transient
         link.silence()
@@ -175,7 +175,7 @@ async def test_only_work_that_expects_it_may_wait_long(server_url: str, postgres
             await saver.aget_tuple(config("t"))
             long = [run(lambda db: wait_long(db, unbounded=False)), run(lambda db: wait_long(db, unbounded=True))]
             try:
-                with pytest.raises(DatabaseUnavailable, match=r"said nothing for 0\.5 s"):
+                with pytest.raises(DatabaseUnavailable, match=r"sent nothing for 0\.5 s"):
                     await settled(run(lambda db: db.execute(wait)))
                 # What nobody waits for any more was cancelled, and waits no more either.
                 waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"

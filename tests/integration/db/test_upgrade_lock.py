@@ -97,7 +97,7 @@ def test_a_process_that_wants_to_upgrade_too_learns_since_when_another_one_does(
     assert not caught.value.transient
 
 
-def test_it_waits_and_goes_on_when_the_other_is_done(old_url: str, upgrader: Upgrader) -> None:
+def test_it_waits_and_continues_when_the_other_is_done(old_url: str, upgrader: Upgrader) -> None:
     with recorded_events("upgrade_awaited") as awaited, SQLAlchemySaver.from_conn_string(old_url, settings=QUICK) as saver:
         waiting = threading.Thread(target=saver.setup)
         waiting.start()

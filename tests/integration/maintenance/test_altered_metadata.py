@@ -21,7 +21,7 @@ ALTERED = ["{", "[1]", '{"parents": 5, "counters_since_delta_snapshot": 1', "not
 
 @on_sqlite
 @pytest.mark.parametrize("metadata", ALTERED)
-async def test_what_needs_the_metadata_says_whose_it_is(saver: SQLAlchemySaver, metadata: str) -> None:
+async def test_what_needs_the_metadata_names_its_checkpoint(saver: SQLAlchemySaver, metadata: str) -> None:
     await chain(saver, "t", 3, run_id="r")
     run(saver, f"UPDATE ckpt_checkpoint SET metadata = '{metadata}'")
     operations: list[Callable[[], Any]] = [

@@ -63,7 +63,7 @@ async def test_a_copy_that_died_is_not_found_and_the_next_one_finishes_it(saver:
 
 @on_both
 @pytest.mark.parametrize("end", ["prune", "delete"])
-async def test_what_a_copy_left_that_died_goes_with_its_target(saver: SQLAlchemySaver, end: str) -> None:
+async def test_what_a_copy_left_that_died_is_deleted_with_its_target(saver: SQLAlchemySaver, end: str) -> None:
     await fill(saver)
     with transactions(at(3, die)), pytest.raises(ValueError, match="gone"):
         await saver.acopy_thread("large", "copy")

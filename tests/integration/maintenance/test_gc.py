@@ -20,7 +20,7 @@ from tests.support.collector import CONTENT, NO_GRACE, Killed, SharedStore, chec
 from tests.support.databases import url_of
 
 
-async def test_what_nothing_refers_to_goes_in_two_passes(shared: SharedStore) -> None:
+async def test_what_nothing_refers_to_is_deleted_in_two_passes(shared: SharedStore) -> None:
     async with shared.saver() as saver:
         await store(saver, "t")
         assert (await saver.acollect(grace=NO_GRACE)).marked == 0

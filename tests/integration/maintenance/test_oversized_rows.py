@@ -77,7 +77,7 @@ async def test_a_layout_that_repeats_a_list_of_segments(url: str) -> None:
 
 
 @pytest.mark.parametrize("says_its_size", [True, False])
-async def test_a_segment_that_expands_to_more_than_its_row_says(url: str, says_its_size: bool) -> None:
+async def test_a_segment_that_expands_to_more_than_its_row_allows(url: str, says_its_size: bool) -> None:
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         await put(saver, config("t"), {"file": os.urandom(40_000)})
         run(saver, f"UPDATE ckpt_segment SET encoding = 'zstd', data = {as_bytes(url, bomb(says_its_size=says_its_size))}")

@@ -77,7 +77,7 @@ def payload(tables: dict[str, list[Any]]) -> int:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-async def test_a_dry_run_tells_what_a_run_takes_and_takes_nothing(url: str, tmp_path: Path, name: str) -> None:
+async def test_a_dry_run_reports_what_a_run_deletes_and_deletes_nothing(url: str, tmp_path: Path, name: str) -> None:
     clock = Days()
     async with opened(url, tmp_path, clock) as saver:
         await filled(saver, clock)
@@ -127,7 +127,7 @@ async def test_after_everything_went_the_tables_and_the_backend_are_empty(url: s
         assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
 
 
-async def test_a_thread_goes_when_it_was_idle_and_strays_when_they_are_old(saver: SQLAlchemySaver) -> None:
+async def test_a_thread_is_deleted_when_idle_and_strays_when_old(saver: SQLAlchemySaver) -> None:
     clock = saver.clock = Days()
     await chain(saver, "written to", 2)
     await chain(saver, "idle", 2)

@@ -25,7 +25,7 @@ from tests.support.faults import reported_statements, transient_fault
 from tests.support.rows import Rows
 
 
-async def test_progress_tells_of_each_transaction_of_a_long_thread(saver: SQLAlchemySaver) -> None:
+async def test_progress_reports_each_transaction_of_a_long_thread(saver: SQLAlchemySaver) -> None:
     await chain(saver, "t", 300)
     told: list[int] = []
     there: list[int] = []
@@ -39,7 +39,7 @@ async def test_progress_tells_of_each_transaction_of_a_long_thread(saver: SQLAlc
 
 
 @pytest.mark.parametrize("with_checkpoint", [True, False])
-async def test_an_idle_thread_goes_whole_with_writes_that_are_younger_than_another_age(
+async def test_an_idle_thread_is_deleted_whole_with_writes_that_are_younger_than_another_age(
     saver: SQLAlchemySaver, with_checkpoint: bool
 ) -> None:
     clock = saver.clock = Days()

@@ -75,7 +75,7 @@ async def test_a_run_that_is_stopped_anywhere_leaves_what_reads_as_before(url: s
         assert len(await saver.alist(None)) == 4
 
 
-async def test_a_run_that_is_cancelled_goes_on_later(url: str) -> None:
+async def test_a_run_that_is_cancelled_continues_later(url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         readings = await long_thread(saver, 130)
         started: list[Future[Any]] = []
@@ -224,7 +224,7 @@ async def test_a_young_checkpoint_that_replaces_one_to_be_pruned_is_kept(saver: 
     assert found.checkpoint["channel_values"] == {"n": 7}
 
 
-async def test_a_long_thread_goes_in_small_transactions_with_writers_in_between(saver: SQLAlchemySaver) -> None:
+async def test_a_long_thread_is_pruned_in_small_transactions_with_writers_in_between(saver: SQLAlchemySaver) -> None:
     await asyncio.gather(*[put(saver, config("long"), {"n": number}, number) for number in range(1_000)])
     counts: list[int] = []
 

@@ -61,7 +61,7 @@ OTHERS = [TagKeys(exclude=("step",)), TagKeys(include=("step", "user/name")), Ta
 
 
 @pytest.mark.parametrize("operation", ["put", "writes", "get", "list", "threads", "delete", "prune", "copy", "age", "setup"])
-async def test_no_operation_goes_on_with_other_tag_keys(lasting_url: str, operation: str) -> None:
+async def test_no_operation_continues_with_other_tag_keys(lasting_url: str, operation: str) -> None:
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         await put(saver, config("t"), user="ada")
         before = await saver.alist(None)

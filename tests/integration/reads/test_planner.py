@@ -92,7 +92,7 @@ PAUSED: list[dict[str, Any]] = [{}, {"kind": "chat"}, {"parents": {}}, {"kind": 
 
 
 @pytest.mark.parametrize("wanted", PAUSED, ids=str)
-async def test_a_paused_listing_holds_up_nobody_and_goes_on(
+async def test_a_paused_listing_holds_up_nobody_and_continues(
     saver: SQLAlchemySaver, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_listing, "_PAGE_SIZE", 2)

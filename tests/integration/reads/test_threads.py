@@ -81,7 +81,7 @@ async def test_arguments_without_a_meaning_are_refused(saver: SQLAlchemySaver, w
         saver.alist_threads(**wrong)
 
 
-async def test_a_key_that_is_not_indexed_is_said(saver: SQLAlchemySaver) -> None:
+async def test_a_key_that_is_not_indexed_is_reported(saver: SQLAlchemySaver) -> None:
     saver.tag_keys = type(saver.tag_keys)(exclude=("user",))
     with pytest.raises(KeyNotIndexed, match="'user'"):
         saver.alist_threads(filter={"user": "ada"})
@@ -105,7 +105,7 @@ async def test_activity_is_noted_once_a_second_and_the_beginning_once(url: str) 
     assert all(moment.tzinfo is not None for moment in noted)
 
 
-async def test_a_clock_that_goes_back_leaves_the_order_alone(url: str) -> None:
+async def test_a_clock_that_is_set_back_leaves_the_order_alone(url: str) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     async with SQLAlchemySaver.from_conn_string(url, clock=lambda: now) as saver:
         await put(saver, config("t"))
@@ -160,7 +160,7 @@ async def test_pages_miss_nobody_while_other_threads_become_active(url: str, ord
     assert len([thread_id for thread_id in listed if thread_id in untouched]) == len(untouched)
 
 
-async def test_a_page_goes_on_after_a_thread_that_was_deleted(url: str) -> None:
+async def test_a_page_continues_after_a_thread_that_was_deleted(url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(url, clock=Clock(step_seconds=2)) as saver:
         for n in range(6):
             await put(saver, config(f"t{n}"))

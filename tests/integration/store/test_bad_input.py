@@ -38,7 +38,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
-async def test_a_server_that_is_down_is_said_at_once(driver: str) -> None:
+async def test_a_server_that_is_down_is_reported_at_once(driver: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -150,7 +150,7 @@ async def test_a_channel_name_that_no_database_takes(saver: SQLAlchemySaver, nam
     assert await saver.alist(None) == []
 
 
-async def test_a_closed_saver_says_so(url: str) -> None:
+async def test_a_closed_saver_is_refused(url: str) -> None:
     saver = SQLAlchemySaver.from_conn_string(url)
     await put(saver, config("t"))
     await saver.aclose()

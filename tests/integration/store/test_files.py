@@ -161,7 +161,7 @@ async def test_a_handle_in_a_tasks_writes_keeps_its_blob(url: str, tmp_path: Pat
         assert await saver.blobs.get(ref) == PDF
 
 
-async def test_a_copy_keeps_the_blob_when_the_original_goes(url: str, tmp_path: Path) -> None:
+async def test_a_copy_keeps_the_blob_when_the_original_is_deleted(url: str, tmp_path: Path) -> None:
     async with saver_on(url, tmp_path) as saver:
         ref = await saver.blobs.put(PDF)
         await put(saver, config("t"), {"document": ref, "file": PDF[:100_000]})
@@ -281,7 +281,7 @@ async def test_blobs_under_another_url_are_missing_and_the_url_is_named(url: str
         assert found.checkpoint["channel_values"]["file"] == PDF
 
 
-async def test_a_saver_without_a_backend_says_so(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+async def test_a_saver_without_a_backend_is_refused(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     async with SQLAlchemySaver.from_conn_string(url_of("asyncpg", request, tmp_path)) as saver:
         with pytest.raises(InvalidConfig, match="blob_url"):
             await saver.blobs.put(PDF)

@@ -174,7 +174,7 @@ WORDS_OF_VALUES = ["1", "0", "True", "true", "None", "null", "", "3", "3.0"]
 LOOKALIKES = [True, False, 1, 0, 1.0, 0.0, -0.0, None, 3, 3.0, 2**53, 2**53 + 1, 2.0**53, *WORDS_OF_VALUES]
 
 
-async def test_values_that_look_alike_are_told_apart(saver: SQLAlchemySaver) -> None:
+async def test_values_that_look_alike_are_distinguished(saver: SQLAlchemySaver) -> None:
     for n, value in enumerate(LOOKALIKES):
         await put(saver, config("t"), step=n, value=value)
     for wanted in LOOKALIKES:
@@ -210,7 +210,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-async def test_nothing_that_a_caller_says_becomes_a_statement(saver: SQLAlchemySaver, hostile: str) -> None:
+async def test_no_text_of_a_caller_becomes_a_statement(saver: SQLAlchemySaver, hostile: str) -> None:
     rows = await world(saver)
     made = checkpoint({"a": 1}, id=f"0{hostile}")
     key = f"k{hostile}" if hostile.startswith("$") else hostile

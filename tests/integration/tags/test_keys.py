@@ -111,7 +111,7 @@ HIDDEN: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("wanted", HIDDEN, ids=str)
-async def test_a_nested_key_that_is_not_indexed_is_said_by_every_listing(wanted: dict[str, Any]) -> None:
+async def test_a_nested_key_that_is_not_indexed_is_reported_by_every_listing(wanted: dict[str, Any]) -> None:
     async with SQLAlchemySaver.from_conn_string(":memory:", tag_keys=TagKeys(exclude=("user/email",))) as saver:
         await put(saver, config("t"), user={"email": "x", "name": "ada"})
         for listing in (saver.alist, saver.list, lambda _, **how: saver.alist_threads(**how), lambda _, **how: saver.list_threads(**how)):
@@ -132,7 +132,7 @@ async def test_above_what_is_indexed_nothing_is_known() -> None:
 
 
 @pytest.mark.parametrize("tag_keys", [TagKeys(exclude=("run_id",)), TagKeys(include=("user",)), TagKeys(exclude=("*",))], ids=str)
-async def test_a_deletion_by_a_key_that_is_not_indexed_deletes_nothing_and_says_so(url: str, tag_keys: TagKeys) -> None:
+async def test_a_deletion_by_a_key_that_is_not_indexed_deletes_nothing_and_is_refused(url: str, tag_keys: TagKeys) -> None:
     async with SQLAlchemySaver.from_conn_string(url, tag_keys=tag_keys) as saver:
         await put(saver, config("t"), run_id="r")
         with pytest.raises(KeyNotIndexed, match="'run_id'"):
@@ -182,7 +182,7 @@ async def test_words_are_texts_and_no_patterns() -> None:
         assert {name for name, value in found.metadata.items() if value == "s"} == {"pin", "a", "token"}
 
 
-async def test_what_the_caller_says_in_metadata_is_kept_whatever_its_name() -> None:
+async def test_what_the_caller_passes_in_metadata_is_kept_whatever_its_name() -> None:
     async with SQLAlchemySaver.from_conn_string(":memory:") as saver:
         await put(saver, config("t", token="from the config"), **dict[str, Any](token="said"))
         assert len(await saver.alist(None, filter={"token": "said"})) == 1

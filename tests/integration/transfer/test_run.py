@@ -89,7 +89,7 @@ def test_a_replaced_checkpoint_is_replaced_with_its_tags(savers: Pair) -> None:
 
 
 @pytest.mark.parametrize("mirror", [True, False])
-def test_what_was_deleted_is_deleted_if_told(savers: Pair, mirror: bool) -> None:
+def test_what_was_deleted_is_deleted_if_asked(savers: Pair, mirror: bool) -> None:
     one, other = savers
     one.copy_to(other)
     before = contents(other)
@@ -128,7 +128,7 @@ def test_a_thread_that_both_wrote_to_is_never_mixed(savers: Pair) -> None:
     assert rows_of(other) == before
 
 
-def test_a_thread_that_is_there_for_another_reason_is_continued_if_told(savers: Pair) -> None:
+def test_a_thread_that_is_there_for_another_reason_is_continued_if_asked(savers: Pair) -> None:
     one, other = savers
     one.copy_to(other)
     # As a copy of the file would be: nothing is remembered.
@@ -176,7 +176,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, exc: BaseException) ->
     monkeypatch.setattr(StoreParcel, "__call__", fail)
 
 
-def test_a_run_that_ended_midway_goes_on(savers: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_ended_midway_continues(savers: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = savers
     monkeypatch.setattr("ckptstore.transfer.parcel._THREADS_PER_PARCEL", 1)
     with monkeypatch.context() as patch:
@@ -205,7 +205,7 @@ def test_a_commit_of_unknown_outcome_is_found(savers: Pair, monkeypatch: pytest.
     assert rows_of(other) == rows_of(one)
 
 
-def test_a_run_that_is_stopped_says_so(savers: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_stopped_is_reported_as_such(savers: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = savers
     monkeypatch.setattr("ckptstore.transfer.parcel._THREADS_PER_PARCEL", 1)
     done: list[int] = []

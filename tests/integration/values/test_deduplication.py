@@ -37,7 +37,7 @@ def upload_of(size: int, seed: int = 7) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-async def test_an_upload_that_goes_through_a_graph_is_one_file(folder_address: StoreAddress) -> None:
+async def test_an_upload_that_passes_through_a_graph_is_one_file(folder_address: StoreAddress) -> None:
     upload = upload_of(5 * MIB)
     async with folder_address.open() as saver:
         graph = graph_on(saver)

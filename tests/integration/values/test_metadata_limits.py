@@ -74,7 +74,7 @@ async def test_metadata_is_nested_only_as_deep_as_every_read_bears(saver: SQLAlc
     assert len(await saver.alist(None)) == 1
 
 
-async def test_what_is_stored_beyond_the_limits_goes_on(lasting_url: str) -> None:
+async def test_what_is_stored_beyond_the_limits_continues(lasting_url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(lasting_url, limits=NO_LIMITS) as saver:
         where = await put(saver, config("t"), {"a": [1]}, k=list(range(3_000)), text="x" * 300_000)
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:

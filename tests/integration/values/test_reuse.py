@@ -37,7 +37,7 @@ WAYS: dict[str, tuple[dict[str, Any], int]] = {"on": ({}, 1), "off": ({"reuse": 
 
 
 @pytest.mark.parametrize(("options", "times"), WAYS.values(), ids=WAYS)
-async def test_messages_are_validated_once_unless_the_user_says_otherwise(
+async def test_messages_are_validated_once_unless_the_user_chooses_otherwise(
     file_address: StoreAddress, validated: list[HumanMessage], options: dict[str, Any], times: int
 ) -> None:
     messages = [HumanMessage(f"{options} {n} " + "x" * 200) for n in range(20)]

@@ -50,7 +50,7 @@ async def test_what_was_large_is_serialised_on_another_thread(url: str) -> None:
         assert found[0].pending_writes == [("task", "few", "b")]
 
 
-async def test_what_fails_on_another_thread_is_said_and_the_next_write_works(url: str) -> None:
+async def test_what_fails_on_another_thread_is_reported_and_the_next_write_works(url: str) -> None:
     lines = ["word " * 100] * 3_000
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         where = await put(saver, config("t"), {"lines": lines})

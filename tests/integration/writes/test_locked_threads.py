@@ -31,7 +31,7 @@ def locked(postgres_url: str, *thread_ids: str) -> Iterator[None]:
         yield
 
 
-async def test_writes_of_other_threads_go_on(saver: SQLAlchemySaver, postgres_url: str) -> None:
+async def test_writes_of_other_threads_continue(saver: SQLAlchemySaver, postgres_url: str) -> None:
     for name in ("locked", "locked too"):
         await put(saver, config(name))
     with locked(postgres_url, "locked", "locked too"):

@@ -57,7 +57,7 @@ async def test_a_commit_of_unknown_outcome_is_repeated_without_harm(saver: SQLAl
     assert found.pending_writes == [("task", "a", 1), ("task", "b", 2)]
 
 
-async def test_a_fault_that_stays_is_said_within_bounds_and_the_next_write_works(url: str) -> None:
+async def test_a_fault_that_stays_is_reported_within_bounds_and_the_next_write_works(url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(url, settings=DatabaseSettings(retry_seconds=0.05)) as saver:
         await put(saver, config("t"))
         with fault(saver, "before", INSERTS_BATCH, transient_fault(saver), times=10_000), pytest.raises(DatabaseUnavailable):

@@ -77,7 +77,7 @@ def test_two_sizes_at_once_are_refused(sizes: tuple[str, str], capsys: pytest.Ca
     assert "not allowed with" in capsys.readouterr().err
 
 
-def test_each_size_measures_as_much_as_it_says() -> None:
+def test_each_size_measures_as_much_as_its_name_means() -> None:
     def sizes(**given: int) -> list[int]:
         return [Bench([], laps=1, scale=scale, verbose=False).size(1_000, 5, **given) for scale in Scale]
 
@@ -147,7 +147,7 @@ def test_a_chart_is_drawn(tmp_path: Path, logarithmic: str) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_matplotlib_a_run_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     draw_lines(tmp_path / "chart.png", "title", ("tasks", "ms"), {"line": [(1, 2)]})
     assert capsys.readouterr().out == "chart.png is not drawn: matplotlib is not installed\n"

@@ -32,7 +32,7 @@ async def copy(source: BlobBackend, target: BlobBackend) -> CopyReport:
     return await copy_blobs(source, target, lambda _objects, _bytes: None, lambda _bytes: None)
 
 
-async def test_a_copy_that_broke_off_goes_on_where_it_stopped(source: BlobBackend, tmp_path: Path) -> None:
+async def test_a_copy_that_broke_off_continues_where_it_stopped(source: BlobBackend, tmp_path: Path) -> None:
     inner = LocalBackend(tmp_path / "target")
     target = FailingBackend(inner)
     target.fail("put_file", BlobUnavailable("disk full", transient=False), on_call=5, times=100)

@@ -68,7 +68,7 @@ class DriverError(Exception):
 
 
 @pytest.mark.parametrize("where", ["url", "connect_args"])
-def test_what_a_driver_says_is_repeated_without_secrets(where: str) -> None:
+def test_a_drivers_message_is_repeated_without_secrets(where: str) -> None:
     url = make_url(f"postgresql+psycopg://me:{SECRET}@h/db" if where == "url" else "postgresql+psycopg://me@h/db")
     retries = Retries(url, DatabaseSettings(connect_args={} if where == "url" else {"sslpassword": SECRET}), on_file=False)
 

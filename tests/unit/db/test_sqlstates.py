@@ -35,7 +35,7 @@ def test_the_documentation_shows_the_whole_table() -> None:
     ("state", "code"),
     [("08P01", "08"), ("40001", "40"), ("40003", "40003"), ("57P01", "57P01"), ("57999", "57"), ("XX000", "XX"), ("XX001", "XX001")],
 )
-def test_a_code_goes_before_its_class(state: str, code: str) -> None:
+def test_a_code_takes_precedence_over_its_class(state: str, code: str) -> None:
     assert fault_of(DriverError("x", state)) is FAULTS[code]
 
 

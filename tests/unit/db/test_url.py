@@ -31,7 +31,7 @@ def test_a_url_that_can_not_be_used(conn_string: str, says: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_missing_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     for conn_string in ("postgresql://h/db", "postgresql+asyncpg://h/db", "postgresql+psycopg://h/db"):
         with pytest.raises(MissingDriver, match=r"pip install 'ckptstore\[postgres\]'"):

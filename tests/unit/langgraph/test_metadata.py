@@ -106,7 +106,7 @@ def test_numbers_and_booleans_are_no_credentials() -> None:
     assert stored({"configurable": given}) == {**LANGGRAPHS, **given}
 
 
-def test_what_a_caller_says_in_metadata_alone_is_kept() -> None:
+def test_what_a_caller_passes_in_metadata_alone_is_kept() -> None:
     assert stored({"metadata": {"token": "said", "user": {"api_key": "said"}}})["token"] == "said"
 
 

@@ -19,7 +19,7 @@ def test_a_temporary_path_is_closed_private_and_deleted() -> None:
     assert not path.exists()
 
 
-def test_a_temporary_path_is_deleted_after_an_error_and_may_be_gone_already() -> None:
+def test_a_temporary_path_is_deleted_after_an_error_and_may_be_missing_already() -> None:
     with pytest.raises(KeyError), temporary_path() as path:
         raise KeyError
     assert not path.exists()

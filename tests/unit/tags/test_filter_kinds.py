@@ -35,7 +35,7 @@ OPERATORS = st.one_of(
 
 @settings(max_examples=1_500, deadline=None)
 @given(st.dictionaries(KEYS, nested_in(st.one_of(SCALARS, NO_NUMBERS)), max_size=3), st.data())
-def test_a_filter_means_what_the_model_says(metadata: dict[str, Any], data: st.DataObject) -> None:
+def test_a_filter_means_what_the_model_does(metadata: dict[str, Any], data: st.DataObject) -> None:
     found = encode_metadata(metadata).values
     assert found == plain(metadata)
     key = data.draw(st.one_of(st.sampled_from([*metadata, "absent"]), KEYS))

@@ -34,7 +34,7 @@ def conditions_hold(parsed: Filter, found: frozenset[Posting]) -> bool:
 
 @given(METADATA, FILTERS)
 @settings(max_examples=500)
-def test_the_exact_test_agrees_with_the_model_and_the_index_says_no_less(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+def test_the_exact_test_agrees_with_the_model_and_the_index_finds_no_less(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     parsed = Filter.parse(wanted)
     expected = all(model(found.get(key, ...), value) for key, value in wanted.items())
     assert parsed.matches(found) == expected

@@ -39,7 +39,7 @@ def test_a_value_matches(found: Any, wanted: Any, is_match: bool) -> None:
     assert matches(found, wanted) is is_match
 
 
-def test_operators_are_told_from_keys() -> None:
+def test_operators_are_distinguished_from_keys() -> None:
     assert is_operators({"$eq": 1})
     assert not is_operators({"eq": 1})
     assert not is_operators({})

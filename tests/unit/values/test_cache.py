@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ckptstore.values.cache import FolderCache, MemoryCache
 
 
-def test_what_was_used_longest_ago_goes_first() -> None:
+def test_what_was_used_longest_ago_is_evicted_first() -> None:
     cache = MemoryCache(30)
     for name in "abc":
         cache.put(name, name.encode() * 10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ckptstore.values.lru import Lru
 
 
-def test_what_was_used_longest_ago_goes_first() -> None:
+def test_what_was_used_longest_ago_is_evicted_first() -> None:
     lru: Lru[str, int] = Lru(2)
     lru.put("a", 1)
     lru.put("b", 2)

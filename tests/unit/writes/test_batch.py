@@ -32,7 +32,7 @@ def batch_of(queue: Iterable[QueueEntry]) -> list[QueueEntry]:
     return batch
 
 
-def test_everything_that_is_ready_goes() -> None:
+def test_everything_that_is_ready_is_taken() -> None:
     queue = [ready(name, task_writes(name, name)) for name in "abc"]
     assert batch_of(queue) == queue
 

@@ -56,7 +56,7 @@ def test_what_the_runner_could_not_store_is_not_committed() -> None:
     assert direct.current is None
 
 
-def test_a_second_caller_goes_through_the_queue_and_the_worker_thread_waits_for_the_first() -> None:
+def test_a_second_caller_uses_the_queue_and_the_worker_thread_waits_for_the_first() -> None:
     begun, go_on, waiting = threading.Event(), threading.Event(), threading.Event()
     order: list[str] = []
 

@@ -20,7 +20,7 @@ def test_rows_name_their_entry_and_bytes_are_slices_of_one_text() -> None:
     assert [part for part in ("known", "tags", "segments", "replaced_writes") if sent[part] is not None] == []
 
 
-def test_segments_and_tags_are_sent_and_a_parent_is_told_from_none() -> None:
+def test_segments_and_tags_are_sent_and_a_parent_is_distinguished_from_none() -> None:
     made = new_checkpoint("t", "c", postings=frozenset({Posting("key", "value")}))
     record = made.record._replace(parent_checkpoint_id="")  # type: ignore[call-arg]
     made = made._replace(record=record, segments=(NewSegment("d", 9, "raw", b"x", None),), known=("k",))

@@ -21,7 +21,7 @@ from tests.support.attempts import EncodedAttempt, GivenEncoder, task_writes
 from tests.support.write_queue import LateEncoding, ManualRunner, queue_on, submit, submit_checkpoint, submit_later
 
 
-def test_what_waits_while_a_batch_is_under_way_goes_in_together(runner: ManualRunner) -> None:
+def test_what_waits_while_a_batch_is_under_way_is_stored_together(runner: ManualRunner) -> None:
     queue = queue_on(runner)
     futures = [submit(queue, f"t{n}", str(n)) for n in range(5)]
     runner.finish_all()

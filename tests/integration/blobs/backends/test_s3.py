@@ -107,7 +107,7 @@ async def test_a_large_get_in_s3_is_still_one_request(s3: S3Server, s3_backend: 
     assert s3.take_requests() == {"GET": 1}
 
 
-async def test_a_large_file_goes_to_s3_in_parts(s3: S3Server, s3_backend: BlobBackend, tmp_path: Path) -> None:
+async def test_a_large_file_is_uploaded_in_parts(s3: S3Server, s3_backend: BlobBackend, tmp_path: Path) -> None:
     content = os.urandom(20 * 1024 * 1024)
     (tmp_path / "source").write_bytes(content)
     s3.take_requests()

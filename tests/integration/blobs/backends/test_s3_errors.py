@@ -140,7 +140,7 @@ async def test_an_endpoint_with_a_password_is_named_without_it(monkeypatch: pyte
         await backend.close()
 
 
-async def test_what_others_delete_is_seen_to_be_gone(s3: S3Server, bucket: str, s3_backend: BlobBackend) -> None:
+async def test_what_others_delete_is_reported_as_missing(s3: S3Server, bucket: str, s3_backend: BlobBackend) -> None:
     await s3_backend.put(KEY, b"content")
     assert await listed(s3_backend) == [BlobEntry(KEY, 7)]
     boto3.client("s3", endpoint_url=s3.url).delete_object(Bucket=bucket, Key=f"blobs/{KEY}")
@@ -148,7 +148,7 @@ async def test_what_others_delete_is_seen_to_be_gone(s3: S3Server, bucket: str, 
     assert await listed(s3_backend) == []
 
 
-async def test_no_credentials_at_all_are_said(s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_no_credentials_at_all_are_reported(s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -159,7 +159,7 @@ async def test_no_credentials_at_all_are_said(s3: S3Server, bucket: str, monkeyp
     await backend.close()
 
 
-async def test_an_unknown_profile_is_said(s3: S3Server, bucket: str) -> None:
+async def test_an_unknown_profile_is_reported(s3: S3Server, bucket: str) -> None:
     backend = open_backend(f"{s3.bucket_url(bucket)}&profile=nobody", BlobSettings(retry_seconds=60))
     with pytest.raises(BlobUnavailable, match="ProfileNotFound"):
         await backend.put(KEY, b"content")

@@ -44,7 +44,7 @@ def test_a_checksum_that_does_not_fit_is_damage_where_an_object_is_read_and_a_fa
 @pytest.mark.parametrize(
     ("status", "transient"), [(400, False), (401, False), (403, False), (408, True), (429, True), (500, True), (501, False), (503, True)]
 )
-def test_another_stores_status_says_whether_a_retry_makes_sense(name: str, status: int, transient: bool) -> None:
+def test_another_stores_status_decides_whether_a_retry_makes_sense(name: str, status: int, transient: bool) -> None:
     error = map_error(Refused(name, status), "az://container")
     assert isinstance(error, BlobUnavailable)
     assert error.transient is transient

@@ -170,7 +170,7 @@ async def test_a_folder_that_cannot_be_made_is_not_a_missing_blob(tmp_path: Path
 
 
 @pytest.mark.parametrize("operation", ["put", "put_file"])
-async def test_a_folder_that_goes_during_a_put_is_not_a_missing_blob(
+async def test_a_folder_that_is_deleted_during_a_put_is_not_a_missing_blob(
     operation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "source").write_bytes(b"content")
@@ -188,7 +188,7 @@ async def test_a_folder_that_goes_during_a_put_is_not_a_missing_blob(
     assert not caught.value.transient
 
 
-async def test_a_place_that_goes_during_a_put_elsewhere_is_not_a_missing_blob(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_folder_that_is_deleted_during_a_put_elsewhere_is_no_missing_blob(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fsspec.register_implementation("plainfiles", PlainFiles, clobber=True)
     (tmp_path / "source").write_bytes(b"content")
     backend = open_backend(f"plainfiles://{tmp_path}/blobs", BlobSettings(retry_seconds=60))

@@ -123,7 +123,7 @@ async def test_a_folder_that_is_called_like_a_scheme_is_a_folder(path: str, tmp_
     assert files_in(tmp_path) == [str(Path(path, KEY))]
 
 
-def test_where_credentials_belong_is_said() -> None:
+def test_where_credentials_belong_is_reported() -> None:
     with pytest.raises(InvalidUrl, match="AWS_ACCESS_KEY_ID"):
         open_backend(f"s3://AKIAKEY:{SECRET}@bucket/prefix")
     with pytest.raises(InvalidUrl, match="AWS_ACCESS_KEY_ID"):

@@ -47,7 +47,7 @@ def test_a_row_is_dropped_only_after_its_content(kind: str) -> None:
     assert "'deleting'" in text
 
 
-def test_a_writer_refers_to_nothing_that_is_pending_or_goes(kind: str) -> None:
+def test_a_writer_refers_to_nothing_that_is_pending_or_being_deleted(kind: str) -> None:
     found = compiled(kind, objects.objects_with_digests(kind))
     assert "'live', 'marked'" in found.text
     assert found.parameters == ({"keys"} if kind == "sqlite" else {"keys_digest"})
@@ -55,7 +55,7 @@ def test_a_writer_refers_to_nothing_that_is_pending_or_goes(kind: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["unreferenced", "in state"])
-def test_pages_go_on_after_a_key_and_leave_the_young_alone(kind: str, page: str) -> None:
+def test_pages_continue_after_a_key_and_leave_the_young_alone(kind: str, page: str) -> None:
     statement = objects.unreferenced_objects(kind) if page == "unreferenced" else objects.objects_in_state(kind, "marked")
     found = compiled(kind, statement)
     assert found.parameters == {"after", "before", "page_size"}

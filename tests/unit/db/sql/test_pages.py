@@ -41,7 +41,7 @@ def test_several_streams_are_merged(kind: str) -> None:
     assert found.text.count("UNION ALL") == 2
 
 
-def test_a_page_goes_on_after_a_whole_key(kind: str) -> None:
+def test_a_page_continues_after_a_whole_key(kind: str) -> None:
     found = compiled(kind, pages.page(kind, Shape(given=frozenset({"after"}))))
     assert {f"after_{name}" for name in ORDER} <= found.parameters
 

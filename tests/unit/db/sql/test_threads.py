@@ -33,7 +33,7 @@ def test_only_an_empty_threads_row_is_deleted(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("order_by", "ending"), [("updated_at", "DESC"), ("thread_id", "ckpt_thread.thread_id")])
-def test_a_page_is_in_its_order_and_goes_on_after_a_thread(kind: str, order_by: str, ending: str) -> None:
+def test_a_page_is_in_its_order_and_continues_after_a_thread(kind: str, order_by: str, ending: str) -> None:
     found = compiled(kind, threads.page_of_threads(kind, order_by, Shape(given=frozenset({"after"}))))
     assert found.text.partition("ORDER BY ")[2].partition(" LIMIT")[0].endswith(ending)
     assert "after_thread_id" in found.parameters

@@ -76,7 +76,7 @@ def test_what_a_reader_changes_shows_to_no_other(elements: list[Any]) -> None:
         spoil(read)
 
 
-def test_containers_that_share_a_part_go_on_to_do_so() -> None:
+def test_containers_that_share_a_part_continue_to_do_so() -> None:
     chunk: Any = {"type": "tool_call_chunk", "name": "look", "args": '{"a": [1]}', "id": "c", "index": 0}
     chunks = [
         AIMessageChunk(content=[], tool_call_chunks=[chunk], chunk_position="last", response_metadata={"output_version": "v1"}, id=str(n))
