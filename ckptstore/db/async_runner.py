@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, QueuePool, StaticPool
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ckptstore.db.busy_timeout import run_within
@@ -95,7 +96,7 @@ class AsyncRunner:
 
     def _submit(
         self,
-        attempt: Callable[[Work[T]], Any],
+        attempt: Callable[[Work[T], Deadline], Any],
         work: Work[T],
         on_done: Callable[[Future[T]], object] | None = None,
         deadline: Deadline | None = None,
@@ -104,7 +105,7 @@ class AsyncRunner:
         if self.statements.on_sqlite:
             work = partial(run_within, work, deadline, self._settings)
         self._used = True
-        return self._loop.run(self._retries.run_async(deadline, self._attempt_unless_forking, attempt, work), on_done)
+        return self._loop.run(self._retries.run_async(deadline, self._attempt_unless_forking, attempt, work, deadline), on_done)
 
     def write_here(self, work: Work[T], deadline: Deadline) -> T:
         raise NotImplementedError("work runs on an event loop")
@@ -121,37 +122,37 @@ class AsyncRunner:
     def call_later(self, seconds: float, function: Callable[[], object]) -> None:
         asyncio.get_running_loop().call_later(seconds, function)
 
-    async def _attempt_unless_forking(self, attempt: Callable[[Work[T]], Any], work: Work[T]) -> T:
+    async def _attempt_unless_forking(self, attempt: Callable[[Work[T], Deadline], Any], work: Work[T], deadline: Deadline) -> T:
         await self._may_run.wait()
         self._running += 1
         try:
-            result: T = await attempt(work)
+            result: T = await attempt(work, deadline)
             return result
         finally:
             self._running -= 1
             if not self._running:
                 self._idle.set()
 
-    async def _attempt(self, work: Work[T]) -> T:
+    async def _attempt(self, work: Work[T], deadline: Deadline) -> T:
         async with self._connection_lock:
-            watch = self._new_watch()
+            watch = self._new_watch(deadline)
             connection = await self._connect(watch)
             try:
                 return await self._run_watched(connection, work, watch)
             finally:
                 await connection.close()
 
-    async def _attempt_to_write(self, work: Work[T]) -> T:
+    async def _attempt_to_write(self, work: Work[T], deadline: Deadline) -> T:
         async with self._write_lock:
             if self._may_keep and not is_observed(self._engine.sync_engine):
-                return await self._attempt_on_kept(work)
+                return await self._attempt_on_kept(work, deadline)
             # SQLAlchemy decides what a connection logs when the connection is opened.
             await self._release_kept()
-            return await self._attempt(work)
+            return await self._attempt(work, deadline)
 
-    async def _attempt_on_kept(self, work: Work[T]) -> T:
+    async def _attempt_on_kept(self, work: Work[T], deadline: Deadline) -> T:
         """Write on the connection of the last batch: taking one from the pool costs as much as a short statement."""
-        watch = self._new_watch()
+        watch = self._new_watch(deadline)
         connection = self._take_kept() or await self._connect(watch)
         try:
             result = await self._run_watched(connection, work, watch)
@@ -167,16 +168,21 @@ class AsyncRunner:
 
     # --- deadlines
 
-    def _new_watch(self) -> Watch:
+    def _new_watch(self, deadline: Deadline) -> Watch:
         if self._connections is None:
             return Watch(None, None)
-        return Watch(self._settings.attempt_seconds, self._settings.long_attempt_seconds)
+        # Without retries there is one attempt, which has all of its time.
+        return Watch(
+            self._settings.attempt_seconds, self._settings.long_attempt_seconds, deadline if self._settings.retry_seconds else None
+        )
 
     async def _connect(self, watch: Watch) -> AsyncConnection:
-        """Take a connection from the pool. Testing it, or opening another one, are phases of the watch; waiting for the pool is none."""
+        """Take a connection from the pool: after waiting for one, testing it and opening another one are phases of the watch."""
         current_watch.set(watch)
+        waiting = watch.waiting()
         try:
-            return await self._engine.connect()
+            async with waiting:
+                return await self._engine.connect()
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()
             if not watch.expired or (task is not None and task.uncancel() > 0):
@@ -185,6 +191,8 @@ class AsyncRunner:
         except Exception as exc:
             if watch.expired:
                 raise ServerSilent(watch.bound or 0) from exc
+            if waiting.expired():
+                raise PoolTimeout from exc
             raise
         finally:
             watch.end()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextvars import ContextVar
 from typing import Any
 
 from ckptstore.db.peer import bytes_moved, end_connection
+from ckptstore.db.retries import Deadline
 
+# Near its deadline an attempt has so long nevertheless.
+_LEAST_SECONDS = 1.0
 # An attempt is looked at so often within its bound. A loop that was busy looks late, and then once: its own delay is not the server's.
 _LOOKS = 5
 
@@ -21,6 +25,7 @@ class Watch:
     Args:
         seconds: how long the server may be silent; None for ever.
         long_seconds: the same for work that may run long, see `expect_long`.
+        deadline: by the monotonic clock; a phase waits no longer than until then, but for a second at least. None for none.
 
     Attributes:
         bound: seconds of this phase.
@@ -29,6 +34,7 @@ class Watch:
     """
 
     __slots__ = (
+        "_deadline",
         "_driver_connection",
         "_ending",
         "_long_seconds",
@@ -37,13 +43,16 @@ class Watch:
         "_silent",
         "_task",
         "_timer",
+        "_waiting",
         "answers",
         "bound",
         "expired",
     )
 
-    def __init__(self, seconds: float | None, long_seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, long_seconds: float | None, deadline: Deadline | None = None) -> None:
         self._seconds = self.bound = seconds
+        self._deadline = deadline
+        self._waiting: asyncio.Timeout | None = None
         self._long_seconds = long_seconds
         self.answers = 0
         self.expired = False
@@ -61,9 +70,24 @@ class Watch:
             seconds: a shorter bound for this phase.
         """
         self.expired = False
+        if self._waiting is not None:
+            self._waiting.reschedule(None)
         self._driver_connection = driver_connection
         self._task = asyncio.current_task()
-        self._restart(self._seconds if seconds is None or self._seconds is None else min(seconds, self._seconds))
+        self._restart(self._limited(self._seconds if seconds is None or self._seconds is None else min(seconds, self._seconds)))
+
+    def waiting(self) -> asyncio.Timeout:
+        """Bounds what comes before the first phase, by the deadline. Raises TimeoutError then."""
+        self._waiting = asyncio.timeout(self._seconds_left())
+        return self._waiting
+
+    def _seconds_left(self) -> float | None:
+        # At least one second: a server that works answers within that.
+        return None if self._deadline is None else max(_LEAST_SECONDS, self._deadline() - time.monotonic())
+
+    def _limited(self, seconds: float | None) -> float | None:
+        left = self._seconds_left()
+        return seconds if left is None or seconds is None else min(seconds, left)
 
     def expect_long(self, *, unbounded: bool) -> None:
         """Allow the rest of this attempt the longer bound, or none."""
@@ -71,6 +95,7 @@ class Watch:
 
     def end(self) -> None:
         """The phase is over."""
+        self._waiting = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

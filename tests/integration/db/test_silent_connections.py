@@ -146,6 +146,45 @@ async def test_a_silent_server_is_reported_once_retries_are_over(link: FaultyLin
         assert len(await saver.alist(config("t"))) == 2
 
 
+# Without the bound they would wait for an hour: by `retry_seconds`, nothing waits longer.
+@pytest.mark.parametrize("new", [False, True], ids=["open", "new"])
+async def test_an_attempt_ends_with_the_time_for_retries(link: FaultyLink, new: bool) -> None:
+    settings = DatabaseSettings(attempt_seconds=3600.0, long_attempt_seconds=3600.0, retry_seconds=1.0)
+    async with opened(link.url, settings=settings) as saver:
+        await use_connections(saver, 3)
+        link.silence(new=new)
+        silent = [put(saver, config("t")), saver.aget_tuple(config("before"))]
+        if new:
+            failed = await asyncio.gather(*silent, return_exceptions=True)
+            assert [type(exc) for exc in failed] == [DatabaseUnavailable] * len(silent)
+            link.silence()
+        else:
+            await asyncio.gather(*silent, return_exceptions=True)
+        await put(saver, config("u"))
+
+
+async def test_waiting_for_the_pool_ends_with_the_time_for_retries(server_url: str, postgres_url: str) -> None:
+    settings = DatabaseSettings(attempt_seconds=3600.0, long_attempt_seconds=3600.0, retry_seconds=1.0, pool_size=1)
+    async with opened(server_url, settings=settings) as saver:
+        run = saver.store.runner.read
+        await saver.aget_tuple(config("t"))
+        saver.store.runner._engine.pool._timeout = 3600.0  # type: ignore[attr-defined]
+        with psycopg.connect(postgres_url, autocommit=True) as admin:
+            admin.execute("SELECT pg_advisory_lock(6)")
+
+            def wait_long(db: Db) -> None:
+                db.expect_long(unbounded=True)
+                db.execute("SELECT pg_advisory_lock_shared(6)::text")
+
+            holding = run(wait_long)
+            with pytest.raises(DatabaseUnavailable, match="waiting for a connection of the pool") as caught:
+                await saver.aget_tuple(config("t"))
+            assert caught.value.transient
+            admin.execute("SELECT pg_advisory_unlock(6)")
+        await settled(holding)
+        assert await saver.aget_tuple(config("t")) is None
+
+
 @pytest.mark.parametrize("adopted", [False, True], ids=["own", "adopted"])
 async def test_closing_does_not_wait_for_silent_connections(link: FaultyLink, adopted: bool) -> None:
     async with opened(link.url, adopted=adopted) as saver:

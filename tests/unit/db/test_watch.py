@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -88,3 +89,24 @@ async def test_a_phase_can_have_a_shorter_bound_and_never_a_longer_one() -> None
         watch.begin(Connection(), given)
         assert watch.bound == bound
     watch.end()
+
+
+@pytest.mark.parametrize(("left", "bound"), [(-1e6, 1.0), (2.5e-9, 1.0), (1e9, 3600.0)])
+async def test_a_phase_ends_with_the_deadline_but_has_a_second(left: float, bound: float) -> None:
+    watch = Watch(3600.0, 7200.0, lambda: time.monotonic() + left)
+    watch.begin(Connection())
+    assert watch.bound == bound
+    watch.expect_long(unbounded=False)
+    assert watch.bound == 7200.0
+    watch.end()
+
+
+async def test_waiting_ends_with_the_deadline_unless_a_phase_begins() -> None:
+    watch = Watch(3600.0, None, lambda: time.monotonic() - 1e6)
+    waiting = watch.waiting()
+    async with waiting:
+        assert waiting.when() is not None
+        watch.begin(None)
+        assert waiting.when() is None
+    watch.end()
+    assert Watch(3600.0, None).waiting().when() is None
