@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, QueuePool, StaticPool
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ckptstore.db.adopted_file import AdoptedFile
 from ckptstore.db.busy_timeout import run_within
 from ckptstore.db.connection import Db
 from ckptstore.db.error_mapping import ServerSilent
@@ -21,6 +22,7 @@ from ckptstore.db.runner import Work
 from ckptstore.db.server_connections import GRACEFUL_CLOSE_SECONDS, ServerConnections
 from ckptstore.db.settings import CLOSE_SECONDS, DatabaseSettings
 from ckptstore.db.statement import Statements
+from ckptstore.db.url import is_memory
 from ckptstore.db.watch import Watch, current_watch
 from ckptstore.runtime.fork import abandon, around_fork
 from ckptstore.runtime.future import Future
@@ -65,6 +67,8 @@ class AsyncRunner:
         self.statements = Statements(self._engine.dialect, self._schema)
         #: None on SQLite, which has no server that could be silent.
         self._connections = None if self.statements.on_sqlite else ServerConnections(self._engine.sync_engine)
+        in_file = self.statements.on_sqlite and not is_memory(self.url)
+        self._file = AdoptedFile(self._engine.sync_engine) if in_file else None
         self._retries = Retries(self.url, self._settings, on_file=self.statements.on_sqlite)
         self._loop = LoopThread("ckptstore-loop", selector_loop)
         pool = self._engine.pool
@@ -104,6 +108,8 @@ class AsyncRunner:
         deadline = deadline or seconds_from_now(self._settings.retry_seconds)
         if self.statements.on_sqlite:
             work = partial(run_within, work, deadline, self._settings)
+        if self._file is not None:
+            work = partial(self._file.run_read if attempt == self._attempt else self._file.run_write, work)
         self._used = True
         return self._loop.run(self._retries.run_async(deadline, self._attempt_unless_forking, attempt, work, deadline), on_done)
 
@@ -180,6 +186,8 @@ class AsyncRunner:
         """Take a connection from the pool: after waiting for one, testing it and opening another one are phases of the watch."""
         current_watch.set(watch)
         waiting = watch.waiting()
+        if self._file is not None:
+            self._file.look_before_opening()
         try:
             async with waiting:
                 return await self._engine.connect()

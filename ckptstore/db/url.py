@@ -6,6 +6,7 @@ import importlib.util
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -127,11 +128,17 @@ def is_memory(url: URL) -> bool:
     return url.database in (None, "", ":memory:") or "mode=memory" in str(url.database) or url.query.get("mode") == "memory"
 
 
+def sqlite_path(url: URL) -> str:
+    """The path of a SQLite file, which an engine of the caller's may name by a URI (`file:`)."""
+    database = str(url.database)
+    return unquote(urlsplit(database).path) if database.startswith("file:") else database
+
+
 def default_blob_url(url: URL) -> str | None:
     """The blob URL if none is given: a folder next to the SQLite file. None stores large values in the database."""
     if url.get_backend_name() != "sqlite" or is_memory(url):
         return None
-    return f"{url.database}.blobs"
+    return f"{sqlite_path(url)}.blobs"
 
 
 def why_unwritable(url: URL) -> str | None:

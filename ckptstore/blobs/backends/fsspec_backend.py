@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from ckptstore.blobs.backends.protocol import BlobEntry
 from ckptstore.blobs.backends.transfer_log import TooManyBytes, log_operation
 
 logger = logging.getLogger(__name__)
+
+_MIN_AGE_SECONDS = 60.0
 
 
 class FsspecBackend:
@@ -116,8 +119,15 @@ class FsspecBackend:
                 yield BlobEntry(key, size)
 
     async def delete_unfinished(self, min_age_seconds: float, *, dry_run: bool) -> int:
-        """Nothing: object stores end unfinished uploads by a rule of the bucket, and others don't list what is being written."""
-        return 0
+        # What is being written was written to a moment ago.
+        before = time.time() - max(min_age_seconds, _MIN_AGE_SECONDS)
+        with mapped_errors(self.url):
+            try:
+                return await (await self._connected()).delete_unfinished(self._root, before, dry_run=dry_run)
+            except FileNotFoundError as exc:
+                if is_missing_bucket(exc):
+                    raise
+                return 0
 
     async def close(self) -> None:
         files, self._files = self._files, None

@@ -6,10 +6,11 @@ import asyncio
 import posixpath
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from ckptstore.blobs.backends.object_keys import temporary_name
+from ckptstore.blobs.backends.object_keys import is_temporary_name, temporary_name
 from ckptstore.blobs.backends.protocol import BlobEntry
 from ckptstore.blobs.backends.transfer_log import TooManyBytes, TransferProgress
 
@@ -32,6 +33,10 @@ class RemoteFiles(Protocol):
     async def delete(self, path: str) -> None: ...
 
     def listing(self, root: str) -> AsyncIterator[BlobEntry]: ...
+
+    async def delete_unfinished(self, root: str, before: float, *, dry_run: bool) -> int:
+        """Delete what unfinished uploads below a path have left since before a time (seconds since 1970, UTC); returns how many."""
+        ...
 
     async def close(self) -> None: ...
 
@@ -67,6 +72,10 @@ class AsyncFiles:
     async def listing(self, root: str) -> AsyncIterator[BlobEntry]:
         for entry in entries_of(await self._fs._find(root, detail=True)):
             yield entry
+
+    async def delete_unfinished(self, root: str, before: float, *, dry_run: bool) -> int:
+        # Nothing tells what is left of an upload; servers have rules by which they end them.
+        return 0
 
     async def close(self) -> None:
         """Most file systems close with their last reference."""
@@ -117,6 +126,27 @@ class ThreadedFiles:
     async def listing(self, root: str) -> AsyncIterator[BlobEntry]:
         for entry in entries_of(await asyncio.to_thread(self._fs.find, root, detail=True)):
             yield entry
+
+    async def delete_unfinished(self, root: str, before: float, *, dry_run: bool) -> int:
+        return await asyncio.to_thread(self._delete_unfinished, root, before, dry_run)
+
+    def _delete_unfinished(self, root: str, before: float, dry_run: bool) -> int:
+        count = 0
+        for name in self._fs.find(root):
+            if is_temporary_name(posixpath.basename(name)):
+                # It may be renamed or deleted meanwhile; a file system that does not tell times keeps it.
+                with suppress(FileNotFoundError, NotImplementedError):
+                    count += self._delete_if_old(name, before, dry_run)
+        return count
+
+    def _delete_if_old(self, path: str, before: float, dry_run: bool) -> bool:
+        modified = self._fs.modified(path)
+        seconds = modified.timestamp() if isinstance(modified, datetime) else float(modified)
+        if seconds >= before:
+            return False
+        if not dry_run:
+            self._fs.rm_file(path)
+        return True
 
     async def close(self) -> None:
         """Most file systems close with their last reference."""

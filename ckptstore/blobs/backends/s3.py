@@ -7,12 +7,13 @@ import math
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ckptstore.blobs.backends.fsspec_files import AsyncFiles, callback_of
+from ckptstore.blobs.backends.object_keys import is_object_key
 from ckptstore.blobs.backends.protocol import BlobEntry
 from ckptstore.blobs.backends.transfer_log import TooManyBytes, TransferProgress
 from ckptstore.blobs.settings import BlobSettings
@@ -74,6 +75,32 @@ class S3Files(AsyncFiles):
         # `_find` keeps the whole listing in memory, `_iterdir` one page.
         async for found in self._fs._iterdir(bucket, delimiter="", prefix=f"{prefix}/" if prefix else ""):
             yield BlobEntry(found["name"], int(found["size"]))
+
+    async def delete_unfinished(self, root: str, before: float, *, dry_run: bool) -> int:
+        """Abort multipart uploads of processes that were killed: S3 keeps, and charges for, their parts until then."""
+        bucket, _, prefix = root.partition("/")
+        count = 0
+        async for upload in self._uploads(bucket, f"{prefix}/" if prefix else ""):
+            key = upload["Key"].removeprefix(f"{prefix}/" if prefix else "")
+            if not is_object_key(key) or upload["Initiated"].timestamp() >= before:
+                continue
+            count += 1
+            if not dry_run:
+                # It may have ended meanwhile.
+                with suppress(FileNotFoundError):
+                    await self._fs._call_s3("abort_multipart_upload", Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        return count
+
+    async def _uploads(self, bucket: str, prefix: str) -> AsyncIterator[dict[str, Any]]:
+        """The multipart uploads below a prefix, a page at a time."""
+        after: dict[str, str] = {}
+        while True:
+            page = await self._fs._call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **after)
+            for upload in page.get("Uploads", ()):
+                yield upload
+            if not page.get("IsTruncated"):
+                return
+            after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     async def close(self) -> None:
         # `set_session` would create a client where there is none yet, or where creating it failed.

@@ -181,3 +181,23 @@ async def test_the_progress_of_a_large_file_is_logged(s3_backend: BlobBackend, t
             progress = [r.__dict__ for r in caplog.records if r.__dict__["event"] == "blob_progress"]
             assert 1 <= len(progress) <= 2
             assert all((each["key"], each["total"]) == (KEY, size) and 0 < each["bytes"] <= size for each in progress)
+
+
+async def test_multipart_uploads_that_were_left_are_aborted(s3: S3Server, bucket: str, s3_backend: BlobBackend) -> None:
+    client = boto3.client("s3", endpoint_url=s3.url, region_name="us-east-1")
+
+    def uploads() -> list[str]:
+        return [upload["Key"] for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", ())]
+
+    def begin(key: str) -> None:
+        client.create_multipart_upload(Bucket=bucket, Key=key)
+
+    await s3_backend.put(KEY, b"content")
+    for key in (f"blobs/{KEY}", "blobs/ab/another", "theirs", "blobs/.theirs"):
+        await asyncio.to_thread(begin, key)
+    # Ours began years ago, by the server's clock.
+    assert await s3_backend.delete_unfinished(100 * 365 * 86_400, dry_run=False) == 0
+    assert await s3_backend.delete_unfinished(3600, dry_run=True) == 2
+    assert await s3_backend.delete_unfinished(3600, dry_run=False) == 2
+    assert await asyncio.to_thread(uploads) == ["theirs", "blobs/.theirs"]
+    assert await s3_backend.get(KEY, ENOUGH) == b"content"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+from ckptstore.blobs.backends.object_keys import temporary_name
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.settings import BlobSettings
@@ -63,3 +65,24 @@ async def test_other_file_systems_move_an_object_into_place(tmp_path: Path, monk
         await backend.put(KEY, b"content")
     assert seen == [[]]
     assert files_in(tmp_path) == []
+
+
+async def test_old_files_of_unfinished_uploads_are_deleted(tmp_path: Path) -> None:
+    fsspec.register_implementation("plainfiles", PlainFiles, clobber=True)
+    backend = open_backend(f"plainfiles://{tmp_path}/blobs")
+    assert await backend.delete_unfinished(0, dry_run=False) == 0
+    await backend.put(KEY, b"content")
+    folder = tmp_path / "blobs" / KEY.rpartition("/")[0]
+    old, young, other = folder / temporary_name("old"), folder / temporary_name("young"), folder / ".somebody.part"
+    for path in (old, young, other):
+        await asyncio.to_thread(path.write_bytes, b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    assert await backend.delete_unfinished(3600, dry_run=True) == 1
+    assert await asyncio.to_thread(old.exists)
+    assert await backend.delete_unfinished(3600, dry_run=False) == 1
+    # Not even without a grace: somebody may be writing it.
+    assert await backend.delete_unfinished(0, dry_run=False) == 0
+    left = await asyncio.to_thread(lambda: {path.name for path in folder.iterdir()})
+    assert left == {KEY.rpartition("/")[2], young.name, other.name}
+    await backend.close()
