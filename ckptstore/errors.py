@@ -117,6 +117,18 @@ class StatementRefused(CkptStoreError):
     """The database refused a statement. A retry will not help."""
 
 
+class StoreMoved(CkptStoreError):
+    """The threads of this database have moved (`ckptstore move`), and it refuses writes. Nothing was stored; open a saver at the new place.
+
+    Attributes:
+        to: the URL of the new place, without secrets.
+    """
+
+    def __init__(self, message: str, to: str = "") -> None:
+        super().__init__(message)
+        self.to = to
+
+
 class InvalidSource(CkptStoreError, ValueError):
     """What is to be imported from is no saver's store, or can't be read. The message says what is there; nothing was stored."""
 

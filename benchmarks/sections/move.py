@@ -1,4 +1,4 @@
-"""Moving: small checkpoints copied per second, from a SQLite file into each database, from there into a file, and once more.
+"""Moving: small checkpoints copied per second, from a SQLite file into each database and back, and the pause of a live move.
 
 A thread has 20 checkpoints with five tags and two values each, and a task's write to each; every row is read back and compared.
 """
@@ -6,9 +6,12 @@ A thread has 20 checkpoints with five tags and two values each, and a task's wri
 from __future__ import annotations
 
 import asyncio
+import secrets
 import tempfile
 import time
+from contextlib import suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from benchmarks.bench import Bench
@@ -16,8 +19,13 @@ from benchmarks.contenders import OURS, Contender
 from benchmarks.report import Table
 from benchmarks.workload import HandMade
 from ckptstore import SQLAlchemySaver
+from ckptstore.errors import StoreMoved
+from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.runtime.steps import drive_async
+from ckptstore.transfer.moving import Move, unseal
+from ckptstore.transfer.options import TransferCallbacks
 
-THREADS = 500
+THREADS = 1_000
 STEPS = 20
 
 
@@ -42,8 +50,27 @@ async def copied_per_second(source: SQLAlchemySaver, target: SQLAlchemySaver) ->
     return report.checkpoints / (time.perf_counter() - started)
 
 
-async def lap(contender: Contender, file: Path) -> tuple[float, float, float]:
-    """Into the contender's database, from there into a file, and the seconds of another run without news."""
+async def write_until_moved(saver: SQLAlchemySaver, name: str) -> None:
+    """One of the agents that write while their threads move."""
+    made = HandMade(saver, name)
+    with suppress(StoreMoved):
+        for step in count():
+            await made.put(n=step, note=f"a text that is longer than thirty-two characters, {step}")
+
+
+async def pause_of_move(source: SQLAlchemySaver, target: SQLAlchemySaver) -> float:
+    """Milliseconds for which ten agents can't write, at a move of what was copied before and what they write meanwhile."""
+    agents = [asyncio.ensure_future(write_until_moved(source, f"agent {secrets.token_hex(4)}")) for _ in range(10)]
+    move = Move(source.store, target.store, None, "digests", LANGGRAPH, source._now, TransferCallbacks())
+    report = await drive_async(move.run())
+    await asyncio.gather(*agents)
+    await drive_async(unseal(source.store))
+    assert report.done
+    return report.sealed_seconds * 1000
+
+
+async def lap(contender: Contender, file: Path) -> tuple[float, float, float, float]:
+    """Into the contender's database, from there into a file, the milliseconds of another run without news, and of a move's pause."""
     with tempfile.TemporaryDirectory() as folder:
         async with (
             contender,
@@ -56,7 +83,8 @@ async def lap(contender: Contender, file: Path) -> tuple[float, float, float]:
             back_again = await copied_per_second(contender.saver, back)
             started = time.perf_counter()
             await source.acopy_to(contender.saver)
-            return there, back_again, (time.perf_counter() - started) * 1000
+            again = (time.perf_counter() - started) * 1000
+            return there, back_again, again, await pause_of_move(source, contender.saver)
 
 
 async def run(bench: Bench) -> list[Table]:
@@ -72,7 +100,12 @@ async def run(bench: Bench) -> list[Table]:
             # A thread that was written to within the last seconds is compared by its rows.
             await asyncio.sleep(6)
         laps = await ours.interleaved(partial(lap, file=file))
-    names = ("from a SQLite file to here, checkpoints/s", "from here to a SQLite file, checkpoints/s", "once more, nothing has changed, ms")
+    names = (
+        "from a SQLite file to here, checkpoints/s",
+        "from here to a SQLite file, checkpoints/s",
+        "once more, nothing has changed, ms",
+        "a live move with 10 agents: they wait, ms",
+    )
     for number, name in enumerate(names):
         table.add(name, {contender: [each[number] for each in found] for contender, found in laps.items()})
     return [table]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -60,8 +61,9 @@ class BlobLocation:
             where = "in another place" if self.remembered is None else f"at {self.remembered}"
             return f"this saver has no blob_url, and the blobs of its database are {where}; pass that blob_url (--blob-url)"
         return (
-            f"the blobs of this database are at {self.remembered}, and the blob_url of this saver is {self.url}; use that one, or, if they "
-            "were copied here, say so: ckptstore blobs relocate --url URL --blob-url BLOB_URL"
+            f"the blobs of this database are at {self.remembered}, and the blob_url of this saver is {self.url}; use that one, or copy "
+            f"them: ckptstore blobs copy --from {shlex.quote(self.remembered or '')} --to {shlex.quote(self.url)}, and say so: ckptstore "
+            "blobs relocate --url URL --blob-url BLOB_URL"
         )
 
     # --- work on the database

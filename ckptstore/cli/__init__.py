@@ -1,5 +1,5 @@
-"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `copy`, `import`, `blobs copy`, `blobs collect`,
-`blobs relocate`, `blobs verify`, `tags rebuild` and `reencrypt`.
+"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `copy`, `import`, `move`, `blobs copy`,
+`blobs collect`, `blobs relocate`, `blobs verify`, `tags rebuild` and `reencrypt`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ except ImportError as exc:  # pragma: no cover - the test of the installed wheel
 from ckptstore.cli.blobs import blobs as blob_commands
 from ckptstore.cli.copy import copy
 from ckptstore.cli.import_threads import import_
+from ckptstore.cli.move import move
 from ckptstore.cli.reencrypt import reencrypt
 from ckptstore.cli.revisions import downgrade, revision, upgrade
 from ckptstore.cli.space import prune, vacuum
@@ -31,5 +32,5 @@ def main(verbose: bool) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 
 
-for command in (upgrade, downgrade, revision, prune, vacuum, copy, import_, blob_commands, tag_commands, reencrypt):
+for command in (upgrade, downgrade, revision, prune, vacuum, copy, import_, move, blob_commands, tag_commands, reencrypt):
     main.add_command(command)

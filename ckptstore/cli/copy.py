@@ -16,7 +16,7 @@ from ckptstore.runtime.steps import drive
 from ckptstore.transfer.copying import copy_store
 from ckptstore.transfer.objects import BlobMode
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
-from ckptstore.transfer.own_source import count_checkpoints
+from ckptstore.transfer.own_source import thread_totals
 
 
 @click.command()
@@ -57,7 +57,7 @@ def copy(
         open_side(target_url, to_schema, to_blob_url, create=True) as target,
         interruptible() as interrupted,
     ):
-        total = None if choice.thread_ids or choice.wanted else source.runner.read(count_checkpoints).result()
+        total = None if choice.thread_ids or choice.wanted else source.runner.read(thread_totals).result().checkpoints
         with progress_bar(total) as show:
             callbacks = TransferCallbacks(show, interrupted.is_set)
             copied = drive(copy_store(source, target, TransferOptions(choice=choice, **options), blobs, LANGGRAPH, wall_clock, callbacks))

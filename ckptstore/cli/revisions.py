@@ -16,6 +16,7 @@ from ckptstore.db.connection import Db
 from ckptstore.db.open import open_database
 from ckptstore.db.partitions import require_partitions, upgrade_and_partition
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.store.hints import has_threads
 
 T = TypeVar("T")
 
@@ -35,6 +36,11 @@ def upgrade(url: str, in_schema: str | None, partitions: int | None) -> None:
             require_partitions(partitions, on_sqlite=database.get_backend_name() == "sqlite")
     _run(database, in_schema, schema.upgrade_if_needed if partitions is None else partial(upgrade_and_partition, count=partitions))
     click.echo(f"the schema is at revision {schema.HEAD}")
+    if database.get_backend_name() != "sqlite" and not _run(database, in_schema, has_threads):
+        click.echo(
+            "it has no threads yet; bring yours with: ckptstore copy --from checkpoints.sqlite --to URL, or, from LangGraph's own savers: "
+            "ckptstore import SOURCE --to URL"
+        )
 
 
 @click.command()

@@ -171,6 +171,11 @@ def _print(report: TransferReport) -> None:
     if report.verified_rows:
         compared = f", {report.compared_checkpoints} checkpoints compared as objects" if report.compared_checkpoints else ""
         click.echo(f"verified: {report.verified_rows} rows read back{compared}")
+    print_problems(report)
+
+
+def print_problems(report: TransferReport) -> None:
+    """Print which threads were not transferred, and why."""
     if report.skipped_threads:
         few = ", ".join(map(repr, report.skipped_threads[:5]))
         click.echo(f"{len(report.skipped_threads)} threads skipped, because something else is at the target: {few}", err=True)

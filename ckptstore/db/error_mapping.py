@@ -12,8 +12,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from ckptstore.db.secrets import masked
 from ckptstore.db.sqlstates import fault_of, sqlstate_of
 from ckptstore.db.url import why_unwritable
-from ckptstore.errors import CkptStoreError, DatabaseCorrupt, DatabaseUnavailable, SchemaOutOfDate, StatementRefused
+from ckptstore.errors import CkptStoreError, DatabaseCorrupt, DatabaseUnavailable, SchemaOutOfDate, StatementRefused, StoreMoved
 
+#: What the triggers of a sealed store say, before the new place.
+MOVED = "ckptstore moved: "
 _MISSING_SCHEMA_SQLSTATES = ("42P01", "42703", "3F000")
 # What asyncpg raises on a connection that was closed, before asyncpg itself has noticed, and when no server of several is the primary.
 _LOST_CLASSES = (
@@ -70,6 +72,9 @@ def translate(exc: Exception, url: URL, hide_secrets: Callable[[str], str] = str
         return DatabaseUnavailable(f"{where}: {exc}, and the connection was discarded; is it reachable? {hint}")
     origin = _origin(exc)
     message = hide_secrets(str(origin).strip().partition("\n")[0])
+    _, is_moved, to = message.partition(MOVED)
+    if is_moved:
+        return StoreMoved(f"the threads of {where} have moved to {to}; open a saver there (ckptstore move --unseal takes it back)", to)
     if sqlstate_of(origin) in _MISSING_SCHEMA_SQLSTATES or message.startswith(("no such table", "no such column")):
         return SchemaOutOfDate(
             f"{where} has no tables of ckptstore, or old ones ({message}); run: ckptstore upgrade (or await saver.setup())"

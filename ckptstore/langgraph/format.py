@@ -61,4 +61,5 @@ LANGGRAPH = StateFormat(
     delta_channels=_delta_channels,
     root_checkpoint_id=_root_checkpoint_id,
     is_task_namespace=_is_task_namespace,
+    other_savers_tables={"sqlite": ("checkpoints", "writes"), "postgresql": ("checkpoints", "checkpoint_blobs", "checkpoint_writes")},
 )

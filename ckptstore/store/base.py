@@ -22,6 +22,7 @@ from ckptstore.runtime.future import Future
 from ckptstore.runtime.logged_names import LoggedNames
 from ckptstore.runtime.steps import Steps, drive
 from ckptstore.runtime.worker_threads import run_in_thread
+from ckptstore.store.hints import hint_at_import
 from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.values.cache import FolderCache, MemoryCache
@@ -89,6 +90,7 @@ class StoreBase:
             return
         require_same_keys(db, self.wants_tags)
         self.objects.location.check(db)
+        hint_at_import(db, self._state_format)
 
     def set_up(self, partitions: int | None = None) -> Future[None]:
         """Bring the schema to head, with so many partitions of its tables if a number is given."""

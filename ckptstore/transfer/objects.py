@@ -11,8 +11,8 @@ from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.sql.tables import SEGMENT, Row
-from ckptstore.errors import BlobCorrupt, BlobMissing, InvalidConfig
+from ckptstore.db.sql.tables import OBJECT, SEGMENT, Row
+from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, InvalidConfig
 from ckptstore.runtime.temporary_files import temporary_path
 from ckptstore.runtime.wakeups import settled
 from ckptstore.transfer.parcel import Parcel
@@ -80,6 +80,18 @@ class ObjectTransfer:
         else:
             await self._into_rows(parcel, found)
 
+    async def bring_unreferenced(self, now: int) -> None:
+        """Make the live objects of the source the target's that no row refers to: their handles may be stored any moment."""
+        after = ""
+        while page := await self._source.read(partial(_live_objects, after=after)):
+            after = page[-1].key
+            if self.keeps:
+                rows = [(*each[:4], "live", now) for each in page]
+                await self._target.write(partial(_register, rows=rows))
+            elif self._target.has_backend:
+                for start in range(0, len(page), _PARALLEL):
+                    await asyncio.gather(*[self._copy_unreferenced(each, now) for each in page[start : start + _PARALLEL]])
+
     async def _registered(self, keys: Sequence[str]) -> dict[str, _Object]:
         found: dict[str, _Object] = {}
         for start in range(0, len(keys), _KEYS_PER_READ):
@@ -106,6 +118,11 @@ class ObjectTransfer:
                 spool.add(kind, (*row[:5], new_keys[row[5]]) if is_remote else row, _bytes_of(row))
         _exchange(parcel, spool)
         parcel.object_keys = set(new_keys.values())
+
+    async def _copy_unreferenced(self, found: _Object, now: int) -> None:
+        key = await self._copy_one(found, now)
+        if not await self._target.confirm_live(key, now):
+            raise BlobUnavailable(f"object {key} was collected at the target while it was copied; run it again")
 
     async def _copy_one(self, found: _Object, now: int) -> str:
         async def upload(backend: BlobBackend, key: str) -> None:
@@ -147,6 +164,15 @@ class ObjectTransfer:
 
 def _objects(db: Db, keys: Sequence[str]) -> Sequence[Row]:
     return db.run(sql.transfer.given_objects, db.object_keys(keys)).all()
+
+
+def _live_objects(db: Db, after: str) -> list[_Object]:
+    rows = db.scan(sql.transfer.unreferenced_objects, {"after": after, "page_size": _KEYS_PER_READ})
+    return [_Object(*row) for row in rows]
+
+
+def _register(db: Db, rows: Sequence[Row]) -> None:
+    db.insert(OBJECT, "keep", rows)
 
 
 def _bytes_of(row: Row) -> int:

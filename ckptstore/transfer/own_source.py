@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Sequence, Set
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Table
 
@@ -187,10 +187,17 @@ def rows_of(db: Db, thread_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {row[0]: dict(zip(_NAMES, row, strict=True)) for row in rows}
 
 
-def count_checkpoints(db: Db) -> int:
-    """How many checkpoints a store has, for a progress bar."""
-    count: int = db.scan(sql.transfer.all_checkpoints, {})[0][0]
-    return count
+class Totals(NamedTuple):
+    """What a store has, by the rows of its threads."""
+
+    threads: int
+    checkpoints: int
+    bytes: int
+
+
+def thread_totals(db: Db) -> Totals:
+    """What a store has: for a progress bar, and for a comparison."""
+    return Totals(*db.scan(sql.transfer.totals_of_threads, {})[0])
 
 
 def _threads(rows: Sequence[Row]) -> list[SourceThread]:

@@ -45,15 +45,17 @@ def test_every_command_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         made = checkpoint({"n": 1}, {"n": "1"})
         saver.put(config("ann"), made, metadata(0), {"n": "1"})
         found = commands(PAGE)
-        assert len(found) == 8
+        assert len(found) == 10
         for command in found:
             named = [postgres_url if part.startswith("postgresql://") else part for part in command]
+            if command[0] == "move":
+                # Into an empty database, as the page says.
+                empty_tables(postgres_url)
             done = CliRunner().invoke(main, named)
             assert done.exit_code == 0, (command, done.output)
         with SQLAlchemySaver.from_conn_string(postgres_url) as moved:
             copied = contents(saver)
-            assert {key: found for key, found in contents(moved).items() if key in copied} == copied
-            assert "t" in [thread.thread_id for thread in moved.list_threads()]
+            assert contents(moved) == copied
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("DROP TABLE checkpoints, checkpoint_blobs, checkpoint_writes, checkpoint_migrations")
     with SQLAlchemySaver.from_conn_string("case.sqlite") as case:

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from langchain_core.messages import HumanMessage
+from psycopg.sql import SQL, Identifier
 
 from ckptstore import SQLAlchemySaver
 from tests.support.build import checkpoint, config, metadata
@@ -107,4 +108,4 @@ def schema(url: str, name: str) -> Iterator[None]:
         yield
     finally:
         with psycopg.connect(url.replace("+asyncpg", ""), autocommit=True) as connection:
-            connection.execute(f"DROP SCHEMA {name} CASCADE")
+            connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))

@@ -17,17 +17,20 @@ from sqlalchemy import (
     Update,
     bindparam,
     cast,
+    column,
     delete,
     exists,
     func,
     literal_column,
     select,
+    table,
     tuple_,
     update,
 )
 
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, lookup_join
 from ckptstore.db.sql.pages import Shape, collected, has_posting, text_list
+from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, THREAD, WRITE
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
@@ -73,6 +76,18 @@ def threads_after(_database: str) -> Select[Any]:
     """Ids of threads after `after`, in order."""
     after = THREAD.c.thread_id > bindparam("after", type_=Text())
     return select(THREAD.c.thread_id).where(after).order_by(THREAD.c.thread_id).limit(_PAGE_SIZE)
+
+
+def tables_among(database: str) -> Select[Any]:
+    """Those of the given names that are tables of the schema `schema`, or, if it is null, of the connection's own."""
+    given = keys_table(database, ("name",))
+    if database == "sqlite":
+        names: Select[Any] = select(column("name")).select_from(table("sqlite_master")).where(column("type") == literal_column("'table'"))
+    else:
+        in_schema = func.coalesce(bindparam("schema", type_=Text()), func.current_schema())
+        tables = table("pg_tables", column("tablename"), column("schemaname"), schema="pg_catalog")
+        names = select(tables.c.tablename).where(cast(tables.c.schemaname, Text) == cast(in_schema, Text))
+    return select(given.c.name).where(given.c.name.in_(names))
 
 
 def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
+    exists,
     func,
     literal_column,
     null,
@@ -74,9 +75,10 @@ def page_of_threads(_database: str, given: frozenset[str]) -> Select[Any]:
     return rows.order_by(THREAD.c.thread_id).limit(_PAGE_SIZE)
 
 
-def all_checkpoints(_database: str) -> Select[Any]:
-    """How many visible checkpoints all threads have."""
-    return select(cast(func.coalesce(func.sum(THREAD.c.checkpoint_count), literal_column("0")), BigInteger))
+def totals_of_threads(_database: str) -> Any:
+    """How many threads there are, how many visible checkpoints they have, and their sizes together."""
+    sums = [cast(func.coalesce(func.sum(column), literal_column("0")), BigInteger) for column in (THREAD.c.checkpoint_count, THREAD.c.size)]
+    return select(func.count(), *sums).select_from(THREAD)
 
 
 def given_threads(database: str) -> Select[Any]:
@@ -164,6 +166,14 @@ def given_objects(database: str) -> Select[Any]:
     given = keys_table(database, OBJECT_KEY)
     joined, found = lookup_join(database, given, OBJECT, equal_columns(OBJECT, given, OBJECT_KEY))
     return select(*_raw(found)).select_from(joined)
+
+
+def unreferenced_objects(_database: str) -> Select[Any]:
+    """Live objects that no segment refers to, with all columns, after the key `after`."""
+    live = OBJECT.c.state == literal_column("'live'")
+    referred_to = exists().where(SEGMENT.c.object_key == OBJECT.c.key)
+    rows = select(*_raw(OBJECT)).where(live, ~referred_to, OBJECT.c.key > bindparam("after", type_=Text()))
+    return rows.order_by(OBJECT.c.key).limit(_PAGE_SIZE)
 
 
 def given_settings(database: str) -> Select[Any]:

@@ -78,7 +78,7 @@ async def test_a_saver_that_looks_elsewhere_is_warned_at_open_and_may_not_collec
             assert await saver.aget_tuple(config("absent")) is None
         (record,) = caplog.records
         assert record.__dict__["event"] == "blobs_elsewhere"
-        for text in (str(shared.folder), "elsewhere", "ckptstore blobs relocate"):
+        for text in (str(shared.folder), "elsewhere", "ckptstore blobs copy --from", "ckptstore blobs relocate"):
             assert text in record.getMessage()
         before = objects_in(saver)
         for _ in range(3):

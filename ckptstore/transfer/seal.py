@@ -1,0 +1,49 @@
+"""Sealing a store whose threads have moved: every writer on it is refused with `StoreMoved`, whose message names the new place."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from ckptstore.db import sql
+from ckptstore.db.connection import Db
+
+_SETTING = "moved"
+
+
+class Seal(NamedTuple):
+    """Where the threads of a store have moved."""
+
+    #: The URL of the new place, without secrets, and its schema if it has one.
+    to: str
+    #: Microseconds since 1970, UTC.
+    at: int
+
+
+def read_seal(db: Db) -> Seal | None:
+    """The seal of a store; None if it has none."""
+    rows = db.run(sql.settings_table.setting, {"name": _SETTING}).all()
+    return Seal(**json.loads(rows[0][0])) if rows else None
+
+
+def seal_store(db: Db, seal: Seal) -> None:
+    """Seal a store, in one transaction after which nothing is written any more. A sealed one stays as it is."""
+    db.expect_long()
+    with db.transaction():
+        if read_seal(db) is not None:
+            return
+        for statement in sql.seal.seal(db.connection.dialect, db.statements.schema, seal.to):
+            db.execute(statement)
+        value = json.dumps(seal._asdict(), separators=(",", ":"))
+        db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": value}, "replace")
+
+
+def unseal_store(db: Db) -> bool:
+    """Take the seal of a store away; returns whether there was one."""
+    db.expect_long()
+    with db.transaction():
+        found = read_seal(db)
+        for statement in sql.seal.unseal(db.connection.dialect, db.statements.schema):
+            db.execute(statement)
+        db.run(sql.settings_table.delete_setting, {"name": _SETTING})
+    return found is not None
