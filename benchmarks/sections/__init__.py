@@ -13,6 +13,7 @@ from benchmarks.sections import (
     processes,
     proxy,
     read,
+    sliding,
     start,
     steps,
     store,
@@ -22,5 +23,5 @@ from benchmarks.sections import (
 )
 
 SECTIONS: Sequence[Section] = (
-    *(steps, chat, upload, read, tags, store, bounded, latency, proxy, processes, start, pressure, upkeep, growth, move),
+    *(steps, chat, upload, read, tags, store, bounded, latency, proxy, processes, start, pressure, upkeep, growth, sliding, move),
 )

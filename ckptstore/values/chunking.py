@@ -2,14 +2,14 @@
 
 The concatenation of the segments is exactly the value, wherever the boundaries are; they decide only how much of the next version
 is stored already. There is a boundary before and after each large binary leaf, and between runs of elements of a top-level
-msgpack array or map. A run ends when it reaches a size, counted from the first element, so a list that grows keeps all of its complete
-runs. A long run is stored as a list of short ones: a segment that names segments.
+msgpack array or map. The elements decide where a run ends (`ckptstore.values.runs`), so a list keeps the runs that it still has, whether it
+grows, loses its first elements or both. A long run is stored as a list of short ones: a segment that names segments. The short runs at the
+ends of a list, where the next version differs, are divided into pieces.
 """
 
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -20,7 +20,8 @@ from ckptstore.errors import BlobMissing
 from ckptstore.records import Layout, Value
 from ckptstore.values.compression import compress, decompress
 from ckptstore.values.digests import blob_reference, both_digests_of, compact_digest_of, list_digest
-from ckptstore.values.known_runs import MAX_BYTES, KnownRuns
+from ckptstore.values.known_runs import MAX_BYTES, DividedRun, KnownRuns
+from ckptstore.values.runs import PIECE_BYTES, SHORT_RUN_BYTES, ElementReader, Run
 
 #: Segments and binary leaves of at least this size are stored in blob storage, if the saver has one.
 BLOB_BYTES = 64 * 1024
@@ -28,17 +29,10 @@ BLOB_BYTES = 64 * 1024
 _INLINE_BYTES = 512
 # A smaller part is cheaper in the value's row than as a segment.
 _LITERAL_BYTES = 64
-# A run ends when it has this many bytes. A long run stays below `BLOB_BYTES` and is a list of short ones; the elements after the last
-# long run are divided by the next smaller size, and so on.
-_LONG_RUN_BYTES = 32 * 1024
-_SHORT_RUN_BYTES = (4 * 1024, _INLINE_BYTES)
 # A list of fewer segments costs more than naming them in the layout.
 _MIN_LIST_LENGTH = 3
-# Finding the elements of a longer array takes longer than storing the array whole.
-_MAX_ELEMENTS = 100_000
-
-# Length of the header of a msgpack extension type (`ext 8`, `ext 16`, `ext 32`), by its first byte.
-_EXT_HEADERS = {0xC7: 3, 0xC8: 4, 0xC9: 6}
+# A list that loses its oldest elements may keep the very first one, which may be a run by itself.
+_HEAD_RUNS = 2
 
 _known_runs = KnownRuns(MAX_BYTES)
 
@@ -50,12 +44,27 @@ class ChunkedValue(NamedTuple):
     literal: bytes
     #: How to join the parts, or None where `literal` is the whole value.
     layout: Layout | None
-    #: The other parts, by compact digest.
-    segments: Mapping[str, memoryview]
+    #: The other parts that the layout names, by compact digest.
+    direct: Mapping[str, memoryview]
     #: The list segments, by name: their own bytes, and the digests that they list.
     lists: Mapping[str, tuple[bytes, Sequence[str]]]
+    #: Where the parts that a list names start and end: their bytes, and offsets in these.
+    list_parts: Mapping[str, tuple[memoryview, Sequence[int]]]
     #: Compact digest -> whole SHA-256 (hexadecimal), of segments of at least `BLOB_BYTES`.
     whole_digests: Mapping[str, str]
+
+    def segments_of(self, name: str) -> dict[str, memoryview]:
+        """The parts that a list names, by compact digest."""
+        data, offsets = self.list_parts[name]
+        return {digest: data[start:end] for digest, (start, end) in zip(self.lists[name][1], pairwise(offsets), strict=True)}
+
+    @property
+    def segments(self) -> dict[str, memoryview]:
+        """All parts that are not in the value's own row, by compact digest."""
+        found = dict(self.direct)
+        for name in self.lists:
+            found |= self.segments_of(name)
+        return found
 
 
 def chunk_value(value: Value) -> ChunkedValue:
@@ -64,8 +73,8 @@ def chunk_value(value: Value) -> ChunkedValue:
     if len(value.data) >= _INLINE_BYTES:
         chunker = _Chunker(value)
         literal, layout = _with_literal(b"".join(chunker.literals), [*chunker.entries, *references])
-        return ChunkedValue(literal, layout, chunker.segments, chunker.lists, chunker.whole_digests)
-    return ChunkedValue(*_with_literal(value.data, [len(value.data), *references]), {}, {}, {})
+        return ChunkedValue(literal, layout, chunker.direct, chunker.lists, chunker.list_parts, chunker.whole_digests)
+    return ChunkedValue(*_with_literal(value.data, [len(value.data), *references]), {}, {}, {}, {})
 
 
 def _with_literal(literal: bytes, entries: list[str | int | None]) -> tuple[bytes, Layout | None]:
@@ -82,24 +91,30 @@ class _Chunker:
     def __init__(self, value: Value) -> None:
         self.literals: list[memoryview] = []
         self.entries: list[str | int] = []
-        self.segments: dict[str, memoryview] = {}
+        self.direct: dict[str, memoryview] = {}
+        self.list_parts: dict[str, tuple[memoryview, Sequence[int]]] = {}
         self.lists: dict[str, tuple[bytes, Sequence[str]]] = {}
         self.whole_digests: dict[str, str] = {}
         self._value = value.data
         self._data = memoryview(value.data)
-        elements = _elements(value.data) if value.type == "msgpack" else []
+        self._leaf_offsets = value.leaf_offsets
         position = 0
-        for run in _long_runs(elements):
-            self._add_parts({position, run[0], *_between(value.leaf_offsets, position, run[0])})
-            self._add_run(run, value.leaf_offsets)
-            position = run[-1]
-        rest = [end for end in elements if end >= position]
-        self._add_parts({position, len(self._data), *_run_ends(rest), *_between(value.leaf_offsets, position, len(self._data))})
+        for run in _long_runs(value):
+            if position < run.start:
+                self._add_parts({position, run.start, *self._leaves_between(position, run.start)})
+            if run.known is not None and run.known.is_closed:
+                self._add_list(run.known, run.start)
+            else:
+                self._add_long_run(run)
+            position = run.rest.end
+        self._add_parts({position, len(self._data), *self._leaves_between(position, len(self._data))})
 
     def _add_parts(self, boundaries: Iterable[int]) -> None:
         for start, end in pairwise(sorted(boundaries)):
             if end - start >= _LITERAL_BYTES:
-                self.entries.append(self._add_segment(start, end))
+                digest = self._digest(start, end)
+                self.direct[digest] = self._data[start:end]
+                self.entries.append(digest)
             else:
                 self._add_literal(start, end)
 
@@ -110,42 +125,109 @@ class _Chunker:
         else:
             self.entries.append(end - start)
 
-    def _add_run(self, elements: Sequence[int], leaf_offsets: Sequence[int]) -> None:
-        start, end = elements[0], elements[-1]
-        leaves = _between(leaf_offsets, start, end)
-        known = None if leaves else _known_runs.find(self._value, start, end)
-        if known is not None:
-            for digest, (first, last) in zip(known.digests, pairwise(known.boundaries), strict=True):
-                self.segments[digest] = self._data[start + first : start + last]
-            self._add_list(known.name, known.listing, known.digests)
-            return
-        boundaries = sorted({*_run_ends(elements), *leaves})
-        if len(boundaries) <= _MIN_LIST_LENGTH:
+    def _add_long_run(self, run: _LongRun) -> None:
+        """Add a long run as a list segment; where the next version of the value may differ, in pieces instead."""
+        rest = run.rest
+        short_ends = rest.short_run_ends(SHORT_RUN_BYTES, is_first=run.is_new_head)
+        head_end = self._add_head(rest, short_ends) if run.is_new_head else rest.start
+        whole = run.is_closed and not (run.is_new_head and not short_ends)
+        tail_start = rest.end if whole else [rest.start, *short_ends][-1]
+        self._add_short_runs(run, rest.part(head_end, tail_start), short_ends)
+        self._add_pieces(rest.part(tail_start, rest.end), is_first=run.is_new_head and tail_start == rest.start)
+
+    def _add_head(self, run: Run, short_ends: Sequence[int]) -> int:
+        """Add the first short runs of a list in pieces, if the list may be one that loses its first elements; returns where they end."""
+        heads = [*pairwise([run.start, *short_ends])][:_HEAD_RUNS]
+        settled = [_known_runs.is_settled(compact_digest_of(self._data[start:end])) for start, end in heads]
+        end = run.start
+        if not all(settled):
+            for (start, end), whole in zip(heads, settled, strict=True):
+                self._add_pieces(run.part(start, end), is_first=start == run.start, whole=whole)
+        return end
+
+    def _add_short_runs(self, run: _LongRun, new: Run, short_ends: Sequence[int]) -> None:
+        """Add the short runs of a long one: those that are known, and new ones."""
+        leaves = self._leaves_between(new.start, new.end)
+        boundaries = sorted({new.start, *[end for end in short_ends if new.start < end < new.end], new.end, *leaves})
+        known = run.known
+        if known is None and len(boundaries) <= _MIN_LIST_LENGTH:
             self._add_parts(boundaries)
             return
-        digests = [self._add_segment(first, last) for first, last in pairwise(boundaries)]
+        if known is None or new.start < new.end:
+            known = self._divided(run, known, boundaries, len(new.hashes))
+            if not leaves and new.start == run.rest.start:
+                _known_runs.add(known)
+        self._add_list(known, new.end - len(known.data))
+
+    def _add_list(self, run: DividedRun, start: int) -> None:
+        self.lists[run.name] = (run.listing, run.digests)
+        self.list_parts[run.name] = (self._data[start:], run.boundaries)
+        self.entries.append(run.name)
+
+    def _divided(self, run: _LongRun, known: DividedRun | None, boundaries: Sequence[int], element_count: int) -> DividedRun:
+        """A long run whose beginning is perhaps known, up to the last of the boundaries of what follows."""
+        start = boundaries[0] if known is None else run.start
+        offsets = [offset - start for offset in boundaries]
+        digests = [self._digest(first, last) for first, last in pairwise(boundaries)]
+        if known is not None:
+            offsets, digests = [*known.boundaries[:-1], *offsets], [*known.digests, *digests]
+            element_count += known.element_count
         listing = json.dumps(digests, separators=(",", ":")).encode()
-        name = list_digest(listing)
-        self._add_list(name, listing, digests)
-        if not leaves:
-            _known_runs.add(self._value, boundaries, digests, listing, name)
+        is_closed = run.is_closed and boundaries[-1] == run.rest.end
+        data = self._value[start : boundaries[-1]]
+        return DividedRun(data, element_count, is_closed, offsets, digests, listing, list_digest(listing))
 
-    def _add_list(self, name: str, listing: bytes, digests: Sequence[str]) -> None:
-        self.lists[name] = (listing, digests)
-        self.entries.append(name)
+    def _add_pieces(self, run: Run, *, is_first: bool, whole: bool = False) -> None:
+        """Add a short run, in pieces or whole."""
+        ends = [] if whole else run.short_run_ends(PIECE_BYTES, is_first=is_first)
+        self._add_parts({run.start, *ends, run.end, *self._leaves_between(run.start, run.end)})
 
-    def _add_segment(self, start: int, end: int) -> str:
+    def _leaves_between(self, start: int, end: int) -> list[int]:
+        return [offset for offset in self._leaf_offsets if start < offset < end]
+
+    def _digest(self, start: int, end: int) -> str:
         part = self._data[start:end]
         if len(part) < BLOB_BYTES:
-            digest = compact_digest_of(part)
-        else:
-            digest, self.whole_digests[digest] = both_digests_of(part)
-        self.segments[digest] = part
+            return compact_digest_of(part)
+        digest, self.whole_digests[digest] = both_digests_of(part)
         return digest
 
 
-def _between(leaf_offsets: Iterable[int], start: int, end: int) -> list[int]:
-    return [offset for offset in leaf_offsets if start < offset < end]
+class _LongRun(NamedTuple):
+    """A long run, of which the beginning or all may have been divided before."""
+
+    start: int
+    known: DividedRun | None
+    #: What follows `known`.
+    rest: Run
+    #: Whether it is the first one of a list, and nothing is known of it.
+    is_new_head: bool
+
+    @property
+    def is_closed(self) -> bool:
+        return self.rest.is_closed
+
+
+def _long_runs(value: Value) -> Sequence[_LongRun]:
+    """The long runs of elements of a top-level array or map; nothing for another value."""
+    runs: list[_LongRun] = []
+    if value.type != "msgpack":
+        return runs
+    try:
+        reader = ElementReader(value.data)
+        while reader.remaining:
+            start = reader.position
+            known = _known_runs.find(value.data, start, reader.remaining)
+            if known is not None and any(start < offset < start + len(known.data) for offset in value.leaf_offsets):
+                known = None
+            if known is not None:
+                reader.skip(start + len(known.data), known.element_count)
+            rest = Run([reader.position], [], is_closed=True) if known is not None and known.is_closed else reader.read_run(start)
+            runs.append(_LongRun(start, known, rest, is_new_head=known is None and not runs))
+    except (msgpack.UnpackException, ValueError):
+        # Another serialiser may call something else `msgpack`, or nest deeper than the reader supports: the value stays whole.
+        return []
+    return runs
 
 
 def join_segments(literal: bytes, layout: Layout | None, segments: Mapping[str, bytes]) -> bytes:
@@ -194,63 +276,3 @@ def layout_references(layout: Layout | None) -> list[str]:
     """The names of the blobs that a value only refers to."""
     entries = list(layout or ())
     return [entry for entry in entries[entries.index(None) :] if isinstance(entry, str)] if None in entries else []
-
-
-def _long_runs(elements: Sequence[int]) -> Iterable[Sequence[int]]:
-    """The long runs from the first element on, each as where its first element starts and where each one ends."""
-    first = 0
-    for end in _closed_runs(elements, _LONG_RUN_BYTES):
-        last = bisect_left(elements, end)
-        yield elements[first : last + 1]
-        first = last
-
-
-def _run_ends(elements: Sequence[int]) -> list[int]:
-    """The ends of short runs of elements, given where the first one starts and where each one ends; what is left is one more."""
-    if not elements:
-        return []
-    ends = [elements[0]]
-    for size in _SHORT_RUN_BYTES:
-        ends += _closed_runs(elements, size)
-        elements = elements[bisect_left(elements, ends[-1]) :]
-    return [*ends, elements[-1]]
-
-
-def _closed_runs(elements: Sequence[int], size: int) -> list[int]:
-    ends: list[int] = []
-    start = elements[0] if elements else 0
-    for previous, end in pairwise(elements):
-        # An element as large as a run becomes a run of its own, so that no run exceeds twice its size.
-        if end - previous >= size and previous > start:
-            ends.append(previous)
-            start = previous
-        if end - start >= size:
-            ends.append(end)
-            start = end
-    return ends
-
-
-def _elements(data: bytes) -> list[int]:
-    """Where the first element of a top-level array or map starts, and where each one ends; nothing for other values."""
-    offset = _EXT_HEADERS.get(data[0], 0)
-    first = data[offset]
-    is_array = first & 0xF0 == 0x90 or first in (0xDC, 0xDD)
-    is_map = first & 0xF0 == 0x80 or first in (0xDE, 0xDF)
-    if not is_array and not is_map:
-        return []
-    unpacker = msgpack.Unpacker(max_buffer_size=len(data))
-    try:
-        unpacker.feed(memoryview(data)[offset:])
-        count = unpacker.read_array_header() if is_array else unpacker.read_map_header()
-        if count > _MAX_ELEMENTS:
-            return []
-        ends = [unpacker.tell()]
-        for _ in range(count):
-            unpacker.skip()
-            if is_map:
-                unpacker.skip()
-            ends.append(unpacker.tell())
-    except (msgpack.UnpackException, ValueError):
-        # Another serialiser may call something else `msgpack`, or nest deeper than the reader supports: the value stays whole.
-        return []
-    return [offset + end for end in ends]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ckptstore.records import Layout, NewCheckpoint, NewSegment, Value, WriteRecord
-from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue, chunk_value, layout_digests
+from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue, chunk_value
 from ckptstore.values.compression import SMALL_BYTES, compress
 
 #: Of some digests, those of segments that the record's thread is known to have.
@@ -115,10 +115,12 @@ def split_known(chunked: Iterable[ChunkedValue], known_among: KnownAmong) -> Spl
     known: set[str] = set()
     for one in chunked:
         known_lists = known_among(one.lists)
-        covered = {digest for name in known_lists for digest in one.lists[name][1]}.difference(layout_digests(one.layout))
         known |= known_lists
-        lists |= {digest: listing for digest, (listing, _) in one.lists.items() if digest not in known_lists}
-        segments |= {digest: data for digest, data in one.segments.items() if digest not in covered}
+        for name, (listing, _) in one.lists.items():
+            if name not in known_lists:
+                lists[name] = listing
+                segments |= one.segments_of(name)
+        segments |= one.direct
     known_segments = known_among(segments)
     new = {digest: data for digest, data in segments.items() if digest not in known_segments}
     return SplitSegments(sorted(known | known_segments), new, lists)

@@ -46,12 +46,14 @@ class GenerationCache(Generic[T]):
                     self.add(keys[n], kept)
         return found
 
-    def add(self, key: bytes, value: T) -> None:
-        """Keep a value, unless it takes a generation's room for itself."""
+    def add(self, key: bytes, value: T, *, replace: bool = False) -> None:
+        """Keep a value, unless it takes a generation's room for itself, or the key has one and that is not to be replaced."""
         size = self._size_of(key, value)
         with self._lock:
-            if key in self._young or size > self._max_young_bytes:
+            if size > self._max_young_bytes or (key in self._young and not replace):
                 return
+            if key in self._young:
+                self._young_bytes -= self._size_of(key, self._young.pop(key))
             if self._young_bytes + size > self._max_young_bytes:
                 self._old, self._young, self._young_bytes = self._young, {}, 0
             self._young_bytes += size

@@ -78,3 +78,15 @@ def test_a_child_of_a_fork_gets_a_lock_of_its_own(monkeypatch: Any) -> None:
         in_child()
         cache.add(b"k", b"v")
     assert cache.get_all([b"k"]) == [b"v"]
+
+
+def test_a_value_can_be_replaced() -> None:
+    cache: GenerationCache[bytes] = GenerationCache(1_000, lambda key, value: len(key) + len(value))
+    cache.add(b"a", b"1" * 100)
+    cache.add(b"a", b"2")
+    assert cache.get_all([b"a"]) == [b"1" * 100]
+    cache.add(b"a", b"2", replace=True)
+    assert cache.get_all([b"a"]) == [b"2"]
+    assert cache.size_bytes == 2
+    cache.add(b"b", b"3" * 497, replace=True)
+    assert cache.get_all([b"a", b"b"]) == [b"2", b"3" * 497]
