@@ -22,6 +22,7 @@ from ckptstore.db.runner import Work
 from ckptstore.db.server_connections import GRACEFUL_CLOSE_SECONDS, ServerConnections
 from ckptstore.db.settings import CLOSE_SECONDS, DatabaseSettings
 from ckptstore.db.statement import Statements
+from ckptstore.db.upgrade_explained import explaining_upgrades
 from ckptstore.db.url import is_memory
 from ckptstore.db.watch import Watch, current_watch
 from ckptstore.runtime.fork import abandon, around_fork
@@ -111,7 +112,8 @@ class AsyncRunner:
         if self._file is not None:
             work = partial(self._file.run_read if attempt == self._attempt else self._file.run_write, work)
         self._used = True
-        return self._loop.run(self._retries.run_async(deadline, self._attempt_unless_forking, attempt, work, deadline), on_done)
+        repeated = self._retries.run_async(deadline, self._attempt_unless_forking, attempt, work, deadline)
+        return self._loop.run(explaining_upgrades(repeated, self._attempt), on_done)
 
     def write_here(self, work: Work[T], deadline: Deadline) -> T:
         raise NotImplementedError("work runs on an event loop")

@@ -72,7 +72,7 @@ def wait_for_others(db: Db) -> None:
 def _wait_for_lock(db: Db, lock: str, try_lock: str) -> None:
     if db.execute(f"SELECT {try_lock}({_ADVISORY_LOCK})").scalar_one():
         return
-    since = next((found for (found,) in db.execute(_SINCE)), None)
+    since = server_upgrade_since(db)
     _log(db, since)
     db.execute(f"SELECT set_config('lock_timeout', '{round(WAIT_SECONDS * 1000)}', true)")
     try:
@@ -81,6 +81,11 @@ def _wait_for_lock(db: Db, lock: str, try_lock: str) -> None:
         if sqlstate_of(exc) == _LOCK_NOT_AVAILABLE:
             raise _under_way(db, since) from exc
         raise
+
+
+def server_upgrade_since(db: Db) -> str | None:
+    """When a process began to change the schema of a server's database; None if none does. Works while it has the tables locked."""
+    return next((found for (found,) in db.execute(_SINCE)), None)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db import schema, upgrade_lock
 from ckptstore.db.open import open_database
 from ckptstore.db.url import parse_database_url
-from ckptstore.errors import UpgradeUnderWay
+from ckptstore.errors import DatabaseUnavailable, UpgradeUnderWay
 from tests.support.background import recorded_events
 from tests.support.build import config, put
 from tests.support.databases import new_database
@@ -120,6 +120,29 @@ def test_a_saver_that_is_opened_meanwhile_waits_for_the_upgrade(old_url: str, up
         upgrader.done()
         waiting.join()
     assert checked == [None]
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize("table", ["ckpt_thread", "ckpt_checkpoint"])
+async def test_a_saver_that_meets_the_locks_of_an_upgrade_says_so(postgres_url: str, driver: str, table: str) -> None:
+    settings = DatabaseSettings(attempt_seconds=0.3, long_attempt_seconds=0.3, retry_seconds=0.3)
+    url = postgres_url.replace("postgresql:", f"postgresql+{driver}:")
+    async with SQLAlchemySaver.from_conn_string(url, settings=settings) as saver:
+        await put(saver, config("locked"))
+        with psycopg.connect(postgres_url) as upgrader:
+            upgrader.execute(LOCK)
+            upgrader.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(UpgradeUnderWay, match=r"another process is changing the schema since 20\d\d-") as caught:
+                await put(saver, config("locked"))
+            assert caught.value.transient
+            upgrader.rollback()
+            # Another lock is no upgrade.
+            upgrader.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(DatabaseUnavailable) as other:
+                await put(saver, config("locked"))
+            assert not isinstance(other.value, UpgradeUnderWay)
+        await put(saver, config("locked"))
+        await saver.adelete_thread("locked")
 
 
 async def test_what_an_upgrade_that_was_killed_announced_does_no_harm(old_url: str) -> None:
