@@ -48,7 +48,7 @@ def test_every_command_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         assert len(found) == 10
         for command in found:
             named = [postgres_url if part.startswith("postgresql://") else part for part in command]
-            if command[0] == "move":
+            if command[0] == "move" and "--to" in command:
                 # Into an empty database, as the page says.
                 empty_tables(postgres_url)
             done = CliRunner().invoke(main, named)
