@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
@@ -16,12 +16,14 @@ from ckptstore.db.adopted_file import AdoptedFile
 from ckptstore.db.busy_timeout import run_within
 from ckptstore.db.connection import Db
 from ckptstore.db.error_mapping import ServerSilent
+from ckptstore.db.kept_connection import KeptConnection
 from ckptstore.db.observe import is_observed
 from ckptstore.db.retries import Deadline, Retries, seconds_from_now
 from ckptstore.db.runner import Work
 from ckptstore.db.server_connections import GRACEFUL_CLOSE_SECONDS, ServerConnections
 from ckptstore.db.settings import CLOSE_SECONDS, DatabaseSettings
 from ckptstore.db.statement import Statements
+from ckptstore.db.statement_work import StatementWork, driver_connection_of, fetch, run_statement
 from ckptstore.db.upgrade_explained import explaining_upgrades
 from ckptstore.db.url import is_memory
 from ckptstore.db.watch import Watch, current_watch
@@ -31,12 +33,8 @@ from ckptstore.runtime.loop_thread import LoopThread, selector_loop
 
 T = TypeVar("T")
 
-# How long the connection of the last batch is kept for the next one before it returns to the pool.
-_KEEP_SECONDS = 1.0
 # More connections than this are of no use to batches: each waits for a lock that another transaction holds, or takes long.
 _MAX_BATCHES = 4
-# After this many batches it returns to the pool in any case, so that the pool can replace an old connection.
-_MAX_BATCHES_PER_CONNECTION = 1_000
 
 
 class AsyncRunner:
@@ -81,10 +79,8 @@ class AsyncRunner:
         self._may_keep = not single and not (isinstance(pool, QueuePool) and pool.size() == 1)
         #: Readers need the other connections.
         self.max_batches = 1 if single or self.statements.on_sqlite else max(1, min(_MAX_BATCHES, self._settings.pool_size // 2))
-        self._kept: AsyncConnection | None = None
-        self._batches = 0
-        self._keep_timer: asyncio.TimerHandle | None = None
-        self._releasing: asyncio.Task[None] | None = None
+        self._kept = KeptConnection()
+        self._fetch = fetch
         self._used = False
         self._running = 0
         self._idle = asyncio.Event()
@@ -146,7 +142,7 @@ class AsyncRunner:
             watch = self._new_watch(deadline)
             connection = await self._connect(watch)
             try:
-                return await self._run_watched(connection, work, watch)
+                return await self._watched(connection, connection.run_sync(self._run, work, watch), watch)
             finally:
                 await connection.close()
 
@@ -155,23 +151,23 @@ class AsyncRunner:
             if self._may_keep and not is_observed(self._engine.sync_engine):
                 return await self._attempt_on_kept(work, deadline)
             # SQLAlchemy decides what a connection logs when the connection is opened.
-            await self._release_kept()
+            await self._kept.release()
             return await self._attempt(work, deadline)
 
     async def _attempt_on_kept(self, work: Work[T], deadline: Deadline) -> T:
         """Write on the connection of the last batch: taking one from the pool costs as much as a short statement."""
         watch = self._new_watch(deadline)
-        connection = self._take_kept() or await self._connect(watch)
+        connection = self._kept.take() or await self._connect(watch)
         try:
-            result = await self._run_watched(connection, work, watch)
+            if self.statements.driver == "asyncpg" and isinstance(work, StatementWork):
+                running = self._run_at_driver(connection, work, watch)
+            else:
+                running = connection.run_sync(self._run, work, watch)
+            result: T = await self._watched(connection, running, watch)
         except BaseException:
             await connection.close()
             raise
-        self._batches += 1
-        if self._kept is None and not connection.invalidated and self._batches % _MAX_BATCHES_PER_CONNECTION:
-            self._keep(connection)
-        else:
-            await connection.close()
+        await self._kept.keep_or_close(connection)
         return result
 
     # --- deadlines
@@ -207,12 +203,11 @@ class AsyncRunner:
         finally:
             watch.end()
 
-    async def _run_watched(self, connection: AsyncConnection, work: Work[T], watch: Watch) -> T:
-        sync_connection = connection.sync_connection
-        assert sync_connection is not None
-        watch.begin(sync_connection.connection.driver_connection)
+    async def _watched(self, connection: AsyncConnection, running: Coroutine[Any, Any, T], watch: Watch) -> T:
+        """Await what runs on a connection, with a deadline."""
+        watch.begin(driver_connection_of(connection))
         try:
-            return await connection.run_sync(self._run, work, watch)
+            return await running
         except Exception as exc:
             if watch.expired:
                 raise ServerSilent(watch.bound or 0) from exc
@@ -223,32 +218,19 @@ class AsyncRunner:
                 # Also if the last answer came while the connection was being ended.
                 await connection.invalidate()
 
+    # --- running
+
+    async def _run_at_driver(self, connection: AsyncConnection, work: StatementWork[T], watch: Watch) -> T:
+        """Run work whose statement asyncpg executes: nobody observes the engine."""
+        result = await run_statement(connection, work, self.statements, watch, self._fetch)
+        return result if result is not None else await connection.run_sync(self._run, work, watch)
+
     def _run(self, connection: Connection, work: Work[T], watch: Watch) -> T:
         try:
             return work(Db(connection, self.statements, observed=is_observed(connection.engine), watch=watch))
         except (KeyboardInterrupt, SystemExit) as exc:
             # Raised by a listener. On a loop they would end its thread, and with it every later call.
             raise RuntimeError(f"a listener on this engine raised {type(exc).__name__}") from exc
-
-    # --- the kept connection
-
-    def _keep(self, connection: AsyncConnection) -> None:
-        self._kept = connection
-        self._keep_timer = asyncio.get_running_loop().call_later(_KEEP_SECONDS, self._start_releasing)
-
-    def _start_releasing(self) -> None:
-        self._releasing = asyncio.get_running_loop().create_task(self._release_kept())
-
-    def _take_kept(self) -> AsyncConnection | None:
-        connection, self._kept = self._kept, None
-        if self._keep_timer is not None:
-            self._keep_timer.cancel()
-        return connection
-
-    async def _release_kept(self) -> None:
-        connection = self._take_kept()
-        if connection is not None:
-            await connection.close()
 
     # --- forks
 
@@ -286,7 +268,7 @@ class AsyncRunner:
     async def _dispose(self) -> None:
         # Each dead connection would take its time, one after the other.
         timer = self._connections and asyncio.get_running_loop().call_later(GRACEFUL_CLOSE_SECONDS, self._connections.abort)
-        await self._release_kept()
+        await self._kept.release()
         if self._owned:
             await self._engine.dispose()
         if timer:

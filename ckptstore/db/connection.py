@@ -159,9 +159,7 @@ class Db:
                 self.watch.answers += 1
             return Rows(cursor.fetchall(), cursor.rowcount)
         except Exception as exc:
-            if self._is_lost(exc):
-                self.connection.invalidate(exc)
-                raise ConnectionLost from exc
+            self.discard_if_lost(exc)
             raise
         except BaseException:
             if self.runs_apart:
@@ -179,6 +177,16 @@ class Db:
             if exc.orig is None:
                 raise
             raise exc.orig from exc.orig.__cause__
+
+    def discard_if_lost(self, exc: Exception) -> None:
+        """After an error of a statement: if the connection is unusable since, never use it again.
+
+        Raises:
+            ConnectionLost: it is unusable.
+        """
+        if self._is_lost(exc):
+            self.connection.invalidate(exc)
+            raise ConnectionLost from exc
 
     def _is_lost(self, exc: Exception) -> bool:
         """Whether the connection is unusable: it was closed, or the error's SQLSTATE means that."""

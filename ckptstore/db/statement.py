@@ -50,6 +50,7 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
 
     def __init__(self, dialect: Dialect, schema: str | None) -> None:
         self.dialect_name = dialect.name
+        self.driver = dialect.driver
         self.on_sqlite = dialect.name == "sqlite"
         self._dialect = dialect
         self.schema = schema

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ckptstore.errors import StoreClosed
 from ckptstore.runtime.future import Future
@@ -44,6 +44,7 @@ class LoopThread:
         self._name = name
         self._new_loop = new_loop
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread_id: int | None = None
         #: Who takes the item runs the loop, or closes what never ran.
         self._permit: deque[None] = deque([None])
         self._started, self._stopped = threading.Event(), threading.Event()
@@ -51,6 +52,8 @@ class LoopThread:
         self._inbox: deque[Callable[[], object]] = deque()
         self._refusal: str | None = None
         self._closing = False
+        #: For each task: its coroutine, and what receives the result.
+        self._running: dict[asyncio.Task[None], tuple[Coroutine[Any, Any, Any], Future[Any]]] = {}
         #: The last task, which waits for the others; set on the loop.
         self._finisher: asyncio.Task[Any] | None = None
         self._finishing = False
@@ -72,22 +75,29 @@ class LoopThread:
         """
         future = Future(on_done)
         try:
-            self.call_soon(partial(self._begin, coroutine, future))
+            if threading.get_ident() == self._thread_id and self._refusal is None:
+                self._begin(coroutine, future)
+            else:
+                self.call_soon(partial(self._begin, coroutine, future))
         except StoreClosed:
             coroutine.close()
             raise
         return future
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Call a function on the loop.
+        """Call a function on the loop, after those that the same thread passed before.
 
         Raises:
             StoreClosed: `refuse` or `close` was called.
         """
         if self._refusal is not None:
             raise StoreClosed(self._refusal)
-        self._inbox.append(function)
         loop = self._loop
+        if loop is not None and threading.get_ident() == self._thread_id:
+            # It is awake.
+            loop.call_soon(function)
+            return
+        self._inbox.append(function)
         if loop is None:
             start_thread(self._run_loop, self._name)
         else:
@@ -113,6 +123,7 @@ class LoopThread:
         except IndexError:
             return
         self._loop = loop = self._new_loop()
+        self._thread_id = threading.get_ident()
         self._started.set()
         loop.call_soon(self._take_inbox)
         try:
@@ -135,7 +146,20 @@ class LoopThread:
             coroutine.close()
             future.set_exception(StoreClosed())
             return
-        self._loop.create_task(coroutine).add_done_callback(partial(_settle, future))
+        self._running[self._loop.create_task(self._settle(coroutine, future))] = coroutine, future
+
+    async def _settle(self, coroutine: Coroutine[Any, Any, T], future: Future[T]) -> None:
+        """Complete a future with a coroutine's result. A task's own callbacks would be called later, after a look at all sockets."""
+        try:
+            future.set_result(await coroutine)
+        except asyncio.CancelledError:
+            future.set_exception(_cancelled())
+        except BaseException as exc:
+            future.set_exception(exc)
+        finally:
+            del self._running[cast("asyncio.Task[None]", asyncio.current_task())]
+            # An exception refers to this frame: without a reference back to the future, both are freed at once.
+            del self, coroutine, future
 
     def refuse(self, why: str) -> None:
         """Make every later `run` raise `StoreClosed` with this message."""
@@ -186,8 +210,8 @@ class LoopThread:
 
     def _begin_to_finish(self, last: Coroutine[Any, Any, None], ended: Future[None]) -> None:
         self._finishing = True
-        self._finisher = asyncio.get_running_loop().create_task(self._finish(last))
-        self._finisher.add_done_callback(partial(_settle, ended))
+        self._finisher = asyncio.get_running_loop().create_task(self._settle(self._finish(last), ended))
+        self._running[self._finisher] = last, ended
 
     async def _finish(self, last: Coroutine[Any, Any, None]) -> None:
         # Each has a caller that waits for it: coroutines end before their connections are closed.
@@ -200,12 +224,15 @@ class LoopThread:
         for task in asyncio.all_tasks(self._loop):
             if task is not self._finisher:
                 task.cancel()
+                if task in self._running:
+                    # It may not have begun: then nothing in it is called.
+                    task.add_done_callback(partial(_abandon, *self._running[task]))
 
 
-def _settle(future: Future[T], task: asyncio.Task[T]) -> None:
-    if task.cancelled():
-        future.set_exception(StoreClosed("the saver was closed before this operation ended; build another one"))
-    elif (exc := task.exception()) is not None:
-        future.set_exception(exc)
-    else:
-        future.set_result(task.result())
+def _cancelled() -> StoreClosed:
+    return StoreClosed("the saver was closed before this operation ended; build another one")
+
+
+def _abandon(coroutine: Coroutine[Any, Any, Any], future: Future[Any], _task: asyncio.Task[None]) -> None:
+    coroutine.close()
+    future.set_exception(_cancelled())

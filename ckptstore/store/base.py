@@ -29,6 +29,7 @@ from ckptstore.values.cache import FolderCache, MemoryCache
 from ckptstore.values.known_segments import KnownSegments
 from ckptstore.writes.attempt import WriteAttempt, WriteEncoder
 from ckptstore.writes.commit import commit_batch
+from ckptstore.writes.commit_postgres import BatchCommit
 from ckptstore.writes.queue import WriteQueue
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ class StoreBase:
         opened = None if blobs is None else partial(open_backend, blobs, blob_settings)
         self.objects = ObjectRegistry(runner, opened, blob_settings.recheck_seconds)
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
-        self._queue = WriteQueue(runner, commit_batch, WriteEncoder(known, self.objects), settings)
+        self._queue = WriteQueue(runner, commit_batch, WriteEncoder(known, self.objects), settings, begin_batch=BatchCommit)
         self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=self._check_settings)
         self.wants_tags = tag_keys
         self._tag_keys = tag_keys or EVERYTHING

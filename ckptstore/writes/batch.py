@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence, Set
 
+from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.entry import QueueEntry
 
 MAX_ENTRIES = 500
@@ -15,7 +16,7 @@ _MAX_BYTES = 16 * 1024 * 1024
 class Batch:
     """Entries that are stored together."""
 
-    __slots__ = ("deadline", "entries", "has_begun", "is_slow", "queued")
+    __slots__ = ("deadline", "entries", "has_begun", "is_slow", "queued", "started_at")
 
     def __init__(self) -> None:
         self.entries: list[QueueEntry] = []
@@ -25,8 +26,15 @@ class Batch:
         self.has_begun = False
         #: Whether it has been under way for longer than several ordinary ones.
         self.is_slow = False
+        #: Since when it is under way, by the monotonic clock.
+        self.started_at = -math.inf
         #: Until when it may be repeated, by the monotonic clock.
         self.deadline = math.inf
+
+    @property
+    def writes(self) -> list[EncodedWrite]:
+        """Its writes, in order; none if it is work."""
+        return [entry.write for entry in self.entries if entry.write is not None]
 
     @property
     def may_be_overtaken(self) -> bool:

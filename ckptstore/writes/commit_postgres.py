@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
 from ckptstore.db.sqlstates import sqlstate_of
+from ckptstore.db.statement import Statements
+from ckptstore.db.statement_work import Call
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.function_parameters import FunctionParameters
@@ -30,27 +32,83 @@ def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | Non
     Raises:
         ThreadLocked: a thread of several is locked by another transaction.
     """
-    lock_timeout = _LOCK_TIMEOUT if len(batch) > 1 else None
-    try:
-        return _commit(db, batch, lock_timeout)
-    except Exception as exc:
-        if lock_timeout is not None and sqlstate_of(exc) == _LOCK_NOT_AVAILABLE:
-            raise ThreadLocked(f"one of {len(batch)} threads is locked by another transaction") from exc
-        raise
+    attempt = BatchCommit(batch)
+    call = attempt.statement(db.statements)
+    if call is not None:
+        try:
+            rows = db.execute(*call).all()
+        except Exception as exc:
+            attempt.raise_explained(exc)
+        attempt.answered(rows)
+    return attempt.finish(db)
 
 
-def _commit(db: Db, batch: Sequence[EncodedWrite], lock_timeout: str | None) -> Sequence[MissingParts | None]:
-    ordinary = _ordinary(batch)
-    done = _store_ordinary(db, ordinary, lock_timeout) if ordinary else _Done(set(), set())
-    missing: dict[int, MissingParts] = {}
-    for number, write in enumerate(batch):
-        if number not in done.stored:
-            missing |= _store_alone(db, number, write, lock_timeout, was_counted=number in done.miscounted)
-    return [missing.get(number) for number in range(len(batch))]
+class BatchCommit:
+    """One attempt to store a batch: a call of the function, where there is one, and then what that leaves to do.
+
+    Args:
+        batch: the batch.
+    """
+
+    def __init__(self, batch: Sequence[EncodedWrite]) -> None:
+        self._batch = batch
+        # With a single write, nobody else waits for the lock.
+        self._lock_timeout = _LOCK_TIMEOUT if len(batch) > 1 else None
+        self._ordinary = _ordinary(batch)
+        self._parameters: FunctionParameters | None = None
+        #: What was stored of the ordinary writes; None where they are to be stored by the statement.
+        self._done = None if self._ordinary else _Done(set(), set())
+
+    def statement(self, statements: Statements) -> Call | None:
+        """The call of the function that stores the ordinary writes; None if there are none, or no function."""
+        schema = statements.abilities.batch_function
+        if schema is None or not self._ordinary:
+            return None
+        self._parameters = FunctionParameters(self._ordinary)
+        statement = statements[sql.batch_function.commit_batch, schema]
+        return Call(statement.text, statement.arguments(self._parameters.named(self._lock_timeout)))
+
+    def answered(self, rows: Sequence[Any]) -> bool:
+        """Take the function's answer; returns whether it has stored everything."""
+        assert self._parameters is not None
+        ((left_out,),) = rows
+        if left_out is not None:
+            self._done = _Done(self._parameters.stored(left_out), set())
+        return left_out == "" and len(self._ordinary) == len(self._batch)
+
+    def finish(self, db: Db) -> Sequence[MissingParts | None]:
+        """Store what is left."""
+        try:
+            return self._finish(db)
+        except Exception as exc:
+            return self.raise_explained(exc)
+
+    def _finish(self, db: Db) -> Sequence[MissingParts | None]:
+        done = self._done or _store_in_one_statement(db, self._ordinary, self._lock_timeout)
+        missing: dict[int, MissingParts] = {}
+        for number, write in enumerate(self._batch):
+            if number not in done.stored:
+                missing |= _store_alone(db, number, write, self._lock_timeout, was_counted=number in done.miscounted)
+        return [missing.get(number) for number in range(len(self._batch))]
+
+    def explain(self, exc: Exception) -> Exception:
+        """The error to raise in place of a statement's."""
+        if self._lock_timeout is not None and sqlstate_of(exc) == _LOCK_NOT_AVAILABLE:
+            return ThreadLocked(f"one of {len(self._batch)} threads is locked by another transaction")
+        return exc
+
+    def raise_explained(self, exc: Exception) -> NoReturn:
+        """Raise `explain`'s error."""
+        explained = self.explain(exc)
+        if explained is exc:
+            raise exc
+        raise explained from exc
 
 
 def _ordinary(batch: Sequence[EncodedWrite]) -> dict[int, EncodedWrite]:
     """The writes that touch no object and no row that another one writes; later writes of a thread are left out with its first one."""
+    if len(batch) == 1:
+        return {} if batch[0].touches_objects else {0: batch[0]}
     left_out: set[str] = set()
     written: set[Row] = set()
     ordinary: dict[int, EncodedWrite] = {}
@@ -71,18 +129,8 @@ class _Done(NamedTuple):
     miscounted: Set[int]
 
 
-def _store_ordinary(db: Db, writes: Mapping[int, EncodedWrite], lock_timeout: str | None) -> _Done:
-    """Store what can be stored without replacing anything."""
-    function_schema = db.statements.abilities.batch_function
-    if function_schema is not None:
-        parameters = FunctionParameters(writes)
-        ((left_out,),) = db.run(sql.batch_function.commit_batch, parameters.named(lock_timeout), function_schema)
-        if left_out is not None:
-            return _Done(parameters.stored(left_out), set())
-    return _store_in_one_statement(db, writes, lock_timeout)
-
-
 def _store_in_one_statement(db: Db, writes: Mapping[int, EncodedWrite], lock_timeout: str | None) -> _Done:
+    """Store what can be stored without replacing anything, where there is no function."""
     rows = BatchRows(writes.items())
     parameters = sql.batch_postgres.entry_parameters(entry_rows(writes.items()), lock_timeout)
     for part, some in rows.parts.items():

@@ -26,6 +26,7 @@ from ckptstore.writes.batch import MAX_ENTRIES, Batch, fill, threads_of
 from ckptstore.writes.deadlines import Deadlines
 from ckptstore.writes.direct import DirectWrites
 from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.execution import BatchExecution, BeginBatch
 from ckptstore.writes.linger import Arrivals, GroupCommitPolicy
 from ckptstore.writes.pending import PendingEntries
 from ckptstore.writes.under_way import BatchesUnderWay
@@ -46,20 +47,28 @@ class Committer:
         encoder: encodes entries that had no room before.
         pending: the entries.
         retry_seconds: see `Deadlines`.
+        begin_batch: see `BatchExecution`.
     """
 
     def __init__(
-        self, runner: Runner, commit_batch: CommitBatch, encoder: WriteEncoder, pending: PendingEntries, retry_seconds: float
+        self,
+        runner: Runner,
+        commit_batch: CommitBatch,
+        encoder: WriteEncoder,
+        pending: PendingEntries,
+        retry_seconds: float,
+        begin_batch: BeginBatch | None = None,
     ) -> None:
         self._runner = runner
         self._commit_batch = commit_batch
+        self._begin_batch = begin_batch
         self._encoder = encoder
         self._pending = pending
         self._scans = CoalescedCall()
         self._request_scan = partial(runner.call_soon, self._scan)
         self._policy = GroupCommitPolicy()
         self._deadlines = Deadlines(retry_seconds)
-        self._under_way = BatchesUnderWay(runner, pending)
+        self._under_way = BatchesUnderWay(runner, pending, self._policy, self._scan)
         #: Writes that their callers store themselves.
         self.direct = DirectWrites(runner, pending, self._stored_directly)
         #: Why the last batch failed, if the database did not answer.
@@ -167,10 +176,10 @@ class Committer:
         if self._runner.may_wait:
             self._store_here(batch)
             return
-        if self._runner.max_batches > 1:
-            self._runner.call_later(self._policy.overtake_seconds, partial(self._overtake, batch))
+        self._under_way.look_later()
         try:
-            self._runner.write(partial(self._execute, batch), partial(self._written, batch), partial(self._deadline, batch))
+            work = BatchExecution(batch, self._execute, self._begin_batch, self._note_stored)
+            self._runner.write(work, partial(self._written, batch), partial(self._deadline, batch))
         except Exception as exc:
             # The runner was closed; or anything else, which must not leave the batch under way for ever.
             self._under_way.end(batch)
@@ -190,12 +199,6 @@ class Committer:
         exc = future.exception()
         self._finished(batch, future.result() if exc is None else (), exc)
 
-    def _overtake(self, batch: Batch) -> None:
-        """Start another batch if this one is still under way: it waits for a lock, or takes long, and other threads need not."""
-        if batch in self._under_way:
-            batch.is_slow = True
-            self._scan()
-
     def _deadline(self, batch: Batch) -> float:
         return min(batch.deadline, self._drain_until)
 
@@ -211,9 +214,13 @@ class Committer:
             threads = self._linger(batch, threads)
         batch.has_begun = True
         self.last_write_at = started = monotonic()
-        results = self._commit_batch(db, [entry.write for entry in batch.entries if entry.write is not None])
+        results = self._commit_batch(db, batch.writes)
         self._policy.committed(threads, monotonic() - started)
         return results
+
+    def _note_stored(self, batch: Batch, started: float) -> None:
+        self.last_write_at = started
+        self._policy.committed(threads_of(batch.entries), monotonic() - started)
 
     def _stored_directly(self, threads: Set[str], started: float) -> None:
         self._policy.committed(threads, monotonic() - started)

@@ -21,6 +21,7 @@ from ckptstore.runtime.future import Future
 from ckptstore.writes.attempt import WriteAttempt, WriteEncoder
 from ckptstore.writes.committer import CommitBatch, Committer
 from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.execution import BeginBatch
 from ckptstore.writes.pending import PendingEntries
 
 _MAX_HELD_BYTES = 256 * 1024 * 1024
@@ -35,6 +36,7 @@ class WriteQueue:
         encoder: encodes what is submitted.
         settings: `max_pending` and `retry_seconds` are used here.
         max_held_bytes: bytes that encoded entries may occupy in memory.
+        begin_batch: begins an attempt to store a batch by one statement, where the runner executes that itself.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class WriteQueue:
         encoder: WriteEncoder,
         settings: DatabaseSettings,
         max_held_bytes: int = _MAX_HELD_BYTES,
+        begin_batch: BeginBatch | None = None,
     ) -> None:
         self._runner = runner
         self._commit_batch = commit_batch
+        self._begin_batch = begin_batch
         self._encoder = encoder
         self._settings = settings
         self._max_held_bytes = max_held_bytes
@@ -57,7 +61,9 @@ class WriteQueue:
     def _reset(self) -> None:
         self._closed = False
         self._pending = PendingEntries(self._settings.max_pending, self._max_held_bytes)
-        self._committer = Committer(self._runner, self._commit_batch, self._encoder, self._pending, self._settings.retry_seconds)
+        self._committer = Committer(
+            self._runner, self._commit_batch, self._encoder, self._pending, self._settings.retry_seconds, self._begin_batch
+        )
 
     @property
     def depth(self) -> int:

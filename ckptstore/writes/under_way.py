@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
+from time import monotonic
 
 from ckptstore.db.runner import Runner
 from ckptstore.writes.batch import Batch, threads_of
 from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.linger import GroupCommitPolicy
 from ckptstore.writes.pending import PendingEntries
 
 
@@ -16,12 +18,18 @@ class BatchesUnderWay(list[Batch]):
     Args:
         runner: of the database: how many batches it takes.
         pending: counts the entries.
+        policy: knows how long a batch takes before another one may overtake it.
+        found_slow: called when one has become slow: it waits for a lock, or takes long, and other threads need not wait for it.
     """
 
-    def __init__(self, runner: Runner, pending: PendingEntries) -> None:
+    def __init__(self, runner: Runner, pending: PendingEntries, policy: GroupCommitPolicy, found_slow: Callable[[], object]) -> None:
         super().__init__()
         self._runner = runner
         self._pending = pending
+        self._policy = policy
+        self._found_slow = found_slow
+        #: Whether `_look` will be called: one timer for many batches, since to set one costs as much as a part of a short batch.
+        self._looks = False
 
     @property
     def threads(self) -> Set[str]:
@@ -34,8 +42,28 @@ class BatchesUnderWay(list[Batch]):
 
     def begin(self, batch: Batch) -> None:
         """Note that a batch is under way."""
+        batch.started_at = monotonic()
         self.append(batch)
         self.take(batch.entries)
+
+    def look_later(self) -> None:
+        """Look, after a while, whether one of them has become slow."""
+        if self._looks or self._runner.max_batches == 1:
+            return
+        quick = [batch.started_at for batch in self if not batch.is_slow]
+        if quick:
+            self._looks = True
+            self._runner.call_later(max(0.0, min(quick) + self._policy.overtake_seconds - monotonic()), self._look)
+
+    def _look(self) -> None:
+        self._looks = False
+        started_before = monotonic() - self._policy.overtake_seconds
+        slow = [batch for batch in self if not batch.is_slow and batch.started_at <= started_before]
+        for batch in slow:
+            batch.is_slow = True
+        if slow:
+            self._found_slow()
+        self.look_later()
 
     def take(self, entries: Sequence[QueueEntry]) -> None:
         """Note that entries are in a batch under way."""

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool, StaticPool
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
-from ckptstore.db import async_runner
+from ckptstore.db import kept_connection
 from ckptstore.errors import StoreClosed
 from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
@@ -250,7 +250,7 @@ async def test_a_sqlite_engine_that_the_caller_owns(tmp_path: Path, pool: Any) -
 async def test_the_pool_works_in_parallel_and_holds_nothing_between_calls(
     postgres_url: str, driver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(async_runner, "_KEEP_SECONDS", 0)
+    monkeypatch.setattr(kept_connection, "_KEEP_SECONDS", 0)
     url = postgres_url.replace("postgresql:", f"postgresql+{driver}:")
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     async with SQLAlchemySaver.from_conn_string(url, settings=DatabaseSettings(pool_size=5)) as saver:

@@ -30,7 +30,7 @@ def recorded(saver: SQLAlchemySaver) -> list[Sequence[EncodedWrite]]:
         batches.append(batch)
         return commit(connection, batch)
 
-    queue._commit_batch = noted
+    queue._commit_batch, queue._begin_batch = noted, None
     return batches
 
 

@@ -13,6 +13,8 @@ from sqlalchemy import Engine
 from sqlalchemy.pool.base import _ConnectionFairy
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.db.async_runner import AsyncRunner
+from ckptstore.db.statement_work import Call
 
 
 def engine_of(saver: SQLAlchemySaver) -> Engine:
@@ -52,7 +54,25 @@ def reported_statements(saver: SQLAlchemySaver, report: Callable[[str, str], Non
         plain = cursor_of(connection, *args, **options)
         return FaultyCursor(plain, report) if connection._pool is mine.pool else plain
 
-    with mock.patch.object(_ConnectionFairy, "cursor", cursor):
+    with mock.patch.object(_ConnectionFairy, "cursor", cursor), reported_calls(saver.store.runner, report):
+        yield
+
+
+@contextmanager
+def reported_calls(runner: Any, report: Callable[[str, str], None]) -> Iterator[None]:
+    """Report also what a runner executes at the driver itself."""
+    if not isinstance(runner, AsyncRunner):
+        yield
+        return
+    fetch = runner._fetch
+
+    async def reported(driver_connection: Any, call: Call) -> Sequence[Any]:
+        report("before", call.text)
+        rows = await fetch(driver_connection, call)
+        report("after", call.text)
+        return rows
+
+    with mock.patch.object(runner, "_fetch", reported):
         yield
 
 

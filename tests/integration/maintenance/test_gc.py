@@ -75,15 +75,15 @@ async def test_a_commit_that_dies_after_the_upload_leaves_nothing_that_stays(sha
     async with shared.saver() as saver:
         await put(saver, config("before"), {"small": 1})
         writer = saver.store._queue._committer
-        commit = writer._commit_batch
+        commit, begin = writer._commit_batch, writer._begin_batch
 
         def dying(*_: Any) -> Any:
             raise Killed
 
-        writer._commit_batch = dying
+        writer._commit_batch, writer._begin_batch = dying, None
         with pytest.raises(Killed):
             await store(saver, "t")
-        writer._commit_batch = commit
+        writer._commit_batch, writer._begin_batch = commit, begin
         assert len(shared.objects()) == 1
     await check(shared, set())
 

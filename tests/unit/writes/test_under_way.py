@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ckptstore.writes.batch import Batch
 from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.linger import GroupCommitPolicy
 from ckptstore.writes.pending import PendingEntries
 from ckptstore.writes.under_way import BatchesUnderWay
 from tests.support.write_queue import ManualRunner
@@ -17,7 +18,7 @@ def batch_of(*threads: str) -> Batch:
 
 def test_entries_are_in_flight_from_the_begin_of_their_batch_to_its_end(runner: ManualRunner) -> None:
     pending = PendingEntries(10, 1_000)
-    under_way = BatchesUnderWay(runner, pending)  # type: ignore[arg-type]
+    under_way = BatchesUnderWay(runner, pending, GroupCommitPolicy(), list)  # type: ignore[arg-type]
     batch = batch_of("a", "b")
     under_way.begin(batch)
     assert under_way
@@ -32,7 +33,7 @@ def test_entries_are_in_flight_from_the_begin_of_their_batch_to_its_end(runner: 
 
 def test_another_batch_starts_only_beside_slow_ones_and_on_a_connection_of_its_own(runner: ManualRunner) -> None:
     runner.max_batches = 2
-    under_way = BatchesUnderWay(runner, PendingEntries(10, 1_000))  # type: ignore[arg-type]
+    under_way = BatchesUnderWay(runner, PendingEntries(10, 1_000), GroupCommitPolicy(), list)  # type: ignore[arg-type]
     slow = batch_of("a")
     slow.entries[0].alone = False
     under_way.begin(slow)
@@ -41,3 +42,21 @@ def test_another_batch_starts_only_beside_slow_ones_and_on_a_connection_of_its_o
     assert under_way.may_start()
     under_way.begin(batch_of("b"))
     assert not under_way.may_start()
+
+
+def test_one_timer_looks_for_all_of_them_and_only_while_there_are_some(runner: ManualRunner) -> None:
+    runner.max_batches = 2
+    found: list[str] = []
+    under_way = BatchesUnderWay(runner, PendingEntries(10, 1_000), GroupCommitPolicy(), lambda: found.append("slow"))  # type: ignore[arg-type]
+    slow, quick = batch_of("a"), batch_of("b")
+    for batch in (slow, quick):
+        under_way.begin(batch)
+        under_way.look_later()
+    assert len(runner.timers) == 1
+    slow.started_at -= 60
+    runner.timers.pop()()
+    assert (slow.is_slow, quick.is_slow, found) == (True, False, ["slow"])
+    under_way.end(quick)
+    # For the quick one; the slow one is known.
+    runner.timers.pop()()
+    assert (runner.timers, found) == ([], ["slow"])
