@@ -205,9 +205,10 @@ def test_rows_are_deleted_by_their_keys_whatever_is_known_of_the_table(
     request: pytest.FixtureRequest, name: str, partitioned: bool
 ) -> None:
     url: str = request.getfixturevalue("partitioned_url" if partitioned else "postgres_url")
-    empty_tables(url)
     build, table = BY_KEY[name]
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+        # Even an empty table: the server forgets what a test's VACUUM found in it.
+        connection.execute(f"TRUNCATE {table}")
         # A plan that was made for an empty table is kept while the table grows.
         assert reads_whole(connection, build("postgresql"), table) == []
         connection.execute(FILL[table])
