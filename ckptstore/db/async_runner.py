@@ -22,7 +22,7 @@ from ckptstore.db.retries import Deadline, Retries, seconds_from_now
 from ckptstore.db.runner import Work
 from ckptstore.db.server_connections import GRACEFUL_CLOSE_SECONDS, ServerConnections
 from ckptstore.db.settings import CLOSE_SECONDS, DatabaseSettings
-from ckptstore.db.statement import Statements
+from ckptstore.db.statement import statements_for
 from ckptstore.db.statement_work import StatementWork, driver_connection_of, fetch, run_statement
 from ckptstore.db.upgrade_explained import explaining_upgrades
 from ckptstore.db.url import is_memory
@@ -63,7 +63,7 @@ class AsyncRunner:
 
     def _start(self) -> None:
         self._engine = self._make_engine()
-        self.statements = Statements(self._engine.dialect, self._schema)
+        self.statements = statements_for(self._engine.dialect, self._schema)
         #: None on SQLite, which has no server that could be silent.
         self._connections = None if self.statements.on_sqlite else ServerConnections(self._engine.sync_engine)
         in_file = self.statements.on_sqlite and not is_memory(self.url)

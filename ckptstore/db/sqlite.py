@@ -19,7 +19,7 @@ from ckptstore.db.settings import CLOSE_SECONDS, DatabaseSettings
 from ckptstore.db.sqlite_connections import SqliteConnections
 from ckptstore.db.sqlite_engine import holds_whole_database, sqlite_engine
 from ckptstore.db.sqlite_file import SqliteFile
-from ckptstore.db.statement import Statements
+from ckptstore.db.statement import statements_for
 from ckptstore.db.url import is_memory
 from ckptstore.db.wal_checkpointer import WalCheckpointer
 from ckptstore.errors import StoreClosed
@@ -53,7 +53,7 @@ class SqliteRunner:
         self._guard = ForkGuard()
         self._engine = sqlite_engine(self.url, self._settings)
         self._file = None if is_memory(self.url) else SqliteFile(str(self.url.database), partial(holds_whole_database, self._engine))
-        self.statements = Statements(self._engine.dialect, self._schema)
+        self.statements = statements_for(self._engine.dialect, self._schema)
         self._connections = SqliteConnections(self._engine, self.statements, self._file, _MAX_READERS, self._close_soon)
         self._wal = None if self._file is None else WalCheckpointer(self._read_after_look)
         self._retries = Retries(self.url, self._settings, on_file=True)

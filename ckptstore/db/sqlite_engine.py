@@ -83,6 +83,8 @@ def configure_connections(engine: Engine, settings: DatabaseSettings, *, wal_aut
 
 
 def _switch_to_wal(cursor: Any, timeout_seconds: float) -> None:
+    if _is_wal(cursor):
+        return
     # The switch needs the file alone, and SQLite's busy handler does not wait for it: two processes that
     # open a fresh file at once would see 'database is locked'.
     for attempt in Retrying(
@@ -92,9 +94,14 @@ def _switch_to_wal(cursor: Any, timeout_seconds: float) -> None:
         reraise=True,
     ):
         with attempt:
-            cursor.execute("PRAGMA journal_mode")
-            if cursor.fetchone()[0] != "wal":
+            # Another process may have switched meanwhile.
+            if not _is_wal(cursor):
                 cursor.execute("PRAGMA journal_mode=WAL")
+
+
+def _is_wal(cursor: Any) -> bool:
+    cursor.execute("PRAGMA journal_mode")
+    return bool(cursor.fetchone()[0] == "wal")
 
 
 def holds_whole_database(engine: Engine, size: int) -> bool:

@@ -1,11 +1,13 @@
-"""Statements compiled once per database and schema: their text, and the order of their parameters.
+"""Statements compiled once a process for each driver and schema: their text, and the order of their parameters.
 
 Looking a SQLAlchemy statement up in its compiled cache costs more than SQLite takes to run it.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import ClauseElement, Dialect
@@ -15,6 +17,8 @@ from ckptstore.db.abilities import Abilities
 
 #: At most twice as many are kept. Each takes about 12 KB, and a store has some 150 besides those of listings.
 MAX_STATEMENTS = 256
+# A process with a schema per tenant may open thousands: those opened last keep their statements.
+_MAX_SHARED = 16
 
 
 class CompiledStatement:
@@ -37,7 +41,7 @@ class CompiledStatement:
 
 
 class Statements(dict[tuple[Any, ...], CompiledStatement]):
-    """A store's compiled statements, by the function that builds one and that function's arguments: `statements[build, *args]`.
+    """The compiled statements of stores, by the function that builds one and that function's arguments: `statements[build, *args]`.
 
     A statement is `build(dialect name, *args)`, and is compiled when it is first asked for.
 
@@ -73,3 +77,23 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
         """A table's name in the text of a statement, quoted where it has to be, with its schema."""
         quote = self._dialect.identifier_preparer.quote
         return f"{quote(self.schema)}.{quote(table)}" if self.schema else quote(table)
+
+
+_shared: OrderedDict[tuple[Any, ...], Statements] = OrderedDict()
+
+
+def statements_for(dialect: Dialect, schema: str | None) -> Statements:
+    """The statements that all stores of this process share whose drivers and schemas are the same: compiling them takes milliseconds.
+
+    Args:
+        dialect: of the database.
+        schema: the PostgreSQL schema of the tables, or None for the connection's own.
+    """
+    key = type(dialect), dialect.paramstyle, dialect.max_identifier_length, schema
+    found = _shared.get(key) or _shared.setdefault(key, Statements(dialect, schema))
+    # Other threads may do the same: each change is one operation.
+    with suppress(KeyError):
+        _shared.move_to_end(key)
+        while len(_shared) > _MAX_SHARED:
+            _shared.popitem(last=False)
+    return found

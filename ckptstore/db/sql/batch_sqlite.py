@@ -7,6 +7,7 @@ statements took three times as long as SQLite needed to run them. And one statem
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from json import JSONEncoder
 from typing import Any
 
@@ -40,7 +41,8 @@ _to_json = JSONEncoder(separators=(",", ":")).encode
 _FIRST_CELL: ColumnElement[str] = literal_column("NEW.c0")
 
 
-def batch_view() -> list[str]:
+@cache
+def batch_view() -> Sequence[str]:
     """Create a temporary view with a trigger for each part of a batch: a connection runs these once, or again after a failure."""
     cells = ", ".join(f"NULL AS {name}" for name in _COLUMNS)
     bodies: dict[str, list[ClauseElement]] = {part: [_insert_row(*of)] for part, of in _ROWS.items()}

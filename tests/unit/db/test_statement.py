@@ -5,9 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import ClauseElement, bindparam, literal_column, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 
-from ckptstore.db.statement import MAX_STATEMENTS, Statements
+from ckptstore.db.statement import MAX_STATEMENTS, Statements, statements_for
 
 
 def build(_database: str, number: int) -> ClauseElement:
@@ -32,3 +32,19 @@ def test_several_worker_threads_get_the_same_text() -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda number: statements[build, number].text, numbers))
     assert [text.split()[-1] for text in found] == [str(number) for number in numbers]
+
+
+def test_stores_share_statements_where_driver_and_schema_are_the_same() -> None:
+    shared = statements_for(sqlite.dialect(), None)
+    assert statements_for(sqlite.dialect(), None) is shared
+    others = [statements_for(postgresql.dialect(), schema) for schema in (None, "one", "two")]  # type: ignore[no-untyped-call]
+    assert len({id(each) for each in (shared, *others)}) == 4
+    assert [each.table_name("t") for each in others] == ["t", "one.t", "two.t"]
+
+
+def test_the_statements_of_few_schemas_are_kept() -> None:
+    first = statements_for(sqlite.dialect(), "tenant")
+    for number in range(100):
+        statements_for(sqlite.dialect(), f"tenant {number}")
+    assert statements_for(sqlite.dialect(), "tenant 99") is statements_for(sqlite.dialect(), "tenant 99")
+    assert statements_for(sqlite.dialect(), "tenant") is not first
