@@ -17,6 +17,7 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 
 IN_MEMORY = "InMemorySaver"
+SQLITE = "SqliteSaver"
 ASYNC_SQLITE = "AsyncSqliteSaver"
 ASYNC_POSTGRES = "AsyncPostgresSaver"
 CKPTSTORE_SQLITE = "ckptstore SQLite"
@@ -89,6 +90,19 @@ class Contender:
 @asynccontextmanager
 async def _in_memory(url: str) -> AsyncIterator[AnySaver]:
     yield InMemorySaver()
+
+
+@asynccontextmanager
+async def _sqlite(url: str) -> AsyncIterator[AnySaver]:
+    official = importlib.import_module("langgraph.checkpoint.sqlite")
+    with official.SqliteSaver.from_conn_string(url) as saver:
+        saver.setup()
+        yield saver
+
+
+def sqlite_saver() -> list[Contender]:
+    """The official saver for synchronous callers, where its package is installed: no coroutine can use it."""
+    return [Contender(SQLITE, _sqlite, SqliteFile)] if importlib.util.find_spec(NEEDED[ASYNC_SQLITE][0]) else []
 
 
 @asynccontextmanager

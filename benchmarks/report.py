@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.contenders import ASYNC_POSTGRES, ASYNC_SQLITE, CKPTSTORE_POSTGRES, CKPTSTORE_SQLITE
+from benchmarks.contenders import ASYNC_POSTGRES, ASYNC_SQLITE, CKPTSTORE_POSTGRES, CKPTSTORE_SQLITE, SQLITE
 
 # Column -> ckptstore, and the official saver on the same database.
 _PAIRS = {
     "SQLite": (CKPTSTORE_SQLITE, ASYNC_SQLITE),
+    "SQLite, synchronous": (CKPTSTORE_SQLITE, SQLITE),
     "PostgreSQL": (CKPTSTORE_POSTGRES, ASYNC_POSTGRES),
 }
 

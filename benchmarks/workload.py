@@ -68,6 +68,10 @@ class HandMade:
         """Put a task's writes to the newest checkpoint."""
         await self.saver.aput_writes(self.config, list(written.items()), f"task-{self.step}", "~__pregel_pull, agent")
 
+    def put_writes_now(self, **written: Any) -> None:
+        """The same, by the saver's synchronous method."""
+        self.saver.put_writes(self.config, list(written.items()), f"task-{self.step}", "~__pregel_pull, agent")
+
 
 def _vocabulary() -> list[str]:
     chance = random.Random(6_000)  # noqa: S311 - the same words in every run
@@ -85,12 +89,21 @@ def sentence(seed: str, words: int) -> str:
 def chat_graph(saver: AnySaver) -> Any:
     """A chat of LangGraph's own `MessagesState`, whose only node answers in 120 words."""
 
-    async def answer(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
-        seed = f"{config['configurable']['thread_id']} answer {len(state['messages'])}"
-        return {"messages": [AIMessage(sentence(seed, AI_WORDS))]}
+    async def answer_soon(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+        return answer(state, config)
 
+    return _compiled(saver, answer_soon)
+
+
+def answer(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+    """The graph's next message."""
+    seed = f"{config['configurable']['thread_id']} answer {len(state['messages'])}"
+    return {"messages": [AIMessage(sentence(seed, AI_WORDS))]}
+
+
+def _compiled(saver: AnySaver, node: Any) -> Any:
     builder = StateGraph(MessagesState)
-    builder.add_node("answer", answer)
+    builder.add_node("answer", node)
     builder.add_edge(START, "answer")
     builder.add_edge("answer", END)
     return builder.compile(checkpointer=saver)
@@ -102,6 +115,14 @@ async def chat(saver: AnySaver, thread_id: str, turns: int, after: int = 0) -> N
     for turn in range(after, after + turns):
         question = HumanMessage(sentence(f"{thread_id} question {turn}", HUMAN_WORDS))
         await graph.ainvoke({"messages": [question]}, thread(thread_id))
+
+
+def chat_in_thread(saver: AnySaver, thread_id: str, turns: int) -> None:
+    """The same conversation in plain code: `graph.invoke`."""
+    graph = _compiled(saver, answer)
+    for turn in range(turns):
+        question = HumanMessage(sentence(f"{thread_id} question {turn}", HUMAN_WORDS))
+        graph.invoke({"messages": [question]}, thread(thread_id))
 
 
 async def final_bytes(saver: AnySaver, thread_id: str) -> int:

@@ -8,7 +8,9 @@ from benchmarks.sections import (
     chat,
     growth,
     latency,
+    long,
     move,
+    open,
     pressure,
     processes,
     proxy,
@@ -17,11 +19,13 @@ from benchmarks.sections import (
     start,
     steps,
     store,
+    sync,
     tags,
     upkeep,
     upload,
 )
 
 SECTIONS: Sequence[Section] = (
-    *(steps, chat, upload, read, tags, store, bounded, latency, proxy, processes, start, pressure, upkeep, growth, sliding, move),
+    *(steps, sync, chat, long, sliding, upload, read, tags, store, bounded, latency, proxy, processes, start, open, pressure, upkeep),
+    *(growth, move),
 )

@@ -25,7 +25,10 @@ T = TypeVar("T")
 ROWS = (
     "1 task ",
     "50 tasks",
+    "10 threads, steps/s",
+    "1 thread, CPU of one, ms",
     "turns/s",
+    "of 12 messages",
     "bytes stored / final state",
     "with / without",
     "objects outside the database",
@@ -43,6 +46,7 @@ ROWS = (
     "acknowledged writes lost",
     "import beyond LangGraph's own",
     "first in its process",
+    "wall, ms",
     "RSS after tenth 10, MB",
     "p99 beside, ms",
     "of reading it back",
@@ -104,7 +108,7 @@ def assert_recorded(folder: Path, printed: str) -> None:
     lines = [*(table["title"] for table in tables), *(row["label"] for row in rows)]
     assert all(f"\n{line}" in printed for line in lines)
     assert all(any(f"{line} ".startswith(wanted) for line in lines) for wanted in ROWS)
-    assert {path.name for path in folder.glob("*.png")} == {"steps.png", "chat.png", "tags.png", "bounded.png"}
+    assert {path.name for path in folder.glob("*.png")} == {"steps.png", "chat.png", "long.png", "tags.png", "bounded.png"}
 
 
 def on_sqlite(name: str) -> Contender:
