@@ -176,9 +176,10 @@ class AsyncRunner:
         if self._connections is None:
             return Watch(None, None)
         # Without retries there is one attempt, which has all of its time.
-        return Watch(
-            self._settings.attempt_seconds, self._settings.long_attempt_seconds, deadline if self._settings.retry_seconds else None
-        )
+        seconds, long_seconds = self._settings.attempt_seconds, self._settings.long_attempt_seconds
+        watch = Watch(seconds, long_seconds, deadline if self._settings.retry_seconds else None)
+        watch.host = self._connections.host
+        return watch
 
     async def _connect(self, watch: Watch) -> AsyncConnection:
         """Take a connection from the pool: after waiting for one, testing it and opening another one are phases of the watch."""
@@ -193,6 +194,8 @@ class AsyncRunner:
             task = asyncio.current_task()
             if not watch.expired or (task is not None and task.uncancel() > 0):
                 raise
+            if self._connections is not None and self._connections.skip_host(watch):
+                return await self._connect(watch)
             raise ServerSilent(watch.bound or 0) from exc
         except Exception as exc:
             if watch.expired:

@@ -7,11 +7,12 @@ import weakref
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Dialect, Engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from ckptstore.db.hosts import beginning_with, host_count
 from ckptstore.db.peer import abort, keep_alive
-from ckptstore.db.watch import current_watch
+from ckptstore.db.watch import Watch, current_watch
 
 # How long a graceful close may take; then the connection is aborted.
 GRACEFUL_CLOSE_SECONDS = 2.0
@@ -26,6 +27,9 @@ class ServerConnections:
 
     def __init__(self, engine: Engine) -> None:
         self._open: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._host_count = host_count(engine.dialect.create_connect_args(engine.url)[1])
+        #: The server of several with which attempts begin.
+        self.host = 0
         # Known by its function, and so there once: an adopted engine shares its dialect with its owner's.
         event.listen(engine, "do_connect", _watch_connecting)
         # Before SQLAlchemy's own listener asks the server about itself.
@@ -40,6 +44,15 @@ class ServerConnections:
         if watch is not None:
             watch.begin(driver_connection)
 
+    def skip_host(self, watch: Watch) -> bool:
+        """Note that a server did not let an attempt connect; returns whether there is one of several that it has not tried."""
+        following = (watch.host + 1) % self._host_count
+        if self.host == watch.host:
+            self.host = following
+        watch.host = following
+        watch.hosts_tried += 1
+        return watch.hosts_tried < self._host_count
+
     def abort(self) -> None:
         """Abort all of them; what waits for one of them fails as after any loss of a connection."""
         for driver_connection in list(self._open):
@@ -52,7 +65,10 @@ def _bound_graceful_close(dbapi_connection: Any, _entry: ConnectionPoolEntry) ->
         asyncio.get_running_loop().call_later(GRACEFUL_CLOSE_SECONDS, abort, dbapi_connection.driver_connection)
 
 
-def _watch_connecting(*_args: Any) -> None:
+def _watch_connecting(dialect: Dialect, _entry: Any, arguments: Any, connect_args: dict[str, Any]) -> Any:
     watch = current_watch.get()
-    if watch is not None:
-        watch.begin(None)
+    if watch is None:
+        return None
+    watch.begin(None)
+    # None: SQLAlchemy connects.
+    return dialect.connect(*arguments, **beginning_with(connect_args, watch.host)) if watch.host else None

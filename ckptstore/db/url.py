@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from ckptstore.db.hosts import with_hosts_in_query
 from ckptstore.db.lookalikes import refuse_lookalike, refuse_misread
 from ckptstore.db.secrets import is_secret
 from ckptstore.errors import InvalidUrl, MissingDriver
@@ -56,7 +57,7 @@ def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
         refuse_lookalike(text)
         return URL.create("sqlite+aiosqlite", database=text)
     try:
-        url = make_url(text)
+        url = make_url(with_hosts_in_query(text))
     except (ArgumentError, ValueError) as exc:
         # The message does not repeat the text: it may contain a password, and what can't be parsed can't be masked.
         raise InvalidUrl(f"the connection string can't be read as a URL; give {_SCHEMES}") from exc

@@ -31,6 +31,8 @@ class Watch:
         bound: seconds of this phase.
         expired: whether this phase was ended.
         answers: statements that were answered; whoever executes them counts them.
+        host: with which server of several the next connection begins.
+        hosts_tried: how many of them did not let it connect.
     """
 
     __slots__ = (
@@ -47,11 +49,14 @@ class Watch:
         "answers",
         "bound",
         "expired",
+        "host",
+        "hosts_tried",
     )
 
     def __init__(self, seconds: float | None, long_seconds: float | None, deadline: Deadline | None = None) -> None:
         self._seconds = self.bound = seconds
         self._deadline = deadline
+        self.host = self.hosts_tried = 0
         self._waiting: asyncio.Timeout | None = None
         self._long_seconds = long_seconds
         self.answers = 0

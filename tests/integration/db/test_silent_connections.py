@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from benchmarks.faults.faulty_link import FaultyLink, faulty_link
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.connection import Db
+from ckptstore.db.url import parse_database_url
 from ckptstore.errors import DatabaseUnavailable
 from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
@@ -39,9 +41,12 @@ def link(server_url: str) -> Iterator[FaultyLink]:
 @asynccontextmanager
 async def opened(url: str, *, adopted: bool = False, settings: DatabaseSettings = QUICK) -> AsyncIterator[SQLAlchemySaver]:
     """A saver, perhaps on an engine of its caller's."""
+    if not adopted:
+        async with SQLAlchemySaver.from_conn_string(url, settings=settings) as saver:
+            yield saver
+        return
     engine = create_async_engine(url)
-    saver = SQLAlchemySaver(engine, settings=settings) if adopted else SQLAlchemySaver.from_conn_string(url, settings=settings)
-    async with saver:
+    async with SQLAlchemySaver(engine, settings=settings) as saver:
         yield saver
     await engine.dispose()
 
@@ -131,6 +136,35 @@ async def test_a_server_that_never_answers_is_reported(link: FaultyLink, adopted
             await saver.aget_tuple(config("t"))
         link.silence()
         assert await saver.aget_tuple(config("t")) is None
+
+
+def both_hosts(first: str, second: str) -> str:
+    """A URL of two servers, in libpq's form."""
+    names = [urlsplit(url).netloc.rpartition("@")[2] for url in (first, second)]
+    return f"{second.replace(names[1], ','.join(names), 1)}?target_session_attrs=primary"
+
+
+@pytest.mark.parametrize("adopted", [False, True], ids=["own", "adopted"])
+@pytest.mark.parametrize("first", ["silent", "refuses"])
+async def test_of_several_servers_one_that_is_dead_is_passed_over(server_url: str, link: FaultyLink, first: str, adopted: bool) -> None:
+    with faulty_link(server_url) as dead:
+        url = both_hosts(dead.url, link.url)
+        if first == "silent":
+            dead.silence(new=True)
+        else:
+            dead.close()
+        if adopted:
+            url = str(parse_database_url(url).render_as_string(hide_password=False))
+        async with opened(url, adopted=adopted) as saver:
+            await put(saver, config("t"))
+            # The server that was in use goes too, and the first one is back.
+            if first == "silent":
+                dead.silence()
+                link.silence(new=True)
+                await put(saver, config("t"))
+                link.silence()
+            assert len(await saver.alist(config("t"))) == 1 + (first == "silent")
+            await saver.adelete_thread("t")
 
 
 async def test_a_silent_server_is_reported_once_retries_are_over(link: FaultyLink) -> None:
