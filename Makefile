@@ -16,7 +16,7 @@ FAULTS ?=
 # For the same reason what is in this checkout is compiled once, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-quick test-partitions test-lowest bench faults lint format clean
+.PHONY: demo test test-quick test-partitions test-imports test-lowest bench faults lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
@@ -50,6 +50,10 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
 	$(INSTALL) --editable '.[all]' --group test --group lint
 	touch $@
+
+# What earlier releases of the official savers wrote, each in an environment of its own: some minutes.
+test-imports: $(VENV)/installed
+	$(BIN)/python scripts/check_imports.py
 
 # The oldest release of every dependency that pyproject.toml allows.
 test-lowest:
