@@ -6,12 +6,26 @@ from collections.abc import Sequence
 
 from ckptstore.errors import InvalidConfig, brief
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.langgraph.config import check_ids, require_ids, run_ids_of, thread_id_of
-from ckptstore.maintenance.prune_plan import keep_newest, keep_nothing
+from ckptstore.langgraph.config import check_ids, require_ids, require_text, run_ids_of, thread_id_of
+from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.maintenance.prune_plan import Rule, keep_newest, keep_nothing
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.records import Posting
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.tags.filter_input import MAX_VALUES
+from ckptstore.transfer.part_of_thread import copy_part
+from ckptstore.transfer.selection import newest_rule, only
+
+
+def _part(newest: int | None, at: str | None) -> Rule:
+    if newest is not None and at is not None:
+        raise InvalidConfig("give either newest or at")
+    if at is not None:
+        return only(require_text(at, "checkpoint id"))
+    if isinstance(newest, bool) or not isinstance(newest, int) or newest < 1:
+        raise InvalidConfig(f"newest must be a whole number of at least 1, got {brief(newest)}")
+    return newest_rule(newest, 0)
+
 
 _PRUNE_RULES = {"keep_latest": keep_newest, "delete": keep_nothing}
 
@@ -54,8 +68,11 @@ class Deleting(SaverBase):
         wanted = [self._parse_filter({"run_id": {"$in": part}}).required[0] for part in parts]
         return (yield from self.store.delete_with_postings([Posting(each.key, value) for each in wanted for value in each.values]))
 
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+    def copy_thread(self, source_thread_id: str, target_thread_id: str, *, newest: int | None = None, at: str | None = None) -> None:
         """Copy everything that a thread has to another thread id, inside the database. Blobs are shared.
+
+        Metadata that names the thread under `thread_id`, as LangGraph's server writes it, names the new one. With `newest` or `at`, a part
+        is copied, in one transaction and to a new thread only, with what it is rebuilt from.
 
         A large thread is copied in small transactions, so that others write meanwhile. The target's checkpoints are found when all rows
         are copied: at once, or, of more than 1,000, newest first, as of a thread that was pruned. What is put to the source meanwhile may
@@ -65,19 +82,29 @@ class Deleting(SaverBase):
         A copy that ended midway, because the process died or its task was cancelled, is finished by the next call; without one, its rows
         are deleted by a prune or a deletion of the target.
 
+        Args:
+            source_thread_id: the thread to copy.
+            target_thread_id: the id of the copy.
+            newest: copy only so many of the newest checkpoints of each namespace.
+            at: copy only the checkpoint of the root graph with this id, and what ran under it.
+
         Raises:
             DatabaseUnavailable: one of the threads lost checkpoints again and again meanwhile.
+            ThreadExists: a part was to be copied, and there is a thread with the new id.
+            InvalidConfig: there is no such part, or both `newest` and `at` are given.
         """
-        drive(self._copy_thread(source_thread_id, target_thread_id))
+        drive(self._copy_thread(source_thread_id, target_thread_id, newest, at))
 
-    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str, *, newest: int | None = None, at: str | None = None) -> None:
         """See `copy_thread`."""
-        await drive_async(self._copy_thread(source_thread_id, target_thread_id))
+        await drive_async(self._copy_thread(source_thread_id, target_thread_id, newest, at))
 
-    def _copy_thread(self, source_thread_id: str, target_thread_id: str) -> Steps[int]:
+    def _copy_thread(self, source_thread_id: str, target_thread_id: str, newest: int | None, at: str | None) -> Steps[int]:
         source, target = thread_id_of(source_thread_id), thread_id_of(target_thread_id)
         check_ids({"thread_id": target})
-        return (yield from self.store.copy_thread(source, target))
+        if newest is None and at is None:
+            return (yield from self.store.copy_thread(source, target))
+        return (yield from copy_part(self.store, source, target, _part(newest, at), LANGGRAPH, self._now))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete all checkpoints of these threads but the newest (`keep_latest`), or all of them (`delete`).

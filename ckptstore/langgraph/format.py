@@ -61,5 +61,6 @@ LANGGRAPH = StateFormat(
     delta_channels=_delta_channels,
     root_checkpoint_id=_root_checkpoint_id,
     is_task_namespace=_is_task_namespace,
+    thread_key="thread_id",
     other_savers_tables={"sqlite": ("checkpoints", "writes"), "postgresql": ("checkpoints", "checkpoint_blobs", "checkpoint_writes")},
 )

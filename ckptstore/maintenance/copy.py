@@ -6,16 +6,18 @@ read from may have been deleted between its copy and that: each deletion increme
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.sql.tables import Row
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from ckptstore.maintenance.thread_rows import CheckpointMetadata, ThreadStamp, indexed_tag_rows, lock_thread, read_stamp
 from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.tags.keys import TagKeys
-from ckptstore.values.checksums import copy_mask
+from ckptstore.values.checksums import HIDDEN, checkpoint_checksum, copy_mask
 from ckptstore.writes.rows import new_generation
 from ckptstore.writes.tag_rows import insert_tags
 
@@ -23,6 +25,8 @@ from ckptstore.writes.tag_rows import insert_tags
 _ROWS_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 _LEAST_INTEGER = -(2**63)
+# Of a checkpoint's row.
+_METADATA = 9
 
 
 class ThreadCopy(NamedTuple):
@@ -133,11 +137,44 @@ def show(
         keys = db.key_parameters(sql.tables.CHECKPOINT_KEY, [(copy.target, *ref) for ref in refs])
         shown = db.run(sql.copy.show_checkpoints, keys).all() if refs else []
         found = [CheckpointMetadata(CheckpointKey(copy.target, ns, id_), metadata) for ns, id_, metadata, _ in shown]
+        found = _name_thread(db, copy, found, state_format)
         insert_tags(db, indexed_tag_rows(found, tag_keys, state_format))
         added = {"checkpoint_count": -len(shown), "size": -sum(size for *_, size in shown)}
         db.run(sql.threads.subtract_deleted, {"thread_id": copy.target, **added})
     extra = copy.has_extra_rows or (first and stamps[copy.source] != copy.source_stamp)
     return copy._replace(target_generation=copy.target_generation + 1, has_extra_rows=extra)
+
+
+def _name_thread(db: Db, copy: ThreadCopy, shown: list[CheckpointMetadata], state_format: StateFormat) -> list[CheckpointMetadata]:
+    """Name the copy in the metadata of those checkpoints that name the thread they were copied from."""
+    naming = [each for each in shown if _names(each.metadata, copy.source, state_format)]
+    if not naming:
+        # Nearly always.
+        return shown
+    keys = db.key_parameters(sql.tables.CHECKPOINT_KEY, [each.key for each in naming])
+    rows = [tuple(row) for row in db.run(sql.copy.whole_checkpoints, keys)]
+    renamed = [with_thread_named(row, copy.source, copy.target, state_format) for row in rows]
+    db.insert(sql.tables.CHECKPOINT, "replace", renamed)
+    texts = {CheckpointKey(*row[:3]): row[_METADATA] for row in renamed}
+    return [each._replace(metadata=texts.get(each.key, each.metadata)) for each in shown]
+
+
+def _names(metadata: str, thread_id: str, state_format: StateFormat) -> bool:
+    # A search in the text first: parsing takes much longer.
+    return state_format.thread_key in metadata and bool(json.loads(metadata).get(state_format.thread_key) == thread_id)
+
+
+def with_thread_named(row: Row, source: str, target: str, state_format: StateFormat) -> Row:
+    """The row of a checkpoint of thread `target`, whose metadata names that thread if it named thread `source`."""
+    if not _names(row[_METADATA], source, state_format):
+        return row
+    text = json.dumps({**json.loads(row[_METADATA]), state_format.thread_key: target}, ensure_ascii=False, separators=(",", ":"))
+    thread_id, checkpoint_ns, checkpoint_id, parent, created_at, format_, type_, body, versions, _, size, hidden, count, checksum = row
+    if checksum is not None:
+        key = (thread_id, checkpoint_ns, checkpoint_id)
+        checksum = checkpoint_checksum(key, parent, format_, type_, body, versions, text, count) ^ (HIDDEN if hidden else 0)
+    payload = (format_, type_, body, versions, text, size, bool(hidden), count, checksum)
+    return (thread_id, checkpoint_ns, checkpoint_id, parent, created_at, *payload)
 
 
 def checkpoint_count(db: Db, thread_id: str) -> int:

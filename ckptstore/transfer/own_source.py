@@ -14,6 +14,8 @@ from ckptstore.db.connection import Db
 from ckptstore.db.runner import Work
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, TAG, THREAD, WRITE, Row
 from ckptstore.db.url import is_memory
+from ckptstore.maintenance.prune_nodes import thread_view
+from ckptstore.maintenance.prune_plan import Rule
 from ckptstore.reads.threads import load_threads
 from ckptstore.records import CheckpointKey, StateFormat, ThreadInfo
 from ckptstore.runtime.steps import drive_async
@@ -25,7 +27,7 @@ from ckptstore.transfer.parcel import Choice, Parcel, SourceThread, TargetThread
 from ckptstore.transfer.reading import Marks, fit_together, read_thread, read_together
 from ckptstore.transfer.remembered import origin_of, origin_of_database
 from ckptstore.transfer.row_hash import checked, hash_of_marks, hidden_row, payload_bytes, row_hash
-from ckptstore.transfer.selection import Everything, Selection, newest
+from ckptstore.transfer.selection import Everything, Selection, newest_rule, select
 from ckptstore.values.chunking import layout_digests, layout_references
 from ckptstore.values.digests import is_list
 from ckptstore.writes.rows import tag_rows
@@ -44,15 +46,17 @@ class OwnSource:
         choice: what is transferred of each thread.
         tag_keys: which metadata keys are in the target's index.
         state_format: what the checkpoints' metadata means.
+        rule: what is transferred of each thread, if the choice does not say it; None for everything.
     """
 
-    def __init__(self, store: Store, choice: Choice, tag_keys: TagKeys, state_format: StateFormat) -> None:
+    def __init__(self, store: Store, choice: Choice, tag_keys: TagKeys, state_format: StateFormat, rule: Rule | None = None) -> None:
         url = store.runner.url
         self.origin = (
             origin_of("memory", str(id(store.runner))) if is_memory(url) else origin_of_database(url, store.runner.statements.schema)
         )
         self._store = store
-        self._newest = choice.newest
+        # Times don't count for it.
+        self._rule = rule if choice.newest is None else newest_rule(choice.newest, 0)
         self._tag_keys = tag_keys
         self._state_format = state_format
 
@@ -121,7 +125,7 @@ class OwnSource:
         parcel.threads = [_thread(found[each]) for each in ids if each in found]
         parcel.times = {each: ThreadTimes(row["created_at"], row["updated_at"]) for each, row in found.items()}
         ids = [each for each in ids if each in found]
-        if parcel.existing is None and self._newest is None and fit_together(db, ids):
+        if parcel.existing is None and self._rule is None and fit_together(db, ids):
             read_together(db, ids, partial(self._take, parcel, Everything()))
             return
         for each in ids:
@@ -129,14 +133,14 @@ class OwnSource:
             wants, take = partial(_wants, parcel, each, chosen), partial(self._take, parcel, chosen)
             *naming, named = sql.transfer.THREAD_TABLES
             read_thread(db, each, naming, wants, take)
-            if self._newest is not None:
+            if self._rule is not None:
                 chosen.segments |= _listed(db, each, chosen.segments)
             read_thread(db, each, [named], wants, take)
 
     def _chosen(self, db: Db, thread_id: str, updated_at: int) -> Selection:
-        if self._newest is None:
+        if self._rule is None:
             return Everything()
-        return newest(db, thread_id, updated_at, self._newest, self._state_format)
+        return select(thread_view(db, thread_id, self._state_format, updated_at), self._rule)
 
     def _take(self, parcel: Parcel, chosen: Selection, table: Table, row: Row) -> None:
         row = checked(table, row)
@@ -144,7 +148,7 @@ class OwnSource:
             row = self._take_checkpoint(parcel, chosen, row)
         elif table is SEGMENT and row[5] is not None:
             parcel.object_keys.add(row[5])
-        if (table is CHANNEL or table is WRITE) and self._newest is not None and (layout := row[-2]) is not None:
+        if (table is CHANNEL or table is WRITE) and self._rule is not None and (layout := row[-2]) is not None:
             entries = json.loads(layout)
             chosen.segments.update(layout_digests(entries), layout_references(entries))
         parcel.expected.add(row_hash(table.name, row))

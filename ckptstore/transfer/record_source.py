@@ -17,7 +17,7 @@ from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites, StateForm
 from ckptstore.store.store import Store
 from ckptstore.transfer.parcel import Choice, Parcel, SourceThread, TargetThread, ThreadGone, ThreadTimes
 from ckptstore.transfer.row_hash import hidden_row, payload_bytes, row_hash
-from ckptstore.transfer.selection import Everything, Selection, newest_in
+from ckptstore.transfer.selection import Everything, Selection, newest_rule, select
 from ckptstore.values.encode import EncodedWrite, chunk_values, encode, encode_small, needs_blob_storage
 from ckptstore.values.known_segments import KnownSegments
 from ckptstore.writes.rows import BatchRows
@@ -139,7 +139,7 @@ class RecordSource:
             if not only_values:
                 latest = max(latest, record.created_at)
                 nodes[CheckpointRef(*record.key[1:])] = self._node(record)
-        return newest_in(ThreadView(nodes, values, with_tasks, updated_at=latest), number)
+        return select(ThreadView(nodes, values, with_tasks, updated_at=latest), newest_rule(number, latest))
 
     def _node(self, record: NewCheckpoint) -> Node:
         return Node(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from zlib import crc32
 
 from sqlalchemy import Table
 
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, WRITE, Row
 from ckptstore.errors import CheckpointCorrupt
-from ckptstore.values.checksums import channel_checksum, checkpoint_checksum, write_checksum
+from ckptstore.values.checksums import HIDDEN, channel_checksum, checkpoint_checksum, write_checksum
 from ckptstore.values.compression import decompress_segment
 
-_HIDDEN = crc32(b"hidden")
 _KEY_LENGTHS = {CHECKPOINT.name: 3, CHANNEL.name: 4, WRITE.name: 5, SEGMENT.name: 2}
 _PAYLOADS = {CHECKPOINT.name: 7, CHANNEL.name: 6, WRITE.name: 10, SEGMENT.name: 4}
 _HIDDEN_CELL = 11
@@ -78,10 +76,10 @@ def _checksum_of(table: Table, row: Row) -> int:
     thread_id, checkpoint_ns, checkpoint_id, parent, _, format_, type_, body, versions, metadata, _, hidden, count, _ = row
     key = (thread_id, checkpoint_ns, checkpoint_id)
     checksum = checkpoint_checksum(key, parent, format_, type_, body, versions, metadata, count)
-    return checksum ^ _HIDDEN if hidden else checksum
+    return checksum ^ HIDDEN if hidden else checksum
 
 
 def hidden_row(row: Row) -> Row:
     """The row of a visible checkpoint, hidden."""
-    checksum: Any = None if row[-1] is None else row[-1] ^ _HIDDEN
+    checksum: Any = None if row[-1] is None else row[-1] ^ HIDDEN
     return (*row[:_HIDDEN_CELL], True, row[_HIDDEN_CELL + 1], checksum)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import CHANNEL, SEGMENT, Row
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_nodes import thread_view
-from ckptstore.maintenance.prune_plan import CheckpointRef, ThreadView, Version, plan_stages
-from ckptstore.records import StateFormat
+from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, ThreadView, Version, newest_of, plan_stages
 
 
 class Selection:
@@ -50,14 +47,26 @@ class Everything(Selection):
         return True
 
 
-def newest(db: Db, thread_id: str, updated_at: int, number: int, state_format: StateFormat) -> Selection:
-    """The newest checkpoints of each namespace of a thread, and what they are rebuilt from, see `RetentionPolicy(keep_last=number)`."""
-    return newest_in(thread_view(db, thread_id, state_format, updated_at), number)
+def newest_rule(number: int, now: int) -> Rule:
+    """Keeps the newest checkpoints of each namespace, see `RetentionPolicy(keep_last=number)`."""
+    return RetentionPolicy(keep_last=number).rule(now)
 
 
-def newest_in(view: ThreadView, number: int) -> Selection:
-    """See `newest`."""
-    rule = RetentionPolicy(keep_last=number).rule(view.updated_at)
+def only(checkpoint_id: str) -> Rule:
+    """Keeps one checkpoint of the root graph, what ran under it, and what subgraphs with a state of their own had then."""
+
+    def kept(view: ThreadView) -> set[CheckpointRef]:
+        if CheckpointRef("", checkpoint_id) not in {node.ref for node in view.visible}:
+            return set()
+        until = [node for node in view.visible if node.root.checkpoint_id <= checkpoint_id]
+        under = {node.ref for node in until if node.root == CheckpointRef("", checkpoint_id)}
+        return under | newest_of((node for node in until if node.is_of_stateful_subgraph), 1)
+
+    return kept
+
+
+def select(view: ThreadView, rule: Rule) -> Selection:
+    """The rows of what a rule keeps of a thread, and of what that is rebuilt from."""
     stages = plan_stages(view, rule(view), max(len(view.nodes), 1))
     left_out = {ref for stage in stages for ref in stage.deleted}
     hidden = {ref for stage in stages for ref in stage.hidden} - left_out

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from zlib import crc32
 
+#: Combined with the checksum of a hidden checkpoint. Part of the file format, like the checksums themselves.
+HIDDEN = crc32(b"hidden")
+
 
 def checkpoint_checksum(
     key: tuple[str, str, str],

@@ -25,7 +25,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from ckptstore.db.sql import checksums
 from ckptstore.db.sql.insert import insert_into, resolve_conflict
-from ckptstore.db.sql.lookups import has_given_key
+from ckptstore.db.sql.lookups import has_given_key, raw_columns, rows_with_keys
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, CHECKPOINT_KEY, SEGMENT, THREAD, WRITE
 
 #: The tables of what a thread has. What a row names is in a later table: a row that was copied names nothing that its copy would miss.
@@ -72,6 +72,12 @@ def show_checkpoints(database: str) -> ReturningUpdate[Any]:
     hidden = [has_given_key(database, CHECKPOINT, CHECKPOINT_KEY), c.hidden.is_(true())]
     shown = update(CHECKPOINT).where(*hidden).values(hidden=false(), checksum=checksums.of_visible(CHECKPOINT))
     return shown.returning(c.checkpoint_ns, c.checkpoint_id, cast(c.metadata, Text), c.size)
+
+
+def whole_checkpoints(database: str) -> Select[Any]:
+    """The given checkpoints with all columns, as `Db.insert` takes them."""
+    joined, found = rows_with_keys(database, CHECKPOINT, CHECKPOINT_KEY)
+    return select(*raw_columns(found)).select_from(joined)
 
 
 _TARGET = bindparam("target", type_=Text())

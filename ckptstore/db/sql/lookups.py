@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHECKPOINT, SEGMENT
+from ckptstore.db.times import UtcMicroseconds
 
 
 def equal_columns(one: FromClause, other: FromClause, names: Iterable[str]) -> list[ColumnElement[bool]]:
@@ -106,6 +107,17 @@ def rows_with_keys(database: str, table: Table, names: Sequence[str]) -> tuple[F
     """The rows of a table that have one of the given keys (parameters of `keys_table`), see `lookup_join`."""
     given = keys_table(database, names)
     return lookup_join(database, given, table, equal_columns(table, given, names))
+
+
+def raw_columns(of: FromClause) -> list[ColumnElement[Any]]:
+    """All columns of a table as `Db.insert` takes them: JSON as text, times as numbers."""
+    return [_plain(column).label(column.name) for column in of.c]
+
+
+def _plain(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    if isinstance(column.type, JSON):
+        return cast(column, Text)
+    return cast(column, BigInteger) if isinstance(column.type, UtcMicroseconds) else column
 
 
 def segment_lists(database: str, segments: Select[Any], of: FromClause = SEGMENT) -> Select[Any]:

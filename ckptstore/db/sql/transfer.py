@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     ColumnElement,
     Delete,
@@ -29,10 +28,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import Update
 
-from ckptstore.db.sql.lookups import equal_columns, is_visible, lookup_join
+from ckptstore.db.sql.lookups import equal_columns, is_visible, lookup_join, raw_columns
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, OBJECT, OBJECT_KEY, SEGMENT, SETTING, THREAD, WRITE
-from ckptstore.db.times import UtcMicroseconds
 
 #: The tables of a thread's rows, without the thread's own and its tags: those that name segments before the segments.
 THREAD_TABLES = (CHANNEL, WRITE, CHECKPOINT, SEGMENT)
@@ -44,17 +42,6 @@ _THREAD_ID = ("thread_id",)
 def key_in_thread(table: Table) -> tuple[str, ...]:
     """The columns of a table's key after the thread id."""
     return tuple(column.name for column in table.primary_key if column.name != "thread_id")
-
-
-def _raw(of: FromClause) -> list[ColumnElement[Any]]:
-    """All columns as `Db.insert` takes them: JSON as text, times as numbers."""
-    return [_plain(column).label(column.name) for column in of.c]
-
-
-def _plain(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    if isinstance(column.type, JSON):
-        return cast(column, Text)
-    return cast(column, BigInteger) if isinstance(column.type, UtcMicroseconds) else column
 
 
 def _length(table: FromClause, payload: str) -> ColumnElement[int]:
@@ -69,7 +56,7 @@ def page_of_threads(_database: str, given: frozenset[str]) -> Select[Any]:
         _database: the dialect's name.
         given: `since` if only those are wanted that were written to at or after this time.
     """
-    rows = select(*_raw(THREAD)).where(THREAD.c.thread_id > bindparam("after", type_=Text()))
+    rows = select(*raw_columns(THREAD)).where(THREAD.c.thread_id > bindparam("after", type_=Text()))
     if "since" in given:
         rows = rows.where(THREAD.c.updated_at >= bindparam("since", type_=BigInteger))
     return rows.order_by(THREAD.c.thread_id).limit(_PAGE_SIZE)
@@ -85,14 +72,14 @@ def given_threads(database: str) -> Select[Any]:
     """The rows of the given threads, with all columns."""
     given = keys_table(database, _THREAD_ID)
     joined, found = lookup_join(database, given, THREAD, equal_columns(THREAD, given, _THREAD_ID))
-    return select(*_raw(found)).select_from(joined)
+    return select(*raw_columns(found)).select_from(joined)
 
 
 def rows_of_threads(database: str, table: Table) -> Select[Any]:
     """All rows of the given threads, with all columns."""
     given = keys_table(database, _THREAD_ID)
     joined, found = lookup_join(database, given, table, equal_columns(table, given, _THREAD_ID))
-    return select(*_raw(found)).select_from(joined)
+    return select(*raw_columns(found)).select_from(joined)
 
 
 def sizes_of_threads(database: str) -> Any:
@@ -122,7 +109,7 @@ def marks_page(_database: str, table: Table) -> Select[Any]:
 def rows_between(_database: str, table: Table) -> Select[Any]:
     """The rows of one thread from one key to another (`first_<column>` and `last_<column>`, both included), with all columns."""
     within = [_of_thread(table), _key(table) >= _bounds(table, "first"), _key(table) <= _bounds(table, "last")]
-    return select(*_raw(table)).where(*within).order_by(*[table.c[name] for name in key_in_thread(table)])
+    return select(*raw_columns(table)).where(*within).order_by(*[table.c[name] for name in key_in_thread(table)])
 
 
 def _of_thread(table: Table) -> ColumnElement[bool]:
@@ -165,14 +152,14 @@ def given_objects(database: str) -> Select[Any]:
     """The given objects, with all columns."""
     given = keys_table(database, OBJECT_KEY)
     joined, found = lookup_join(database, given, OBJECT, equal_columns(OBJECT, given, OBJECT_KEY))
-    return select(*_raw(found)).select_from(joined)
+    return select(*raw_columns(found)).select_from(joined)
 
 
 def unreferenced_objects(_database: str) -> Select[Any]:
     """Live objects that no segment refers to, with all columns, after the key `after`."""
     live = OBJECT.c.state == literal_column("'live'")
     referred_to = exists().where(SEGMENT.c.object_key == OBJECT.c.key)
-    rows = select(*_raw(OBJECT)).where(live, ~referred_to, OBJECT.c.key > bindparam("after", type_=Text()))
+    rows = select(*raw_columns(OBJECT)).where(live, ~referred_to, OBJECT.c.key > bindparam("after", type_=Text()))
     return rows.order_by(OBJECT.c.key).limit(_PAGE_SIZE)
 
 
