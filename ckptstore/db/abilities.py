@@ -1,4 +1,4 @@
-"""What a database offers beyond what every supported one does: asked once, when its schema is checked."""
+"""What a database offers beyond what every supported one does: a store asks once, when it checks the schema."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from ckptstore.db.sql.batch_function import FUNCTION
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Abilities:
-    """What the statements of a store may rely on."""
+    """What the statements of a store may rely on, as `schema.require_head` found out."""
 
     #: The schema whose function stores batches (`sql.batch_function`); None where they are stored by one statement (`sql.batch_postgres`).
     batch_function: str | None = None

@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, QueuePool, StaticPool
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.adopted_file import AdoptedFile
 from ckptstore.db.busy_timeout import run_within
 from ckptstore.db.connection import Db
@@ -64,6 +65,7 @@ class AsyncRunner:
     def _start(self) -> None:
         self._engine = self._make_engine()
         self.statements = statements_for(self._engine.dialect, self._schema)
+        self.abilities = Abilities()
         #: None on SQLite, which has no server that could be silent.
         self._connections = None if self.statements.on_sqlite else ServerConnections(self._engine.sync_engine)
         in_file = self.statements.on_sqlite and not is_memory(self.url)
@@ -225,12 +227,13 @@ class AsyncRunner:
 
     async def _run_at_driver(self, connection: AsyncConnection, work: StatementWork[T], watch: Watch) -> T:
         """Run work whose statement asyncpg executes: nobody observes the engine."""
-        result = await run_statement(connection, work, self.statements, watch, self._fetch)
+        result = await run_statement(connection, work, self.statements, self.abilities, watch, self._fetch)
         return result if result is not None else await connection.run_sync(self._run, work, watch)
 
     def _run(self, connection: Connection, work: Work[T], watch: Watch) -> T:
         try:
-            return work(Db(connection, self.statements, observed=is_observed(connection.engine), watch=watch))
+            observed = is_observed(connection.engine)
+            return work(Db(connection, self.statements, observed=observed, watch=watch, abilities=self.abilities))
         except (KeyboardInterrupt, SystemExit) as exc:
             # Raised by a listener. On a loop they would end its thread, and with it every later call.
             raise RuntimeError(f"a listener on this engine raised {type(exc).__name__}") from exc

@@ -19,6 +19,7 @@ from typing import Any, cast
 from sqlalchemy import ClauseElement, Connection, Table
 from sqlalchemy.exc import DBAPIError
 
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.error_mapping import ConnectionLost
 from ckptstore.db.sql.insert import insert_arrays, insert_rows, row_parameters
 from ckptstore.db.sql.parameters import key_parameters
@@ -64,10 +65,11 @@ class Db:
         statements: compiled for this database.
         observed: whether statements run through SQLAlchemy, which reports them.
         watch: ends the connection when a server is silent for too long; None for a database without a server.
+        abilities: of the database; without them, what every one has.
         runs_apart: whether statements run apart from this thread, so that an exception may leave one running.
     """
 
-    __slots__ = ("connection", "dialect_name", "observed", "on_sqlite", "runs_apart", "statements", "watch")
+    __slots__ = ("abilities", "connection", "dialect_name", "observed", "on_sqlite", "runs_apart", "statements", "watch")
 
     def __init__(
         self,
@@ -77,7 +79,9 @@ class Db:
         observed: bool = False,
         watch: Watch | None = None,
         runs_apart: bool = True,
+        abilities: Abilities | None = None,
     ) -> None:
+        self.abilities = abilities or Abilities()
         self.runs_apart = runs_apart
         self.connection = connection
         self.statements = statements

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Executable, func, inspect, select, true
 from sqlalchemy.schema import CreateSchema
 
 from ckptstore.db import upgrade_lock
-from ckptstore.db.abilities import Abilities, batch_function_query
+from ckptstore.db.abilities import batch_function_query
 from ckptstore.db.connection import Db
 from ckptstore.db.migrations_folder import migrations_folder
 from ckptstore.db.models import TABLE_PREFIX, VERSION_TABLE, Base
@@ -76,7 +76,7 @@ def require_head(db: Db) -> None:
         upgrade_lock.wait_for_others(db)
         found = current_revision(db)
     if found == HEAD:
-        db.statements.abilities = _abilities(db)
+        _note_abilities(db)
         return
     where = masked(db.connection.engine.url)
     schema_option = _schema_option(db)
@@ -88,11 +88,10 @@ def require_head(db: Db) -> None:
     raise _too_new(db, found)
 
 
-def _abilities(db: Db) -> Abilities:
-    if db.on_sqlite:
-        return Abilities()
-    found = db.execute(batch_function_query(db.statements.table_name(THREAD.name)))
-    return Abilities(batch_function=next((schema for (schema,) in found), None))
+def _note_abilities(db: Db) -> None:
+    if not db.on_sqlite:
+        found = db.execute(batch_function_query(db.statements.table_name(THREAD.name)))
+        db.abilities.batch_function = next((schema for (schema,) in found), None)
 
 
 def _schema_option(db: Db) -> str:
@@ -143,6 +142,7 @@ def upgrade_if_needed(db: Db) -> None:
     """
     found = current_revision(db)
     if found == HEAD:
+        _note_abilities(db)
         return
     if found is None or found in REVISIONS:
         upgrade_lock.in_turn(db, upgrade)

@@ -13,8 +13,6 @@ from typing import Any
 from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from ckptstore.db.abilities import Abilities
-
 #: At most twice as many are kept. Each takes about 12 KB, and a store has some 150 besides those of listings.
 MAX_STATEMENTS = 256
 # A process with a schema per tenant may open thousands: those opened last keep their statements.
@@ -58,8 +56,6 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
         self.on_sqlite = dialect.name == "sqlite"
         self._dialect = dialect
         self.schema = schema
-        #: What the schema check found out (`schema.require_head`).
-        self.abilities = Abilities()
         #: Statements that were not used since `self` was emptied last.
         self._older: dict[tuple[Any, ...], CompiledStatement] = {}
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
 from ckptstore.db.statement import Statements
 from ckptstore.db.watch import Watch
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 T = TypeVar("T")
 
@@ -36,12 +39,16 @@ class StatementWork(ABC, Generic[T]):
         """Do all of it, or what was left by `result`."""
 
     @abstractmethod
-    def statement(self, statements: Statements) -> Call | None:
+    def statement(self, statements: Statements, abilities: Abilities) -> Call | None:
         """Begin an attempt; None if it must be called with a `Db`."""
 
     @abstractmethod
     def result(self, rows: Sequence[Any]) -> T | None:
         """The result, from the statement's rows; None if something is left to do."""
+
+    @abstractmethod
+    def recovers(self, exc: Exception) -> bool:
+        """Whether a call with a `Db` does the work in spite of an error of the statement."""
 
     @abstractmethod
     def explain(self, exc: Exception) -> Exception:
@@ -58,20 +65,22 @@ async def fetch(driver_connection: Any, call: Call) -> Sequence[Any]:
 
 
 async def run_statement(
-    connection: AsyncConnection, work: StatementWork[T], statements: Statements, watch: Watch, fetch: Fetch = fetch
+    connection: AsyncConnection, work: StatementWork[T], statements: Statements, abilities: Abilities, watch: Watch, fetch: Fetch = fetch
 ) -> T | None:
-    """Begin an attempt of work, and execute its statement at asyncpg; returns what its `result` does, None if it has no statement.
+    """Begin an attempt of work, and execute its statement at asyncpg; returns its `result`, None where a `Db` is needed.
 
     Raises:
         ConnectionLost: the connection is unusable, and never used again.
     """
-    call = work.statement(statements)
+    call = work.statement(statements, abilities)
     if call is None:
         return None
     try:
         rows = await fetch(driver_connection_of(connection), call)
     except Exception as exc:
         await connection.run_sync(_discard_if_lost, statements, exc)
+        if work.recovers(exc):
+            return None
         explained = work.explain(exc)
         if explained is exc:
             raise

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple, NoReturn
 
 from ckptstore.db import sql
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
 from ckptstore.db.sqlstates import sqlstate_of
@@ -20,6 +21,7 @@ from ckptstore.writes.rows import BatchRows, entry_rows, row_keys, thread_rows
 # A batch waits no longer for the row of a thread that another transaction has locked: its other writes need not wait.
 _LOCK_TIMEOUT = "100ms"
 _LOCK_NOT_AVAILABLE = "55P03"
+_UNIQUE_VIOLATION = "23505"
 
 
 class ThreadLocked(Exception):
@@ -33,13 +35,13 @@ def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | Non
         ThreadLocked: a thread of several is locked by another transaction.
     """
     attempt = BatchCommit(batch)
-    call = attempt.statement(db.statements)
+    call = attempt.statement(db.statements, db.abilities)
     if call is not None:
         try:
-            rows = db.execute(*call).all()
+            attempt.answered(db.execute(*call).all())
         except Exception as exc:
-            attempt.raise_explained(exc)
-        attempt.answered(rows)
+            if not attempt.recovers(exc):
+                attempt.raise_explained(exc)
     return attempt.finish(db)
 
 
@@ -59,9 +61,9 @@ class BatchCommit:
         #: What was stored of the ordinary writes; None where they are to be stored by the statement.
         self._done = None if self._ordinary else _Done(set(), set())
 
-    def statement(self, statements: Statements) -> Call | None:
+    def statement(self, statements: Statements, abilities: Abilities) -> Call | None:
         """The call of the function that stores the ordinary writes; None if there are none, or no function."""
-        schema = statements.abilities.batch_function
+        schema = abilities.batch_function
         if schema is None or not self._ordinary:
             return None
         self._parameters = FunctionParameters(self._ordinary)
@@ -90,6 +92,10 @@ class BatchCommit:
             if number not in done.stored:
                 missing |= _store_alone(db, number, write, self._lock_timeout, was_counted=number in done.miscounted)
         return [missing.get(number) for number in range(len(self._batch))]
+
+    def recovers(self, exc: Exception) -> bool:
+        """Whether `finish` stores the batch in spite of an error of the function: a row was there that none of ours has inserted."""
+        return sqlstate_of(exc) == _UNIQUE_VIOLATION
 
     def explain(self, exc: Exception) -> Exception:
         """The error to raise in place of a statement's."""

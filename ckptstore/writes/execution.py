@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
 from ckptstore.db.statement import Statements
 from ckptstore.db.statement_work import Call, StatementWork
@@ -22,9 +23,10 @@ class BeginBatch(Protocol):
 class BatchAttempt(Protocol):
     """One attempt to store some writes, see `commit_postgres.BatchCommit`."""
 
-    def statement(self, statements: Statements) -> Call | None: ...
+    def statement(self, statements: Statements, abilities: Abilities) -> Call | None: ...
     def answered(self, rows: Sequence[Any]) -> bool: ...
     def finish(self, db: Db) -> Sequence[Any]: ...
+    def recovers(self, exc: Exception) -> bool: ...
     def explain(self, exc: Exception) -> Exception: ...
 
 
@@ -51,7 +53,7 @@ class BatchExecution(StatementWork[Sequence[Any]]):
         self._note_stored = note_stored
         self._started = 0.0
         self._attempt: BatchAttempt | None = None
-        #: Whether the attempt's statement was answered, and something is left to do.
+        #: Whether the attempt's statement has been executed, and something is left to do.
         self._is_partly_done = False
 
     def __call__(self, db: Db) -> Sequence[Any]:
@@ -62,14 +64,14 @@ class BatchExecution(StatementWork[Sequence[Any]]):
         self._note_stored(self._batch, self._started)
         return results
 
-    def statement(self, statements: Statements) -> Call | None:
+    def statement(self, statements: Statements, abilities: Abilities) -> Call | None:
         self._is_partly_done = False
         if self._begin is None or self._batch.entries[0].work is not None:
             return None
         self._batch.has_begun = True
         self._started = monotonic()
         self._attempt = self._begin(self._batch.writes)
-        return self._attempt.statement(statements)
+        return self._attempt.statement(statements, abilities)
 
     def result(self, rows: Sequence[Any]) -> Sequence[Any] | None:
         assert self._attempt is not None
@@ -78,6 +80,10 @@ class BatchExecution(StatementWork[Sequence[Any]]):
             return None
         self._note_stored(self._batch, self._started)
         return [None] * len(self._batch.entries)
+
+    def recovers(self, exc: Exception) -> bool:
+        self._is_partly_done = self._attempt is not None and self._attempt.recovers(exc)
+        return self._is_partly_done
 
     def explain(self, exc: Exception) -> Exception:
         return exc if self._attempt is None else self._attempt.explain(exc)

@@ -79,7 +79,7 @@ BEGIN
 
     IF carried IS NOT NULL THEN
         left_out := left_out || ARRAY(
-            SELECT e FROM generate_series(1, cardinality(carried), 3) AS i, CAST(carried[i] AS int) AS e
+            SELECT e FROM (SELECT i, carried[i]::int AS e FROM generate_series(1, cardinality(carried), 3) AS i) AS r
             WHERE NOT EXISTS (
                 SELECT FROM %1$I.ckpt_channel AS c
                 WHERE c.thread_id = entries[e] AND c.checkpoint_ns = entries[e + 1]
@@ -90,15 +90,30 @@ BEGIN
     END IF;
     IF known IS NOT NULL THEN
         left_out := left_out || ARRAY(
-            SELECT e FROM generate_series(1, cardinality(known), 2) AS i, CAST(known[i] AS int) AS e
+            SELECT e FROM (SELECT i, known[i]::int AS e FROM generate_series(1, cardinality(known), 2) AS i) AS r
             WHERE NOT EXISTS (
                 SELECT FROM %1$I.ckpt_segment AS s WHERE s.thread_id = entries[e] AND s.digest = known[i + 1] OFFSET 0
             )
         );
     END IF;
-    IF checkpoints IS NOT NULL THEN
+    IF checkpoints IS NOT NULL AND cardinality(entries) = 5 AND left_out = '{}' THEN
+        INSERT INTO %1$I.ckpt_checkpoint (
+            thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, created_at, format, type, body,
+            channel_versions, metadata, size, hidden, value_count, checksum
+        )
+        VALUES (
+            entries[1], entries[2], entries[3], substr(nullif(checkpoints[2], ''), 2), entries[4]::bigint,
+            checkpoints[3]::smallint, checkpoints[4],
+            substr(data, checkpoints[5]::int, checkpoints[6]::int), checkpoints[7]::json, checkpoints[8]::json,
+            entries[5]::bigint, false, checkpoints[9]::int, checkpoints[10]::bigint
+        )
+        ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO NOTHING;
+        IF NOT FOUND THEN
+            left_out := '{1}';
+        END IF;
+    ELSIF checkpoints IS NOT NULL THEN
         left_out := left_out || ARRAY(
-            SELECT e FROM generate_series(1, cardinality(checkpoints), 10) AS i, CAST(checkpoints[i] AS int) AS e
+            SELECT e FROM (SELECT i, checkpoints[i]::int AS e FROM generate_series(1, cardinality(checkpoints), 10) AS i) AS r
             WHERE EXISTS (
                 SELECT FROM %1$I.ckpt_checkpoint AS c
                 WHERE c.thread_id = entries[e] AND c.checkpoint_ns = entries[e + 1] AND c.checkpoint_id = entries[e + 2]
@@ -114,7 +129,7 @@ BEGIN
             checkpoints[i + 2]::smallint, checkpoints[i + 3],
             substr(data, checkpoints[i + 4]::int, checkpoints[i + 5]::int), checkpoints[i + 6]::json, checkpoints[i + 7]::json,
             entries[e + 4]::bigint, false, checkpoints[i + 8]::int, checkpoints[i + 9]::bigint
-        FROM generate_series(1, cardinality(checkpoints), 10) AS i, CAST(checkpoints[i] AS int) AS e
+        FROM (SELECT i, checkpoints[i]::int AS e FROM generate_series(1, cardinality(checkpoints), 10) AS i) AS r
         WHERE e <> ALL (left_out);
     END IF;
     IF channels IS NOT NULL THEN
@@ -122,7 +137,7 @@ BEGIN
         SELECT
             entries[e], entries[e + 1], channels[i + 1], channels[i + 2], channels[i + 3], channels[i + 4]::bigint,
             substr(data, channels[i + 5]::int, nullif(channels[i + 6], '')::int), nullif(channels[i + 7], '')::json, channels[i + 8]::bigint
-        FROM generate_series(1, cardinality(channels), 9) AS i, CAST(channels[i] AS int) AS e
+        FROM (SELECT i, channels[i]::int AS e FROM generate_series(1, cardinality(channels), 9) AS i) AS r
         WHERE e <> ALL (left_out)
         ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET
             type = excluded.type, size = excluded.size, value = excluded.value, layout = excluded.layout, checksum = excluded.checksum;
@@ -130,18 +145,19 @@ BEGIN
     IF tags IS NOT NULL THEN
         INSERT INTO %1$I.ckpt_tag (key, value, checkpoint_id, thread_id, checkpoint_ns)
         SELECT tags[i + 1], tags[i + 2], entries[e + 2], entries[e], entries[e + 1]
-        FROM generate_series(1, cardinality(tags), 3) AS i, CAST(tags[i] AS int) AS e
-        WHERE e <> ALL (left_out)
-        ON CONFLICT (key, value, checkpoint_id, thread_id, checkpoint_ns) DO NOTHING;
+        FROM (SELECT i, tags[i]::int AS e FROM generate_series(1, cardinality(tags), 3) AS i) AS r
+        WHERE e <> ALL (left_out);
     END IF;
     IF segments IS NOT NULL THEN
         INSERT INTO %1$I.ckpt_segment (thread_id, digest, size, encoding, data)
         SELECT
             entries[e], segments[i + 1], segments[i + 2]::bigint, segments[i + 3],
             substr(data, segments[i + 4]::int, nullif(segments[i + 5], '')::int)
-        FROM generate_series(1, cardinality(segments), 6) AS i, CAST(segments[i] AS int) AS e
+        FROM (SELECT i, segments[i]::int AS e FROM generate_series(1, cardinality(segments), 6) AS i) AS r
         WHERE e <> ALL (left_out)
-        ON CONFLICT (thread_id, digest) DO NOTHING;
+        AND NOT EXISTS (
+            SELECT FROM %1$I.ckpt_segment AS s WHERE s.thread_id = entries[e] AND s.digest = segments[i + 1] OFFSET 0
+        );
     END IF;
     IF kept_writes IS NOT NULL THEN
         INSERT INTO %1$I.ckpt_write (
@@ -152,7 +168,7 @@ BEGIN
             kept_writes[i + 4], entries[e + 3]::bigint, kept_writes[i + 5], kept_writes[i + 6]::bigint,
             substr(data, kept_writes[i + 7]::int, nullif(kept_writes[i + 8], '')::int), nullif(kept_writes[i + 9], '')::json,
             kept_writes[i + 10]::bigint
-        FROM generate_series(1, cardinality(kept_writes), 11) AS i, CAST(kept_writes[i] AS int) AS e
+        FROM (SELECT i, kept_writes[i]::int AS e FROM generate_series(1, cardinality(kept_writes), 11) AS i) AS r
         WHERE e <> ALL (left_out)
         ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO NOTHING;
     END IF;
@@ -165,7 +181,7 @@ BEGIN
             replaced_writes[i + 4], entries[e + 3]::bigint, replaced_writes[i + 5], replaced_writes[i + 6]::bigint,
             substr(data, replaced_writes[i + 7]::int, nullif(replaced_writes[i + 8], '')::int), nullif(replaced_writes[i + 9], '')::json,
             replaced_writes[i + 10]::bigint
-        FROM generate_series(1, cardinality(replaced_writes), 11) AS i, CAST(replaced_writes[i] AS int) AS e
+        FROM (SELECT i, replaced_writes[i]::int AS e FROM generate_series(1, cardinality(replaced_writes), 11) AS i) AS r
         WHERE e <> ALL (left_out)
         ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
             task_path = excluded.task_path, channel = excluded.channel, created_at = excluded.created_at, type = excluded.type,

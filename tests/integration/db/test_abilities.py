@@ -90,6 +90,18 @@ async def test_without_it_batches_are_one_statement(database: Callable[..., str]
         assert await calls(database(role=role)) == [False, False]
 
 
+async def test_stores_of_one_process_know_their_own_database(database: Callable[..., str], postgres_url: str) -> None:
+    await set_up(database())
+    execute(database(""), f"DROP FUNCTION {FUNCTION}")
+    driver = database().partition("://")[0]
+    async with SQLAlchemySaver.from_conn_string(postgres_url.replace("postgresql", driver, 1)) as other:
+        await other.setup()
+        await chain(other, "other", 1)
+        assert await calls(database()) == [False, False]
+        assert other.store.runner.abilities.batch_function == "public"  # type: ignore[attr-defined]
+        await other.adelete_thread("other")
+
+
 async def test_on_citus_batches_are_one_statement(database: Callable[..., str]) -> None:
     await set_up(database())
     execute(

@@ -355,7 +355,7 @@ async def test_no_page_reads_all_segments(planned: SQLAlchemySaver, monkeypatch:
 @pytest.mark.parametrize("filled", [kind for kind in KINDS if kind != "sqlite"], indirect=True, scope="module")
 async def test_no_put_reads_a_whole_table(planned: SQLAlchemySaver, plans_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # No plan shows what a function does.
-    monkeypatch.setattr(planned.store.runner.statements, "abilities", Abilities())
+    monkeypatch.setattr(planned.store.runner, "abilities", Abilities())
     version = f"{1:010}.{'0' * 12}"
     with plans_of() as plans:
         for step in range(3):
@@ -384,7 +384,7 @@ def test_the_function_for_batches_reads_no_more_than_it_looks_up(planned: SQLAlc
     carrying = [new_checkpoint("function", f"{number + 2}", carried=[version]) for number, version in enumerate(versions)]
 
     def look(db: Db) -> dict[str, tuple[int, int]]:
-        assert db.statements.abilities.batch_function is not None
+        assert db.abilities.batch_function is not None
         with db.transaction():
             commit_batch(db, [first])
             before = {table: read for table, *read in db.execute(_READ)}

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import event
 
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.async_runner import AsyncRunner
 from ckptstore.db.connection import Db
 from ckptstore.db.open import open_database
@@ -33,7 +34,7 @@ class Noted(StatementWork[str]):
         self.seen.append("called")
         return str(db.execute("SELECT 'with a Db'").scalar_one())
 
-    def statement(self, statements: Statements) -> Call | None:
+    def statement(self, statements: Statements, abilities: Abilities) -> Call | None:
         self.seen.append("asked")
         return self.call
 
@@ -41,6 +42,9 @@ class Noted(StatementWork[str]):
         ((found,),) = rows
         self.seen.append("answered")
         return str(found) if found else None
+
+    def recovers(self, exc: Exception) -> bool:
+        return getattr(exc, "sqlstate", "") == "23505"
 
     def explain(self, exc: Exception) -> Exception:
         return LookupError("explained") if getattr(exc, "sqlstate", "") == "22012" else exc
@@ -100,6 +104,13 @@ async def test_errors_are_explained_or_translated_and_the_connection_stays(runne
     with pytest.raises(StatementRefused, match="does not exist"):
         await settled(runner.write(Noted("SELECT no_such_function()")))
     assert await settled(runner.write(backend)) == before
+
+
+async def test_an_error_that_it_recovers_from_is_followed_by_a_db(runner: AsyncRunner) -> None:
+    twice = "WITH twice AS (INSERT INTO ckpt_setting SELECT 'same', '{}' FROM generate_series(1, 2) RETURNING name) SELECT name FROM twice"
+    work = Noted(twice)
+    assert await settled(runner.write(work)) == "with a Db"
+    assert work.seen == ["asked", "called"]
 
 
 async def test_a_lost_connection_is_replaced_and_the_statement_repeated(runner: AsyncRunner, postgres_url: str) -> None:

@@ -13,8 +13,10 @@ import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.abilities import Abilities
+from ckptstore.db.async_runner import AsyncRunner
 from ckptstore.db.connection import Db
 from ckptstore.records import CheckpointKey, NewSegment, NewWrite, NewWrites, Value
+from ckptstore.runtime.wakeups import settled
 from ckptstore.values.encode import EncodedWrite, StoredForm
 from ckptstore.writes import commit_postgres
 from ckptstore.writes.attempt import MissingParts
@@ -40,10 +42,11 @@ async def opened(url: str, way: str) -> SQLAlchemySaver:
     """A saver that stores batches in one of the two ways."""
     saver = SQLAlchemySaver.from_conn_string(url)
     await saver.setup()
-    statements = saver.store.runner.statements
-    assert statements.abilities.batch_function is not None
+    runner = saver.store.runner
+    assert isinstance(runner, AsyncRunner)
+    assert runner.abilities.batch_function is not None
     if way == "statement":
-        statements.abilities = Abilities()
+        runner.abilities = Abilities()
     return saver
 
 
@@ -145,6 +148,19 @@ async def test_a_batch_that_is_repeated_stores_and_counts_nothing_twice(saver: S
     assert {name: len(rows) for name, rows in Rows.of(saver).tables.items() if rows} == {
         "ckpt_thread": 2, "ckpt_checkpoint": 2, "ckpt_tag": 2, "ckpt_write": 1,
     }  # fmt: skip
+
+
+async def test_rows_that_nobody_of_ours_left_there_are_no_obstacle(saver: SQLAlchemySaver) -> None:
+    """A tag without its checkpoint, and a segment that this process does not know of."""
+    segment = NewSegment("d", 1, "raw", b"x", None)
+    assert await saver_commit(saver, [task_writes("t", "task")._replace(segments=(segment,))]) == [None]
+    await settled(saver.store.runner.write(lambda db: db.execute("INSERT INTO ckpt_tag VALUES ('p', 's', 'c', 't', '')")))
+    batch = [small_checkpoint("t", "c")._replace(segments=(segment,)), small_checkpoint("u", "c")]
+    assert await saver_commit(saver, batch) == [None] * 2
+    tables = Rows.of(saver).tables
+    assert sorted(row["thread_id"] for row in tables["ckpt_tag"]) == ["t", "u"]
+    assert [row["thread_id"] for row in tables["ckpt_segment"]] == ["t"]
+    assert await listed_counts(saver) == await counted(saver)
 
 
 @contextmanager

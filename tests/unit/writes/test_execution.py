@@ -25,7 +25,7 @@ class Attempt:
         self.log.append(f"begin {len(batch)}")
         return self
 
-    def statement(self, _statements: Any) -> Call | None:
+    def statement(self, _statements: Any, _abilities: Any) -> Call | None:
         return Call("text", ())
 
     def answered(self, _rows: Sequence[Any]) -> bool:
@@ -35,6 +35,9 @@ class Attempt:
     def finish(self, _db: Any) -> Sequence[Any]:
         self.log.append("finish")
         return ["rest"]
+
+    def recovers(self, exc: Exception) -> bool:
+        return isinstance(exc, KeyError)
 
     def explain(self, exc: Exception) -> Exception:
         return LookupError(exc)
@@ -56,7 +59,7 @@ def execution(log: list[str], stores_all: bool = True, *, work: Any = None, begi
 def test_what_its_statement_stores_is_noted_as_stored() -> None:
     log: list[str] = []
     made = execution(log)
-    assert made.statement(NOTHING) == Call("text", ())
+    assert made.statement(NOTHING, NOTHING) == Call("text", ())
     assert made.result([]) == [None]
     assert log == ["begin 1", "answered", "stored"]
     assert isinstance(made.explain(ValueError()), LookupError)
@@ -65,7 +68,7 @@ def test_what_its_statement_stores_is_noted_as_stored() -> None:
 def test_what_is_left_is_finished_once_and_a_repetition_begins_anew() -> None:
     log: list[str] = []
     made = execution(log, stores_all=False)
-    made.statement(NOTHING)
+    made.statement(NOTHING, NOTHING)
     assert made.result([]) is None
     assert made(NOTHING) == ["rest"]
     assert log == ["begin 1", "answered", "finish", "stored"]
@@ -73,11 +76,21 @@ def test_what_is_left_is_finished_once_and_a_repetition_begins_anew() -> None:
     assert made(NOTHING) == ["all"]
 
 
+def test_what_recovers_from_its_statements_error_is_finished() -> None:
+    log: list[str] = []
+    made = execution(log)
+    made.statement(NOTHING, NOTHING)
+    assert not made.recovers(ValueError())
+    assert made.recovers(KeyError())
+    assert made(NOTHING) == ["rest"]
+    assert log == ["begin 1", "finish", "stored"]
+
+
 def test_work_and_a_database_without_such_a_statement_are_executed() -> None:
     for options in ({"work": lambda _db: None}, {"begin": False}):
         log: list[str] = []
         made = execution(log, **options)
-        assert made.statement(NOTHING) is None
+        assert made.statement(NOTHING, NOTHING) is None
         assert made(NOTHING) == ["all"]
         assert log == ["execute"]
         error = ValueError()
