@@ -1,5 +1,5 @@
-"""The command line: `ckptstore upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `copy`, `import`, `move`, `blobs copy`,
-`blobs collect`, `blobs relocate`, `blobs verify`, `tags rebuild` and `reencrypt`.
+"""The command line: `ckptstore threads`, `upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `copy`, `import`, `move`, `blobs`, `tags` and
+`reencrypt`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import sys
 
 try:
     import click
-    import tqdm  # noqa: F401  # imported here for the error message: the modules of the commands import it below
+    import rich  # noqa: F401  # these two are imported here for the error message: the modules of the commands import them below
+    import tqdm  # noqa: F401
 except ImportError as exc:  # pragma: no cover - the test of the installed wheel covers it
-    sys.exit(f"the command line needs click and tqdm ({exc.name} is missing): pip install 'ckptstore[cli]'")
+    sys.exit(f"the command line needs click, rich and tqdm ({exc.name} is missing): pip install 'ckptstore[cli]'")
 
 from ckptstore.cli.blobs import blobs as blob_commands
 from ckptstore.cli.copy import copy
@@ -21,16 +22,17 @@ from ckptstore.cli.reencrypt import reencrypt
 from ckptstore.cli.revisions import downgrade, revision, upgrade
 from ckptstore.cli.space import prune, vacuum
 from ckptstore.cli.tags import tags as tag_commands
+from ckptstore.cli.threads import threads
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ckptstore")
 @click.option("-v", "--verbose", is_flag=True, help="Print log messages while the command runs.")
 def main(verbose: bool) -> None:
-    """Maintain a ckptstore database and its blobs."""
+    """Look into a ckptstore database, and maintain it and its blobs."""
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 
 
-for command in (upgrade, downgrade, revision, prune, vacuum, copy, import_, move, blob_commands, tag_commands, reencrypt):
+for command in (upgrade, downgrade, revision, prune, vacuum, threads, copy, import_, move, blob_commands, tag_commands, reencrypt):
     main.add_command(command)

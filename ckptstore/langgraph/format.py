@@ -6,12 +6,23 @@ The layers below work on any checkpoints; they are given `LANGGRAPH`, a `StateFo
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
+
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, SCHEDULED
 
 from ckptstore.records import StateFormat
 
 #: LangGraph's channel of pending `Send`s (`langgraph._internal._constants.TASKS`).
 TASKS_CHANNEL = "__pregel_tasks"
+
+#: Channels to which tasks write what is no part of the state: an error, an interrupt, the answer to one, a note that the task has
+#: begun, or that it has written nothing (`langgraph._internal._constants.NO_WRITES`).
+ERROR_CHANNEL, INTERRUPT_CHANNEL = ERROR, INTERRUPT
+_SPECIAL_CHANNELS = frozenset((ERROR, INTERRUPT, RESUME, SCHEDULED, "__no_writes__"))
+
+# A channel of this name starts the node that the rest of it names (`langgraph.graph.state.CompiledStateGraph.attach_node`).
+_BRANCH = "branch:to:"
 
 #: `checkpoint["v"]`: from this format on, a checkpoint holds its pending `Send`s itself, as a value of `TASKS_CHANNEL`. Before, they
 #: are the writes to that channel at its parent (`BaseCheckpointSaver` implementations call this "migrate pending sends").
@@ -39,15 +50,33 @@ def _delta_channels(metadata: str) -> frozenset[str]:
 
 
 def _root_checkpoint_id(metadata: str) -> str | None:
-    found = _entries(metadata, _PARENTS).get(_ROOT_NS)
+    return root_checkpoint_of(_parsed(metadata))
+
+
+def root_checkpoint_of(metadata: Mapping[str, Any]) -> str | None:
+    """The id of the root graph's checkpoint under which a subgraph's ran; None for the root graph's own."""
+    found = _object_under(metadata, _PARENTS).get(_ROOT_NS)
     return found if isinstance(found, str) else None
 
 
 def _entries(metadata: str, key: str) -> dict[str, Any]:
-    """The object under a key; empty where a caller stored something else there."""
+    return _object_under(_parsed(metadata), key)
+
+
+def _parsed(metadata: str) -> dict[str, Any]:
     parsed = json.loads(metadata)
-    found = parsed.get(key) if isinstance(parsed, dict) else None
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _object_under(metadata: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The object under a key; empty where a caller stored something else there."""
+    found = metadata.get(key)
     return found if isinstance(found, dict) else {}
+
+
+def is_internal(channel: str) -> bool:
+    """Whether LangGraph itself writes a channel, and no node of a user's graph reads it."""
+    return channel in _SPECIAL_CHANNELS or channel.startswith(_BRANCH)
 
 
 def _is_task_namespace(checkpoint_ns: str) -> bool:

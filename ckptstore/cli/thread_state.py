@@ -1,0 +1,121 @@
+"""`ckptstore threads state`: the values of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from ckptstore.cli.options import store_options
+from ckptstore.cli.reading import decrypt_with, ns_option, parse_id, reading_store, serde_option
+from ckptstore.cli.tables import console, json_option, print_json, print_lines
+from ckptstore.inspection.outline import find_checkpoint
+from ckptstore.langgraph.inspection.state import ChannelState, CheckpointState, checkpoint_state
+from ckptstore.langgraph.structure.as_json import as_json as json_of
+from ckptstore.langgraph.structure.as_text import byte_count, printable
+from ckptstore.langgraph.structure.blocks import Limits, block
+from ckptstore.runtime.steps import drive
+
+_BRIEF = Limits(elements=20, text=2_000, depth=6)
+_FULL = Limits(elements=10**9, text=10**9, depth=60)
+
+
+@click.command()
+@store_options
+@click.argument("thread_id", callback=parse_id)
+@click.option("--at", "checkpoint_id", callback=parse_id, help="The checkpoint, or the beginning of its id; by default the newest one.")
+@ns_option
+@click.option("--channel", "names", multiple=True, help="Only this channel. Repeatable.")
+@click.option("--full", is_flag=True, help="Don't shorten long lists and texts.")
+@serde_option
+@json_option
+def state(
+    url: str,
+    in_schema: str | None,
+    blob_url: str | None,
+    thread_id: str,
+    checkpoint_id: str | None,
+    checkpoint_ns: str | None,
+    names: tuple[str, ...],
+    full: bool,
+    serde: str | None,
+    as_json: bool,
+) -> None:
+    """Show the state of a thread at a checkpoint, channel by channel, with what tasks have written since.
+
+    No class is imported: LangChain's messages are shown as messages, other objects by their fields. What can't be shown says why.
+    """
+    with reading_store(url, in_schema, blob_url) as store:
+        decrypt = decrypt_with(serde)
+        key = drive(find_checkpoint(store, thread_id, checkpoint_ns, checkpoint_id))
+        found = only_channels(drive(checkpoint_state(store, key, decrypt)), names)
+    if as_json:
+        print_json(state_as_json(found))
+    else:
+        print_lines(_lines(found, console().width, _FULL if full else _BRIEF))
+
+
+def only_channels(found: CheckpointState, names: tuple[str, ...]) -> CheckpointState:
+    """A state with these channels only; all of them if no name is given."""
+    if not names:
+        return found
+    unknown = [name for name in names if name not in found.channels]
+    if unknown:
+        has = ", ".join(map(printable, found.channels))
+        raise click.ClickException(f"checkpoint {found.key.checkpoint_id} has no channel {unknown[0]!r}; it has {has}")
+    return found._replace(channels={name: found.channels[name] for name in names}, writes=[w for w in found.writes if w.channel in names])
+
+
+def state_as_json(found: CheckpointState) -> dict[str, Any]:
+    """The state as a JSON document."""
+    return {
+        **found.key._asdict(),
+        "parent_checkpoint_id": found.parent_checkpoint_id,
+        "format": found.format,
+        "ts": found.ts,
+        "metadata": json_of(found.metadata),
+        "channels": {
+            name: {"version": of.version, "size": of.size, "blob_bytes": of.blob_bytes, "value": json_of(of.content)}
+            for name, of in found.channels.items()
+        },
+        "writes": [
+            {"task_id": of.task_id, "task_path": of.task_path, "channel": of.channel, "size": of.size, "value": json_of(of.content)}
+            for of in found.writes
+        ],
+    }
+
+
+def _lines(found: CheckpointState, width: int, limits: Limits) -> Iterator[str]:
+    key = found.key
+    yield f"thread {printable(key.thread_id)}, checkpoint {printable(key.checkpoint_id)}"
+    if key.checkpoint_ns:
+        yield f"namespace {printable(key.checkpoint_ns)}"
+    yield f"parent {printable(found.parent_checkpoint_id or 'none')}, written {printable(found.ts or 'at an unknown time')}"
+    yield from _section("metadata", "", found.metadata, width, limits)
+    internal = [name for name, of in found.channels.items() if of.is_internal]
+    for name, of in found.channels.items():
+        if not of.is_internal:
+            yield from _section(name, _size(of), of.content, width, limits)
+    if internal:
+        yield ""
+        yield click.style("LangGraph's own channels", bold=True) + f"  {printable(', '.join(internal))}"
+    if found.writes:
+        yield ""
+        yield click.style("written after it", bold=True)
+        for write in found.writes:
+            about = f"{printable(write.channel)}  {byte_count(write.size)}, task {printable(write.task_id[:8])}"
+            yield f"  {about}"
+            yield from (f"    {line}" for line in block(write.content, width - 4, limits))
+
+
+def _section(title: str, about: str, content: Any, width: int, limits: Limits) -> Iterator[str]:
+    yield ""
+    yield click.style(printable(title), bold=True) + (f"  {about}" if about else "")
+    yield from (f"  {line}" for line in block(content, width - 2, limits))
+
+
+def _size(of: ChannelState) -> str:
+    if of.size is None:
+        return ""
+    return byte_count(of.size) + (f", {byte_count(of.blob_bytes)} of it in blob storage" if of.blob_bytes else "")
