@@ -1,4 +1,4 @@
-"""`ckptstore threads list`, `show`, `state`, `diff`, `delete` and `copy`."""
+"""`ckptstore threads list`, `show`, `state`, `diff`, `delete`, `copy` and `erase`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ckptstore.cli.options import database_options, open_store, store_options
 from ckptstore.cli.reading import parse_filter, parse_id, reading_store
 from ckptstore.cli.tables import Column, count, json_option, moment, print_json, print_table
 from ckptstore.cli.thread_diff import diff
+from ckptstore.cli.thread_erase import erase
 from ckptstore.cli.thread_state import state
 from ckptstore.cli.thread_tree import show
 from ckptstore.errors import InvalidConfig
@@ -31,7 +32,7 @@ _COLUMNS = (Column("thread"), Column("checkpoints", right=True), Column("size", 
 
 @click.group()
 def threads() -> None:
-    """Look at threads, delete and copy them."""
+    """Look at threads, delete, copy and erase them."""
 
 
 @threads.command("list")
@@ -127,5 +128,5 @@ def _require_new(store: Store, source: str, target: str, *, merge: bool) -> None
             )
 
 
-for command in (show, state, diff):
+for command in (show, state, diff, erase):
     threads.add_command(command)

@@ -32,7 +32,8 @@ from ckptstore.transfer.report import TransferReport
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _parse_filter(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Filter | None:
+def parse_filter(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Filter | None:
+    """A metadata filter of the command line."""
     if text is None:
         return None
     try:
@@ -55,7 +56,7 @@ def _parse_time(_context: click.Context, _parameter: click.Parameter, text: str 
 
 _OPTIONS = (
     click.option("--thread", "thread_ids", multiple=True, help="Only this thread. Repeatable."),
-    click.option("--filter", "wanted", callback=_parse_filter, help="Only threads with a checkpoint that matches this filter, in JSON."),
+    click.option("--filter", "wanted", callback=parse_filter, help="Only threads with a checkpoint that matches this filter, in JSON."),
     click.option("--since", callback=_parse_time, help="Only threads that were written to since: 2026-01-31, or with a time."),
     click.option("--newest", type=click.IntRange(min=1), help="Only the newest N checkpoints of each thread and namespace."),
     click.option(

@@ -16,6 +16,11 @@ def to_microseconds(time: datetime) -> int:
     return (aware - _EPOCH) // timedelta(microseconds=1)
 
 
+def from_microseconds(microseconds: int) -> datetime:
+    """The time in UTC, see `to_microseconds`."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
 class UtcMicroseconds(TypeDecorator[datetime]):
     """`datetime` in UTC in Python, microseconds since 1970 as a 64-bit integer on every database."""
 
@@ -26,4 +31,4 @@ class UtcMicroseconds(TypeDecorator[datetime]):
         return None if value is None else to_microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return None if value is None else from_microseconds(value)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
@@ -13,12 +14,30 @@ from ckptstore.langgraph.recode import Recoder
 from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_progress import PruneCallbacks, ignore_progress, never_stop
-from ckptstore.maintenance.reports import CollectReport, PruneReport, ReencryptReport, VacuumReport, VerifyReport
+from ckptstore.maintenance.reports import CollectReport, EraseReport, PruneReport, ReencryptReport, VacuumReport, VerifyReport
 from ckptstore.runtime.steps import Steps, drive, drive_async
+from ckptstore.store.erasing import Erasure
 
 
 def _ignore(_report: ReencryptReport) -> None:
     pass
+
+
+def ignore_erasure(_report: EraseReport) -> None:
+    """Show nothing."""
+
+
+def checked_grace(grace: timedelta) -> timedelta:
+    """A period of grace.
+
+    Raises:
+        InvalidConfig: it is something else, or negative.
+    """
+    if not isinstance(grace, timedelta):
+        raise InvalidConfig(f"grace must be a timedelta, got {brief(grace)}")
+    if grace < timedelta(0):
+        raise InvalidConfig(f"grace must not be negative, got {grace}")
+    return grace
 
 
 class Upkeep(SaverBase):
@@ -142,11 +161,53 @@ class Upkeep(SaverBase):
         return await drive_async(self._collect(dry_run, grace))
 
     def _collect(self, dry_run: bool, grace: timedelta) -> Steps[CollectReport]:
-        if not isinstance(grace, timedelta):
-            raise InvalidConfig(f"grace must be a timedelta, got {brief(grace)}")
-        if grace < timedelta(0):
-            raise InvalidConfig(f"grace must not be negative, got {grace}")
-        return self.store.collect(GcPass(self._now(), grace, dry_run))
+        return self.store.collect(GcPass(self._now(), checked_grace(grace), dry_run))
+
+    def erase(
+        self,
+        filter: Mapping[str, Any],
+        *,
+        grace: timedelta = timedelta(0),
+        dry_run: bool = False,
+        progress: Callable[[EraseReport], None] = ignore_erasure,
+    ) -> EraseReport:
+        """Delete every thread of which a checkpoint matches, whole, and the blobs that only these threads used, now.
+
+        For requests to be forgotten: `await saver.aerase({"user_id": "ann"})`. A thread with checkpoints of several users goes as a whole.
+        It is safe to run it again, after an interruption too: blobs that were left are deleted by the collector.
+
+        Args:
+            filter: a metadata filter, as for `list`; not an empty one.
+            grace: with more than zero, blobs are left to the collector, which keeps them for its own period of grace.
+            dry_run: delete nothing, and report which threads would be.
+            progress: called after each thread.
+
+        Returns:
+            What was deleted and when, how many blobs others use too, and what the erasure does not reach.
+
+        Raises:
+            InvalidFilter: the filter has no meaning.
+            InvalidConfig: the filter is empty, or `grace` is negative.
+            DatabaseUnavailable: the database can't be reached; run it again.
+        """
+        return drive(self._erase(filter, grace, dry_run, progress))
+
+    async def aerase(
+        self,
+        filter: Mapping[str, Any],
+        *,
+        grace: timedelta = timedelta(0),
+        dry_run: bool = False,
+        progress: Callable[[EraseReport], None] = ignore_erasure,
+    ) -> EraseReport:
+        """See `erase`."""
+        return await drive_async(self._erase(filter, grace, dry_run, progress))
+
+    def _erase(
+        self, wanted: Mapping[str, Any], grace: timedelta, dry_run: bool, progress: Callable[[EraseReport], None]
+    ) -> Steps[EraseReport]:
+        erasure = Erasure(self.store, self._parse_filter(wanted), checked_grace(grace), self._now, progress)
+        return erasure.run(dry_run=dry_run)
 
     def relocate_blobs(self, *, force: bool = False) -> None:
         """Say that the blobs of the database are at this saver's `blob_url` from now on, after they were copied there.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -73,6 +73,23 @@ async def collect(objects: ObjectRegistry, gc_pass: GcPass) -> CollectReport:
     return report
 
 
+async def collect_now(objects: ObjectRegistry, keys: Sequence[str], now: int) -> CollectReport:
+    """Delete those of some objects that nothing refers to, without a period of grace, on the event loop of the objects.
+
+    A writer that is about to refer to one finds it being deleted, and uploads its content again. A handle that nobody has stored yet
+    leads nowhere afterwards.
+
+    Args:
+        objects: the registry.
+        keys: the objects.
+        now: microseconds since 1970, UTC; what was confirmed later stays.
+    """
+    collector = _Collector(objects, GcPass(now + 1, timedelta(0)))
+    for start in range(0, len(keys), _PAGE_SIZE):
+        await collector.delete_unreferenced(keys[start : start + _PAGE_SIZE])
+    return collector.report
+
+
 class _StoredObject(NamedTuple):
     key: str
     size: int
@@ -92,6 +109,14 @@ class _Collector:
         no_grace = {"before": self._parameters["now"] + 1}
         async for sizes in self._pages(sql.objects.objects_in_state, no_grace, "deleting"):
             await self._delete(sizes)
+
+    async def delete_unreferenced(self, keys: Sequence[str]) -> None:
+        """Mark those of some objects that nothing refers to, and delete them."""
+        await self._objects.write(self._for_keys(sql.objects.mark_objects, keys))
+        rows = await self._objects.read(lambda db: db.run(sql.transfer.given_objects, db.object_keys(keys)).all())
+        sizes = {row[0]: row[2] for row in rows}
+        deletable = await self._start_deleting(sizes)
+        await self._delete({key: sizes[key] for key in sizes if key in deletable})
 
     async def sweep(self) -> None:
         """Delete the objects that were marked before the grace period and that nothing refers to; unmark the others."""

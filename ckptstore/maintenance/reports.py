@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from ckptstore.records import CheckpointKey
@@ -140,6 +141,45 @@ class ReencryptReport:
     done_before: int = 0
     #: Rows that were replaced or deleted while they were stored anew. If there are any, run it again.
     changed_meanwhile: int = 0
+
+
+#: What an erasure does not reach, for its report.
+NOT_REACHED = (
+    "backups, replicas and copies of the database and of the blobs",
+    "pages that the database has freed and not yet written over, and its write-ahead log: run ckptstore vacuum --full",
+    "memory, logs and cache folders (BlobSettings.cache_folder) of processes that have read it",
+)
+
+
+@dataclass(slots=True)
+class EraseReport:
+    """What was erased, when, and what the erasure does not reach."""
+
+    #: When it began and ended, in UTC.
+    started_at: datetime
+    ended_at: datetime
+    #: Ids of the threads that were deleted, or with `dry_run` would be.
+    threads: list[str] = field(default_factory=list)
+    checkpoints: int = 0
+    writes: int = 0
+    values: int = 0
+    segments: int = 0
+    #: Blobs that only these threads referred to, which were deleted, and their bytes.
+    objects: int = 0
+    object_bytes: int = 0
+    #: Blobs that other threads refer to too; they stay.
+    shared_objects: int = 0
+    #: Blobs that are left to the collector, because a period of grace was asked for.
+    objects_left: int = 0
+    #: Keys of blobs that the backend failed to delete; the collector tries again.
+    failed: list[str] = field(default_factory=list)
+    #: What remains elsewhere.
+    not_reached: tuple[str, ...] = NOT_REACHED
+    dry_run: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, for JSON."""
+        return {**asdict(self), "started_at": self.started_at.isoformat(), "ended_at": self.ended_at.isoformat()}
 
 
 class VacuumReport(NamedTuple):

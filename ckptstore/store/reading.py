@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ckptstore.db.runner import Work
 from ckptstore.errors import BlobMissing
+from ckptstore.maintenance.reindex import stored_keys
 from ckptstore.reads import checkpoints as reads
 from ckptstore.reads.delta_history import load_history
 from ckptstore.reads.planner import CheckpointQuery
@@ -62,7 +63,13 @@ class StoreReading(StoreBase):
         return self.read(work)
 
     def resolve_filter(self, wanted: Filter) -> Steps[Filter]:
-        """The filter with those of its dotted keys that no checkpoint has read as keys of nested dicts."""
+        """The filter with those of its dotted keys that no checkpoint has read as keys of nested dicts.
+
+        Raises:
+            KeyNotIndexed: it asks for a key that is not in the index of this database, which a store for the command line does not know.
+        """
+        if self.wants_tags is None and (stored := (yield from self.read(stored_keys))) is not None:
+            wanted = Filter.parse(dict(wanted.entries), stored, unindexed_when_empty=self._state_format.unindexed_when_empty)
         dotted = wanted.dotted
         unused = (yield from self._keys_not_in_use(dotted)) if dotted else ()
         return wanted.nested([dotted[path] for path in unused]) if unused else wanted

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import shlex
 from pathlib import Path
 
 import psycopg
@@ -15,17 +13,9 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from tests.support.build import checkpoint, config, metadata
 from tests.support.databases import empty_tables
+from tests.support.documents import commands
 from tests.support.official import Place, run_graph
 from tests.support.transfers import contents, fill
-
-PAGE = Path(__file__).parents[2] / "docs" / "moving.md"
-
-
-def commands(page: Path) -> list[list[str]]:
-    """The commands of a page's console blocks, without the program's name."""
-    blocks = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
-    return [shlex.split(line.removeprefix("$ ckptstore ")) for line in lines if line.startswith("$ ckptstore ")]
 
 
 async def fill_official(place: Place) -> None:
@@ -44,7 +34,7 @@ def test_every_command_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         fill(saver)
         made = checkpoint({"n": 1}, {"n": "1"})
         saver.put(config("ann"), made, metadata(0), {"n": "1"})
-        found = commands(PAGE)
+        found = commands("moving.md")
         assert len(found) == 10
         for command in found:
             named = [postgres_url if part.startswith("postgresql://") else part for part in command]

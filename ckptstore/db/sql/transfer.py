@@ -155,6 +155,11 @@ def given_objects(database: str) -> Select[Any]:
     return select(*raw_columns(found)).select_from(joined)
 
 
+def objects_of_thread(_database: str) -> Select[Any]:
+    """Keys of the objects that a thread's segments refer to."""
+    return select(SEGMENT.c.object_key).where(_of_thread(SEGMENT), SEGMENT.c.object_key.is_not(null())).distinct()
+
+
 def unreferenced_objects(_database: str) -> Select[Any]:
     """Live objects that no segment refers to, with all columns, after the key `after`."""
     live = OBJECT.c.state == literal_column("'live'")

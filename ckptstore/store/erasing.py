@@ -1,0 +1,113 @@
+"""Erasing threads with the blobs that only they used, at once: for requests to be forgotten."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+
+from ckptstore.db import sql
+from ckptstore.db.connection import Db
+from ckptstore.db.times import from_microseconds
+from ckptstore.errors import InvalidConfig
+from ckptstore.maintenance.gc import collect_now
+from ckptstore.maintenance.reports import CollectReport, EraseReport
+from ckptstore.reads.threads import ThreadPage, load_threads
+from ckptstore.records import ThreadInfo
+from ckptstore.runtime.steps import Steps
+from ckptstore.store.store import Store
+from ckptstore.tags.filters import Filter
+
+logger = logging.getLogger(__name__)
+
+_PAGE_SIZE = 500
+# Somebody may write to a thread that is being erased; whoever goes on writing is not stopped.
+_MAX_PASSES = 5
+
+
+class Erasure:
+    """One erasure.
+
+    Args:
+        store: the store.
+        wanted: threads with a checkpoint that matches are erased, whole.
+        grace: how long blobs that only they used are left to the collector; zero deletes them at once.
+        clock: gives microseconds since 1970, UTC.
+        progress: called after each thread.
+    """
+
+    def __init__(
+        self, store: Store, wanted: Filter, grace: timedelta, clock: Callable[[], int], progress: Callable[[EraseReport], None]
+    ) -> None:
+        if not wanted.entries:
+            raise InvalidConfig("an empty filter would erase every thread; name what to erase")
+        self._store, self._wanted, self._grace = store, wanted, grace
+        self._clock, self._progress = clock, progress
+        now = from_microseconds(clock())
+        self.report = EraseReport(now, now)
+        self._keys: set[str] = set()
+
+    def run(self, *, dry_run: bool) -> Steps[EraseReport]:
+        """Erase, or with `dry_run` find what would be."""
+        self.report.dry_run = dry_run
+        wanted = yield from self._store.resolve_filter(self._wanted)
+        for _ in range(_MAX_PASSES):
+            found = yield from self._matching(wanted)
+            for thread in found:
+                yield from self._count(thread) if dry_run else self._erase(thread.thread_id)
+                self._progress(self.report)
+            if dry_run or not found:
+                break
+        yield from self._count_blobs()
+        self.report.ended_at = from_microseconds(self._clock())
+        counts = {"threads": len(self.report.threads), "checkpoints": self.report.checkpoints, "objects": self.report.objects}
+        logger.info("erased %d threads", len(self.report.threads), extra={"event": "erased", "dry_run": dry_run, **counts})
+        return self.report
+
+    def _matching(self, wanted: Filter) -> Steps[list[ThreadInfo]]:
+        found: list[ThreadInfo] = []
+        after: ThreadInfo | None = None
+        more = True
+        while more:
+            work = partial(load_threads, wanted=wanted, order_by="thread_id", after=after, size=_PAGE_SIZE)
+            page: ThreadPage = yield from self._store.read(work)
+            found += page.threads
+            after, more = page.last, page.more
+        return found
+
+    def _count(self, thread: ThreadInfo) -> Steps[None]:
+        self.report.threads.append(thread.thread_id)
+        self.report.checkpoints += thread.checkpoints
+        self._keys.update((yield from self._store.read(partial(_objects_of, thread_id=thread.thread_id))))
+
+    def _erase(self, thread_id: str) -> Steps[None]:
+        # Before: afterwards nothing says which they were.
+        keys = yield from self._store.read(partial(_objects_of, thread_id=thread_id))
+        self._keys.update(keys)
+        deleted = yield from self._store.delete_thread(thread_id)
+        report = self.report
+        if thread_id not in report.threads:
+            report.threads.append(thread_id)
+        for name in ("checkpoints", "writes", "values", "segments"):
+            setattr(report, name, getattr(report, name) + getattr(deleted, name))
+        if keys and not self._grace and self._store.objects.has_backend:
+            collected: CollectReport = yield self._store.objects.run(collect_now(self._store.objects, keys, self._clock()))
+            report.objects += collected.deleted
+            report.object_bytes += collected.deleted_bytes
+            report.failed += collected.failed
+
+    def _count_blobs(self) -> Steps[None]:
+        referred_to = yield from self._store.read(partial(_referred_to, keys=sorted(self._keys)))
+        if self.report.dry_run:
+            return
+        self.report.shared_objects = len(referred_to)
+        self.report.objects_left = len(self._keys) - len(referred_to) - self.report.objects - len(self.report.failed)
+
+
+def _objects_of(db: Db, thread_id: str) -> Sequence[str]:
+    return [key for (key,) in db.scan(sql.transfer.objects_of_thread, {"thread_id": thread_id})]
+
+
+def _referred_to(db: Db, keys: Sequence[str]) -> Sequence[str]:
+    return [key for (key,) in db.scan(sql.objects.referred_to_objects, db.object_keys(keys))] if keys else []
