@@ -1,5 +1,5 @@
-"""The command line: `ckptstore threads`, `upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `copy`, `import`, `move`, `blobs`, `tags` and
-`reencrypt`.
+"""The command line: `ckptstore threads`, `upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `copy`, `import`, `move`, `blobs`,
+`tags` and `reencrypt`.
 """
 
 from __future__ import annotations
