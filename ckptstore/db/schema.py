@@ -75,6 +75,10 @@ def require_head(db: Db) -> None:
     if found != HEAD and (found is None or found in REVISIONS):
         upgrade_lock.wait_for_others(db)
         found = current_revision(db)
+    _require(db, found)
+
+
+def _require(db: Db, found: str | None) -> None:
     if found == HEAD:
         _note_abilities(db)
         return
@@ -141,12 +145,10 @@ def upgrade_if_needed(db: Db) -> None:
         UpgradeUnderWay: another process is upgrading it, for longer than this one waits.
     """
     found = current_revision(db)
-    if found == HEAD:
-        _note_abilities(db)
-        return
-    if found is None or found in REVISIONS:
+    if found is None or found in REVISIONS[:-1]:
         upgrade_lock.in_turn(db, upgrade)
-    require_head(db)
+        found = current_revision(db)
+    _require(db, found)
 
 
 @contextmanager

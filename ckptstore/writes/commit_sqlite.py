@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from operator import attrgetter
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.sql.tables import Row
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.replace import store_writes
 from ckptstore.writes.rows import BatchRows, thread_rows
 
-# One statement takes at most 1,024 rows, padded to a multiple of 8: each number of rows is a statement that is compiled and kept.
+# One statement takes at most 1,024 rows. Each number of rows is a statement that is compiled and kept, so more than those of a put are
+# padded to a multiple of 8.
 _MAX_ROWS = 1024
+_MAX_UNPADDED_ROWS = 16
 _ROWS_MULTIPLE = 8
-_HAS_VIEW = "ckpt_batch"
+# The parts of batches for which a connection has triggers.
+_PARTS = "ckpt_batch"
 _TOUCHES_OBJECTS = attrgetter("touches_objects")
 
 
@@ -33,16 +37,28 @@ def insert(db: Db, batch: Sequence[EncodedWrite]) -> bool:
     """Make a batch durable with one statement; False, with nothing stored, if it needs a transaction that looks at what exists."""
     if any(map(_TOUCHES_OBJECTS, batch)):
         return False
-    rows = sql.batch_sqlite.view_rows({**BatchRows(enumerate(batch)).parts, "threads": thread_rows(batch)}, _ROWS_MULTIPLE)
+    parts: dict[str, Sequence[Row]] = {**BatchRows(enumerate(batch)).parts, "threads": thread_rows(batch)}
+    rows = sql.batch_sqlite.view_rows(parts)
     if len(rows) > _MAX_ROWS:
         return False
-    if _HAS_VIEW not in db.connection.info:
-        for text in sql.batch_sqlite.batch_view():
-            db.execute(text)
-        db.connection.info[_HAS_VIEW] = True
+    if len(rows) > _MAX_UNPADDED_ROWS:
+        rows += [sql.batch_sqlite.EMPTY] * (-len(rows) % _ROWS_MULTIPLE)
+    if not parts.keys() <= db.connection.info.get(_PARTS, frozenset()):
+        _create_triggers(db, parts.keys())
     try:
         db.run_rows(sql.batch_sqlite.insert_batch, rows)
     except sqlite3.IntegrityError:
         # A required row is missing, or a checkpoint exists already.
         return False
     return True
+
+
+def _create_triggers(db: Db, parts: Set[str]) -> None:
+    """Create the triggers for parts that no batch on this connection had before. Each takes as long as to insert several rows."""
+    present: Set[str] | None = db.connection.info.get(_PARTS)
+    if present is None:
+        db.execute(sql.batch_sqlite.batch_view())
+        present = frozenset()
+    for part in sorted(parts - present):
+        db.execute(sql.batch_sqlite.batch_trigger(part))
+    db.connection.info[_PARTS] = present | parts

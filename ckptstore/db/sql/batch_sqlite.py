@@ -6,7 +6,7 @@ statements took three times as long as SQLite needed to run them. And one statem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from json import JSONEncoder
 from typing import Any
@@ -32,8 +32,8 @@ _ROWS: Mapping[str, tuple[Table, str]] = {
 _LISTS = {*BATCH_NEEDS, "tags"}
 _CELLS = [f"c{number}" for number in range(max(len(each.c) for each, _ in _ROWS.values()))]
 _COLUMNS = ("part", *_CELLS)
-# Not None: the driver looks up an adapter for every value that is neither a number nor a text.
-_EMPTY: Row = (0,) * len(_COLUMNS)
+#: A row that no trigger takes. Not of None: the driver looks up an adapter for every value that is neither a number nor a text.
+EMPTY: Row = (0,) * len(_COLUMNS)
 
 # Created once: `json.dumps` would create an encoder for each call.
 _to_json = JSONEncoder(separators=(",", ":")).encode
@@ -42,20 +42,27 @@ _FIRST_CELL: ColumnElement[str] = literal_column("NEW.c0")
 
 
 @cache
-def batch_view() -> Sequence[str]:
-    """Create a temporary view with a trigger for each part of a batch: a connection runs these once, or again after a failure."""
+def batch_view() -> str:
+    """Create the temporary view: a connection runs this once, or again after a failure."""
     cells = ", ".join(f"NULL AS {name}" for name in _COLUMNS)
-    bodies: dict[str, list[ClauseElement]] = {part: [_insert_row(*of)] for part, of in _ROWS.items()}
-    bodies["threads"].append(_touch_thread())
-    bodies |= {need: [_refuse_if_missing(need)] for need in BATCH_NEEDS}
-    bodies["tags"] = [_insert_tags()]
-    return [f"CREATE TEMP VIEW IF NOT EXISTS {_NAME} AS SELECT {cells}", *(_trigger(part, body) for part, body in bodies.items())]
+    return f"CREATE TEMP VIEW IF NOT EXISTS {_NAME} AS SELECT {cells}"
 
 
-def _trigger(part: str, body: Iterable[ClauseElement]) -> str:
-    texts = "; ".join([str(each.compile(dialect=sqlite.dialect())) for each in body])
+@cache
+def batch_trigger(part: str) -> str:
+    """Create the view's trigger for a part of batches: a connection runs this before its first batch with such a part."""
+    texts = "; ".join([str(each.compile(dialect=sqlite.dialect())) for each in _trigger_body(part)])
     begin = f"CREATE TEMP TRIGGER IF NOT EXISTS {_NAME}_{part} INSTEAD OF INSERT ON {_NAME} WHEN NEW.part = '{part}'"
     return f"{begin} BEGIN {texts}; END"
+
+
+def _trigger_body(part: str) -> list[ClauseElement]:
+    if part in BATCH_NEEDS:
+        return [_refuse_if_missing(part)]
+    if part == "tags":
+        return [_insert_tags()]
+    insert = _insert_row(*_ROWS[part])
+    return [insert, _touch_thread()] if part == "threads" else [insert]
 
 
 def _insert_row(into: Table, conflict: str) -> Insert:
@@ -85,19 +92,14 @@ def _refuse_if_missing(need: str) -> ClauseElement:
     )
 
 
-def view_rows(parts: Mapping[str, Sequence[Row]], multiple: int) -> list[Row]:
-    """The rows of the view for a batch, in the order of its parts.
-
-    Args:
-        parts: the rows of each part, with its table's columns.
-        multiple: empty rows at the end make the number of rows a multiple of this.
-    """
+def view_rows(parts: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """The rows of the view for a batch, in the order of its parts, which have the columns of their tables."""
     rows: list[Row] = []
     for part, some in parts.items():
         sent: Sequence[Row] = [(_to_json(some),)] if part in _LISTS else some
-        padding = _EMPTY[len(sent[0]) + 1 :]
+        padding = EMPTY[len(sent[0]) + 1 :]
         rows += [(part, *row, *padding) for row in sent]
-    return rows + [_EMPTY] * (-len(rows) % multiple)
+    return rows
 
 
 def insert_batch(_database: str, count: int) -> Insert:

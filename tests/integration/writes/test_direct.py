@@ -79,3 +79,20 @@ def test_a_write_waits_in_the_queue_for_another_processs_lock(saver: SQLAlchemyS
     assert stored_by[1] == waiting.ident
     assert stored_by[2] not in (waiting.ident, threading.get_ident())
     assert len(list(saver.list(config("t")))) == 2
+
+
+def test_a_connection_has_triggers_for_the_parts_that_its_batches_had(saver: SQLAlchemySaver) -> None:
+    put(saver, 1)
+    runner: Any = saver.store.runner
+    [db] = runner._connections.writers
+    first = set(db.connection.info["ckpt_batch"])
+    assert {"checkpoints", "channels", "tags", "threads"} <= first
+    assert "kept_writes" not in first
+    made = put(saver, 2)
+    saver.put_writes(config("t", made["id"]), [("n", 3)], "task")
+    assert db.connection.info["ckpt_batch"] > first
+    names = db.execute("SELECT name FROM sqlite_temp_master WHERE type = 'trigger'").all()
+    assert {name.removeprefix("ckpt_batch_") for (name,) in names} == db.connection.info["ckpt_batch"]
+    found = saver.get_tuple(config("t"))
+    assert found is not None
+    assert found.pending_writes == [("task", "n", 3)]

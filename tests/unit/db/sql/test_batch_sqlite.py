@@ -13,9 +13,10 @@ from sqlalchemy.schema import CreateTable
 
 from ckptstore.db.models import Base
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS
-from ckptstore.db.sql.batch_sqlite import batch_view, insert_batch, view_rows
+from ckptstore.db.sql.batch_sqlite import EMPTY, batch_trigger, batch_view, insert_batch, view_rows
 from tests.support.statements import compiled
 
+PARTS = (*BATCH_ROWS, *BATCH_NEEDS, "threads")
 THREAD = ("t", 1, 1, 0, 1, 10)
 
 
@@ -25,19 +26,19 @@ def connection() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         for table in Base.metadata.tables.values():
             connection.execute(str(CreateTable(table).compile(dialect=sqlite.dialect())))
-        for statement in batch_view():
-            connection.execute(statement)
+        connection.execute(batch_view())
+        for part in PARTS:
+            connection.execute(batch_trigger(part))
         yield connection
 
 
 def insert(connection: sqlite3.Connection, parts: dict[str, list[tuple[object, ...]]]) -> None:
-    rows = view_rows(parts, 4)
+    rows = [*view_rows(parts), EMPTY]
     connection.execute(compiled("sqlite", insert_batch("sqlite", len(rows))).text, [cell for row in rows for cell in row])
 
 
 def test_every_part_has_a_trigger() -> None:
-    triggers = " ".join(batch_view()[1:])
-    assert all(f"WHEN NEW.part = '{part}'" in triggers for part in (*BATCH_ROWS, *BATCH_NEEDS, "threads"))
+    assert all(f"WHEN NEW.part = '{part}'" in batch_trigger(part) for part in PARTS)
 
 
 def test_rows_reach_their_tables_and_empty_ones_do_not(connection: sqlite3.Connection) -> None:
@@ -55,8 +56,7 @@ def test_a_batch_that_builds_on_what_is_missing_stores_nothing(connection: sqlit
 
 
 def test_small_rows_of_text_are_sent_as_one_list_and_lengths_are_few() -> None:
-    rows = view_rows({"tags": [("a", "b"), ("c", "d")], "threads": [THREAD]}, 4)
-    assert len(rows) == 4
+    rows = view_rows({"tags": [("a", "b"), ("c", "d")], "threads": [THREAD]})
+    assert len(rows) == 2
     assert (rows[0][0], json.loads(rows[0][1])) == ("tags", [["a", "b"], ["c", "d"]])
-    assert {len(row) for row in rows} == {len(rows[0])}
-    assert [set(row) for row in rows[2:]] == [{0}, {0}]
+    assert {len(row) for row in (*rows, EMPTY)} == {len(EMPTY)}
