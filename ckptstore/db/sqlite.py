@@ -16,7 +16,7 @@ from ckptstore.db.connection import Db
 from ckptstore.db.retries import Deadline, Retries, seconds_from_now
 from ckptstore.db.runner import Work
 from ckptstore.db.settings import CLOSE_SECONDS, DatabaseSettings
-from ckptstore.db.sqlite_connections import SqliteConnections
+from ckptstore.db.sqlite_connections import OWN_ERRORS, NoConnection, SqliteConnections
 from ckptstore.db.sqlite_engine import holds_whole_database, sqlite_engine
 from ckptstore.db.sqlite_file import SqliteFile
 from ckptstore.db.statement import statements_for
@@ -24,7 +24,7 @@ from ckptstore.db.url import is_memory
 from ckptstore.db.wal_checkpointer import WalCheckpointer
 from ckptstore.errors import StoreClosed
 from ckptstore.runtime.fork import abandon, around_fork
-from ckptstore.runtime.fork_guard import ForkGuard
+from ckptstore.runtime.fork_guard import Forking, ForkGuard
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.worker_threads import WorkerThreads
 
@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 # More readers than this only compete for the interpreter's lock.
 _MAX_READERS = 4
+# After these errors on a caller's thread, work is repeated on a worker thread, and reported there. Nothing else: it may be the exception of
+# a caller's signal handler, which has to arrive.
+_REPEATED = (*OWN_ERRORS, NoConnection, Forking)
 
 
 class SqliteRunner:
@@ -122,8 +125,7 @@ class SqliteRunner:
         try:
             attempt = partial(self._read, work, seconds_from_now(self._settings.retry_seconds))
             return (self._guard.run_on_caller(self._connections.run_on_caller, self._connections.readers, attempt),)
-        except Exception:
-            # Whatever it is: it is repeated on a worker thread, and reported there.
+        except _REPEATED:
             return None
 
     def try_write(self, work: Work[bool]) -> bool:
@@ -132,7 +134,7 @@ class SqliteRunner:
         try:
             attempt = partial(self._write, work, seconds_from_now(self._settings.retry_seconds))
             return bool(self._guard.run_on_caller(self._connections.run_on_caller, self._connections.writers, attempt))
-        except Exception:
+        except _REPEATED:
             return False
 
     # --- forks

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from ckptstore.db.connection import Db
+from ckptstore.db.error_mapping import ConnectionLost
 from ckptstore.db.observe import is_observed
 from ckptstore.db.runner import Work
 from ckptstore.db.sqlite_file import SqliteFile
 from ckptstore.db.statement import Statements
+from ckptstore.errors import CkptStoreError
 
 T = TypeVar("T")
+
+#: What work itself raises. Any other exception on a caller's thread is one that a signal handler raised, or an error of the work's code.
+OWN_ERRORS = (sqlite3.Error, UnicodeDecodeError, SQLAlchemyError, ConnectionLost, CkptStoreError)
 
 
 class NoConnection(Exception):
@@ -95,11 +102,11 @@ class SqliteConnections:
         try:
             result = work(db)
         except BaseException as exc:
-            if isinstance(exc, Exception) and not db.connection.invalidated:
+            if isinstance(exc, OWN_ERRORS) and not db.connection.invalidated:
                 # A statement that failed by itself. If the connection is bad, whoever repeats it closes it.
                 self._put_back(idle, db)
             else:
-                # To give it back to the pool takes locks, too.
+                # Perhaps within a transaction. To give it back to the pool takes locks, too.
                 self._close_soon(db)
             raise
         self._put_back(idle, db)

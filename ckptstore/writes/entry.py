@@ -39,7 +39,7 @@ class QueueEntry:
         self.attempt = attempt
         #: What is to be run; None for a write.
         self.work = work
-        #: Since when it waits for the database, by the monotonic clock.
+        #: Since when it waits for the database, by the monotonic clock; 0 if it does not yet.
         self.waiting_since = 0.0
         #: The encoded write, once it is ready.
         self.write: EncodedWrite | None = None

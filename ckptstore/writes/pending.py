@@ -48,7 +48,7 @@ class PendingEntries:
 
     def add(self, entry: QueueEntry) -> None:
         """Add an entry at the end."""
-        entry.waiting_since = monotonic()
+        entry.waiting_since = entry.waiting_since or monotonic()
         self._entries[entry.future] = entry
         self._held_bytes += entry.held_bytes
 

@@ -90,6 +90,8 @@ class WriteQueue:
     def store(self, attempt: WriteAttempt) -> Future[None] | None:
         """Like `submit`, for a caller that waits on its own thread; None if the write was stored there, so that it is durable."""
         entry = self._encoded(attempt)
+        # It may wait for a lock here already.
+        entry.waiting_since = time.monotonic()
         if entry.write is not None and self._committer.direct.store(entry.write):
             self._encoder.stored(entry.write)
             return None

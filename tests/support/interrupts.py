@@ -1,4 +1,4 @@
-"""Interrupts: a KeyboardInterrupt at a chosen bytecode, as a signal handler would raise it."""
+"""Interrupts: an exception at a chosen bytecode, as a signal handler would raise it."""
 
 from __future__ import annotations
 
@@ -23,26 +23,33 @@ class Interrupter:
 
     Args:
         files: how the file names of the functions start whose bytecodes count.
+        exception: what is raised.
+
+    Attributes:
+        swallowed: how many interrupted calls ended as if nothing had been raised.
     """
 
-    def __init__(self, files: Sequence[str] = (PACKAGE, *LOCKING)) -> None:
+    def __init__(self, files: Sequence[str] = (PACKAGE, *LOCKING), exception: type[BaseException] = KeyboardInterrupt) -> None:
         self._files = tuple(files)
+        self._exception = exception
         self._left = 0
+        self.swallowed = 0
 
     def interrupts(self, call: Callable[[], object], number: int) -> bool:
-        """Make a call and interrupt it before this bytecode; False if it has fewer, and so has ended."""
+        """Make a call and interrupt it before this bytecode; False if it has fewer."""
         self._left = number
         try:
             with self._counted():
                 call()
-        except KeyboardInterrupt:
+        except self._exception:
             return True
-        return False
+        self.swallowed += self._left <= 0
+        return self._left <= 0
 
     def _count(self) -> None:
         self._left -= 1
         if self._left == 0:
-            raise KeyboardInterrupt
+            raise self._exception
 
     if sys.version_info >= (3, 12):
         # There `settrace` misses the bytecodes of functions that are called for the first time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from ckptstore.db.connection import Db
+from ckptstore.db.runner import Work
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sqlite_connections import NoConnection, SqliteConnections
 from ckptstore.db.sqlite_engine import sqlite_engine
@@ -48,22 +50,29 @@ def test_a_caller_uses_only_a_connection_that_is_open(connections: SqliteConnect
     assert not connections.writers
 
 
-def test_a_statement_that_fails_leaves_a_callers_connection_open_and_an_interrupt_has_it_closed(
-    connections: SqliteConnections, closed: list[Db]
-) -> None:
+def failing(exception: type[BaseException]) -> Work[None]:
     def fail(_db: Db) -> None:
-        raise KeyError
+        raise exception
 
-    def interrupt(_db: Db) -> None:
-        raise KeyboardInterrupt
+    return fail
 
+
+def test_a_statement_that_fails_leaves_a_callers_connection_open(connections: SqliteConnections) -> None:
     connections.run(connections.writers, one)
     [idle] = connections.writers
-    with pytest.raises(KeyError):
-        connections.run_on_caller(connections.writers, fail)
+    with pytest.raises(sqlite3.OperationalError):
+        connections.run_on_caller(connections.writers, failing(sqlite3.OperationalError))
     assert [*connections.writers] == [idle]
-    with pytest.raises(KeyboardInterrupt):
-        connections.run_on_caller(connections.writers, interrupt)
+
+
+@pytest.mark.parametrize("exception", [KeyboardInterrupt, KeyError])
+def test_a_connection_is_closed_after_an_exception_that_may_be_a_signal_handlers(
+    connections: SqliteConnections, closed: list[Db], exception: type[BaseException]
+) -> None:
+    connections.run(connections.writers, one)
+    [idle] = connections.writers
+    with pytest.raises(exception):
+        connections.run_on_caller(connections.writers, failing(exception))
     assert closed == [idle]
     assert not connections.writers
 

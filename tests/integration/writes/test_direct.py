@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.writes import commit_sqlite
+from ckptstore.writes.entry import QueueEntry
 from tests.support.build import checkpoint, config, metadata
 
 
@@ -96,3 +98,25 @@ def test_a_connection_has_triggers_for_the_parts_that_its_batches_had(saver: SQL
     found = saver.get_tuple(config("t"))
     assert found is not None
     assert found.pending_writes == [("task", "n", 3)]
+
+
+def test_the_time_for_retries_begins_before_the_caller_waits_for_a_lock(saver: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(saver, 1)
+    queue = saver.store._queue
+    waited: list[float] = []
+    entered: list[float] = []
+    enter = queue._enter
+
+    def wait(_write: Any) -> bool:
+        waited.append(time.monotonic())
+        return False
+
+    def note(entry: QueueEntry) -> Any:
+        future = enter(entry)
+        entered.append(entry.waiting_since)
+        return future
+
+    monkeypatch.setattr(queue._committer.direct, "store", wait)
+    monkeypatch.setattr(queue, "_enter", note)
+    put(saver, 2)
+    assert 0 < entered[0] <= waited[0]

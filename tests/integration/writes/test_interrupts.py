@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from ckptstore import SQLAlchemySaver
 from tests.support.build import checkpoint, config, metadata
+from tests.support.databases import url_of
 from tests.support.interrupts import LOCKING, PACKAGE, Interrupter
 
 #: Where callers meet worker threads: every bytecode. The rest only computes.
@@ -69,3 +71,25 @@ def test_other_operations_that_are_interrupted_leave_the_saver_usable(saver: SQL
     assert AT_SHARED.at_every(calls[operation]) > 10
     putting(saver, "other")()
     assert saver.get_tuple(config("other")) is not None
+
+
+class TimeIsUp(Exception):
+    """What some job runners raise in a signal handler."""
+
+
+def test_an_ordinary_exception_of_a_signal_handler_reaches_the_caller(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Also where the caller's own thread reads and writes the database, and repeats elsewhere what the database refuses."""
+    with SQLAlchemySaver.from_conn_string(url_of("sqlite", request, tmp_path)) as saver:
+        putting(saver)()
+        where = saver.get_tuple(config("t"))
+        assert where is not None
+        interrupter = Interrupter(SHARED, TimeIsUp)
+        for call in (
+            putting(saver),
+            lambda: saver.get_tuple(config("t")),
+            lambda: saver.put_writes(where.config, [("n", 1)], "task"),
+        ):
+            assert interrupter.at_every(call, stride=13) > 10
+        assert interrupter.swallowed == 0
+        putting(saver, "other")()
+        assert saver.get_tuple(config("other")) is not None
