@@ -28,6 +28,8 @@ class FunctionParameters:
         self._entries = self._parts["entries"]
         self._data: list[bytes] = []
         self._end = 1
+        #: Thread and digest of segments that are stored in any case: other writes of the batch may have the same.
+        self._sent: set[tuple[str, str]] = set()
         for write in writes.values():
             self._add(write)
 
@@ -56,11 +58,11 @@ class FunctionParameters:
         else:
             self._entries += (*record.key, str(record.created_at), "")
             self._add_task_writes(entry, write, record)
-        known, segments = self._parts["known"], self._parts["segments"]
+        known = self._parts["known"]
         for digest in write.known:
             known += (entry, digest)
-        for digest, size, encoding, data, _ in write.segments:
-            segments += (entry, digest, str(size), encoding, *self._slice(data))
+        if write.segments:
+            self._add_segments(entry, write)
 
     def _add_checkpoint(self, entry: str, write: EncodedWrite, put: NewCheckpoint) -> None:
         parent, body, versions, metadata = put.parent_checkpoint_id, put.body, put.channel_versions, put.metadata
@@ -77,6 +79,17 @@ class FunctionParameters:
             channels += (entry, channel, version, value.type, str(size), *self._slice(form.value), form.layout or "", str(checksum))
         for posting in put.postings:
             tags += (entry, *posting)
+
+    def _add_segments(self, entry: str, write: EncodedWrite) -> None:
+        thread_id, segments = write.record.key.thread_id, self._parts["segments"]
+        # The others may turn out to miss something, or to exist.
+        is_certain = isinstance(write.record, NewWrites) and not write.known
+        for digest, size, encoding, data, _ in write.segments:
+            if (thread_id, digest) in self._sent:
+                continue
+            if is_certain:
+                self._sent.add((thread_id, digest))
+            segments += (entry, digest, str(size), encoding, *self._slice(data))
 
     def _add_task_writes(self, entry: str, write: EncodedWrite, record: NewWrites) -> None:
         rows = {}

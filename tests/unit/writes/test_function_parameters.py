@@ -44,3 +44,13 @@ def test_of_writes_with_one_index_one_is_sent() -> None:
         sent = FunctionParameters({0: encoded(NewWrites(CheckpointKey("t", "", "c"), "task", "", 0, twice, replace))}).named(None)
         assert sent["data"] == data
         assert sent[part].count("task") == 1
+
+
+def test_of_tasks_with_the_same_content_one_sends_it_unless_it_may_be_left_out() -> None:
+    same = (NewSegment("d", 9, "raw", b"x", None),)
+    first, second, elsewhere = (task_writes(thread, task)._replace(segments=same) for thread, task in (("t", "1"), ("t", "2"), ("u", "1")))
+    sent = FunctionParameters({0: first, 1: second, 2: elsewhere}).named(None)
+    assert sent["segments"] == '{"1","d","9","raw","1","1","11","d","9","raw","2","1"}'
+    for uncertain in (first._replace(known=("k",)), new_checkpoint("t", "c")._replace(segments=same)):
+        sent = FunctionParameters({0: uncertain, 1: second}).named(None)
+        assert sent["segments"] == '{"1","d","9","raw","1","1","6","d","9","raw","2","1"}'
