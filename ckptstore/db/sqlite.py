@@ -24,7 +24,7 @@ from ckptstore.db.url import is_memory
 from ckptstore.db.wal_checkpointer import WalCheckpointer
 from ckptstore.errors import StoreClosed
 from ckptstore.runtime.fork import abandon, around_fork
-from ckptstore.runtime.fork_guard import Forking, ForkGuard
+from ckptstore.runtime.fork_guard import ForkGuard, Forking
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.worker_threads import WorkerThreads
 
