@@ -21,7 +21,8 @@ class Outcome:
         wrong: checkpoints that nobody had put, or that differed from what was put.
         unsound: whether SQLite's `PRAGMA integrity_check` found something.
         hung: how often not every task went on within the bound, or a saver would not close or be read.
-        misread: of a damaged file: how many times every read was right, or one was refused, lacked something, or was wrong.
+        misread: of a damaged file: how many times every read was right, or one was refused, lacked something, or was wrong; raw: refused by
+            another error than the saver's own.
         failed: calls that raised, by the class of the error.
         soonest: for each time, seconds until the first acknowledged checkpoint.
         slowest: for each time, seconds until every task had one.
@@ -52,13 +53,13 @@ class Outcome:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was lost or wrong, and nothing hung. Of a damaged file a part may be missing."""
-        return not (self.lost or self.wrong or self.unsound or self.hung or self.misread["wrong"])
+        """Whether nothing was lost or wrong, nothing hung, and no raw error was raised. Of a damaged file a part may be missing."""
+        return not (self.lost or self.wrong or self.unsound or self.hung or self.misread["wrong"] or self.misread["raw"])
 
 
 _COUNTED = ("times", "acknowledged", "lost", "wrong", "hung")
 _HEADER = ("fault", "saver", *_COUNTED, "next put, s", "every task, s", "calls that failed")
-_MISREAD = ("right", "refused", "missing", "wrong")
+_MISREAD = ("right", "refused", "raw", "missing", "wrong")
 _DAMAGED = ("fault", "saver", "times", *_MISREAD, "hung")
 
 

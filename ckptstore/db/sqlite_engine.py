@@ -28,7 +28,7 @@ def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
     only there.
     """
     connect_args = {
-        "cached_statements": 256,
+        "cached_statements": 128,
         **settings.connect_args,
         # One thread at a time uses a connection, but not always the same one.
         "check_same_thread": False,

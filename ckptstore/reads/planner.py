@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ClauseElement
 
@@ -20,6 +20,10 @@ from ckptstore.tags.conditions import GREATEST_TEXT, ValueIn, ValueRange, keys_b
 from ckptstore.tags.encoding import is_single_valued
 from ckptstore.tags.filters import Filter
 
+T = TypeVar("T")
+
+# So many conditions of a kind each have a statement of their own.
+_FEW_CONDITIONS = 4
 # A condition with at least so many candidates counts as frequent.
 _COUNT_BOUND = 1_000
 # Collecting the threads of fewer checkpoints than this costs less than walking through all threads in order.
@@ -133,18 +137,32 @@ def _plan(planner: _Planner, path: AccessPath, wanted: Filter, restrictions: Map
     # Rarest first: the first probe that fails ends the work for a candidate. Those for one value come before those for several, so that
     # only their numbers decide the statement's text.
     others = [condition for condition in wanted.required if condition is not path.condition]
-    probed = sorted(others, key=lambda condition: (len(condition.values) > 1, planner.count(condition)))
+    rarest_first = sorted(others, key=planner.count)
+    singles, multiples = ([each for each in rarest_first if (len(each.values) > 1) is several] for several in (False, True))
+    probed = [*_padded(singles), *_padded(multiples)]
     parameters = {**restrictions, **path.parameters}
     for number, condition in enumerate(probed):
         parameters |= planner.probe_parameters(f"has_{number}", condition)
-    for number, posting in enumerate(wanted.forbidden):
+    forbidden = _padded(wanted.forbidden)
+    for number, posting in enumerate(forbidden):
         parameters |= {f"excluded_{number}_key": posting.key, f"excluded_{number}_value": posting.value}
     several = tuple(len(condition.values) > 1 for condition in probed)
-    shape = sql.pages.Shape(path.kind, path.streams, frozenset(restrictions), several, len(wanted.forbidden))
+    shape = sql.pages.Shape(path.kind, path.streams, frozenset(restrictions), several, len(forbidden))
     unchecked = [value_range for value_range in wanted.ranges if value_range is not path.condition]
     plan = PagePlan(shape, parameters, wanted.exact and not unchecked)
     is_frequent = path.cost >= planner.bound
     return plan._replace(first_floor=planner.sampled_id(path)) if is_frequent and plan.can_skip else plan
+
+
+def _padded(conditions: Sequence[T]) -> Sequence[T]:
+    """Conditions, of many the last one repeated, so that few numbers of them occur.
+
+    Each number is a statement of its own, which takes up to 100 KB of the cache of each connection.
+    """
+    if len(conditions) <= _FEW_CONDITIONS:
+        return conditions
+    missing = (1 << (len(conditions) - 1).bit_length()) - len(conditions)
+    return [*conditions, *[conditions[-1]] * missing]
 
 
 class _PostingWeight(NamedTuple):

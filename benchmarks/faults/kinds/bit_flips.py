@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contenders import AnySaver, Connect, Contender
+from benchmarks.contenders import OURS, AnySaver, Connect, Contender
 from benchmarks.faults.check import compare
 from benchmarks.faults.journal import Evidence
 from benchmarks.faults.lab import HANGS, LONG_SECONDS, Lab, Trial
 from benchmarks.faults.processes import Hung, in_bounded_process
 from benchmarks.workload import thread
+from ckptstore.errors import CkptStoreError
 
 #: Read by one process.
 _BATCH = 20
@@ -40,12 +42,14 @@ class Damage:
         file: the database.
         pristine: a copy of it.
         evidence: what is in it.
+        has_own_errors: whether the saver raises `CkptStoreError` alone; of another one every error is a refusal.
     """
 
     connect: Connect
     file: str
     pristine: str
     evidence: Evidence
+    has_own_errors: bool
 
     def flip(self, bit: int) -> None:
         """Make the file anew, but for one bit."""
@@ -72,25 +76,32 @@ class Damage:
                 results = [
                     await self._read(saver, thread_id) for thread_id in sorted({step.thread_id for step in self.evidence.begun.values()})
                 ]
-        except Exception:
+        except Exception as exc:
             # Already opening it, which writes, is refused; or closing it.
-            return "refused"
-        return next((each for each in ("wrong", "missing", "refused") if each in results), "right")
+            return self._refusal(exc)
+        return next((each for each in ("wrong", "missing", "raw", "refused") if each in results), "right")
 
     async def _read(self, saver: AnySaver, thread_id: str) -> str:
         expected = self.evidence.of_thread(thread_id)
         try:
             lost, wrong = await compare(saver.alist(thread(thread_id)), expected)
-        except Exception:
-            return "refused"
+        except Exception as exc:
+            return self._refusal(exc)
         return "wrong" if wrong else "missing" if lost else "right"
+
+    def _refusal(self, exc: Exception) -> str:
+        if not self.has_own_errors or isinstance(exc, CkptStoreError):
+            return "refused"
+        traceback.print_exception(exc)
+        return "raw"
 
 
 def run(trial: Trial) -> None:
     """Lost, or wrong: after so many of the flips a read lacked something, or returned what nobody had put, without an error."""
     _fill(trial)
     with tempfile.TemporaryDirectory(prefix="ckptstore-faults-") as folder:
-        damage = Damage(trial.contender.connect, trial.url, f"{folder}/pristine.sqlite", trial.journal.evidence)
+        pristine, is_ours = f"{folder}/pristine.sqlite", trial.contender.name in OURS
+        damage = Damage(trial.contender.connect, trial.url, pristine, trial.journal.evidence, is_ours)
         shutil.copyfile(damage.file, damage.pristine)
         bits = _bits(trial, Path(damage.file).stat().st_size * 8)
         for start in range(0, len(bits), _BATCH):

@@ -134,3 +134,22 @@ async def test_the_statements_of_a_page_do_not_grow_with_what_it_holds(saver: SQ
         counts.append([await statements(**dict(how)) for how in asked])
     assert counts[0] == counts[1]
     assert max(counts[0]) <= 5
+
+
+async def test_filters_of_many_sizes_share_few_statements(saver: SQLAlchemySaver) -> None:
+    tags: dict[str, Any] = {f"k{n}": n for n in range(40)}
+    await put(saver, config("t"), **tags)
+    await put(saver, config("u"), **(tags | {"k39": "other", "no": 1}))
+    run: set[str] = set()
+    with reported_statements(saver, lambda _when, statement: run.add(statement)):
+        for required, forbidden in product(range(5, 33, 3), range(5, 30, 5)):
+            for last, threads in (({"k39": 39}, ["t"]), ({}, ["u", "t"])):
+                wanted: dict[str, Any] = {f"k{n}": n if n % 3 else {"$in": [n, -1]} for n in range(required)} | last
+                wanted |= {f"k{n}": {"$ne": "x"} for n in range(32, 32 + min(forbidden, 7))}
+                wanted |= {f"none{n}": {"$ne": 1} for n in range(forbidden - 7)}
+                found = await saver.alist(None, filter=wanted)
+                assert [each.config["configurable"]["thread_id"] for each in found] == threads
+        assert await saver.alist(None, filter={**tags, "k0": -1}) == []
+        assert [each.config["configurable"]["thread_id"] for each in await saver.alist(None, filter={"k1": 1, "no": {"$ne": 1}})] == ["t"]
+    # 100 filters, and as many shapes.
+    assert len(run) < 60
