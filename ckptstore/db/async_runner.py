@@ -79,6 +79,8 @@ class AsyncRunner:
         self._write_lock: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.statements.on_sqlite else nullcontext()
         # If the pool has a single connection, it is never kept: readers need it too.
         self._may_keep = not single and not (isinstance(pool, QueuePool) and pool.size() == 1)
+        #: Whoever chose another kind of pool may want a new connection for each read.
+        self._may_keep_for_reads = self._may_keep and isinstance(pool, QueuePool)
         #: Readers need the other connections.
         self.max_batches = 1 if single or self.statements.on_sqlite else max(1, min(_MAX_BATCHES, self._settings.pool_size // 2))
         self._kept = KeptConnection()
@@ -141,6 +143,8 @@ class AsyncRunner:
 
     async def _attempt(self, work: Work[T], deadline: Deadline) -> T:
         async with self._connection_lock:
+            if isinstance(work, StatementWork) and self._may_keep_for_reads and not is_observed(self._engine.sync_engine):
+                return await self._attempt_on_kept(work, deadline)
             watch = self._new_watch(deadline)
             connection = await self._connect(watch)
             try:
@@ -157,7 +161,7 @@ class AsyncRunner:
             return await self._attempt(work, deadline)
 
     async def _attempt_on_kept(self, work: Work[T], deadline: Deadline) -> T:
-        """Write on the connection of the last batch: taking one from the pool costs as much as a short statement."""
+        """Run on the connection of the last batch or read: taking one from the pool costs as much as a short statement."""
         watch = self._new_watch(deadline)
         connection = self._kept.take() or await self._connect(watch)
         try:

@@ -1,4 +1,4 @@
-"""The connection of the last batch, kept for the next one: to take one from the pool costs as much as a short statement."""
+"""The connection of the last batch or read, kept for the next one: to take one from the pool costs as much as a short statement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class KeptConnection:
         return connection
 
     async def keep_or_close(self, connection: AsyncConnection) -> None:
-        """Keep a connection after a batch, unless another one is kept."""
+        """Keep a connection after a batch or read, unless another one is kept."""
         self._batches += 1
         if self._connection is not None or connection.invalidated or not self._batches % _MAX_BATCHES:
             await connection.close()

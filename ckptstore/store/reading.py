@@ -44,14 +44,7 @@ class StoreReading(StoreBase):
         return drive(self._load(work))
 
     def _load_one(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> Work[Loaded[LoadedCheckpoint | None]]:
-        return partial(
-            reads.load_one,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
-            state_format=self._state_format,
-            cache=self._cache,
-        )
+        return reads.OneCheckpoint(thread_id, checkpoint_ns, checkpoint_id, self._state_format, self._cache)
 
     def named(self, keys: Sequence[CheckpointKey]) -> Steps[Loaded[list[LoadedCheckpoint]]]:
         """The checkpoints with these keys, newest first, without the contents of objects; missing ones are left out."""

@@ -69,6 +69,15 @@ async def test_the_statement_is_all_that_is_executed(runner: AsyncRunner) -> Non
     assert work.seen == ["asked", "answered"]
 
 
+async def test_a_read_takes_the_connection_of_the_last_batch_and_leaves_it_for_the_next(runner: AsyncRunner) -> None:
+    backend = Noted("SELECT pg_backend_pid()::text")
+    pids = {await settled(method(backend)) for method in (runner.write, runner.read, runner.read, runner.write)}
+    assert len(pids) == 1
+    assert backend.seen == ["asked", "answered"] * 4
+    both = runner.read(Noted("SELECT pg_sleep(0.1)::text || pg_backend_pid()")), runner.read(Noted("SELECT pg_backend_pid()::text"))
+    assert len({await settled(each) for each in both}) == 2
+
+
 async def test_what_is_left_and_what_has_no_statement_gets_a_db(runner: AsyncRunner) -> None:
     rest, none = Noted("SELECT ''"), Noted()
     none.call = None
