@@ -1,6 +1,4 @@
-"""The command line: `ckptstore threads`, `upgrade`, `downgrade`, `revision`, `prune`, `vacuum`, `copy`, `import`, `move`, `blobs`,
-`tags` and `reencrypt`.
-"""
+"""The command line: `ckptstore --help` lists the commands."""
 
 from __future__ import annotations
 
@@ -15,12 +13,14 @@ except ImportError as exc:  # pragma: no cover - the test of the installed wheel
     sys.exit(f"the command line needs click, rich and tqdm ({exc.name} is missing): pip install 'ckptstore[cli]'")
 
 from ckptstore.cli.blobs import blobs as blob_commands
+from ckptstore.cli.check import check
 from ckptstore.cli.copy import copy
 from ckptstore.cli.import_threads import import_
 from ckptstore.cli.move import move
 from ckptstore.cli.reencrypt import reencrypt
 from ckptstore.cli.revisions import downgrade, revision, upgrade
 from ckptstore.cli.space import prune, vacuum
+from ckptstore.cli.stats import stats
 from ckptstore.cli.tags import tags as tag_commands
 from ckptstore.cli.threads import threads
 
@@ -34,5 +34,20 @@ def main(verbose: bool) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 
 
-for command in (upgrade, downgrade, revision, prune, vacuum, threads, copy, import_, move, blob_commands, tag_commands, reencrypt):
+for command in (
+    upgrade,
+    downgrade,
+    revision,
+    prune,
+    vacuum,
+    threads,
+    stats,
+    check,
+    copy,
+    import_,
+    move,
+    blob_commands,
+    tag_commands,
+    reencrypt,
+):
     main.add_command(command)

@@ -10,7 +10,15 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from ckptstore.cli.options import EXIT_INTERRUPTED, database_options, interruptible, open_store, store_options, wall_clock
+from ckptstore.cli.options import (
+    EXIT_INTERRUPTED,
+    Command,
+    database_options,
+    interruptible,
+    open_store,
+    store_options,
+    wall_clock,
+)
 from ckptstore.errors import InvalidPolicy
 from ckptstore.maintenance.policy import RetentionPolicy, parse_age
 from ckptstore.maintenance.prune_progress import PruneCallbacks
@@ -33,19 +41,31 @@ def _parse_filters(_context: click.Context, _parameter: click.Parameter, texts: 
         raise click.BadParameter(f"{exc}; write a metadata filter such as '{{\"pinned\": true}}'") from exc
 
 
+_POLICY_OPTIONS = (
+    click.option("--policy", "path", type=click.Path(exists=True, dir_okay=False), help="A TOML file with the retention policy."),
+    click.option("--older-than", "max_age", callback=_parse_age, help="Delete checkpoints older than this: days, or 30d, 12h, 90m, 2w."),
+    click.option("--keep-last", type=click.IntRange(min=1), help="Keep the newest N of each thread and namespace, whatever their age."),
+    click.option("--idle-for", "thread_ttl", callback=_parse_age, help="Delete threads in which nothing was stored for this long."),
+    click.option(
+        "--keep-tag",
+        "keep_tags",
+        callback=_parse_filters,
+        multiple=True,
+        help="Keep checkpoints that match this metadata filter, in JSON. Repeatable.",
+    ),
+)
+
+
+def policy_options(command: Command) -> Command:
+    """Add the options that make a retention policy; `policy_of` reads them."""
+    for option in reversed(_POLICY_OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command()
 @store_options
-@click.option("--policy", "path", type=click.Path(exists=True, dir_okay=False), help="A TOML file with the retention policy.")
-@click.option("--older-than", "max_age", callback=_parse_age, help="Delete checkpoints older than this: days, or 30d, 12h, 90m, 2w.")
-@click.option("--keep-last", type=click.IntRange(min=1), help="Keep the newest N of each thread and namespace, whatever their age.")
-@click.option("--idle-for", "thread_ttl", callback=_parse_age, help="Delete threads in which nothing was stored for this long.")
-@click.option(
-    "--keep-tag",
-    "keep_tags",
-    callback=_parse_filters,
-    multiple=True,
-    help="Keep checkpoints that match this metadata filter, in JSON. Repeatable.",
-)
+@policy_options
 @click.option("--dry-run", is_flag=True, help="Delete nothing, and print what would be deleted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | None, dry_run: bool, as_json: bool, **options: Any) -> None:
@@ -55,7 +75,9 @@ def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | Non
     back to the file system. Exits with 0 when it is done, even if there was nothing to delete; with 1 after an error, with 2 for an
     invalid policy, and with 130 when it was interrupted: what it deleted is committed, and the next run continues.
     """
-    policy = _policy(path, {name: value for name, value in options.items() if value not in (None, [])})
+    policy = policy_of(path, options)
+    if policy is None:
+        raise click.UsageError("give a policy: --older-than, --keep-last, --idle-for, or a file with --policy")
     with (
         open_store(url, in_schema, blob_url) as store,
         interruptible() as interrupted,
@@ -72,15 +94,15 @@ def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | Non
     sys.exit(EXIT_INTERRUPTED if report.stopped else 0)
 
 
-def _policy(path: str | None, options: dict[str, Any]) -> RetentionPolicy:
+def policy_of(path: str | None, options: dict[str, Any]) -> RetentionPolicy | None:
+    """The policy that the options of `policy_options` make; None if none of them is given."""
+    options = {name: value for name, value in options.items() if value not in (None, [])}
     try:
         if path is not None:
             if options:
                 raise click.UsageError("give the policy either with --policy or with the other options, not both")
             return RetentionPolicy.from_toml(path)
-        if not options:
-            raise click.UsageError("give a policy: --older-than, --keep-last, --idle-for, or a file with --policy")
-        return RetentionPolicy(**options)
+        return RetentionPolicy(**options) if options else None
     except InvalidPolicy as exc:
         raise click.UsageError(str(exc)) from exc
 

@@ -31,6 +31,11 @@ OBJECT = _table_of(StoredObject)
 #: The tables that may be partitioned by a hash of `thread_id` on PostgreSQL. The partitions of `ckpt_x` are `ckpt_x_p0`, `ckpt_x_p1`, ...
 PARTITIONED = tuple(table.name for table in (THREAD, CHECKPOINT, CHANNEL, SEGMENT, WRITE))
 
+#: Those that SQLite stores in the tree of their key, without row ids.
+CLUSTERED_TABLES = frozenset(
+    table.name for table in Base.metadata.tables.values() if table.dialect_options["sqlite"]["with_rowid"] is False
+)
+
 CHECKPOINT_KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
 VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")
 CHANNEL_WRITES_KEY = (*CHECKPOINT_KEY, "channel")

@@ -1,0 +1,190 @@
+"""Statements that measure a store: from rows that count already, from the databases' catalogues, and from a sample of threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    bindparam,
+    case,
+    cast,
+    column,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    table,
+)
+
+from ckptstore.db.models import VERSION_TABLE, Base
+from ckptstore.db.sql.pages import text_list
+from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, OBJECT, SEGMENT, THREAD, WRITE
+
+_DAY: ColumnElement[int] = literal_column(str(24 * 60 * 60 * 1_000_000))
+_OUR_TABLES: list[ColumnElement[str]] = [literal_column(f"'{name}'") for name in (*sorted(Base.metadata.tables), VERSION_TABLE)]
+_ONE: ColumnElement[int] = literal_column("1")
+
+# SQLite's table of the pages of its file.
+_DBSTAT = table("dbstat", column("name"), column("pgsize"), column("ncell"), column("pagetype"))
+_MASTER = table("sqlite_master", column("name"), column("tbl_name"), column("type"))
+
+# PostgreSQL's catalogue and statistics.
+_CLASS = table("pg_class", *map(column, ("oid", "relname", "relnamespace", "relkind", "reltuples")), schema="pg_catalog")
+_INHERITS = table("pg_inherits", column("inhrelid"), column("inhparent"), schema="pg_catalog")
+_NAMESPACE = table("pg_namespace", column("oid"), column("nspname"), schema="pg_catalog")
+_INDEX = table("pg_index", column("indexrelid"), column("indrelid"), column("indisvalid"), schema="pg_catalog")
+_STATS = table("pg_stat_all_tables", column("relid"), column("n_dead_tup"), schema="pg_catalog")
+
+
+def _sum(of: ColumnElement[Any]) -> ColumnElement[Any]:
+    return cast(func.coalesce(func.sum(of), 0), BigInteger)
+
+
+def _length(of: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.coalesce(func.length(of), 0)
+
+
+def totals(_database: str) -> Select[Any]:
+    """Number of threads, and the sums of what their rows count: checkpoints and their bytes."""
+    return select(func.count(), _sum(THREAD.c.checkpoint_count), _sum(THREAD.c.size)).select_from(THREAD)
+
+
+def object_states(_database: str) -> Select[Any]:
+    """Of the objects in each state: how many, and their bytes."""
+    return select(OBJECT.c.state, func.count(), _sum(OBJECT.c.size)).group_by(OBJECT.c.state).order_by(OBJECT.c.state)
+
+
+def largest_threads(_database: str) -> Select[Any]:
+    """Threads by size: id, checkpoints, bytes."""
+    c = THREAD.c
+    return select(c.thread_id, c.checkpoint_count, c.size).order_by(c.size.desc(), c.thread_id).limit(_page_size())
+
+
+def _page_size() -> Any:
+    return bindparam("page_size", type_=BigInteger)
+
+
+def every_nth_thread(_database: str) -> Select[Any]:
+    """One of each `every` threads in the order of their ids, which says nothing of their size: id, checkpoints, bytes."""
+    c = THREAD.c
+    number = func.row_number().over(order_by=c.thread_id).label("number")
+    numbered = select(c.thread_id, c.checkpoint_count, c.size, number).subquery("numbered")
+    n = numbered.c
+    chosen = n.number % bindparam("every", type_=BigInteger) == literal_column("0")
+    return select(n.thread_id, n.checkpoint_count, n.size).where(chosen).order_by(n.number).limit(_page_size())
+
+
+def values_of_threads(database: str) -> Select[Any]:
+    """The values of each channel in the threads `threads`.
+
+    Columns: channel, number of values, their bytes as serialised, the largest one's, bytes stored in rows, and those bytes that are in
+    segments.
+    """
+    c = CHANNEL.c
+    in_segments = case((c.layout.is_not(null()), c.size - _length(c.value)), else_=literal_column("0"))
+    columns = (func.count(), _sum(c.size), func.max(c.size), _sum(_length(c.value) + _length(cast(c.layout, Text))), _sum(in_segments))
+    return select(c.channel, *columns).where(c.thread_id.in_(text_list(database, "threads"))).group_by(c.channel)
+
+
+def writes_of_threads(database: str) -> Select[Any]:
+    """The writes in the threads `threads`: how many, bytes as serialised, in rows, and in segments."""
+    c = WRITE.c
+    in_segments = case((c.layout.is_not(null()), c.size - _length(c.value)), else_=literal_column("0"))
+    columns = (func.count(), _sum(c.size), _sum(_length(c.value) + _length(cast(c.layout, Text))), _sum(in_segments))
+    return select(*columns).where(c.thread_id.in_(text_list(database, "threads")))
+
+
+def segments_of_threads(database: str) -> Select[Any]:
+    """The segments in the threads `threads`, of each encoding, in rows and in objects: how many, bytes before encoding, bytes in rows."""
+    c = SEGMENT.c
+    in_object = c.object_key.is_not(null())
+    columns = (c.encoding, in_object.label("in_object"), func.count(), _sum(c.size), _sum(_length(c.data)))
+    return select(*columns).where(c.thread_id.in_(text_list(database, "threads"))).group_by(c.encoding, in_object)
+
+
+def objects_of_threads(database: str) -> Select[Any]:
+    """Bytes of the objects that hold segments of the threads `threads`, each object once."""
+    of_threads = SEGMENT.c.thread_id.in_(text_list(database, "threads"))
+    keys = select(SEGMENT.c.object_key).where(of_threads, SEGMENT.c.object_key.is_not(null())).distinct()
+    return select(_sum(OBJECT.c.size)).where(OBJECT.c.key.in_(keys))
+
+
+def bodies_of_threads(database: str) -> Select[Any]:
+    """The checkpoints in the threads `threads`, hidden ones too: how many, bytes of their bodies, versions and metadata."""
+    c = CHECKPOINT.c
+    texts = _length(cast(c.channel_versions, Text)) + _length(cast(c.metadata, Text))
+    columns = (func.count(), _sum(_length(c.body)), _sum(texts))
+    return select(*columns).where(c.thread_id.in_(text_list(database, "threads")))
+
+
+def checkpoints_by_day(database: str) -> Select[Any]:
+    """Days since 1970 (UTC) from `since`, in microseconds, on, and how many checkpoints came on each: from an index."""
+    created_at = CHECKPOINT.c.created_at
+    microseconds = cast(created_at, BigInteger)
+    day = microseconds.op("/", return_type=BigInteger())(_DAY)
+    since = created_at >= bindparam("since", type_=BigInteger)
+    days: Any = select(day.label("day"), func.count())
+    found: Select[Any] = days.where(since).group_by(day).order_by(day)
+    return found
+
+
+def bytes_by_day(database: str) -> Select[Any]:
+    """Like `checkpoints_by_day`, with the bytes that they added: it reads their rows."""
+    counted = checkpoints_by_day(database)
+    return counted.add_columns(_sum(CHECKPOINT.c.size))
+
+
+def pages_of_file(_database: str) -> Select[Any]:
+    """For each table and index of the file: its table, its name, its bytes and its cells; reads every page (SQLite)."""
+    leaves = func.sum(case((_DBSTAT.c.pagetype == literal_column("'leaf'"), _DBSTAT.c.ncell), else_=literal_column("0")))
+    return (
+        select(_MASTER.c.tbl_name, _MASTER.c.name, func.sum(_DBSTAT.c.pgsize), func.sum(_DBSTAT.c.ncell), leaves)
+        .select_from(_MASTER.join(_DBSTAT, _MASTER.c.name == _DBSTAT.c.name))
+        .where(_MASTER.c.tbl_name.in_(_OUR_TABLES))
+        .group_by(_MASTER.c.tbl_name, _MASTER.c.name)
+        .order_by(_MASTER.c.tbl_name, _MASTER.c.name)
+    )
+
+
+def tables_in_catalogue(_database: str) -> Select[Any]:
+    """For each of our tables, with its partitions: bytes without and of its indexes, rows, dead rows, whether all indexes are valid.
+
+    Rows are those of the last ANALYZE; dead ones as the statistics have it. In the schema `:schema` or in the connection's own.
+    """
+    ours = _our_tables()
+    each = _CLASS.alias("each")
+    is_part = each.c.oid.in_(select(_INHERITS.c.inhrelid).where(_INHERITS.c.inhparent == ours.c.oid))
+    invalid = select(_ONE).select_from(_INDEX).where(_INDEX.c.indrelid == each.c.oid, ~_INDEX.c.indisvalid).exists()
+    dead = select(_STATS.c.n_dead_tup).where(_STATS.c.relid == each.c.oid).scalar_subquery()
+    rows = case((each.c.reltuples < literal_column("0"), null()), else_=each.c.reltuples)
+    return (
+        select(
+            ours.c.relname,
+            _sum(func.pg_table_size(each.c.oid)),
+            _sum(func.pg_indexes_size(each.c.oid)),
+            cast(func.sum(rows), BigInteger),
+            _sum(func.coalesce(dead, literal_column("0"))),
+            func.bool_and(~invalid),
+        )
+        .select_from(ours.join(each, or_(each.c.oid == ours.c.oid, is_part)))
+        # The row of a table with partitions counts those of its partitions once more.
+        .where(each.c.relkind == literal_column("'r'"))
+        .group_by(ours.c.relname)
+        .order_by(ours.c.relname)
+    )
+
+
+def _our_tables() -> CTE:
+    return (
+        select(_CLASS.c.oid, _CLASS.c.relname)
+        .join(_NAMESPACE, _NAMESPACE.c.oid == _CLASS.c.relnamespace)
+        .where(_CLASS.c.relname.in_(_OUR_TABLES))
+        .where(_NAMESPACE.c.nspname == func.coalesce(cast(bindparam("schema"), Text), func.current_schema()))
+        .cte("ours")
+    )

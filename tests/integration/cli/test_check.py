@@ -1,0 +1,66 @@
+"""`ckptstore check`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.cli import main
+from ckptstore.transfer.seal import Seal, seal_store, unseal_store
+from tests.support.build import config, put
+from tests.support.databases import url_of
+
+
+def run(url: str, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["check", "--url", url, *arguments])
+
+
+async def test_a_store_that_can_be_used(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        await put(saver, config("t"), {"file": bytes(70_000)})
+    done = run(lasting_url)
+    assert done.exit_code == 0, done.output
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["ok"] * 6
+    found = json.loads(run(lasting_url, "--write-blob", "--json").stdout)
+    assert (found["ok"], {each["status"] for each in found["checks"]}) == (True, {"ok"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--include", "user"], "failed   tag keys: the index has all keys, and given are the keys user"),
+        (["--blob-url", "elsewhere"], "failed   blobs: the blobs of this database are at"),
+        (["--exclude", ""], "tag_keys.exclude must be a sequence of texts"),
+        (["--blob-url", "s3://"], "s3"),
+    ],
+)
+async def test_a_problem_is_a_sentence_with_a_way_out(
+    request: pytest.FixtureRequest, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    url = url_of("sqlite", request, tmp_path)
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        await put(saver, config("t"), {"file": bytes(70_000)})
+    done = run(url, *arguments)
+    assert (done.exit_code, said in done.output) == (1, True), done.output
+    assert isinstance(done.exception, SystemExit)
+
+
+async def test_a_store_that_has_moved(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        saver.store.runner.write(lambda db: seal_store(db, Seal("postgresql://new/place", 1))).result()
+        try:
+            done = run(lasting_url, "--json")
+        finally:
+            saver.store.runner.write(unseal_store).result()
+    found = {each["name"]: each for each in json.loads(done.stdout)["checks"]}
+    assert (done.exit_code, "moved to postgresql://new/place" in found["seal"]["message"]) == (1, True)
+
+
+def test_a_schema_that_does_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "empty.sqlite").touch()
+    done = run(str(tmp_path / "empty.sqlite"))
+    assert (done.exit_code, "ckptstore upgrade" in done.stdout) == (1, True)
