@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgpack
+
 _ARRAYS = (0x90, 0xDC, 0xDD)
 _MAPS = (0x80, 0xDE, 0xDF)
 # First byte of `ext 8`, `ext 16` and `ext 32`, and how many bytes hold the length.
@@ -57,29 +59,30 @@ def _read(data: bytes, start: int, codes: tuple[int, int, int]) -> Header | None
     return Header(int.from_bytes(data[start + 1 : end], "big"), end)
 
 
-def split_extensions(data: bytes, start: int, count: int, ext_type: int) -> list[bytes] | None:
-    """The elements of an array that are all of one extension type, each with its header; None if one is of another type.
+def read_extensions(data: bytes, ext_type: int) -> list[bytes] | None:
+    """What the elements of a serialised array hold, if they are all extensions of one type; None if one is something else.
 
-    Args:
-        data: holds the array.
-        start: where its first element begins.
-        count: how many it has.
-        ext_type: the number of the extension type.
+    Raises:
+        ValueError, msgpack.UnpackException: it is not msgpack, or more than an array.
     """
-    elements: list[bytes] = []
-    for _ in range(count):
-        length_bytes = _EXT_LENGTHS.get(data[start])
-        if length_bytes is None:
-            return None
-        head = start + 1 + length_bytes
-        end = head + 1 + int.from_bytes(data[start + 1 : head], "big")
-        if data[head] != ext_type or end > len(data):
-            return None
-        elements.append(data[start:end])
-        start = end
-    return elements
+
+    def contained(code: int, payload: bytes) -> tuple[bytes]:
+        if code != ext_type:
+            raise ValueError("an extension of another type")
+        # Nothing else becomes a tuple.
+        return (payload,)
+
+    elements = msgpack.unpackb(data, ext_hook=contained, raw=True, strict_map_key=False)
+    return [payload for (payload,) in elements] if set(map(type, elements)) == {tuple} else None
 
 
-def extension_payload(element: bytes) -> bytes:
-    """What an element of `split_extensions` holds."""
-    return element[_EXT_LENGTHS[element[0]] + 2 :]
+def extension(ext_type: int, payload: bytes) -> bytes:
+    """An element of an array from which `read_extensions` reads the payload."""
+    element: bytes = msgpack.packb(msgpack.ExtType(ext_type, payload))
+    return element
+
+
+def is_extension(data: bytes, start: int, ext_type: int) -> bool:
+    """Whether what begins at an offset is an extension of this type."""
+    length_bytes = _EXT_LENGTHS.get(data[start]) if start < len(data) else None
+    return length_bytes is not None and data[start + 1 + length_bytes : start + 2 + length_bytes] == bytes((ext_type,))

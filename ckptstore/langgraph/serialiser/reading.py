@@ -16,7 +16,14 @@ from langgraph.checkpoint.serde.jsonplus import EXT_PYDANTIC_V2, JsonPlusSeriali
 from pydantic import BaseModel
 
 from ckptstore.langgraph.serialiser.messages import CLASSES_BY_NAME, NAME_PREFIX, is_plain
-from ckptstore.langgraph.serialiser.msgpack_headers import Header, extension_payload, read_array_header, read_map_header, split_extensions
+from ckptstore.langgraph.serialiser.msgpack_headers import (
+    Header,
+    extension,
+    is_extension,
+    read_array_header,
+    read_extensions,
+    read_map_header,
+)
 from ckptstore.langgraph.serialiser.writing import MIN_ELEMENTS
 from ckptstore.values.generations import GenerationCache
 
@@ -105,10 +112,11 @@ class MessageReader:
         return found if unpacker.tell() == len(data) else None
 
     def _list(self, data: bytes, header: Header, unpack: Unpack) -> list[Any] | None:
-        if header.length < MIN_ELEMENTS:
+        # Most other lists are recognised by their first element.
+        if header.length < MIN_ELEMENTS or not is_extension(data, header.end, EXT_PYDANTIC_V2):
             return None
-        elements = split_extensions(data, header.end, header.length, EXT_PYDANTIC_V2)
-        if elements is None or header.end + sum(map(len, elements)) != len(data):
+        elements = read_extensions(data, EXT_PYDANTIC_V2)
+        if elements is None:
             return None
         known = self.known.get_all(elements)
         for n, element in enumerate(elements):
@@ -117,7 +125,12 @@ class MessageReader:
                 self.known.add(element, new)
         if known.count(_NOT_REUSABLE) * 2 > len(known):
             return None
-        return [_copy(parts) if isinstance(parts, Parts) else unpack(_ARRAY_OF_ONE + elements[n])[0] for n, parts in enumerate(known)]
+        return [_copy(parts) if isinstance(parts, Parts) else unpack(_array_of(elements[n]))[0] for n, parts in enumerate(known)]
+
+
+def _array_of(element: bytes) -> bytes:
+    """An array of one message, serialised."""
+    return _ARRAY_OF_ONE + extension(EXT_PYDANTIC_V2, element)
 
 
 def _parts_of(element: bytes) -> Parts | _NotReusable:
@@ -125,7 +138,7 @@ def _parts_of(element: bytes) -> Parts | _NotReusable:
     named = _class_of(element)
     if named is None:
         return _NOT_REUSABLE
-    [message] = _STRICT.loads_typed(("msgpack", _ARRAY_OF_ONE + element))
+    [message] = _STRICT.loads_typed(("msgpack", _array_of(element)))
     if type(message) is not named or message.__pydantic_private__ is not None:
         return _NOT_REUSABLE
     fields = dict(message.__dict__)
@@ -150,7 +163,7 @@ def _is_flat(container: Any) -> bool:
 def _class_of(element: bytes) -> type[Any] | None:
     """The class of a serialised message; None for another one's, and where an allowlist decides on something in it."""
     try:
-        content = msgpack.unpackb(extension_payload(element), ext_hook=_refuse, strict_map_key=False)
+        content = msgpack.unpackb(element, ext_hook=_refuse, strict_map_key=False)
         return CLASSES_BY_NAME.get((content[0], content[1]))
     except Exception:
         # Bytes of any kind: LangGraph's serialiser reads what this reader can't.

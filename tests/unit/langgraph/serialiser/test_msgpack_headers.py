@@ -7,11 +7,12 @@ import pytest
 
 from ckptstore.langgraph.serialiser.msgpack_headers import (
     array_header,
-    extension_payload,
+    extension,
+    is_extension,
     map_header,
     read_array_header,
+    read_extensions,
     read_map_header,
-    split_extensions,
 )
 
 
@@ -31,10 +32,18 @@ def test_headers_of_every_length(count: int) -> None:
 @pytest.mark.parametrize("length", [0, 3, 255, 256, 65_535, 65_536])
 def test_extensions_of_every_length(length: int) -> None:
     payloads = [bytes(length), b"abc"]
-    elements = [msgpack.packb(msgpack.ExtType(5, payload)) for payload in payloads]
-    data = b"".join(elements)
-    assert split_extensions(data, 0, 2, 5) == elements
-    assert list(map(extension_payload, elements)) == payloads
-    assert split_extensions(data, 0, 2, 6) is None
-    assert split_extensions(data[:-1], 0, 2, 5) is None
-    assert split_extensions(b"\xc0" + data, 0, 2, 5) is None
+    elements = [extension(5, payload) for payload in payloads]
+    assert elements == [msgpack.packb(msgpack.ExtType(5, payload)) for payload in payloads]
+    data = array_header(2) + b"".join(elements)
+    assert read_extensions(data, 5) == payloads
+    assert is_extension(data, 1, 5) == (length not in (1, 2, 4, 8, 16))
+    assert not is_extension(data, 1, 6)
+    assert not is_extension(data[:3], 1, 5)
+    for damaged in (data[:-1], data + b"\xc0", data.replace(b"\x05", b"\x06", 1)):
+        with pytest.raises((ValueError, msgpack.UnpackException)):
+            read_extensions(damaged, 5)
+
+
+@pytest.mark.parametrize("other", [None, b"abc", [1], (1, 2), "text", {}])
+def test_an_array_of_extensions_and_something_else_is_not_read(other: object) -> None:
+    assert read_extensions(msgpack.packb([msgpack.ExtType(5, b"abc"), other]), 5) is None
