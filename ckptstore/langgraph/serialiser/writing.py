@@ -12,6 +12,7 @@ from typing import Any
 
 from ckptstore.langgraph.serialiser.messages import CLASS_NUMBERS, is_plain
 from ckptstore.langgraph.serialiser.msgpack_headers import array_header, map_header
+from ckptstore.langgraph.serialiser.prefixes import GROUP, Group, KnownPrefixes
 from ckptstore.values.generations import GenerationCache
 
 #: Shorter lists are serialised as fast without this.
@@ -22,6 +23,9 @@ _FORMAT = 2
 # The dict's slots, and the headers of two objects of bytes.
 _ENTRY_BYTES = 200
 _NOT_KNOWN = b""
+# A list is known by its first few elements.
+_NAMING_ELEMENTS = 3
+_LIST_HEADER = 5
 
 #: Serialises a value to msgpack; raises what the serialiser raises.
 Pack = Callable[[Any], bytes]
@@ -39,7 +43,8 @@ class MessageWriter:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self.known: GenerationCache[bytes] = GenerationCache(max_bytes, _size_of)
+        self.known: GenerationCache[bytes] = GenerationCache(max_bytes - max_bytes // 3, _size_of)
+        self.prefixes = KnownPrefixes(max_bytes // 3)
 
     def dump(self, value: Any, pack: Pack) -> bytes | None:
         """A list of messages, or a dict with such lists, as msgpack; None for a value without messages.
@@ -60,14 +65,41 @@ class MessageWriter:
     def _list(self, elements: list[Any], pack: Pack, depth: int) -> bytes | None:
         # A snapshot: another thread may change the list meanwhile.
         elements = list(elements)
+        header = array_header(len(elements))
+        name, begins = self._known_groups(elements) if len(elements) > GROUP else (_NOT_KNOWN, [])
+        elements = elements[len(begins) * GROUP :]
         keys = _keys(elements)
         if keys.count(_NOT_KNOWN) * 2 > len(keys):
+            # Nothing would be gained by what is known of so few.
             return None
         parts = self.known.get_all(keys)
+        # Only these are known to have no other content with the same key.
+        settled = parts.index(None) if None in parts else len(parts)
         for n, part in enumerate(parts):
             if part is None:
                 parts[n] = self._pack_new(elements[n], keys[n], pack, depth)
-        return b"".join([array_header(len(parts)), *[part for part in parts if part is not None]])
+        packed = [part for part in parts if part is not None]
+        if name != _NOT_KNOWN:
+            self.prefixes.add(name, begins, keys[:settled], packed[:settled])
+        return b"".join([header, *[group.data for group in begins], *packed])
+
+    def _known_groups(self, elements: list[Any]) -> tuple[bytes, list[Group]]:
+        """The name of a list, and those known groups of elements with which it still begins."""
+        first = _keys(elements[:_NAMING_ELEMENTS])
+        if _NOT_KNOWN in first:
+            return _NOT_KNOWN, []
+        name = b"".join(first)
+        begins: list[Group] = []
+        try:
+            for group in self.prefixes.find(name):
+                start = len(begins) * GROUP
+                if _content(elements[start : start + GROUP]) != group.content:
+                    break
+                begins.append(group)
+        except (KeyError, ValueError, AttributeError):
+            # An element is of another class, or holds others than Python's own types.
+            pass
+        return name, begins
 
     def _pack_new(self, element: Any, key: bytes, pack: Pack, depth: int) -> bytes:
         # In as many lists as in the value itself, because serialisers limit the depth. Each has a header of one byte.
@@ -88,6 +120,11 @@ def may_hold_messages(value: list[Any] | dict[Any, Any]) -> bool:
 
 def _holds_messages(value: Any) -> bool:
     return type(value) is list and len(value) >= MIN_ELEMENTS and type(value[0]) in CLASS_NUMBERS and type(value[-1]) in CLASS_NUMBERS
+
+
+def _content(elements: list[Any]) -> bytes:
+    """What `_keys` gives for each element, one after the other. A list begins with a letter and its length, of four bytes."""
+    return marshal.dumps([(CLASS_NUMBERS[type(e)], e.__dict__, e.__pydantic_extra__) for e in elements], _FORMAT)[_LIST_HEADER:]
 
 
 def _keys(elements: list[Any]) -> list[bytes]:
