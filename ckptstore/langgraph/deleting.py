@@ -38,8 +38,8 @@ class Deleting(SaverBase):
 
         A large thread is deleted in small transactions, oldest checkpoints first, so that others write meanwhile: readers find fewer and
         fewer checkpoints, each whole. What is put to the thread after this call stays. A deletion that ended midway, because the process
-        died or its task was cancelled, is finished by the next call, or by the next prune by a policy (background retention, `prune_by`,
-        `ckptstore prune`).
+        died or its task was cancelled, is finished by the next call, by the next prune by a policy (background retention, `prune_by`,
+        `ckptstore prune`), before anything is copied or imported to the thread, and before the store moves.
         """
         drive(self.store.delete_thread(thread_id_of(thread_id)))
 

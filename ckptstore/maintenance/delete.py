@@ -92,10 +92,15 @@ def _content(db: Db, thread_id: str) -> LargeThread:
     return LargeThread(frozenset(refs), written)
 
 
-def unfinished_deletions(db: Db) -> dict[str, LargeThread]:
-    """The deletions of large threads that have begun and not ended, by thread."""
+def unfinished_deletions(db: Db, thread_id: str | None = None) -> dict[str, LargeThread]:
+    """The deletions of large threads that have begun and not ended, by thread; or that of one thread."""
     found: dict[str, LargeThread] = {}
-    for name, value in db.run(sql.settings_table.settings_beginning_with, {"prefix": _UNFINISHED, "length": len(_UNFINISHED)}):
+    if thread_id is None:
+        rows = db.run(sql.settings_table.settings_beginning_with, {"prefix": _UNFINISHED, "length": len(_UNFINISHED)}).all()
+    else:
+        name = _UNFINISHED + thread_id
+        rows = [(name, value) for (value,) in db.run(sql.settings_table.setting, {"name": name})]
+    for name, value in rows:
         refs, written = ([CheckpointRef(*ref) for ref in json.loads(value)[part]] for part in ("checkpoints", "written"))
         found[name.removeprefix(_UNFINISHED)] = LargeThread(frozenset(refs), written)
     return found

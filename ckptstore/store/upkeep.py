@@ -58,8 +58,23 @@ class StoreUpkeep(StoreBase):
         yield from self.run_in_queue(partial(forget_unfinished, thread_id=thread_id), thread_id)
         return DeletedRows(**report.counts(), object_keys=())
 
+    def finish_deletions(self, thread_id: str | None = None) -> Steps[None]:
+        """Finish the deletions of large threads whose process died.
+
+        What brings checkpoints with their ids, such as a copy, does that first: later, those would be deleted with what is left.
+
+        Args:
+            thread_id: only of this thread.
+        """
+        unfinished = yield from self.read(partial(unfinished_deletions, thread_id=thread_id))
+        for each, content in unfinished.items():
+            deleted = yield from self._delete_large_thread(each, content)
+            fields = {"event": "deletion_finished", "thread_id": each, "checkpoints": deleted.checkpoints}
+            logger.info("finished the deletion of a thread: %d checkpoints", deleted.checkpoints, extra=fields)
+
     def copy_thread(self, source: str, target: str) -> Steps[int]:
         """Copy everything that a thread has to another thread id; returns how many checkpoints the target has afterwards."""
+        yield from self.finish_deletions(target)
         copied = yield from ThreadCopier(self, self._tag_keys, self._state_format).copy(source, target)
         logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
         return copied
@@ -79,11 +94,8 @@ class StoreUpkeep(StoreBase):
 
         Before that, finish the deletions of threads whose process died; the report does not count them.
         """
-        unfinished = {} if dry_run else (yield from self.read(unfinished_deletions))
-        for thread_id, content in unfinished.items():
-            deleted = yield from self._delete_large_thread(thread_id, content)
-            fields = {"event": "deletion_finished", "thread_id": thread_id, "checkpoints": deleted.checkpoints}
-            logger.info("finished the deletion of a thread: %d checkpoints", deleted.checkpoints, extra=fields)
+        if not dry_run:
+            yield from self.finish_deletions()
         return (yield from self._pruner.by_policy(policy, now, callbacks, dry_run=dry_run))
 
     def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:

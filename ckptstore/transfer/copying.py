@@ -67,6 +67,7 @@ def copy_store(
     of_target = yield from target.read(partial(_identity, runner=target.runner))
     if of_source == of_target:
         raise InvalidConfig(f"source and target are the same: {masked(source.runner.url)}")
+    yield from target.finish_deletions()
     tag_keys = yield from _tag_keys(source, target)
     objects = ObjectTransfer(source.objects, target.objects, blobs)
     transfer = Transfer(OwnSource(source, options.choice, tag_keys, state_format), target, objects, options, clock, callbacks)

@@ -88,6 +88,9 @@ class Move:
             raise InvalidConfig(
                 f"this store has moved to {sealed.to}; take the seal away first if that is not so: ckptstore move --from URL --unseal"
             )
+        if sealed is None:
+            # A prune would finish them, but not at the target.
+            yield from self._source.finish_deletions()
         while sealed is None and not self._is_little_left():
             yield from self._round()
             if not self._went_through():

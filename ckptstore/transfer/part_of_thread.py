@@ -45,6 +45,7 @@ def copy_part(store: Store, source: str, target: str, rule: Rule, state_format: 
         InvalidConfig: there is nothing of the kind in the thread.
         ThreadExists: there is a thread with the id of the copy.
     """
+    yield from store.finish_deletions(target)
     tag_keys = yield from target_keys(store)
     reading = OwnSource(store, Choice(), tag_keys, state_format, rule)
     try:

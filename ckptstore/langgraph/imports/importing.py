@@ -52,6 +52,7 @@ def import_threads(
     tag_keys = yield from target_keys(target)
     if options.mirror:
         require_whole_choice(options.choice)
+    yield from target.finish_deletions()
     reader = yield from open_source(source, schema, serde, target_serde, tag_keys, loop)
     records = RecordSource(reader, target, options.choice, LANGGRAPH)
     return (yield from run_transfer(Transfer(records, target, None, options, clock, callbacks), target, reader.close))

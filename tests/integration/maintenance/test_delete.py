@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 
-from ckptstore import SQLAlchemySaver, prune_old_checkpoints
+from ckptstore import RetentionPolicy, SQLAlchemySaver, prune_old_checkpoints
+from ckptstore.maintenance import delete
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.rows import rows
+from tests.support.transfers import pair
 
 
 async def test_nothing_is_left_after_everything_was_deleted(saver: SQLAlchemySaver) -> None:
@@ -165,3 +172,36 @@ async def test_a_put_that_waits_for_a_deletion_notices_what_went(postgres_url: s
         assert found.checkpoint["channel_values"] == {"kept": [1, 2, 3], "n": 1}
         assert [thread.checkpoints for thread in await saver.alist_threads() if thread.thread_id == "race"] == [1]
         await saver.adelete_thread("race")
+
+
+def _restored_from_memory(saver: SQLAlchemySaver, backup: list[CheckpointTuple]) -> None:
+    memory = InMemorySaver()
+    for each in reversed(backup):
+        memory.put(each.parent_config or config("T"), each.checkpoint, each.metadata, each.checkpoint["channel_versions"])
+    saver.import_from(memory)
+
+
+RESTORED: dict[str, Callable[[SQLAlchemySaver, list[CheckpointTuple], SQLAlchemySaver], object]] = {
+    "copied": lambda saver, _backup, _other: saver.copy_thread("copy", "T"),
+    "a part copied": lambda saver, _backup, _other: saver.copy_thread("copy", "T", newest=4),
+    "copied from another store": lambda saver, _backup, other: other.copy_to(saver),
+    "imported": lambda saver, backup, _other: _restored_from_memory(saver, backup),
+}
+
+
+@pytest.mark.parametrize("way", RESTORED)
+def test_what_is_restored_after_a_deletion_that_died_stays(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(delete, "_CHECKPOINTS_AT_ONCE", 2)
+    with pair(request, tmp_path, "sqlite", "sqlite") as (saver, other):
+        asyncio.run(chain(saver, "T", 4))
+        backup = list(saver.list(config("T")))
+        saver.copy_thread("T", "copy")
+        saver.copy_to(other, threads=["T"])
+        # The process dies when it has noted what it is going to delete.
+        begun = saver.store.runner.write(partial(delete.delete_thread, thread_id="T")).result()
+        assert isinstance(begun, delete.LargeThread)
+        RESTORED[way](saver, backup, other)
+        saver.prune_by(RetentionPolicy(keep_last=100))
+        assert [each.checkpoint["id"] for each in saver.list(config("T"))] == [each.checkpoint["id"] for each in backup]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import CheckpointCorrupt, DatabaseUnavailable, InvalidConfig, StoreMoved
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.maintenance import delete
 from ckptstore.runtime.steps import drive, drive_async
 from ckptstore.transfer.moving import Move, MoveReport, unseal
 from ckptstore.transfer.options import TransferCallbacks
@@ -151,3 +153,12 @@ def test_a_store_that_moved_elsewhere_is_refused(savers: Pair) -> None:
         drive(the_move((one, third)).run())
     assert isinstance(TransferReport().to_dict(), dict)
     assert threads_of(other) == ["t0", "t1", "t2"]
+
+
+def test_a_deletion_that_died_is_finished_first(savers: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = savers
+    monkeypatch.setattr(delete, "_CHECKPOINTS_AT_ONCE", 2)
+    begun = one.store.runner.write(partial(delete.delete_thread, thread_id="t1")).result()
+    assert isinstance(begun, delete.LargeThread)
+    assert drive(the_move(savers).run()).done
+    assert threads_of(other) == ["t0", "t2"]
