@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple, NoReturn
 
@@ -18,10 +19,14 @@ from ckptstore.writes.function_parameters import FunctionParameters
 from ckptstore.writes.replace import store_writes
 from ckptstore.writes.rows import BatchRows, entry_rows, row_keys, thread_rows
 
+logger = logging.getLogger(__name__)
+
 # A batch waits no longer for the row of a thread that another transaction has locked: its other writes need not wait.
 _LOCK_TIMEOUT = "100ms"
 _LOCK_NOT_AVAILABLE = "55P03"
 _UNIQUE_VIOLATION = "23505"
+# The schema was downgraded, or restored from a dump without functions; or the right to call it was revoked.
+_NO_FUNCTION = ("42883", "42501")
 
 
 class ThreadLocked(Exception):
@@ -58,6 +63,7 @@ class BatchCommit:
         self._lock_timeout = _LOCK_TIMEOUT if len(batch) > 1 else None
         self._ordinary = _ordinary(batch)
         self._parameters: FunctionParameters | None = None
+        self._abilities: Abilities | None = None
         #: What was stored of the ordinary writes; None where they are to be stored by the statement.
         self._done = None if self._ordinary else _Done(set(), set())
 
@@ -66,7 +72,7 @@ class BatchCommit:
         schema = abilities.batch_function
         if schema is None or not self._ordinary:
             return None
-        self._parameters = FunctionParameters(self._ordinary)
+        self._parameters, self._abilities = FunctionParameters(self._ordinary), abilities
         statement = statements[sql.batch_function.commit_batch, schema]
         return Call(statement.text, statement.arguments(self._parameters.named(self._lock_timeout)))
 
@@ -94,8 +100,17 @@ class BatchCommit:
         return [missing.get(number) for number in range(len(self._batch))]
 
     def recovers(self, exc: Exception) -> bool:
-        """Whether `finish` stores the batch in spite of an error of the function: a row was there that none of ours has inserted."""
-        return sqlstate_of(exc) == _UNIQUE_VIOLATION
+        """Whether `finish` stores the batch in spite of an error of the function.
+
+        A row was there that none of ours has inserted; or there is no function any more, and from now on none is called.
+        """
+        state = sqlstate_of(exc)
+        if state in _NO_FUNCTION and self._abilities is not None:
+            self._abilities.batch_function = None
+            reason = str(exc).partition("\n")[0]
+            logger.warning("batches are stored by one statement from now on: %s", reason, extra={"event": "function_lost"})
+            return True
+        return state == _UNIQUE_VIOLATION
 
     def explain(self, exc: Exception) -> Exception:
         """The error to raise in place of a statement's."""

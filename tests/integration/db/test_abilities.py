@@ -90,6 +90,24 @@ async def test_without_it_batches_are_one_statement(database: Callable[..., str]
         assert await calls(database(role=role)) == [False, False]
 
 
+@pytest.mark.parametrize(
+    "statement", [f"DROP FUNCTION {FUNCTION}", f"REVOKE EXECUTE ON FUNCTION {FUNCTION} FROM PUBLIC, postgres"], ids=["dropped", "revoked"]
+)
+async def test_a_saver_goes_on_when_the_function_is_lost(
+    database: Callable[..., str], caplog: pytest.LogCaptureFixture, statement: str
+) -> None:
+    await set_up(database())
+    with a_role(database("")) as role:
+        execute(database(""), f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        async with SQLAlchemySaver.from_conn_string(database(role=role)) as saver:
+            await chain(saver, "before", 1)
+            execute(database(""), statement)
+            await chain(saver, "after", 2)
+            assert [thread.checkpoints for thread in await saver.alist_threads(order_by="thread_id")] == [2, 1]
+    # Once, and not for every batch.
+    assert caplog.text.count("batches are stored by one statement from now on") == 1
+
+
 async def test_stores_of_one_process_know_their_own_database(database: Callable[..., str], postgres_url: str) -> None:
     await set_up(database())
     execute(database(""), f"DROP FUNCTION {FUNCTION}")
