@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from ckptstore.cli.options import EXIT_INTERRUPTED
 from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.cli.transfer import open_side
 from ckptstore.errors import InvalidConfig
@@ -27,8 +29,11 @@ FilterOf = Callable[[Store], Filter]
 @contextmanager
 def reading_store(url: str, in_schema: str | None, blob_url: str | None) -> Iterator[Store]:
     """Open an existing database with its blobs where it remembers them; errors inside the block are printed without a traceback."""
-    with open_side(url, in_schema, blob_url) as store:
-        yield store
+    try:
+        with open_side(url, in_schema, blob_url) as store:
+            yield store
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def parse_id(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:

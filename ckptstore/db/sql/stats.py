@@ -8,7 +8,9 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     ColumnElement,
+    FromClause,
     Select,
+    Table,
     Text,
     bindparam,
     case,
@@ -23,6 +25,7 @@ from sqlalchemy import (
 )
 
 from ckptstore.db.models import VERSION_TABLE, Base
+from ckptstore.db.sql.lookups import lookup_join
 from ckptstore.db.sql.pages import text_list
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, OBJECT, SEGMENT, THREAD, WRITE
 
@@ -80,47 +83,59 @@ def every_nth_thread(_database: str) -> Select[Any]:
     return select(n.thread_id, n.checkpoint_count, n.size).where(chosen).order_by(n.number).limit(_page_size())
 
 
+def _of_threads(database: str, table: Table) -> tuple[FromClause, FromClause]:
+    """The rows of a table in the threads `threads`, looked up by their keys: a planner might read the whole table for so many."""
+    given = text_list(database, "threads").subquery("given")
+    return lookup_join(database, given, table, [table.c.thread_id == given.c[0]])
+
+
 def values_of_threads(database: str) -> Select[Any]:
     """The values of each channel in the threads `threads`.
 
     Columns: channel, number of values, their bytes as serialised, the largest one's, bytes stored in rows, and those bytes that are in
     segments.
     """
-    c = CHANNEL.c
-    in_segments = case((c.layout.is_not(null()), c.size - _length(c.value)), else_=literal_column("0"))
-    columns = (func.count(), _sum(c.size), func.max(c.size), _sum(_length(c.value) + _length(cast(c.layout, Text))), _sum(in_segments))
-    return select(c.channel, *columns).where(c.thread_id.in_(text_list(database, "threads"))).group_by(c.channel)
+    joined, found = _of_threads(database, CHANNEL)
+    c = found.c
+    columns = (func.count(), _sum(c.size), func.max(c.size), _sum(_length(c.value) + _length(cast(c.layout, Text))), _in_segments(found))
+    return select(c.channel, *columns).select_from(joined).group_by(c.channel)
+
+
+def _in_segments(of: FromClause) -> ColumnElement[Any]:
+    return _sum(case((of.c.layout.is_not(null()), of.c.size - _length(of.c.value)), else_=literal_column("0")))
 
 
 def writes_of_threads(database: str) -> Select[Any]:
     """The writes in the threads `threads`: how many, bytes as serialised, in rows, and in segments."""
-    c = WRITE.c
-    in_segments = case((c.layout.is_not(null()), c.size - _length(c.value)), else_=literal_column("0"))
-    columns = (func.count(), _sum(c.size), _sum(_length(c.value) + _length(cast(c.layout, Text))), _sum(in_segments))
-    return select(*columns).where(c.thread_id.in_(text_list(database, "threads")))
+    joined, found = _of_threads(database, WRITE)
+    c = found.c
+    columns = (func.count(), _sum(c.size), _sum(_length(c.value) + _length(cast(c.layout, Text))), _in_segments(found))
+    return select(*columns).select_from(joined)
 
 
 def segments_of_threads(database: str) -> Select[Any]:
     """The segments in the threads `threads`, of each encoding, in rows and in objects: how many, bytes before encoding, bytes in rows."""
-    c = SEGMENT.c
+    joined, found = _of_threads(database, SEGMENT)
+    c = found.c
     in_object = c.object_key.is_not(null())
     columns = (c.encoding, in_object.label("in_object"), func.count(), _sum(c.size), _sum(_length(c.data)))
-    return select(*columns).where(c.thread_id.in_(text_list(database, "threads"))).group_by(c.encoding, in_object)
+    return select(*columns).select_from(joined).group_by(c.encoding, in_object)
 
 
 def objects_of_threads(database: str) -> Select[Any]:
     """Bytes of the objects that hold segments of the threads `threads`, each object once."""
-    of_threads = SEGMENT.c.thread_id.in_(text_list(database, "threads"))
-    keys = select(SEGMENT.c.object_key).where(of_threads, SEGMENT.c.object_key.is_not(null())).distinct()
-    return select(_sum(OBJECT.c.size)).where(OBJECT.c.key.in_(keys))
+    joined, found = _of_threads(database, SEGMENT)
+    keys = select(found.c.object_key.label("key")).select_from(joined).where(found.c.object_key.is_not(null())).distinct().cte("keys")
+    objects, of = lookup_join(database, keys, OBJECT, [OBJECT.c.key == keys.c.key])
+    return select(_sum(of.c.size)).select_from(objects)
 
 
 def bodies_of_threads(database: str) -> Select[Any]:
     """The checkpoints in the threads `threads`, hidden ones too: how many, bytes of their bodies, versions and metadata."""
-    c = CHECKPOINT.c
+    joined, found = _of_threads(database, CHECKPOINT)
+    c = found.c
     texts = _length(cast(c.channel_versions, Text)) + _length(cast(c.metadata, Text))
-    columns = (func.count(), _sum(_length(c.body)), _sum(texts))
-    return select(*columns).where(c.thread_id.in_(text_list(database, "threads")))
+    return select(func.count(), _sum(_length(c.body)), _sum(texts)).select_from(joined)
 
 
 def checkpoints_by_day(database: str) -> Select[Any]:

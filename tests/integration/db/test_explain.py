@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any
@@ -22,10 +22,14 @@ from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
+from ckptstore.inspection import sample
+from ckptstore.inspection.outline import find_checkpoint, thread_page
+from ckptstore.inspection.viewing import view_checkpoint
 from ckptstore.langgraph.encode import NewCheckpointKey
 from ckptstore.reads import checkpoints as reads_checkpoints
 from ckptstore.reads import threads as reads_threads
 from ckptstore.records import CheckpointKey, Value
+from ckptstore.runtime.steps import drive
 from ckptstore.store import listing
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.commit import commit_batch
@@ -33,65 +37,11 @@ from tests.support.attempts import encoded, new_checkpoint, task_writes
 from tests.support.build import checkpoint, config
 from tests.support.build import metadata as metadata_of
 from tests.support.databases import url_of
+from tests.support.searches import NOW, SEARCHES, STEPS, THREAD_SEARCHES, THREADS
 
 # First of all fixtures, so that a database is filled once for all of its tests.
 pytestmark = pytest.mark.usefixtures("filled")
 
-THREADS = 300
-STEPS = 10
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-SEARCHES: dict[str, dict[str, Any]] = {
-    "one tag": {"filter": {"user": "u7"}},
-    "two common tags": {"filter": {"kind": "even", "source": "loop"}},
-    "a rare and a common tag": {"filter": {"rare": "yes", "kind": "even"}},
-    "several values": {"filter": {"user": {"$in": ["u1", "u2", "u3"]}}},
-    "many values": {"filter": {"user": {"$in": [f"u{n}" for n in range(12)]}, "kind": "even"}},
-    "containment": {"filter": {"deep": {"inner": 3}}},
-    "all of a list": {"filter": {"labels": ["a", "b3"]}},
-    "equal": {"filter": {"user": {"$eq": "u7"}}},
-    "not equal": {"filter": {"user": {"$ne": "u7"}}},
-    "greater": {"filter": {"score": {"$gt": 290}}},
-    "at least": {"filter": {"score": {"$gte": 290}}},
-    "less": {"filter": {"score": {"$lt": 5}}},
-    "at most": {"filter": {"score": {"$lte": 5}}},
-    "a range and a tag": {"filter": {"step": {"$gte": 3, "$lt": 7}, "user": "u7"}},
-    "there": {"filter": {"rare": {"$exists": True}}},
-    "there, deeply": {"filter": {"deep": {"$exists": True}, "user": "u7"}},
-    "not there": {"filter": {"rare": {"$exists": False}}},
-    "before": {"filter": {"kind": "even"}, "before": config("t", "f")},
-    "created before": {"created_before": NOW + timedelta(minutes=2)},
-    "created after": {"created_after": NOW + timedelta(minutes=STEPS - 1)},
-    "a tag, created before": {"filter": {"user": "u7"}, "created_before": NOW + timedelta(minutes=2)},
-    "a thread": {"config": config("thread-7")},
-    "a thread and a tag": {"config": config("thread-7"), "filter": {"kind": "odd"}},
-    "everything": {},
-    "several of a list": {"filter": {"labels": [{"$in": ["b3", "b4"]}], "kind": "odd"}},
-    "deeply in a range": {"filter": {"deep": {"inner": {"$gte": 59}}, "kind": "odd"}},
-    "not equal to a list": {"filter": {"labels": {"$ne": ["b3"]}}},
-    "an empty dict": {"filter": {"parents": {}}},
-    "a thread and a common range": {"config": config("thread-7"), "filter": {"step": {"$gte": 3}}},
-    "a namespace": {"config": {"configurable": {"checkpoint_ns": ""}}, "filter": {"user": "u7"}},
-    "a window and two tags": {
-        "filter": {"kind": "even", "source": "loop"},
-        "created_after": NOW + timedelta(minutes=3),
-        "created_before": NOW + timedelta(minutes=4),
-    },
-    "a thread and a window": {"config": config("thread-7"), "created_after": NOW + timedelta(minutes=3)},
-    "before, in a thread": {"config": config("thread-7"), "before": config("t", "f")},
-}
-THREAD_SEARCHES: dict[str, dict[str, Any]] = {
-    "all": {},
-    "by id": {"order_by": "thread_id"},
-    "of a user": {"filter": {"user": "u7"}},
-    "of a common tag": {"filter": {"kind": "even", "source": "loop"}},
-    "of a range": {"filter": {"score": {"$gt": 290}}},
-    "of what only metadata decides": {"filter": {"rare": {"$exists": False}}},
-    "of a rare tag, by id": {"filter": {"rare": "yes"}, "order_by": "thread_id"},
-    "of several values": {"filter": {"user": {"$in": [f"u{n}" for n in range(12)]}, "kind": {"$ne": "odd"}}},
-    "of a key that is there": {"filter": {"deep": {"$exists": True}, "rare": {"$exists": True}}},
-    "of what is not equal, by id": {"filter": {"kind": {"$ne": "odd"}}, "order_by": "thread_id"},
-}
 # Walks in the order of the listing, which end with the page.
 ORDERED = ("ckpt_checkpoint_newest", "ckpt_thread_by_activity", "ckpt_thread_pkey")
 
@@ -398,3 +348,21 @@ def test_the_function_for_batches_reads_no_more_than_it_looks_up(planned: SQLAlc
     (found,) = reads.value.args
     assert {table: read for table, read in found.items() if read[0]} == {}
     assert sum(fetched for _, fetched in found.values()) <= 10
+
+
+def test_looking_at_a_thread_reads_no_whole_table(planned: SQLAlchemySaver) -> None:
+    with explained() as plans:
+        page = drive(thread_page(planned.store, "thread-7", None, "f", 4))
+        drive(find_checkpoint(planned.store, "thread-7", None, page.checkpoints[0].key.checkpoint_id[:-1]))
+        drive(view_checkpoint(planned.store, page.checkpoints[0].key))
+    assert len(page.checkpoints) == 4
+    assert whole_tables(plans) == []
+
+
+def test_a_sample_of_threads_reads_the_rows_of_threads_only(planned: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nor are there objects, so that a planner with statistics reads all of none.
+    monkeypatch.setattr(sample, "_MAX_THREADS", 6)
+    with explained() as plans:
+        found = planned.store.runner.read(lambda db: sample.read_sample(db, THREADS, 5, full=False)).result()
+    assert (found.threads, found.writes) == (6, 6 * STEPS)
+    assert [line for line in whole_tables(plans) if not re.search("ckpt_(thread|object)", line)] == []
