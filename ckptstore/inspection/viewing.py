@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, InvalidConfig
-from ckptstore.records import CheckpointKey, LoadedCheckpoint, LoadedSegment, SerialisedValue
+from ckptstore.records import CheckpointKey, LoadedCheckpoint, LoadedSegment, LoadedWrite, SerialisedValue
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
-from ckptstore.values.decode import StoredValue
+from ckptstore.values.decode import SegmentSet, StoredValue
 
 #: Of one value, from blob storage: a page or a terminal shows no more of it anyway.
 MAX_BLOB_BYTES = 64 * 1024 * 1024
@@ -49,6 +49,8 @@ class ViewedCheckpoint(NamedTuple):
     values: Mapping[str, ReadValue]
     #: In the order in which LangGraph applies them.
     writes: Sequence[ViewedWrite]
+    #: The parent's writes to the channel of tasks, for formats that keep tasks there.
+    parent_sends: Sequence[ViewedWrite]
 
 
 def view_checkpoint(store: Store, key: CheckpointKey, max_blob_bytes: int = MAX_BLOB_BYTES) -> Steps[ViewedCheckpoint]:
@@ -70,11 +72,17 @@ def view_checkpoint(store: Store, key: CheckpointKey, max_blob_bytes: int = MAX_
     values = {}
     for channel, value in loaded.values.items():
         values[channel] = yield from _read(store, value, found.segments.remote_segments([value]), max_blob_bytes)
-    writes = []
-    for write in loaded.writes:
-        read = yield from _read(store, write.value, found.segments.remote_segments([write.value]), max_blob_bytes)
-        writes.append(ViewedWrite(write.task_id, write.task_path, write.idx, write.channel, read))
-    return ViewedCheckpoint(loaded, values, writes)
+    writes = yield from _read_writes(store, loaded.writes, found.segments, max_blob_bytes)
+    parent_sends = yield from _read_writes(store, loaded.parent_sends, found.segments, max_blob_bytes)
+    return ViewedCheckpoint(loaded, values, writes, parent_sends)
+
+
+def _read_writes(store: Store, writes: Sequence[LoadedWrite], segments: SegmentSet, max_blob_bytes: int) -> Steps[list[ViewedWrite]]:
+    viewed = []
+    for write in writes:
+        read = yield from _read(store, write.value, segments.remote_segments([write.value]), max_blob_bytes)
+        viewed.append(ViewedWrite(write.task_id, write.task_path, write.idx, write.channel, read))
+    return viewed
 
 
 def _read(store: Store, value: SerialisedValue, remote: Sequence[LoadedSegment], max_blob_bytes: int) -> Steps[ReadValue]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ckptstore.errors import CkptStoreError
 from ckptstore.inspection.viewing import ReadValue, ViewedCheckpoint, view_checkpoint
 from ckptstore.langgraph.encode import OWN_VERSION, SCALARS
-from ckptstore.langgraph.format import LANGGRAPH, is_internal
+from ckptstore.langgraph.format import FIRST_FORMAT_WITH_OWN_SENDS, LANGGRAPH, TASKS_CHANNEL, is_internal
 from ckptstore.langgraph.structure.nodes import NotShown, Structure, Typed
 from ckptstore.langgraph.structure.reading import Decrypt, structure_of
 from ckptstore.reads.rows import parsed_metadata
@@ -76,6 +76,9 @@ def checkpoint_state(store: Store, key: CheckpointKey, decrypt: Decrypt | None) 
     body = structure_of(loaded.body, decrypt)
     parts: dict[str, Any] = body if isinstance(body, dict) else {}
     channels = _channels(viewed, body, decrypt)
+    if loaded.format < FIRST_FORMAT_WITH_OWN_SENDS and viewed.parent_sends:
+        sends = [_content(write.value, decrypt) for write in viewed.parent_sends]
+        channels[TASKS_CHANNEL] = _channel(TASKS_CHANNEL, None, sends)
     rebuilt = sorted(LANGGRAPH.delta_channels(loaded.metadata) & (loaded.channel_versions.keys() - channels.keys()))
     if rebuilt:
         channels |= yield from _rebuilt(store, key, rebuilt, loaded.channel_versions, decrypt)

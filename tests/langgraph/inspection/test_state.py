@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.types import Send
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.inspection.outline import find_checkpoint
@@ -85,3 +86,12 @@ async def test_a_body_that_can_not_be_read_leaves_the_names(saver: SQLAlchemySav
     assert found.ts is None
     assert isinstance(found.channels["word"].content, NotShown)
     assert found.channels["list"].content == [1]
+
+
+async def test_an_old_format_has_the_tasks_of_its_parent(saver: SQLAlchemySaver) -> None:
+    parent = await put(saver, config("t"), {"n": 1})
+    await saver.aput_writes(parent, [("__pregel_tasks", Send("node", {"x": 1}))], "task")
+    made = checkpoint({"n": 2}, v=3)
+    await saver.aput(parent, made, metadata(1), made["channel_versions"])
+    found = await state(saver)
+    assert found.channels["__pregel_tasks"].content == [Typed("langgraph.types.Send", ["node", {"x": 1}], "arguments")]
