@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -13,7 +15,8 @@ import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db import wal_checkpointer as wal
-from ckptstore.db.connection import Db
+from ckptstore.db.connection import Db, Rows
+from ckptstore.runtime.future import Future
 from tests.support.build import chain, config, put
 
 MOVE = "PRAGMA wal_checkpoint(PASSIVE)"
@@ -22,6 +25,7 @@ MOVE = "PRAGMA wal_checkpoint(PASSIVE)"
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(wal, "_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(wal, "_PAGES_PER_CHECKPOINT", 0)
     return tmp_path / "checkpoints.sqlite"
 
 
@@ -68,3 +72,45 @@ async def test_a_log_that_can_not_be_moved_is_no_trouble_of_a_write(path: Path, 
     assert {getattr(record, "event", None) for record in caplog.records} == {"wal_checkpoint_failed"}
     async with SQLAlchemySaver.from_conn_string(path) as saver:
         assert len(await saver.alist(None)) == 10
+
+
+class GivenLog:
+    """A database whose log has some pages at each checkpoint."""
+
+    def __init__(self, pages: int) -> None:
+        self.pages = pages
+
+    def execute(self, _text: str) -> Rows:
+        return Rows([(0, self.pages, self.pages)], -1)
+
+
+def test_a_checkpoint_is_made_when_the_log_has_about_a_thousand_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(wal, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    log: Any = GivenLog(500)
+
+    def at_once(checkpoint: Callable[[Db], int]) -> Future[int]:
+        future: Future[int] = Future()
+        future.set_result(checkpoint(log))
+        return future
+
+    checkpointer = wal.WalCheckpointer(at_once)
+
+    def commits_until_next(seconds_each: float) -> int:
+        commits = 0
+        while checkpointer._running is None:
+            now[0] += seconds_each
+            commits += 1
+            checkpointer.wrote(log)
+        checkpointer.wrote(log)
+        return commits
+
+    assert commits_until_next(1.0) == 50
+    # 500 pages of 51 commits: 10 pages each.
+    assert commits_until_next(1.0) == 102
+    log.pages = 10_300
+    assert commits_until_next(1.0) == 207
+    # 10,300 pages of 208 commits: 50 pages each.
+    assert commits_until_next(1.0) == 21
+    # Not more often than ten times a second.
+    assert commits_until_next(0.001) == 100
