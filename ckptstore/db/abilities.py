@@ -27,7 +27,7 @@ def batch_function_query(threads: str) -> str:
     return f"""
         SELECT n.nspname::text FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
         WHERE p.proname = '{FUNCTION}' AND has_function_privilege(p.oid, 'EXECUTE')
-        AND p.pronamespace = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = '{literal}'::regclass)
+        AND p.pronamespace = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = to_regclass('{literal}'))
         AND current_setting('transaction_isolation') = 'read committed'
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')
     """

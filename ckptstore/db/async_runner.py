@@ -59,13 +59,14 @@ class AsyncRunner:
         self._schema = schema
         self._make_engine = make_engine
         self._owned = owned
+        #: Also of a child of fork: it is the same database.
+        self.abilities = Abilities()
         self._start()
         around_fork(before=self._before_fork, in_parent=self._after_fork, in_child=self._start_in_child)
 
     def _start(self) -> None:
         self._engine = self._make_engine()
         self.statements = statements_for(self._engine.dialect, self._schema)
-        self.abilities = Abilities()
         #: None on SQLite, which has no server that could be silent.
         self._connections = None if self.statements.on_sqlite else ServerConnections(self._engine.sync_engine)
         in_file = self.statements.on_sqlite and not is_memory(self.url)

@@ -42,7 +42,9 @@ def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
         hide_parameters=True,
     )
     ping_when_idle(engine.sync_engine, settings.pool_ping_after_seconds)
-    if settings.prepared_statements:
+    if url.drivername == "postgresql+asyncpg":
+        configure_and_introduce(engine.sync_engine, settings)
+    elif settings.prepared_statements:
         configure_sessions(engine.sync_engine, settings)
     return engine
 
@@ -56,18 +58,43 @@ def configure_sessions(engine: Engine, settings: DatabaseSettings) -> None:
     Set by a statement, since PgBouncer refuses both as startup parameters. Behind a pooler that gives each transaction another session
     they would reach other clients; PgBouncer's own `idle_transaction_timeout` does the same there.
     """
-    idle_milliseconds = max(1, round(settings.attempt_seconds * 1000))
+    statement = _session_settings(settings)
 
     @event.listens_for(engine, "connect")
     def configure(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
         cursor = dbapi_connection.cursor()
-        cursor.execute(
-            "SELECT set_config('plan_cache_mode', 'force_generic_plan', false), "
-            f"set_config('idle_in_transaction_session_timeout', '{idle_milliseconds}', false)"
-        )
+        cursor.execute(statement)
         cursor.close()
         # The connection may not be in autocommit yet, and a transaction that is rolled back would take the setting along.
         dbapi_connection.commit()
+
+
+def _session_settings(settings: DatabaseSettings) -> str:
+    idle_milliseconds = max(1, round(settings.attempt_seconds * 1000))
+    return (
+        "SELECT set_config('plan_cache_mode', 'force_generic_plan', false), "
+        f"set_config('idle_in_transaction_session_timeout', '{idle_milliseconds}', false)"
+    )
+
+
+def configure_and_introduce(engine: Engine, settings: DatabaseSettings) -> None:
+    """Like `configure_sessions`, and tell SQLAlchemy in the same round trip what it asks each new server in eight (asyncpg)."""
+    statement = (
+        f"{_session_settings(settings)}, current_setting('server_version_num')::int, current_schema()::text, "
+        "current_setting('transaction_isolation'), current_setting('standard_conforming_strings')"
+    )
+    dialect: Any = engine.dialect
+
+    # Before SQLAlchemy's own listener asks.
+    @event.listens_for(engine, "connect", insert=True)
+    def configure(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
+        found = dbapi_connection.run_async(lambda connection: connection.fetchrow(statement))
+        _, _, version, schema, isolation_level, conforming_strings = found
+        # The hooks by which a dialect finds these out; one of another name would be asked for as before.
+        dialect._get_server_version_info = lambda _: (version // 10_000, version % 10_000)
+        dialect._get_default_schema_name = lambda _: schema
+        dialect.get_default_isolation_level = lambda _: isolation_level.upper()
+        dialect._set_backslash_escapes = lambda _: setattr(dialect, "_backslash_escapes", conforming_strings == "off")
 
 
 def ping_when_idle(engine: Engine, idle_seconds: float) -> None:

@@ -24,6 +24,7 @@ from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sql.tables import PARTITIONED, THREAD
+from ckptstore.db.sqlstates import sqlstate_of
 from ckptstore.db.url import DATABASE_URL_VARIABLE, parse_database_url
 from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
 from ckptstore.runtime.fork import in_child
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 #: Every revision, oldest first. Repeated here so that a saver can check its database without importing Alembic.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD = REVISIONS[-1]
+
+# What a server says about a table that is not there, or whose schema is not.
+_NO_TABLES = ("42P01", "3F000")
 
 # Alembic keeps its context in module globals, so a process runs one command at a time.
 _alembic_lock = threading.Lock()
@@ -50,17 +54,32 @@ in_child(_reset_lock)
 
 def current_revision(db: Db) -> str | None:
     """The revision of a database, or None if it has no schema yet."""
-    if not _has_version_table(db):
-        return None
-    rows = db.execute(f"SELECT version_num FROM {db.statements.table_name(VERSION_TABLE)}").found
+    if db.on_sqlite:
+        # Ten times as fast as to inspect it, which every opening would wait for.
+        has_table = bool(db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (VERSION_TABLE,)).found)
+    else:
+        has_table = inspect(db.connection).has_table(VERSION_TABLE, schema=db.statements.schema)
+    rows = db.execute(f"SELECT version_num FROM {_version_table(db)}").found if has_table else ()
     return str(rows[0][0]) if rows else None
 
 
-def _has_version_table(db: Db) -> bool:
+def _version_table(db: Db) -> str:
+    return db.statements.table_name(VERSION_TABLE)
+
+
+def _look(db: Db) -> str | None:
+    """See `current_revision`; on a server in one round trip with its abilities, and not within a transaction."""
     if db.on_sqlite:
-        # Ten times as fast as to inspect it, which every opening would wait for.
-        return bool(db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (VERSION_TABLE,)).found)
-    return inspect(db.connection).has_table(VERSION_TABLE, schema=db.statements.schema)
+        return current_revision(db)
+    function = batch_function_query(db.statements.table_name(THREAD.name))
+    try:
+        rows = db.execute(f"SELECT version_num, ({function}) FROM {_version_table(db)}").found
+    except Exception as exc:
+        if sqlstate_of(exc) in _NO_TABLES:
+            return None
+        raise
+    revision, db.abilities.batch_function = rows[0] if rows else (None, None)
+    return None if revision is None else str(revision)
 
 
 def require_head(db: Db) -> None:
@@ -71,16 +90,15 @@ def require_head(db: Db) -> None:
         SchemaTooNew: the database has a revision that this release does not know.
         UpgradeUnderWay: another process is upgrading a server's database, for longer than this one waits.
     """
-    found = current_revision(db)
+    found = _look(db)
     if found != HEAD and (found is None or found in REVISIONS):
         upgrade_lock.wait_for_others(db)
-        found = current_revision(db)
+        found = _look(db)
     _require(db, found)
 
 
 def _require(db: Db, found: str | None) -> None:
     if found == HEAD:
-        _note_abilities(db)
         return
     where = masked(db.connection.engine.url)
     schema_option = _schema_option(db)
@@ -90,12 +108,6 @@ def _require(db: Db, found: str | None) -> None:
             f"run: ckptstore upgrade{schema_option} (or await saver.setup(), or alembic upgrade head)"
         )
     raise _too_new(db, found)
-
-
-def _note_abilities(db: Db) -> None:
-    if not db.on_sqlite:
-        found = db.execute(batch_function_query(db.statements.table_name(THREAD.name)))
-        db.abilities.batch_function = next((schema for (schema,) in found), None)
 
 
 def _schema_option(db: Db) -> str:
@@ -144,10 +156,10 @@ def upgrade_if_needed(db: Db) -> None:
         SchemaTooNew: the database has a revision that this release does not know.
         UpgradeUnderWay: another process is upgrading it, for longer than this one waits.
     """
-    found = current_revision(db)
+    found = _look(db)
     if found is None or found in REVISIONS[:-1]:
         upgrade_lock.in_turn(db, upgrade)
-        found = current_revision(db)
+        found = _look(db)
     _require(db, found)
 
 

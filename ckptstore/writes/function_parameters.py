@@ -23,7 +23,6 @@ class FunctionParameters:
 
     def __init__(self, writes: Mapping[int, EncodedWrite]) -> None:
         self._numbers = list(writes)
-        self._entries: list[str] = []
         self._parts: dict[str, list[str]] = {part: [] for part in PARTS}
         self._entries = self._parts["entries"]
         self._data: list[bytes] = []
@@ -40,7 +39,7 @@ class FunctionParameters:
             lock_timeout: how long to wait for the row of a thread, as PostgreSQL takes it; None for as long as the server lets it.
         """
         data = b"".join(self._data)
-        arrays = {part: array_literal(elements) for part, elements in self._parts.items()}
+        arrays = {part: array_literal(elements) if elements else None for part, elements in self._parts.items()}
         return {"wait_for_locks": lock_timeout, "new_generation": new_generation(), "data": data, **arrays}
 
     def stored(self, left_out: str) -> set[int]:

@@ -59,10 +59,8 @@ def commit_batch(_database: str, schema: str) -> Select[Any]:
     return select(_Call(schema, [*scalars, *parts]))
 
 
-def array_literal(elements: Sequence[str]) -> str | None:
-    """Texts as PostgreSQL reads them as an array; None where there are none."""
-    if not elements:
-        return None
+def array_literal(elements: Sequence[str]) -> str:
+    """Texts, at least one, as PostgreSQL reads them as an array."""
     # PostgreSQL's texts can't hold a NUL.
     joined = "\0".join(elements).replace("\\", "\\\\").replace('"', '\\"')
     if joined.count("\0") == len(elements) - 1:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.db.postgres import postgres_engine
+from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
 from tests.support.build import config, put
 
@@ -54,3 +57,19 @@ async def test_a_sqlite_file_behind_the_callers_engine_is_durable_and_in_wal_mod
         found = saver.store.runner.read(lambda db: [db.execute(f"PRAGMA {name}").scalar_one() for name in pragmas]).result()
     assert found == ["wal", 2, 2]
     await engine.dispose()
+
+
+@pytest.mark.parametrize("path", ["public", '"an odd ""name""", public'])
+async def test_sqlalchemy_is_told_of_a_server_what_it_would_ask(postgres_url: str, path: str) -> None:
+    url = parse_database_url(postgres_url.replace("postgresql:", "postgresql+asyncpg:"))
+    settings = DatabaseSettings(connect_args={"server_settings": {"search_path": path, "default_transaction_isolation": "serializable"}})
+    told, asked = postgres_engine(url, settings), create_async_engine(url, connect_args=settings.connect_args)
+    found = []
+    for engine in (told, asked):
+        async with engine.connect() as connection:
+            found.append((await connection.exec_driver_sql("SHOW plan_cache_mode")).scalar())
+        dialect: Any = engine.dialect
+        found += [dialect.server_version_info, dialect.default_schema_name, dialect.default_isolation_level, dialect._backslash_escapes]
+        await engine.dispose()
+    assert (found[0], found[5]) == ("force_generic_plan", "auto")
+    assert found[1:5] == found[6:]

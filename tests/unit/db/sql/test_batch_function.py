@@ -44,7 +44,6 @@ def test_the_schema_is_quoted(schema: str, quoted: str) -> None:
 @pytest.mark.parametrize(
     ("elements", "literal"),
     [
-        ([], None),
         ([""], '{""}'),
         (["a", "", "NULL"], '{"a","","NULL"}'),
         (['"', "\\", '\\"', "{,}"], r'{"\"","\\","\\\"","{,}"}'),
@@ -52,5 +51,5 @@ def test_the_schema_is_quoted(schema: str, quoted: str) -> None:
         (["a\0b", 'c"'], '{"a\0b","c\\""}'),
     ],
 )
-def test_texts_become_an_array(elements: list[str], literal: str | None) -> None:
+def test_texts_become_an_array(elements: list[str], literal: str) -> None:
     assert array_literal(elements) == literal
