@@ -113,4 +113,4 @@ def test_a_checkpoint_is_made_when_the_log_has_about_a_thousand_pages(monkeypatc
     # 10,300 pages of 208 commits: 50 pages each.
     assert commits_until_next(1.0) == 21
     # Not more often than ten times a second.
-    assert commits_until_next(0.001) == 100
+    assert commits_until_next(1 / 1024) == 103
