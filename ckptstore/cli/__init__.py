@@ -12,6 +12,7 @@ try:
 except ImportError as exc:  # pragma: no cover - the test of the installed wheel covers it
     sys.exit(f"the command line needs click, rich and tqdm ({exc.name} is missing): pip install 'ckptstore[cli]'")
 
+from ckptstore.cli.backup import backup, restore
 from ckptstore.cli.blobs import blobs as blob_commands
 from ckptstore.cli.check import check
 from ckptstore.cli.copy import copy
@@ -46,6 +47,8 @@ for command in (
     copy,
     import_,
     move,
+    backup,
+    restore,
     blob_commands,
     tag_commands,
     reencrypt,

@@ -73,6 +73,8 @@ def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: 
     gc_pass = GcPass(wall_clock(), timedelta(hours=grace_hours), dry_run)
     with open_store(url, in_schema, blob_url) as store, _elapsed_time("collecting"):
         report = drive(store.collect(gc_pass))
+    if report.held:
+        click.echo("a backup is under way: nothing was collected", err=True)
     would_be = "would be " if dry_run else ""
     click.echo(f"{report.deleted} blobs {would_be}deleted ({report.deleted_bytes} bytes)")
     click.echo(f"{report.marked} {would_be}marked, {report.unmarked} {would_be}unmarked")

@@ -76,6 +76,8 @@ class CollectReport:
     unfinished: int = 0
     #: Keys of objects that the backend failed to delete; the next pass tries again.
     failed: Sequence[str] = field(default=())
+    #: Whether a backup is under way: then nothing is marked or deleted.
+    held: bool = False
     dry_run: bool = False
 
 

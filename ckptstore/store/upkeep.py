@@ -12,6 +12,7 @@ from ckptstore.errors import CheckpointCorrupt, InvalidConfig
 from ckptstore.maintenance.copy_run import ThreadCopier
 from ckptstore.maintenance.delete import LargeThread, checkpoints_with_postings, delete_thread, forget_unfinished, unfinished_deletions
 from ckptstore.maintenance.gc import GcPass, collect
+from ckptstore.maintenance.hold import is_held
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, keep_all_but
 from ckptstore.maintenance.prune_progress import PruneCallbacks
@@ -162,6 +163,9 @@ class StoreUpkeep(StoreBase):
         yield from self.require_blob_url()
         if not self.objects.has_backend:
             return CollectReport(dry_run=gc_pass.dry_run)
+        if (yield from self.read(partial(is_held, now=gc_pass.now))):
+            logger.warning("a backup is under way: no blobs are collected", extra={"event": "collector_held"})
+            return CollectReport(dry_run=gc_pass.dry_run, held=True)
         report: CollectReport = yield self.objects.run(collect(self.objects, gc_pass))
         return report
 

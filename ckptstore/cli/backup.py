@@ -1,0 +1,93 @@
+"""`ckptstore backup` and `restore`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+from tqdm import tqdm
+
+from ckptstore.cli.options import interruptible, open_store, store_options, wall_clock
+from ckptstore.cli.transfer import open_side, print_problems, progress_bar
+from ckptstore.db.url import DATABASE_URL_VARIABLE
+from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.runtime.steps import drive
+from ckptstore.transfer.backup import back_up
+from ckptstore.transfer.options import TransferCallbacks
+from ckptstore.transfer.restore import RestoreReport
+from ckptstore.transfer.restore import restore as restore_backup
+
+
+@click.command()
+@store_options
+@click.argument("to")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def backup(url: str, in_schema: str | None, blob_url: str | None, to: str, as_json: bool) -> None:
+    """Back up the database and its blobs to TO, a folder or a URL such as s3://bucket/prefix, while others write.
+
+    A backup is a SQLite file, of PostgreSQL too, and the blobs that it refers to; blobs are stored once for all backups in the same
+    place. The collector of blobs is held off meanwhile.
+    """
+    with open_store(url, in_schema, blob_url) as store, tqdm(desc="blobs", unit="", disable=None) as bar:
+
+        def show(total: int) -> None:
+            bar.total = total
+            bar.update(1)
+
+        drive(store.require_blob_url())
+        report = drive(back_up(store, to, LANGGRAPH, wall_clock, show))
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+    else:
+        click.echo(
+            f"backup {report.name}: {report.threads} threads with {report.checkpoints} checkpoints, "
+            f"{report.database_bytes} bytes; {report.objects} blobs ({report.object_bytes} bytes), "
+            f"{report.copied} of them copied now ({report.copied_bytes} bytes)"
+        )
+    for key in report.failed:
+        click.echo(f"missing or damaged, not in the backup: {key}", err=True)
+    sys.exit(bool(report.failed))
+
+
+@click.command()
+@click.argument("source")
+@click.option(
+    "--to",
+    "target_url",
+    envvar=DATABASE_URL_VARIABLE,
+    required=True,
+    show_envvar=True,
+    help="The database URL to restore to; it must be empty.",
+)
+@click.option("--to-schema", help="The PostgreSQL schema to restore to.")
+@click.option("--to-blob-url", help="The URL for the blobs; by default the folder next to a SQLite file.")
+@click.option("--name", help="The name of the backup; by default the newest.")
+def restore(source: str, target_url: str, to_schema: str | None, to_blob_url: str | None, name: str | None) -> None:
+    """Restore a backup from SOURCE, where `ckptstore backup` put it, into an empty database of either kind, and verify all of it.
+
+    Run it again after an interruption.
+    """
+    with (
+        open_side(target_url, to_schema, to_blob_url, create=True) as target,
+        interruptible() as interrupted,
+        progress_bar(None) as show,
+    ):
+        report = drive(restore_backup(source, name, target, LANGGRAPH, wall_clock, TransferCallbacks(show, interrupted.is_set)))
+    _print(report)
+    sys.exit(not report.ok)
+
+
+def _print(report: RestoreReport) -> None:
+    backup_, verified = report.backup, report.verified
+    print_problems(report.transfer)
+    click.echo(
+        f"backup {backup_.name}: {backup_.threads} threads with {backup_.checkpoints} checkpoints, {report.transfer.objects} blobs copied"
+    )
+    click.echo(
+        f"verified: {verified.rows} rows, {verified.segments} segments and {verified.objects} blobs: "
+        + ("nothing is missing or corrupt" if verified.ok else "FAILED; run ckptstore blobs verify")
+    )
+    if verified.unregistered_objects:
+        click.echo(f"{len(verified.unregistered_objects)} blobs there belong to no row; they are harmless", err=True)

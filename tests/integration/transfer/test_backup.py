@@ -1,0 +1,127 @@
+"""Backups while others write and the collector runs, and what a restore makes of them on either database."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.maintenance.hold import is_held
+from ckptstore.runtime.steps import drive_async
+from ckptstore.transfer import backup as backup_module
+from ckptstore.transfer.backup import BackupReport, back_up
+from tests.support.backups import restore, take
+from tests.support.build import checkpoint, config, metadata
+from tests.support.transfers import contents, fill, rows_of, sqlite_file, threads_of
+
+
+@pytest.fixture
+def saver(lasting_url: str, tmp_path: Path) -> Any:
+    with SQLAlchemySaver.from_conn_string(lasting_url, blob_url=tmp_path / "blobs") as saver:
+        fill(saver)
+        yield saver
+
+
+def test_a_restored_store_is_equal_to_the_byte(saver: SQLAlchemySaver, tmp_path: Path) -> None:
+    handle = saver.blobs.put(b"not referred to yet").result()
+    report = take(saver, tmp_path / "backups")
+    assert (report.threads, report.checkpoints, report.objects, report.failed) == (3, 15, 4, [])
+    target = str(tmp_path / "restored.sqlite")
+    done = restore(tmp_path / "backups", target)
+    assert done.exit_code == 0, done.output
+    assert "nothing is missing or corrupt" in done.output
+    with SQLAlchemySaver.from_conn_string(target) as restored:
+        assert rows_of(restored) == rows_of(saver)
+        assert contents(restored) == contents(saver)
+        assert restored.blobs.get(handle).result() == b"not referred to yet"
+
+
+def test_on_the_other_database(request: pytest.FixtureRequest, tmp_path: Path, postgres_url: str) -> None:
+    from tests.support.databases import empty_tables
+
+    empty_tables(postgres_url)
+    with SQLAlchemySaver.from_conn_string(sqlite_file(request, tmp_path / "a.sqlite")) as saver:
+        fill(saver)
+        take(saver, tmp_path / "backups")
+        # Its blobs go into the database itself.
+        assert restore(tmp_path / "backups", postgres_url).exit_code == 0
+        with SQLAlchemySaver.from_conn_string(postgres_url) as restored:
+            assert contents(restored) == contents(saver)
+
+
+def test_blobs_are_stored_once_for_all_backups(saver: SQLAlchemySaver, tmp_path: Path) -> None:
+    first = take(saver, tmp_path / "backups")
+    before = contents(saver)
+    made = checkpoint({"file": bytes(range(256)) * 1_000}, {"file": "1"})
+    saver.put(config("new"), made, metadata(0), {"file": "1"})
+    second = take(saver, tmp_path / "backups")
+    assert (first.copied, second.copied, second.objects) == (3, 1, 4)
+    for name, threads in ((first.name, 3), (second.name, 4)):
+        target = str(tmp_path / f"{name}.sqlite")
+        assert restore(tmp_path / "backups", target, "--name", name).exit_code == 0
+        with SQLAlchemySaver.from_conn_string(target) as restored:
+            assert len(threads_of(restored)) == threads
+            assert before.items() <= {**before, **contents(restored)}.items()
+
+
+async def back_up_under_load(url: str, folder: Path) -> tuple[BackupReport, list[bool]]:
+    """A backup while an agent writes and prunes and the collector runs without grace, and whether each of its passes was held off."""
+    async with SQLAlchemySaver.from_conn_string(url, blob_url=folder / "blobs") as saver:
+        await asyncio.to_thread(fill, saver)
+        ended = asyncio.Event()
+        held: list[bool] = []
+
+        async def write() -> None:
+            number = 0
+            while not ended.is_set():
+                number += 1
+                made = checkpoint({"file": number.to_bytes(4) * 20_000}, {"file": f"{number:08}"})
+                await saver.aput(config("t0"), made, metadata(number), made["channel_versions"])
+                await saver.aprune(["t0"], strategy="keep_latest")
+
+        async def collect() -> None:
+            while not ended.is_set():
+                held.append((await saver.acollect(grace=timedelta(0))).held)
+
+        others = [asyncio.ensure_future(write()), asyncio.ensure_future(collect())]
+        await asyncio.sleep(0.3)
+        report = await drive_async(back_up(saver.store, str(folder / "backups"), LANGGRAPH, saver._now))
+        ended.set()
+        await asyncio.gather(*others)
+        held.append((await saver.acollect()).held)
+        return report, held
+
+
+def test_while_agents_write_and_the_collector_runs(lasting_url: str, tmp_path: Path) -> None:
+    report, held = asyncio.run(back_up_under_load(lasting_url, tmp_path))
+    assert report.failed == []
+    assert True in held
+    assert held[-1] is False
+    done = restore(tmp_path / "backups", str(tmp_path / "restored.sqlite"))
+    assert done.exit_code == 0, done.output
+
+
+def test_a_backup_that_fails_lets_the_collector_go_on(saver: SQLAlchemySaver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_arguments: object) -> None:
+        assert saver.store.runner.read(lambda db: is_held(db, saver._now())).result()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backup_module, "_registered", no_room)
+        with pytest.raises(OSError, match="No space left"):
+            take(saver, tmp_path / "backups")
+    assert not saver.collect().held
+    # No description, no backup.
+    assert "no backup" in restore(tmp_path / "backups", str(tmp_path / "r.sqlite")).output
+
+
+def test_a_missing_blob_is_named(saver: SQLAlchemySaver, tmp_path: Path) -> None:
+    (path, *_) = [each for each in (tmp_path / "blobs").rglob("*") if each.is_file()]
+    path.unlink()
+    report = take(saver, tmp_path / "backups")
+    assert len(report.failed) == 1
