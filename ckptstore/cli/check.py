@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import click
 
 from ckptstore.cli.options import errors_as_messages, existing_database, store_options, wall_clock
-from ckptstore.cli.reading import reading_store
+from ckptstore.cli.reading import reading_store, shows_data
 from ckptstore.cli.tables import json_option, print_json, print_lines
 from ckptstore.db.open import open_database
 from ckptstore.db.runner import Runner
@@ -30,6 +30,7 @@ _WIDTH = 9
 @click.option("--exclude", multiple=True, help="The exclude of your savers' tag_keys, to compare. Repeatable.")
 @click.option("--write-blob", is_flag=True, help="Also write a small blob, and delete it.")
 @json_option
+@shows_data
 def check(
     url: str,
     in_schema: str | None,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, cast
 
 import click
 
-from ckptstore.cli.options import EXIT_INTERRUPTED
+from ckptstore.cli.options import EXIT_INTERRUPTED, Command
 from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.cli.transfer import open_side
 from ckptstore.errors import InvalidConfig
@@ -22,6 +24,8 @@ from ckptstore.store.store import Store
 from ckptstore.tags.filters import Filter
 from ckptstore.tags.keys import EVERYTHING
 
+logger = logging.getLogger(__name__)
+
 #: Reads what a database says of its index, and then a filter.
 FilterOf = Callable[[Store], Filter]
 
@@ -29,11 +33,29 @@ FilterOf = Callable[[Store], Filter]
 @contextmanager
 def reading_store(url: str, in_schema: str | None, blob_url: str | None) -> Iterator[Store]:
     """Open an existing database with its blobs where it remembers them; errors inside the block are printed without a traceback."""
-    try:
-        with open_side(url, in_schema, blob_url) as store:
-            yield store
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+    with open_side(url, in_schema, blob_url) as store:
+        yield store
+
+
+def shows_data(command: Command) -> Command:
+    """Let a command that reads what may be anybody's end with a sentence, or with 130 where it was interrupted."""
+
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except KeyboardInterrupt:
+            sys.exit(EXIT_INTERRUPTED)
+        except UnicodeEncodeError as exc:
+            message = f"this terminal can't print all of it ({exc.encoding}); set PYTHONIOENCODING=utf-8, or use --json"
+            raise click.ClickException(message) from exc
+        except (TypeError, ValueError, ArithmeticError, AttributeError) as exc:
+            # A cell of SQLite may have any type. What the columns hold is not checked where they are only shown.
+            logger.info("a row can't be read", exc_info=True, extra={"event": "row_unreadable"})
+            message = f"a row of the database was altered and can't be read ({type(exc).__name__}); find it: ckptstore blobs verify --deep"
+            raise click.ClickException(message) from exc
+
+    return cast(Command, run)
 
 
 def parse_id(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ckptstore.cli.options import store_options, wall_clock
-from ckptstore.cli.reading import reading_store
+from ckptstore.cli.reading import reading_store, shows_data
 from ckptstore.cli.space import policy_of, policy_options
 from ckptstore.cli.tables import Column, count, json_option, print_json, print_table
 from ckptstore.inspection.sample import Sample
@@ -38,6 +38,7 @@ _BAR_WIDTH = 30
     "--max-seconds", type=click.FloatRange(min=0), default=60, show_default=True, help="End the dry run of a retention policy after this."
 )
 @json_option
+@shows_data
 def stats(
     url: str,
     in_schema: str | None,

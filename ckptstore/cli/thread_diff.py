@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ckptstore.cli.options import store_options
-from ckptstore.cli.reading import decrypt_with, ns_option, parse_id, reading_store, serde_option
+from ckptstore.cli.reading import decrypt_with, ns_option, parse_id, reading_store, serde_option, shows_data
 from ckptstore.cli.tables import console, json_option, print_json, print_lines
 from ckptstore.inspection.outline import find_checkpoint
 from ckptstore.langgraph.format import is_internal
@@ -41,6 +41,7 @@ _MAX_LINES = 20
 @click.option("--full", is_flag=True, help="Don't shorten long lists of changes.")
 @serde_option
 @json_option
+@shows_data
 def diff(
     url: str,
     in_schema: str | None,

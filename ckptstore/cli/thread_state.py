@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ckptstore.cli.options import store_options
-from ckptstore.cli.reading import decrypt_with, ns_option, parse_id, reading_store, serde_option
+from ckptstore.cli.reading import decrypt_with, ns_option, parse_id, reading_store, serde_option, shows_data
 from ckptstore.cli.tables import console, json_option, print_json, print_lines
 from ckptstore.inspection.outline import find_checkpoint
 from ckptstore.langgraph.inspection.state import ChannelState, CheckpointState, checkpoint_state
@@ -30,6 +30,7 @@ _FULL = Limits(elements=10**9, text=10**9, depth=60)
 @click.option("--full", is_flag=True, help="Don't shorten long lists and texts.")
 @serde_option
 @json_option
+@shows_data
 def state(
     url: str,
     in_schema: str | None,
@@ -63,7 +64,7 @@ def only_channels(found: CheckpointState, names: tuple[str, ...]) -> CheckpointS
     unknown = [name for name in names if name not in found.channels]
     if unknown:
         has = ", ".join(map(printable, found.channels))
-        raise click.ClickException(f"checkpoint {found.key.checkpoint_id} has no channel {unknown[0]!r}; it has {has}")
+        raise click.ClickException(f"checkpoint {found.key.checkpoint_id!r} has no channel {unknown[0]!r}; it has {has}")
     return found._replace(channels={name: found.channels[name] for name in names}, writes=[w for w in found.writes if w.channel in names])
 
 

@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from ckptstore.cli.options import database_options
-from ckptstore.cli.reading import ns_option, parse_id, reading_store
+from ckptstore.cli.reading import ns_option, parse_id, reading_store, shows_data
 from ckptstore.cli.tables import Column, console, count, json_option, moment, print_json, print_table
 from ckptstore.inspection.lanes import Drawn, draw
 from ckptstore.inspection.outline import OutlinedCheckpoint, Parent, ThreadPage, thread_page
@@ -49,6 +49,7 @@ _ASCII = _Signs("*", "|", "/", ":")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many checkpoints.")
 @click.option("--before", callback=parse_id, help="Only checkpoints before this one, the last of the page before.")
 @json_option
+@shows_data
 def show(url: str, in_schema: str | None, thread_id: str, checkpoint_ns: str | None, limit: int, before: str | None, as_json: bool) -> None:
     """Show the checkpoints of a thread as a tree, newest first.
 

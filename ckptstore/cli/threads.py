@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ckptstore.cli.options import database_options, open_store, store_options
-from ckptstore.cli.reading import parse_filter, parse_id, reading_store
+from ckptstore.cli.reading import parse_filter, parse_id, reading_store, shows_data
 from ckptstore.cli.tables import Column, count, json_option, moment, print_json, print_table
 from ckptstore.cli.thread_diff import diff
 from ckptstore.cli.thread_erase import erase
@@ -48,6 +48,7 @@ def threads() -> None:
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many threads.")
 @click.option("--after", callback=parse_id, help="Only threads after this one, the last of the page before.")
 @json_option
+@shows_data
 def list_(url: str, in_schema: str | None, wanted: Any, order: ThreadOrder, limit: int, after: str | None, as_json: bool) -> None:
     """List threads with their number of checkpoints, size and times."""
     with reading_store(url, in_schema, None) as store:
@@ -76,6 +77,7 @@ def _row(thread: ThreadInfo) -> list[str]:
 @click.argument("thread_id", callback=parse_id)
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @json_option
+@shows_data
 def delete(url: str, in_schema: str | None, thread_id: str, yes: bool, as_json: bool) -> None:
     """Delete a thread with everything that it has.
 
@@ -99,6 +101,7 @@ def delete(url: str, in_schema: str | None, thread_id: str, yes: bool, as_json: 
 @click.argument("target", callback=parse_id)
 @click.option("--merge", is_flag=True, help="Also if the target has checkpoints: rows that it has already stay as they are.")
 @json_option
+@shows_data
 def copy(url: str, in_schema: str | None, blob_url: str | None, source: str, target: str, merge: bool, as_json: bool) -> None:
     """Copy a thread to another thread id of the same database; both share their blobs.
 

@@ -134,7 +134,7 @@ def _find(db: Db, thread_id: str, checkpoint_ns: str | None, wanted: str | None)
     if not found:
         raise InvalidConfig(f"thread {thread_id!r} has no checkpoint {brief(wanted)}; see its checkpoints: ckptstore threads show")
     if len(found) > 1:
-        several = ", ".join(f"{key.checkpoint_id} (namespace {key.checkpoint_ns!r})" for key in found)
+        several = ", ".join(f"{key.checkpoint_id!r} (namespace {key.checkpoint_ns!r})" for key in found)
         raise InvalidConfig(f"several checkpoints begin with {brief(wanted)}: {several}; give more of the id, or --ns")
     return found[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, InvalidConfig
+from ckptstore.errors import CkptStoreError, InvalidConfig
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, LoadedSegment, LoadedWrite, SerialisedValue
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
@@ -95,5 +95,8 @@ def _read(store: Store, value: SerialisedValue, remote: Sequence[LoadedSegment],
             fetched: Mapping[str, bytes] = yield store.downloads.fetch(remote)
             value.segments.local.update(fetched)
         return ReadValue(value, value.type, len(value.data), blob_bytes)
-    except (BlobMissing, BlobCorrupt, BlobUnavailable, InvalidConfig) as exc:
+    except CkptStoreError as exc:
         return ReadValue(None, value.type, blob_bytes, blob_bytes, str(exc))
+    except (TypeError, ValueError) as exc:
+        # A row without a checksum, with cells that are not of their types.
+        return ReadValue(None, value.type, blob_bytes, blob_bytes, f"its row was altered ({type(exc).__name__})")

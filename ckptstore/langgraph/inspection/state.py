@@ -130,7 +130,7 @@ def _dict_under(body: Structure, key: str) -> dict[str, Structure]:
 
 def _channel(name: str, version: str | None, content: Structure, size: int | None = None, blob_bytes: int = 0) -> ChannelState:
     # A version that begins so was made for a channel that LangGraph gave none.
-    given = None if version is not None and version.startswith(OWN_VERSION) else version
+    given = None if version is None or str(version).startswith(OWN_VERSION) else str(version)
     return ChannelState(name, given, content, size, blob_bytes, is_internal(name))
 
 

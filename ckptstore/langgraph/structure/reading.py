@@ -19,6 +19,7 @@ from ckptstore.records import SerialisedValue, Value
 
 # Objects within objects: each level is a call of the reader from within the last one.
 _MAX_NESTED_OBJECTS = 64
+_MAX_COPIES = 8
 #: Objects that hide their content wherever they are shown.
 _SECRETS = frozenset(("pydantic.types.SecretStr", "pydantic.types.SecretBytes", "pydantic.v1.types.SecretStr"))
 _SECRET = NotShown("a secret")
@@ -48,6 +49,9 @@ def structure_of(value: SerialisedValue, decrypt: Decrypt | None = None) -> Stru
         value: type tag and bytes, as a serialiser's `dumps_typed` gives them.
         decrypt: opens encrypted values, see `decrypting`.
     """
+    if not isinstance(value.type, str):
+        # On SQLite a cell may have turned into another type.
+        return _unreadable(TypeError())
     if CIPHER_MARK in value.type and decrypt is not None:
         try:
             value = decrypt(value)
@@ -55,9 +59,12 @@ def structure_of(value: SerialisedValue, decrypt: Decrypt | None = None) -> Stru
             # A cipher's own error, of any kind: its text may have the key in it.
             return NotShown(f"encrypted ({value.type}), and not with the key of --serde ({type(exc).__name__})")
     read = _READERS.get(value.type)
-    if read is not None:
+    if read is None:
+        return NotShown(_why_not(value.type))
+    try:
         return read(value.data)
-    return NotShown(_why_not(value.type))
+    except Exception as exc:
+        return _unreadable(exc)
 
 
 def _why_not(type_: str) -> str:
@@ -85,10 +92,16 @@ def decrypting(serde: SerializerProtocol) -> Decrypt | None:
 
 
 class _MsgpackReader:
-    """Reads one value, and the objects within it."""
+    """Reads one value, and the objects within it.
 
-    def __init__(self) -> None:
+    Args:
+        size: bytes of the value.
+    """
+
+    def __init__(self, size: int) -> None:
         self._depth = 0
+        #: The bytes of objects within objects, which are copied for each level, may have so many together.
+        self._left = _MAX_COPIES * size
 
     def read(self, data: bytes) -> Structure:
         return msgpack.unpackb(
@@ -103,15 +116,17 @@ class _MsgpackReader:
         )
 
     def _object(self, code: int, data: bytes) -> Structure:
-        if self._depth >= _MAX_NESTED_OBJECTS:
-            return NotShown(f"objects nested deeper than {_MAX_NESTED_OBJECTS} levels")
+        if self._depth >= _MAX_NESTED_OBJECTS or len(data) > self._left:
+            return NotShown("objects nested too deep in each other")
         self._depth += 1
+        self._left -= len(data)
         try:
             return _typed(code, self.read(data))
         except Exception as exc:
             return _unreadable(exc)
         finally:
             self._depth -= 1
+            self._left += len(data)
 
 
 def _unreadable(exc: Exception) -> NotShown:
@@ -120,10 +135,7 @@ def _unreadable(exc: Exception) -> NotShown:
 
 
 def _read_msgpack(data: bytes) -> Structure:
-    try:
-        return _MsgpackReader().read(data)
-    except Exception as exc:
-        return _unreadable(exc)
+    return _MsgpackReader(len(data)).read(data)
 
 
 def _mapping(pairs: Sequence[tuple[Structure, Structure]]) -> Structure:
@@ -160,10 +172,7 @@ def _object_of(type_: str, content: Structure, form: Form) -> Typed:
 
 
 def _read_json(data: bytes) -> Structure:
-    try:
-        return json.loads(data, object_hook=_from_json)
-    except Exception as exc:
-        return _unreadable(exc)
+    return json.loads(data, object_hook=_from_json)
 
 
 def _from_json(entries: dict[str, Any]) -> Structure:

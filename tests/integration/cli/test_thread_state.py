@@ -63,7 +63,7 @@ async def test_a_checkpoint_is_named_by_the_beginning_of_its_id(request: pytest.
             await saver.aput(config("t"), made, metadata(), made["channel_versions"])
     assert json.loads(run(url, "t", "--at", "aa1", "--json").stdout)["channels"]["n"]["value"] == "aa1"
     assert json.loads(run(url, "t", "--json").stdout)["checkpoint_id"] == "aa2"
-    for given, said in (("aa", "several checkpoints begin with 'aa': aa1"), ("b", "has no checkpoint 'b'"), ("", "several")):
+    for given, said in (("aa", "several checkpoints begin with 'aa': 'aa1' "), ("b", "has no checkpoint 'b'"), ("", "several")):
         done = run(url, "t", "--at", given)
         assert (done.exit_code, said in done.output) == (1, True), done.output
     assert "no channel 'x'; it has n" in run(url, "t", "--channel", "x").output

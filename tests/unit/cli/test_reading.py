@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from ckptstore.cli.reading import decrypt_with, parse_filter, parse_id
+from ckptstore.cli.reading import decrypt_with, parse_filter, parse_id, shows_data
 from ckptstore.errors import InvalidConfig
 
 CONTEXT = click.Context(click.Command("x"))
@@ -35,3 +36,20 @@ def test_a_serialiser_that_does_not_encrypt_is_refused() -> None:
     assert decrypt_with("tests.support.serialisers:encrypting") is not None
     with pytest.raises(InvalidConfig, match="does not encrypt"):
         decrypt_with("tests.support.serialisers:Pickling")
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (UnicodeEncodeError("ascii", "x", 0, 1, "no"), 1, "this terminal can't print all of it (ascii)"),
+        (TypeError("a bytes-like object is required"), 1, "a row of the database was altered and can't be read (TypeError)"),
+        (click.UsageError("wrong"), 2, "wrong"),
+    ],
+)
+def test_a_command_that_shows_data_ends_with_a_sentence(raised: BaseException, code: int, said: str) -> None:
+    def command() -> None:
+        raise raised
+
+    done = CliRunner().invoke(click.command()(shows_data(command)))
+    assert (done.exit_code, said in done.output) == (code, True)

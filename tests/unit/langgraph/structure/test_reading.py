@@ -30,6 +30,11 @@ from tests.support.values import SERDE
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(max_size=40)
 KEYS = st.text() | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.tuples(st.integers(0, 3), st.text(max_size=3))
 PLAIN = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.text() | st.integers(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
 
 
 def read(value: Any) -> Structure:
@@ -45,10 +50,8 @@ def test_a_plain_value_is_what_langgraph_reads(value: Any) -> None:
     assert repr(structure_of(Value(type_, data))) == repr(SERDE.loads_typed((type_, data)))
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    st.recursive(st.none() | st.booleans() | st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
-)
+@settings(max_examples=25, deadline=None)
+@given(JSON)
 def test_plain_json_is_what_langgraph_reads(value: Any) -> None:
     data = json.dumps(value).encode()
     assert structure_of(Value("json", data)) == SERDE.loads_typed(("json", data))
@@ -153,10 +156,17 @@ def test_hostile_bytes_are_read_without_importing_or_calling(name: str, monkeypa
     assert (reached, set(sys.modules) - before) == ([], set())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60), st.sampled_from(["msgpack", "json", "null", "bytes"]))
 def test_any_bytes_have_a_structure(data: bytes, type_: str) -> None:
     json.dumps(as_json(structure_of(Value(type_, data))), allow_nan=False)
+
+
+def test_copies_of_nested_objects_are_bounded() -> None:
+    data = bytes(100_000)
+    for _ in range(20):
+        data = msgpack.packb(msgpack.ExtType(7, msgpack.packb(data) if isinstance(data, bytes) and len(data) == 100_000 else data))
+    assert "objects nested too deep in each other" in repr(structure_of(Value("msgpack", data)))
 
 
 def test_a_damaged_part_leaves_the_others() -> None:
