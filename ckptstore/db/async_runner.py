@@ -113,8 +113,8 @@ class AsyncRunner:
         if self._file is not None:
             work = partial(self._file.run_read if attempt == self._attempt else self._file.run_write, work)
         self._used = True
-        repeated = self._retries.run_async(deadline, self._attempt_unless_forking, attempt, work, deadline)
-        return self._loop.run(explaining_upgrades(repeated, self._attempt), on_done)
+        repeat = partial(self._retries.run_async, deadline, self._attempt_unless_forking, attempt, work, deadline)
+        return self._loop.run(explaining_upgrades(repeat, self._attempt), on_done)
 
     def write_here(self, work: Work[T], deadline: Deadline) -> T:
         raise NotImplementedError("work runs on an event loop")

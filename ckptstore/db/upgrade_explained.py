@@ -22,18 +22,18 @@ _LOOK_SECONDS = 1.0
 Attempt = Callable[[Callable[[Db], str | None], Deadline], Coroutine[Any, Any, str | None]]
 
 
-async def explaining_upgrades(repeated: Coroutine[Any, Any, T], attempt: Attempt) -> T:
-    """What `repeated` returns.
+async def explaining_upgrades(repeat: Callable[[], Coroutine[Any, Any, T]], attempt: Attempt) -> T:
+    """What `repeat()` returns.
 
     Args:
-        repeated: work, with its retries.
+        repeat: does work, with its retries. A function, as this may never be awaited: the loop was closed.
         attempt: runs other work on the same database once.
 
     Raises:
         UpgradeUnderWay: it failed because the server was silent, and another process changes the schema.
     """
     try:
-        return await repeated
+        return await repeat()
     except DatabaseUnavailable as exc:
         since = await _upgrade_since(attempt) if isinstance(exc.__cause__, ServerSilent) else None
         if since is None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
+import warnings
 from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.errors import StoreClosed
 from tests.support.build import chain, config
 
 
@@ -45,4 +48,19 @@ async def test_many_writers_behind_the_callers_engine_never_meet_a_lock(tmp_path
     async with SQLAlchemySaver(engine) as saver:
         await asyncio.gather(*[chain(saver, f"t{n}", 3) for n in range(20)], *[saver.adelete_thread("none") for _ in range(20)])
         assert len(await saver.alist(None)) == 60
+    await engine.dispose()
+
+
+async def test_work_for_a_runner_that_was_closed_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'c.sqlite'}")
+    saver = SQLAlchemySaver(engine)
+    await chain(saver, "t", 1)
+    await saver.aclose()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(StoreClosed):
+            saver.store.runner.read(lambda _db: None)
+        gc.collect()
+    # Such as a coroutine that was never awaited.
+    assert [str(each.message) for each in caught] == []
     await engine.dispose()

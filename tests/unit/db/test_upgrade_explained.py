@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, NoReturn
 
 import pytest
@@ -13,7 +14,7 @@ from ckptstore.db.upgrade_explained import explaining_upgrades
 from ckptstore.errors import DatabaseUnavailable, UpgradeUnderWay
 
 
-async def fail(cause: Exception) -> NoReturn:
+async def fail(cause: Exception) -> str:
     raise DatabaseUnavailable("silent") from cause
 
 
@@ -22,14 +23,14 @@ async def never(*_: Any) -> NoReturn:
 
 
 async def test_a_result_and_another_failure_are_passed_on() -> None:
-    assert await explaining_upgrades(asyncio.sleep(0, "done"), never) == "done"
+    assert await explaining_upgrades(lambda: asyncio.sleep(0, "done"), never) == "done"
     with pytest.raises(DatabaseUnavailable, match=r"^silent$"):
-        await explaining_upgrades(fail(OSError()), never)
+        await explaining_upgrades(partial(fail, OSError()), never)
 
 
 async def test_the_time_of_an_upgrade_is_named() -> None:
     with pytest.raises(UpgradeUnderWay, match=r"since 2026-01-02 03:04:05 UTC, .*\(silent\)") as caught:
-        await explaining_upgrades(fail(ServerSilent(5)), lambda *_: asyncio.sleep(0, "2026-01-02 03:04:05"))
+        await explaining_upgrades(partial(fail, ServerSilent(5)), lambda *_: asyncio.sleep(0, "2026-01-02 03:04:05"))
     assert isinstance(caught.value.__cause__, ServerSilent)
     assert caught.value.transient
 
@@ -38,4 +39,4 @@ async def test_a_server_that_stays_silent_is_not_waited_for(monkeypatch: pytest.
     monkeypatch.setattr(upgrade_explained, "_LOOK_SECONDS", 0.0)
     for answer in (asyncio.sleep(3600, "late"), asyncio.sleep(0, None)):
         with pytest.raises(DatabaseUnavailable, match=r"^silent$"):
-            await explaining_upgrades(fail(ServerSilent(5)), lambda *_, answer=answer: answer)
+            await explaining_upgrades(partial(fail, ServerSilent(5)), lambda *_, answer=answer: answer)
