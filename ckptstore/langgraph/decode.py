@@ -19,7 +19,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from ckptstore.langgraph.encode import SCALARS
 from ckptstore.langgraph.format import FIRST_FORMAT_WITH_OWN_SENDS, TASKS_CHANNEL
 from ckptstore.langgraph.serialise import decode, decode_all
-from ckptstore.reads.rows import parsed_metadata
+from ckptstore.reads.rows import parsed_object
 from ckptstore.records import (
     ChannelHistory,
     CheckpointKey,
@@ -60,7 +60,7 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
     return CheckpointTuple(
         config=config_of(loaded.key),
         checkpoint=cast(Checkpoint, checkpoint),
-        metadata=cast(CheckpointMetadata, parsed_metadata(loaded.key, loaded.metadata)),
+        metadata=cast(CheckpointMetadata, parsed_object(loaded.key, "metadata", loaded.metadata)),
         parent_config=config_of(CheckpointKey(*loaded.key[:2], parent)) if parent else None,
         pending_writes=_decode_writes(serde, loaded.writes),
     )

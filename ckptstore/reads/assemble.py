@@ -62,7 +62,7 @@ def _laid_out(row: ChannelRow | WriteRow, segments: SegmentSet) -> StoredValue:
 
 def _checkpoint(row: CheckpointRow, values: _Values, writes: _Writes) -> LoadedCheckpoint:
     key = CheckpointKey(row.thread_id, row.checkpoint_ns, row.checkpoint_id)
-    versions = stored.parsed_versions(row.key, row.channel_versions)
+    versions = stored.parsed_object(key, "channel_versions", row.channel_versions)
     # Only whether it was found: the parent's row may itself be altered.
     parent_id = None if row.visible_parent_id is None else row.parent_checkpoint_id
     loaded = LoadedCheckpoint(key, parent_id, row.format, Value(row.type, row.body), versions, row.metadata)

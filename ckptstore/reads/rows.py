@@ -178,7 +178,7 @@ def parsed_versions(key: CheckpointKey, versions: str) -> dict[str, str | None]:
     Raises:
         CheckpointCorrupt: they can't be parsed (of a row without a checksum, or where none is compared: in a prune).
     """
-    return _parsed_object(key, "channel_versions", versions)
+    return parsed_object(key, "channel_versions", versions)
 
 
 def parsed_metadata(key: CheckpointKey, metadata: str) -> dict[str, Any]:
@@ -187,10 +187,15 @@ def parsed_metadata(key: CheckpointKey, metadata: str) -> dict[str, Any]:
     Raises:
         CheckpointCorrupt: it can't be parsed.
     """
-    return _parsed_object(key, "metadata", metadata)
+    return parsed_object(key, "metadata", metadata)
 
 
-def _parsed_object(key: CheckpointKey, column: str, text: str) -> dict[str, Any]:
+def parsed_object(key: CheckpointKey, column: str, text: str) -> dict[str, Any]:
+    """The JSON in a column of a checkpoint. Every get has two of them, and calls this itself.
+
+    Raises:
+        CheckpointCorrupt: it can't be parsed.
+    """
     try:
         parsed = json.loads(text)
         if isinstance(parsed, dict):

@@ -33,18 +33,15 @@ class StoreReading(StoreBase):
 
     def checkpoint(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> Steps[LoadedCheckpoint | None]:
         """The checkpoint with this id, or without an id the newest one of the namespace; None if there is none."""
-        return self._load(self._load_one(thread_id, checkpoint_ns, checkpoint_id))
+        return self._load(reads.OneCheckpoint(thread_id, checkpoint_ns, checkpoint_id, self._state_format, self._cache))
 
     def checkpoint_here(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> LoadedCheckpoint | None:
         """Like `checkpoint`, in plain code: on this thread where that is possible."""
-        work = self._load_one(thread_id, checkpoint_ns, checkpoint_id)
+        work = reads.OneCheckpoint(thread_id, checkpoint_ns, checkpoint_id, self._state_format, self._cache)
         found = self.runner.try_read(work) if self._is_ready else None
         if found is not None and not found[0].segments.remote:
             return found[0].result
         return drive(self._load(work))
-
-    def _load_one(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> Work[Loaded[LoadedCheckpoint | None]]:
-        return reads.OneCheckpoint(thread_id, checkpoint_ns, checkpoint_id, self._state_format, self._cache)
 
     def named(self, keys: Sequence[CheckpointKey]) -> Steps[Loaded[list[LoadedCheckpoint]]]:
         """The checkpoints with these keys, newest first, without the contents of objects; missing ones are left out."""
