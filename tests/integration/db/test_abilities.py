@@ -33,6 +33,10 @@ def database(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[Call
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+# What the server decides is the same for both drivers, and each test creates a database.
+one_driver = pytest.mark.parametrize("database", ["asyncpg"], indirect=True)
+
+
 def execute(url: str, *statements: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in statements:
@@ -72,6 +76,7 @@ async def test_the_function_is_called_where_the_migration_created_it(database: C
     assert await calls(database()) == [True, True]
 
 
+@one_driver
 @pytest.mark.parametrize(
     "statement",
     [
@@ -108,6 +113,7 @@ async def test_a_saver_goes_on_when_the_function_is_lost(
     assert caplog.text.count("batches are stored by one statement from now on") == 1
 
 
+@one_driver
 async def test_stores_of_one_process_know_their_own_database(database: Callable[..., str], postgres_url: str) -> None:
     await set_up(database())
     execute(database(""), f"DROP FUNCTION {FUNCTION}")
@@ -120,6 +126,7 @@ async def test_stores_of_one_process_know_their_own_database(database: Callable[
         await other.adelete_thread("other")
 
 
+@one_driver
 async def test_on_citus_batches_are_one_statement(database: Callable[..., str]) -> None:
     await set_up(database())
     execute(
@@ -130,6 +137,7 @@ async def test_on_citus_batches_are_one_statement(database: Callable[..., str]) 
     assert await calls(database()) == [False, False]
 
 
+@one_driver
 async def test_a_function_of_another_schema_on_the_path_is_not_called(database: Callable[..., str]) -> None:
     await set_up(database())
     await set_up(database(), schema="mine")
@@ -153,6 +161,7 @@ async def test_the_function_of_a_renamed_schema_stores_nothing_in_another_one(da
         assert connection.execute("SELECT count(*) FROM before.ckpt_checkpoint").fetchone() == (0,)
 
 
+@one_driver
 async def test_a_role_that_can_not_create_functions_upgrades_without(
     database: Callable[..., str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,6 +179,7 @@ async def test_a_role_that_can_not_create_functions_upgrades_without(
         assert await calls(database(role=role), "u") == [True, True]
 
 
+@one_driver
 async def test_a_downgrade_drops_the_function_of_its_own_schema(database: Callable[..., str]) -> None:
     for schema in ("one", "an 'odd\" 50% :name"):
         await set_up(database(), schema=schema)
@@ -181,7 +191,7 @@ async def test_a_downgrade_drops_the_function_of_its_own_schema(database: Callab
 
 
 async def test_a_name_of_any_kind_is_the_functions_too(database: Callable[..., str]) -> None:
-    for name in ("it's 50% of %s", "MixedCase", "select", 'a "b"', "a :b ::text", "a\\b"):
+    for name in ('it\'s "50%" of %s :b ::text a\\b', "MixedCase"):
         await set_up(database(), schema=name)
         assert await calls(database(), schema=name) == [True, True], name
         execute(database(""), SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)).as_string())
