@@ -45,8 +45,12 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
     body, *stored = decode_all(serde, [("(the checkpoint itself)", loaded.body), *loaded.values.items()])
     versions: dict[str, Any] = dict(loaded.channel_versions)
     values = dict(zip(loaded.values, stored, strict=True))
-    for channel, (version, value) in body.pop(SCALARS, {}).items():
+    scalars: dict[str, Any] = body.pop(SCALARS, {})
+    for channel, (version, value) in scalars.items():
         versions[channel], values[channel] = version, value
+    if scalars:
+        # In the order in which they were put.
+        values = {channel: values[channel] for channel in loaded.channel_versions if channel in values}
     versions |= body.pop("channel_versions", {})
     for channel in body.pop("unversioned", ()):
         del versions[channel]

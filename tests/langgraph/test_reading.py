@@ -54,3 +54,13 @@ async def test_a_paused_listing_holds_nothing(saver: SQLAlchemySaver) -> None:
         await put(saver, config("other"), step=step)
     await saver.adelete_thread("other")
     assert len([c async for c in listing]) == 149
+
+
+async def test_channels_come_back_in_the_order_in_which_they_were_put(saver: SQLAlchemySaver) -> None:
+    # Small values are stored with the checkpoint, others in rows of their own.
+    cases: list[dict[str, Any]] = [{"a": None, "b": [], "c": 1}, {"a": [], "b": None, "c": [1]}]
+    for values in cases:
+        where = await put(saver, config("t"), values)
+        found = await saver.aget_tuple(where)
+        assert found is not None
+        assert list(found.checkpoint["channel_values"].items()) == list(values.items())
