@@ -49,13 +49,16 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]])
     """Print a table. Texts are made printable; a `Text` is printed as it is."""
     cells = [[cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row] for row in rows]
     out = console()
+    widths = _widths(columns, cells, out.width)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    for column, width in zip(columns, _widths(columns, cells, out.width), strict=True):
-        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True, overflow="ellipsis", width=width)
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
     for row in cells:
+        for cell, width in zip(row, widths, strict=True):
+            cell.truncate(width, overflow="ellipsis")
         table.add_row(*row)
     # A line that is wider than the terminal goes on in the next one, where a table would lose what does not fit.
-    out.width = max(out.width, sum(column.width or 0 for column in table.columns) + _GAP * len(columns))
+    out.width = max(out.width, sum(widths) + _GAP * len(columns))
     with out.capture() as captured:
         out.print(table)
     for line in captured.get().splitlines():

@@ -12,7 +12,6 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.transfer.seal import Seal, seal_store, unseal_store
 from tests.support.build import config, put
-from tests.support.databases import url_of
 
 
 def run(url: str, *arguments: str) -> Result:
@@ -38,13 +37,10 @@ async def test_a_store_that_can_be_used(lasting_url: str) -> None:
         (["--blob-url", "s3://"], "s3"),
     ],
 )
-async def test_a_problem_is_a_sentence_with_a_way_out(
-    request: pytest.FixtureRequest, tmp_path: Path, arguments: list[str], said: str
-) -> None:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+async def test_a_problem_is_a_sentence_with_a_way_out(sqlite_url: str, arguments: list[str], said: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         await put(saver, config("t"), {"file": bytes(70_000)})
-    done = run(url, *arguments)
+    done = run(sqlite_url, *arguments)
     assert (done.exit_code, said in done.output) == (1, True), done.output
     assert isinstance(done.exception, SystemExit)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -12,7 +11,6 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from tests.support.build import checkpoint, config, metadata
 from tests.support.conversations import converse
-from tests.support.databases import url_of
 
 
 def run(url: str, *arguments: str) -> Result:
@@ -36,14 +34,13 @@ def test_two_checkpoints_of_a_conversation(lasting_url: str) -> None:
     assert "no differences" in run(lasting_url, "ann", base, base).stdout
 
 
-async def test_texts_of_several_lines_are_compared_by_lines(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = url_of("sqlite", request, tmp_path)
+async def test_texts_of_several_lines_are_compared_by_lines(sqlite_url: str) -> None:
     texts = {"a": "one\ntwo\nthree\n" + "same\n" * 20, "b": "one\n2\x1b[1m\nthree\n" + "same\n" * 20}
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         for id_, text in texts.items():
             made = checkpoint({"text": text, "n": {"x y": id_}}, {"text": id_, "n": id_}, id=id_)
             await saver.aput(config("t"), made, metadata(), made["channel_versions"])
-    text = run(url, "t", "a", "b").stdout
+    text = run(sqlite_url, "t", "a", "b").stdout
     assert "-two" in text
     assert "+2\\x1b[1m" in text
     assert text.count("same") == 0
@@ -51,12 +48,9 @@ async def test_texts_of_several_lines_are_compared_by_lines(request: pytest.Fixt
 
 
 @pytest.mark.parametrize(("ids", "said"), [(["nope", "a"], "has no checkpoint 'nope'"), (["a", "nope"], "has no checkpoint 'nope'")])
-async def test_a_checkpoint_that_does_not_exist_is_a_sentence(
-    request: pytest.FixtureRequest, tmp_path: Path, ids: list[str], said: str
-) -> None:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+async def test_a_checkpoint_that_does_not_exist_is_a_sentence(sqlite_url: str, ids: list[str], said: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         made = checkpoint({"n": 1}, id="a")
         await saver.aput(config("t"), made, metadata(), made["channel_versions"])
-    done = run(url, "t", *ids)
+    done = run(sqlite_url, "t", *ids)
     assert (done.exit_code, said in done.output) == (1, True), done.output

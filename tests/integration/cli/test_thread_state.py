@@ -15,7 +15,6 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from tests.support.build import checkpoint, config, metadata, put
 from tests.support.conversations import FILE, converse
-from tests.support.databases import url_of
 from tests.support.serialisers import Pickling, encrypting
 
 
@@ -40,76 +39,70 @@ def test_the_newest_state_of_a_conversation(lasting_url: str) -> None:
     assert found["writes"][0]["channel"] == "__interrupt__"
 
 
-def test_no_class_is_imported(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_class_is_imported(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "shop.py").write_text("from dataclasses import dataclass\n@dataclass\nclass Order:\n    amount: int\n")
-    url = url_of("sqlite", request, tmp_path)
     import shop  # type: ignore[import-not-found]
 
-    with SQLAlchemySaver.from_conn_string(url) as saver:
+    with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         made = checkpoint({"order": shop.Order(3)})
         saver.put(config("t"), made, metadata(), made["channel_versions"])
     del sys.modules["shop"]
-    assert "Order(amount=3)" in run(url, "t").stdout
+    assert "Order(amount=3)" in run(sqlite_url, "t").stdout
     assert "shop" not in sys.modules
 
 
-async def test_a_checkpoint_is_named_by_the_beginning_of_its_id(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+async def test_a_checkpoint_is_named_by_the_beginning_of_its_id(sqlite_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         for name in ("aa1", "aa2"):
             made = checkpoint({"n": name}, id=name)
             await saver.aput(config("t"), made, metadata(), made["channel_versions"])
-    assert json.loads(run(url, "t", "--at", "aa1", "--json").stdout)["channels"]["n"]["value"] == "aa1"
-    assert json.loads(run(url, "t", "--json").stdout)["checkpoint_id"] == "aa2"
+    assert json.loads(run(sqlite_url, "t", "--at", "aa1", "--json").stdout)["channels"]["n"]["value"] == "aa1"
+    assert json.loads(run(sqlite_url, "t", "--json").stdout)["checkpoint_id"] == "aa2"
     for given, said in (("aa", "several checkpoints begin with 'aa': 'aa1' "), ("b", "has no checkpoint 'b'"), ("", "several")):
-        done = run(url, "t", "--at", given)
+        done = run(sqlite_url, "t", "--at", given)
         assert (done.exit_code, said in done.output) == (1, True), done.output
-    assert "no channel 'x'; it has n" in run(url, "t", "--channel", "x").output
-    assert "has no checkpoint in namespace 'sub'" in run(url, "t", "--ns", "sub").output
+    assert "no channel 'x'; it has n" in run(sqlite_url, "t", "--channel", "x").output
+    assert "has no checkpoint in namespace 'sub'" in run(sqlite_url, "t", "--ns", "sub").output
 
 
-async def test_what_can_not_be_shown_says_why_and_the_rest_is_shown(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+async def test_what_can_not_be_shown_says_why_and_the_rest_is_shown(sqlite_url: str, tmp_path: Path) -> None:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         await put(saver, config("t"), {"n": [1, 2], "file": FILE})
-    shutil.rmtree(f"{url}.blobs")
-    done = run(url, "t")
+    shutil.rmtree(f"{sqlite_url}.blobs")
+    done = run(sqlite_url, "t")
     assert done.exit_code == 0, done.output
     assert "<not shown: object" in done.stdout
     assert "[1, 2]" in done.stdout
-    elsewhere = run(url, "t", "--blob-url", str(tmp_path / "nowhere"))
+    elsewhere = run(sqlite_url, "t", "--blob-url", str(tmp_path / "nowhere"))
     assert (elsewhere.exit_code, "<not shown: " in elsewhere.stdout) == (0, True)
 
 
-async def test_encrypted_values_need_the_key(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url, serde=encrypting()) as saver:
+async def test_encrypted_values_need_the_key(sqlite_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url, serde=encrypting()) as saver:
         await put(saver, config("t"), {"n": 1, "word": [1, "hidden"]})
-    without = json.loads(run(url, "t", "--json").stdout)["channels"]
+    without = json.loads(run(sqlite_url, "t", "--json").stdout)["channels"]
     assert without.keys() == {"n", "word"}
     assert all("--serde" in each["value"]["$not_shown"] for each in without.values())
-    given = json.loads(run(url, "t", "--json", "--serde", "tests.support.serialisers:encrypting").stdout)["channels"]
+    given = json.loads(run(sqlite_url, "t", "--json", "--serde", "tests.support.serialisers:encrypting").stdout)["channels"]
     assert {name: each["value"] for name, each in given.items()} == {"n": 1, "word": [1, "hidden"]}
-    plain = run(url, "t", "--serde", "langgraph.checkpoint.serde.jsonplus:JsonPlusSerializer")
+    plain = run(sqlite_url, "t", "--serde", "langgraph.checkpoint.serde.jsonplus:JsonPlusSerializer")
     assert (plain.exit_code, "does not encrypt" in plain.output) == (1, True)
-    missing = run(url, "t", "--serde", "no_such_module:x")
+    missing = run(sqlite_url, "t", "--serde", "no_such_module:x")
     assert (missing.exit_code, "can't be imported" in missing.output) == (1, True)
 
 
-async def test_a_serialiser_of_ones_own_is_named(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url, serde=Pickling()) as saver:
+async def test_a_serialiser_of_ones_own_is_named(sqlite_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url, serde=Pickling()) as saver:
         await put(saver, config("t"), {"n": [1]})
-    found: dict[str, Any] = json.loads(run(url, "t", "--json").stdout)
+    found: dict[str, Any] = json.loads(run(sqlite_url, "t", "--json").stdout)
     assert "stored as 'pickled'" in found["channels"]["n"]["value"]["$not_shown"]
 
 
-async def test_an_altered_row_is_a_sentence(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+async def test_an_altered_row_is_a_sentence(sqlite_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         await put(saver, config("t"), {"n": [1]})
         saver.store.runner.write(lambda db: db.execute("UPDATE ckpt_channel SET type = 'json'")).result()
-    done = run(url, "t")
+    done = run(sqlite_url, "t")
     assert (done.exit_code, "was altered" in done.output, isinstance(done.exception, SystemExit)) == (1, True, True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from tests.support.build import chain, config, metadata
 from tests.support.conversations import converse
-from tests.support.databases import url_of
 
 DRAWN = ["●", "●", "●", "●", "│ ●", "│ ●", "│ ●", "● ┘", "●", "●"]
 
@@ -91,13 +89,12 @@ async def test_a_gap_is_shown_where_parents_were_pruned(lasting_url: str) -> Non
     assert (left["parent"], left["parent_checkpoint_id"] is None) == ("gone", False)
 
 
-async def test_hostile_metadata_and_ids_do_no_harm(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+async def test_hostile_metadata_and_ids_do_no_harm(sqlite_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         await saver.aput_writes(config("\x1b[2J", "c"), [("\x1b]0;x\x07", 1)], "task")
         made: Any = {"v": 4, "id": "\x1b[31m", "ts": "", "channel_values": {}, "channel_versions": {}, "versions_seen": {}}
         await saver.aput(config("\x1b[2J"), made, metadata(source="\x1b[1m", step="no number"), {})  # type: ignore[arg-type]
-    done = run(url, "\x1b[2J")
+    done = run(sqlite_url, "\x1b[2J")
     assert done.exit_code == 0, done.output
     assert "\x1b" not in done.stdout
 

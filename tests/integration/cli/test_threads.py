@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 from ckptstore import SQLAlchemySaver, TagKeys
 from ckptstore.cli import main
 from tests.support.build import chain, config
-from tests.support.databases import url_of
 from tests.support.rows import expect_tags_of
 
 
@@ -70,11 +69,10 @@ def test_what_can_not_be_read_is_a_sentence(sqlite_database: str, arguments: lis
 
 
 @pytest.fixture
-async def sqlite_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url, tag_keys=TagKeys(exclude=("turn",))) as saver:
+async def sqlite_database(sqlite_url: str) -> str:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url, tag_keys=TagKeys(exclude=("turn",))) as saver:
         await chain(saver, "a", 2, user="a", turn=1)
-    return url
+    return sqlite_url
 
 
 def test_a_filter_on_a_key_without_index_says_so(sqlite_database: str) -> None:
@@ -82,10 +80,9 @@ def test_a_filter_on_a_key_without_index_says_so(sqlite_database: str) -> None:
     assert (done.exit_code, "turn" in done.output) == (1, True)
 
 
-def test_an_empty_database_has_no_threads(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = url_of("sqlite", request, tmp_path)
-    assert run(url, "list").stdout == "no threads\n"
-    assert json.loads(run(url, "list", "--json").stdout) == {"threads": [], "next": None}
+def test_an_empty_database_has_no_threads(sqlite_url: str) -> None:
+    assert run(sqlite_url, "list").stdout == "no threads\n"
+    assert json.loads(run(sqlite_url, "list", "--json").stdout) == {"threads": [], "next": None}
 
 
 def test_a_database_that_does_not_exist_is_not_created(tmp_path: Path) -> None:

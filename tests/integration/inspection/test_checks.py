@@ -11,10 +11,12 @@ import psycopg
 import pytest
 
 from ckptstore import SQLAlchemySaver, TagKeys
+from ckptstore.blobs.backends.local import LocalBackend
 from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.times import to_microseconds
 from ckptstore.db.url import parse_database_url
+from ckptstore.errors import BlobUnavailable
 from ckptstore.inspection.checks import Finding, Status, check_database, check_store
 from ckptstore.maintenance.reindex import begin_rebuilding
 from ckptstore.runtime.steps import drive_async
@@ -63,12 +65,11 @@ async def test_clocks_that_differ_are_a_warning(saver: SQLAlchemySaver) -> None:
 
 
 @pytest.fixture
-async def with_blobs(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+async def with_blobs(sqlite_url: str) -> str:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         for size in (70_000, 80_000):
             await put(saver, config("t"), {"file": bytes(size)})
-    return url
+    return sqlite_url
 
 
 async def blobs(url: str, blob_url: str | None = None, *, write_blob: bool = False) -> Finding:
@@ -90,6 +91,17 @@ async def test_blobs_elsewhere_missing_or_unwritable(with_blobs: str, tmp_path: 
     os.mknod(folder)
     unwritable = await blobs(with_blobs, write_blob=True)
     assert unwritable.status is Status.FAILED
+
+
+async def test_a_backend_that_does_not_answer(with_blobs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise BlobUnavailable("the bucket refused: AccessDenied")
+
+    for name in ("size", "put"):
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalBackend, name, fail)
+            found = await blobs(with_blobs, write_blob=True)
+        assert (found.status, found.message) == (Status.FAILED, "the bucket refused: AccessDenied")
 
 
 def opened(url: str) -> list[Finding]:

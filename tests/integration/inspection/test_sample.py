@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.inspection import sample as sample_module
 from ckptstore.inspection.sample import Sample, read_sample
 from tests.support.build import chain, checkpoint, config, metadata
-from tests.support.databases import url_of
 from tests.support.values import NOISE
 
 
@@ -38,9 +35,9 @@ async def test_what_is_repeated_is_shared_and_what_is_alike_is_compressed(saver:
     assert found.checkpoint_bytes > 0
 
 
-async def test_a_file_in_several_threads_is_stored_once(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+async def test_a_file_in_several_threads_is_stored_once(sqlite_url: str) -> None:
     content = NOISE.randbytes(100_000)
-    async with SQLAlchemySaver.from_conn_string(url_of("sqlite", request, tmp_path)) as saver:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         for thread_id in ("a", "b", "c"):
             made = checkpoint({"file": content})
             await saver.aput(config(thread_id), made, metadata(), made["channel_versions"])

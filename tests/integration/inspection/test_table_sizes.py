@@ -39,9 +39,9 @@ def test_every_table_has_a_size_and_its_rows(request: pytest.FixtureRequest, tmp
     assert found.bytes >= sum(table.bytes for table in found.tables)
 
 
-async def test_a_large_file_is_read_only_if_asked(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_file_is_read_only_if_asked(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_sizes_module, "_MAX_FILE_BYTES", 10)
-    async with SQLAlchemySaver.from_conn_string(url_of("sqlite", request, tmp_path)) as saver:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         await chain(saver, "t", 1)
         found = sizes(saver)
         assert (found.tables, found.bytes > 10) == ([], True)
@@ -50,8 +50,8 @@ async def test_a_large_file_is_read_only_if_asked(request: pytest.FixtureRequest
         assert sizes(saver, full=True).tables
 
 
-async def test_an_invalid_index_is_noticed(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = url_of("asyncpg", request, tmp_path)
+@pytest.mark.parametrize("url", ["asyncpg"], indirect=True)
+async def test_an_invalid_index_is_noticed(url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         change = "UPDATE pg_index SET indisvalid = {} WHERE indexrelid = 'ckpt_object_by_digest'::regclass"
         await chain(saver, "t", 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,6 @@ from ckptstore.inspection.viewing import ViewedCheckpoint, view_checkpoint
 from ckptstore.records import CheckpointKey
 from ckptstore.runtime.steps import drive_async
 from tests.support.build import config, put
-from tests.support.databases import url_of
 
 FILE = bytes(70_000)
 
@@ -36,17 +34,16 @@ async def test_values_and_writes_are_read(saver: SQLAlchemySaver) -> None:
     assert found == [("task", "path", 0, 70_000), ("task", "path", 1, 2)]
 
 
-async def test_a_value_that_is_large_or_lost_does_not_hide_the_others(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+async def test_a_value_that_is_large_or_lost_does_not_hide_the_others(sqlite_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         where = await put(saver, config("t"), {"list": [1, 2], "file": FILE})
         await saver.aput_writes(where, [("file", FILE + b"x")], "task")
         viewed = await view(saver, max_blob_bytes=69_999)
         large = viewed.values["file"]
         assert (large.value, large.size, large.blob_bytes) == (None, 70_000, 70_000)
         assert "70000 bytes of it are in blob storage, more than the 69999 that are read" in large.reason
-    shutil.rmtree(f"{url}.blobs")
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+    shutil.rmtree(f"{sqlite_url}.blobs")
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         viewed = await view(saver)
         assert viewed.values["file"].value is None
         assert "was it deleted" in viewed.values["file"].reason

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from ckptstore.langgraph.inspection.state import REBUILT, CheckpointState, check
 from ckptstore.langgraph.structure.nodes import NotShown, Typed
 from ckptstore.runtime.steps import drive_async
 from tests.support.build import checkpoint, config, metadata, put
-from tests.support.databases import url_of
 from tests.support.delta_graphs import talk, turns
 
 
@@ -66,14 +64,13 @@ async def test_a_channel_that_is_rebuilt_has_what_it_is_rebuilt_from(lasting_url
     )
 
 
-async def test_a_rebuilt_channel_whose_blob_is_lost_says_so(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = url_of("sqlite", request, tmp_path)
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+async def test_a_rebuilt_channel_whose_blob_is_lost_says_so(sqlite_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         where = await put(saver, config("t"), {"said": [b"x" * 70_000]})
         made = checkpoint({}, {"said": "2"})
         await saver.aput(where, made, metadata(1, counters_since_delta_snapshot={"said": [1, 1]}), {})
-    shutil.rmtree(f"{url}.blobs")
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
+    shutil.rmtree(f"{sqlite_url}.blobs")
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         found = await state(saver)
     assert isinstance(found.channels["said"].content, NotShown)
 
