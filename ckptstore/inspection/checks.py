@@ -16,7 +16,7 @@ from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner
 from ckptstore.db.secrets import masked
 from ckptstore.db.url import is_memory, why_unwritable
-from ckptstore.errors import CkptStoreError
+from ckptstore.errors import CkptStoreError, SchemaOutOfDate, SchemaTooNew, UpgradeUnderWay
 from ckptstore.maintenance.reindex import stored_keys
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
@@ -54,6 +54,8 @@ def check_database(runner: Runner) -> list[Finding]:
     """Whether the database answers, and has the schema that this release needs. Without both nothing else can be checked."""
     try:
         runner.write(schema.require_head).result()
+    except (SchemaOutOfDate, SchemaTooNew, UpgradeUnderWay) as exc:
+        return [Finding("schema", Status.FAILED, str(exc))]
     except CkptStoreError as exc:
         return [Finding("database", Status.FAILED, str(exc))]
     return [

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.transfer.seal import Seal, seal_store, unseal_store
-from tests.support.build import config, put
+from tests.support.build import checkpoint, config, metadata, put
 
 
 def run(url: str, *arguments: str) -> Result:
@@ -60,3 +62,28 @@ def test_a_schema_that_does_not_fit(tmp_path: Path) -> None:
     (tmp_path / "empty.sqlite").touch()
     done = run(str(tmp_path / "empty.sqlite"))
     assert (done.exit_code, "ckptstore upgrade" in done.stdout) == (1, True)
+
+
+def test_a_schema_of_a_tenant(postgres_url: str) -> None:
+    tenant = "Tenant 'x'"
+    try:
+        with SQLAlchemySaver.from_conn_string(postgres_url, schema=tenant) as saver:
+            saver.setup()
+            made = checkpoint({"n": 1})
+            saver.put(config("t"), made, metadata(), made["channel_versions"])
+        assert run(postgres_url, "--schema", tenant).exit_code == 0
+        for command in (["stats", "--json"], ["threads", "list", "--json"], ["threads", "show", "t", "--json"]):
+            done = CliRunner().invoke(main, [*command, "--url", postgres_url, "--schema", tenant])
+            assert done.exit_code == 0, done.output
+            found = json.loads(done.stdout)
+            assert found.get("checkpoint_count", found.get("checkpoints", 1)) == 1
+        assert next(table["bytes"] for table in found_tables(postgres_url, tenant) if table["name"] == "ckpt_checkpoint") > 0
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA \"Tenant 'x'\" CASCADE")
+
+
+def found_tables(url: str, tenant: str) -> list[dict[str, Any]]:
+    done = CliRunner().invoke(main, ["stats", "--json", "--url", url, "--schema", tenant])
+    tables: list[dict[str, Any]] = json.loads(done.stdout)["tables"]
+    return tables

@@ -116,9 +116,9 @@ async def test_a_database_without_schema_or_out_of_reach(lasting_url: str, tmp_p
     assert [(of.name, of.status) for of in opened(lasting_url)] == [("database", Status.OK), ("schema", Status.OK)]
     (tmp_path / "empty.sqlite").touch()
     [found] = opened(str(tmp_path / "empty.sqlite"))
-    assert (found.status, "ckptstore upgrade" in found.message) == (Status.FAILED, True)
+    assert (found.name, found.status, "ckptstore upgrade" in found.message) == ("schema", Status.FAILED, True)
     [found] = opened("postgresql+psycopg://nobody@127.0.0.1:1/x")
-    assert found.status is Status.FAILED
+    assert (found.name, found.status) == ("database", Status.FAILED)
 
 
 async def test_a_user_without_privileges_is_told_which(request: pytest.FixtureRequest, tmp_path: Path, postgres_url: str) -> None:
