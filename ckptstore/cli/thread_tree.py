@@ -27,6 +27,8 @@ class _Signs(NamedTuple):
     """What a tree is drawn with."""
 
     checkpoint: str
+    #: One without a parent: there a thread, or a subgraph, began.
+    first: str
     passing: str
     fork: str
     #: Behind a checkpoint whose parent was pruned.
@@ -35,11 +37,12 @@ class _Signs(NamedTuple):
 
 _UNICODE = _Signs(
     "\N{BLACK CIRCLE}",
+    "\N{WHITE CIRCLE}",
     "\N{BOX DRAWINGS LIGHT VERTICAL}",
     "\N{BOX DRAWINGS LIGHT UP AND LEFT}",
     "\N{BOX DRAWINGS LIGHT TRIPLE DASH VERTICAL}",
 )
-_ASCII = _Signs("*", "|", "/", ":")
+_ASCII = _Signs("*", "o", "|", "/", ":")
 
 
 @click.command()
@@ -122,7 +125,7 @@ def _rows(page: ThreadPage, signs: _Signs, *, wide: bool) -> Iterator[list[str |
     for checkpoint, row in zip(page.checkpoints, drawn, strict=True):
         key, step, time = checkpoint.key, step_of(checkpoint), moment(checkpoint.created_at)
         yield [
-            _lanes(row, signs) + f" {signs.gap}" * (checkpoint.parent is Parent.GONE),
+            _lanes(row, signs, checkpoint.parent),
             key.checkpoint_id if wide else key.checkpoint_id[:_SHORT_ID],
             "" if step.step is None else str(step.step),
             step.source or "",
@@ -145,11 +148,11 @@ def _written(step: Step) -> Text:
     return Text(", ").join([*parts, *[Text(printable(channel)) for channel in step.written]])
 
 
-def _lanes(row: Drawn[CheckpointKey], signs: _Signs) -> str:
+def _lanes(row: Drawn[CheckpointKey], signs: _Signs, parent: Parent) -> str:
     drawn = [" "] * (1 + 2 * max((row.lane, *row.joined, *row.passing)))
     for lane in row.passing:
         drawn[2 * lane] = signs.passing
     for lane in row.joined:
         drawn[2 * lane] = signs.fork
-    drawn[2 * row.lane] = signs.checkpoint
-    return "".join(drawn)
+    drawn[2 * row.lane] = signs.first if parent is Parent.NONE else signs.checkpoint
+    return "".join(drawn) + f" {signs.gap}" * (parent is Parent.GONE)

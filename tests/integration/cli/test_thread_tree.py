@@ -13,7 +13,7 @@ from ckptstore.cli import main
 from tests.support.build import chain, config, metadata
 from tests.support.conversations import converse
 
-DRAWN = ["●", "●", "●", "●", "│ ●", "│ ●", "│ ●", "● ┘", "●", "●"]
+DRAWN = ["●", "○", "●", "●", "│ ●", "│ ○", "│ ●", "● ┘", "●", "○"]
 
 
 def run(url: str, *arguments: str, width: int = 140) -> Result:
@@ -102,3 +102,11 @@ async def test_hostile_metadata_and_ids_do_no_harm(sqlite_url: str) -> None:
 def test_a_thread_that_does_not_exist_is_a_sentence(database: str) -> None:
     done = run(database, "nobody")
     assert (done.exit_code, done.output) == (1, "Error: there is no thread 'nobody'; see: ckptstore threads list\n")
+
+
+async def test_a_terminal_without_unicode_has_other_signs(sqlite_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
+        await chain(saver, "t", 2)
+    done = CliRunner(charset="ascii").invoke(main, ["threads", "show", "--url", sqlite_url, "t"])
+    assert done.exit_code == 0, done.output
+    assert [line[0] for line in done.stdout.splitlines()[2:]] == ["*", "o"]
