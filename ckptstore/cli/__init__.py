@@ -30,7 +30,11 @@ from ckptstore.cli.threads import threads
 @click.version_option(package_name="ckptstore")
 @click.option("-v", "--verbose", is_flag=True, help="Print log messages while the command runs.")
 def main(verbose: bool) -> None:
-    """Look into a ckptstore database, and maintain it and its blobs."""
+    """Look into a ckptstore database, and maintain it and its blobs.
+
+    Commands exit with 0 when they are done, with 1 after an error or a failed check, with 2 for a wrong option or argument, and with 130
+    when they were interrupted.
+    """
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 

@@ -17,8 +17,9 @@ from ckptstore.langgraph.format import is_internal
 from ckptstore.langgraph.inspection.difference import Change, Difference, difference
 from ckptstore.langgraph.inspection.state import checkpoint_state
 from ckptstore.langgraph.structure.as_json import as_json as json_of
-from ckptstore.langgraph.structure.as_text import ELLIPSIS, inline, printable
+from ckptstore.langgraph.structure.as_text import inline, printable
 from ckptstore.langgraph.structure.blocks import Limits, block
+from ckptstore.langgraph.structure.columns import ELLIPSIS, columns_of, cut
 from ckptstore.langgraph.structure.nodes import Structure
 from ckptstore.records import CheckpointKey
 from ckptstore.runtime.steps import drive
@@ -126,20 +127,25 @@ def _change(change: Change, width: int) -> Iterator[str]:
     lines = _text_lines(change.before, change.after)
     if lines:
         yield lead.rstrip()
-        yield from (f"      {inline_text(line, width - 6)}" for line in lines)
+        yield from (f"      {cut(printable(line), width - 6)}" for line in lines)
         return
     short = f"{inline(change.before, room)} -> {inline(change.after, room)}"
-    if len(short) <= room:
+    if columns_of(short) <= room:
         yield lead + short
         return
-    yield lead + inline(change.before, room)
-    yield f"    {' ' * len(path)}{'  ' if path else ''}{inline(change.after, room)}"
+    before, after = _from_where_they_differ(change.before, change.after, room)
+    yield lead + inline(before, room)
+    yield f"    {' ' * len(path)}{'  ' if path else ''}{inline(after, room)}"
 
 
-def inline_text(line: str, width: int) -> str:
-    """A line of a text, cut to the width."""
-    line = printable(line)
-    return line if len(line) <= width else line[: width - 1] + ELLIPSIS
+def _from_where_they_differ(before: Structure, after: Structure, room: int) -> tuple[Structure, Structure]:
+    """Of two long texts what begins shortly before they differ; other values as they are."""
+    if not isinstance(before, str) or not isinstance(after, str):
+        return before, after
+    pairs = enumerate(zip(before, after, strict=False))
+    shared = next((number for number, (one, other) in pairs if one != other), min(len(before), len(after)))
+    start = shared - room // 4
+    return (before, after) if shared < room // 2 else (ELLIPSIS + before[start:], ELLIPSIS + after[start:])
 
 
 def _path(change: Change) -> str:

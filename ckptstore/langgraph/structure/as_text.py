@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from uuid import UUID
 
+from ckptstore.langgraph.structure.columns import ELLIPSIS, columns_of, cut
 from ckptstore.langgraph.structure.messages import Message, message_of
 from ckptstore.langgraph.structure.nodes import NotShown, Pairs, Structure, Typed
 
@@ -19,7 +20,6 @@ _MAX_DEPTH = 60
 _DIGEST_LENGTH = 12
 # Controls of both sets, line separators, directions of writing, invisible marks, and surrogates, which can't be printed.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 
 def printable(text: str) -> str:
@@ -32,15 +32,14 @@ def _code(found: re.Match[str]) -> str:
 
 
 def inline(structure: Structure, width: int) -> str:
-    """A structure on one line of at most so many characters, with an ellipsis for what does not fit."""
-    text = _begun(structure, width)
-    return text if len(text) <= width else text[: max(width - 1, 0)] + ELLIPSIS
+    """A structure on one line of at most so many columns, with an ellipsis for what does not fit."""
+    return cut(_begun(structure, width), width)
 
 
 def on_line(structure: Structure, width: int) -> str | None:
-    """A structure on one line; None if that has more than so many characters."""
+    """A structure on one line; None if that has more than so many columns."""
     text = _begun(structure, width)
-    return text if len(text) <= width else None
+    return text if columns_of(text) <= width else None
 
 
 def _begun(structure: Structure, width: int) -> str:

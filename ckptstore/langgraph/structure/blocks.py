@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ckptstore.langgraph.structure.as_text import ELLIPSIS, inline, on_line, printable, said
+from ckptstore.langgraph.structure.as_text import inline, on_line, printable, said
+from ckptstore.langgraph.structure.columns import ELLIPSIS, cut, wrapped
 from ckptstore.langgraph.structure.messages import Message, message_of
 from ckptstore.langgraph.structure.nodes import Structure, Typed
 
@@ -84,17 +84,11 @@ def _elements(elements: Sequence[tuple[str, Structure]], width: int, limits: Lim
 
 
 def _message(message: Message, width: int, limits: Limits) -> Iterator[str]:
-    yield from _wrapped_lines(f"{printable(message.role)}: {said(message, limits.text)}", width, limits)
+    yield from wrapped(cut(f"{printable(message.role)}: {said(message, limits.text)}", limits.text), width, _INDENT)
 
 
 def _wrapped(text: str, width: int, limits: Limits) -> Iterator[str]:
     for part in text[: limits.text].splitlines():
-        yield from textwrap.wrap(printable(part), width, drop_whitespace=False) or [""]
+        yield from wrapped(printable(part), width)
     if len(text) > limits.text:
         yield f"{ELLIPSIS} {len(text) - limits.text} more characters"
-
-
-def _wrapped_lines(text: str, width: int, limits: Limits) -> Iterator[str]:
-    first, *more = textwrap.wrap(text[: limits.text], width, subsequent_indent=_INDENT) or [""]
-    yield first
-    yield from more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -38,13 +39,17 @@ async def test_texts_of_several_lines_are_compared_by_lines(sqlite_url: str) -> 
     texts = {"a": "one\ntwo\nthree\n" + "same\n" * 20, "b": "one\n2\x1b[1m\nthree\n" + "same\n" * 20}
     async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         for id_, text in texts.items():
-            made = checkpoint({"text": text, "n": {"x y": id_}}, {"text": id_, "n": id_}, id=id_)
+            made: Any = {"text": text, "n": {"x y": id_}, "long": "same " * 200 + {"a": "begins", "b": "ends"}[id_]}
+            made = checkpoint(made, dict.fromkeys(made, id_), id=id_)
             await saver.aput(config("t"), made, metadata(), made["channel_versions"])
     text = run(sqlite_url, "t", "a", "b").stdout
     assert "-two" in text
     assert "+2\\x1b[1m" in text
-    assert text.count("same") == 0
+    assert text.partition("\nlong")[2].count("same\n") == 0
     assert '["x y"]  "a" -> "b"' in text
+    # Long texts of one line are shown from where they differ.
+    assert 'begins"' in text
+    assert 'ends"' in text
 
 
 @pytest.mark.parametrize(("ids", "said"), [(["nope", "a"], "has no checkpoint 'nope'"), (["a", "nope"], "has no checkpoint 'nope'")])
