@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import MappingResult, Select, func, select
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.connection import Db
@@ -15,6 +15,13 @@ from ckptstore.db.models import Base
 from ckptstore.db.sql.tables import CHECKPOINT, TAG
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.tags.encoding import postings
+
+
+def select_in_schema(db: Db, query: Select[Any]) -> MappingResult:
+    """What a query finds in the schema of a saver: whatever else the search path has."""
+    schema = db.statements.schema
+    options = {"schema_translate_map": {None: schema}} if schema else {}
+    return db.connection.execute(query, execution_options=options).mappings()
 
 
 @dataclass
@@ -27,7 +34,7 @@ class Rows:
     def of(cls, saver: SQLAlchemySaver) -> Rows:
         tables = Base.metadata.tables
         found = saver.store.runner.read(
-            lambda db: {name: db.connection.execute(table.select()).mappings().all() for name, table in tables.items()}
+            lambda db: {name: select_in_schema(db, table.select()).all() for name, table in tables.items()}
         ).result()
         return cls({name: [dict(row) for row in rows] for name, rows in found.items()})
 
