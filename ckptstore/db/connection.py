@@ -7,6 +7,7 @@ SQLAlchemy, which reports each to listeners and to its log. Either way errors ar
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -14,10 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import ClauseElement, Connection, Table
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.util import await_only
 
 from ckptstore.db.abilities import Abilities
 from ckptstore.db.error_mapping import ConnectionLost
@@ -28,12 +30,16 @@ from ckptstore.db.sqlstates import Discard, fault_of
 from ckptstore.db.statement import Statements
 from ckptstore.db.watch import Watch
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 _BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 # A connection that was used so recently is not tested before a statement that may take long.
 _RECENT_SECONDS = 1.0
+# Computing with fewer takes less than some milliseconds.
+_MANY_ITEMS = 200
 # The longest multi-row INSERT on SQLite.
 _MAX_INSERT_ROWS = 64
 
@@ -199,6 +205,16 @@ class Db:
             return True
         driver_connection = self.connection.connection.dbapi_connection
         return self.connection.dialect.is_disconnect(cast(Any, exc), driver_connection, None)
+
+    def compute(self, item_count: int, function: Callable[..., T], *args: Any) -> T:
+        """Call a function that computes with so many items.
+
+        Where work runs on an event loop, one with many runs on a worker thread: other work goes on.
+        """
+        if item_count < _MANY_ITEMS or not self.connection.dialect.is_async:
+            return function(*args)
+        computed: T = await_only(asyncio.to_thread(function, *args))
+        return computed
 
     # --- transactions
 

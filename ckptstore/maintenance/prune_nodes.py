@@ -26,7 +26,8 @@ def thread_view(db: Db, thread_id: str, state_format: StateFormat, updated_at: i
     """
     thread = {"thread_id": thread_id}
     tasks_channel = {"channel": state_format.tasks_channel}
-    nodes = nodes_of(thread_id, state_format, db.run(sql.prune.thread_nodes, thread))
+    rows = db.run(sql.prune.thread_nodes, thread).all()
+    nodes = db.compute(len(rows), nodes_of, thread_id, state_format, rows)
     return ThreadView(
         nodes={node.ref: node for node in nodes},
         stored_values={(namespace, channel, version) for namespace, channel, version in db.run(sql.checkpoints.stored_versions, thread)},

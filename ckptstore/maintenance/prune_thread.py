@@ -15,7 +15,7 @@ from ckptstore.db.sql.tables import Row
 from ckptstore.errors import CheckpointCorrupt
 from ckptstore.maintenance.prune_additions import PlannedThread
 from ckptstore.maintenance.prune_nodes import nodes_of, thread_view
-from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, Stage, plan_stages
+from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, Stage, ThreadView, plan_stages
 from ckptstore.maintenance.reports import DeletedRows
 from ckptstore.maintenance.thread_rows import ThreadStamp, lock_thread, read_stamp
 from ckptstore.reads.rows import parsed_metadata
@@ -193,6 +193,11 @@ def _plan(db: Db, task: PruneTask) -> PruneTask:
     """
     request = task.request
     view = thread_view(db, request.thread_id, request.state_format, task.stamp.updated_at)
+    return db.compute(len(view.nodes), _planned, task, view)
+
+
+def _planned(task: PruneTask, view: ThreadView) -> PruneTask:
+    request = task.request
     try:
         stages = plan_stages(view, request.rule(view), _CHECKPOINTS_PER_STAGE)
     except (json.JSONDecodeError, RecursionError):

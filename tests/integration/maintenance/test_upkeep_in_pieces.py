@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ckptstore import RetentionPolicy, SQLAlchemySaver
+from ckptstore.db.connection import Db
+from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.large_thread import CHECKPOINTS, fill, on_both, on_sqlite, transactions
 from tests.support.rows import Rows, expect_tags_of, rows
@@ -112,3 +115,21 @@ async def test_a_deletion_that_failed_midway_is_finished_by_a_prune_of_any_polic
     # The deletion is over: what is put under an id of its checkpoints stays.
     assert (await saver.aprune_by(policy)).checkpoints == 0
     assert [found.config for found in await saver.alist(config("large"))] == [later]
+
+
+@on_both
+async def test_what_computes_for_long_lets_others_write(saver: SQLAlchemySaver) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    def compute(db: Db) -> bool:
+        def wait() -> bool:
+            began.set()
+            return may_end.wait(50)
+
+        return db.compute(10_000, wait)
+
+    computed = saver.store.runner.read(compute)
+    await asyncio.to_thread(began.wait, 50)
+    await put(saver, config("other"), {"n": 1})
+    may_end.set()
+    assert await settled(computed)
