@@ -16,6 +16,7 @@ from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, TAG, THREAD, W
 from ckptstore.db.url import is_memory
 from ckptstore.maintenance.prune_nodes import thread_view
 from ckptstore.maintenance.prune_plan import Rule
+from ckptstore.reads.rows import parsed_metadata
 from ckptstore.reads.threads import load_threads
 from ckptstore.records import CheckpointKey, StateFormat, ThreadInfo
 from ckptstore.runtime.steps import drive_async
@@ -161,7 +162,7 @@ class OwnSource:
         if chosen.hides(key[1:]):
             return hidden_row(row)
         parcel.count(key, row[10])
-        for tag in tag_rows(key, postings(json.loads(row[9]), self._tag_keys, self._state_format.unindexed_when_empty)):
+        for tag in tag_rows(key, postings(parsed_metadata(key, row[9]), self._tag_keys, self._state_format.unindexed_when_empty)):
             parcel.add(TAG, tag, 0)
         return row
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, TAG, WRITE, Row
 from ckptstore.errors import InvalidConfig, ThreadExists
 from ckptstore.maintenance.copy import with_thread_named
 from ckptstore.maintenance.prune_plan import Rule
+from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import Steps
@@ -89,6 +89,7 @@ def renamed(parcel: Parcel, target: str, tag_keys: TagKeys, state_format: StateF
 def _add_tags(made: Parcel, row: Row, tag_keys: TagKeys, state_format: StateFormat) -> None:
     if row[_HIDDEN]:
         return
-    found = postings(json.loads(row[_METADATA]), tag_keys, state_format.unindexed_when_empty)
-    for tag in tag_rows(CheckpointKey(*row[:3]), found):
+    key = CheckpointKey(*row[:3])
+    found = postings(parsed_metadata(key, row[_METADATA]), tag_keys, state_format.unindexed_when_empty)
+    for tag in tag_rows(key, found):
         made.spool.add(TAG.name, tag, 0)

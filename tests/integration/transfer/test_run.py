@@ -266,3 +266,13 @@ def test_wrong_options_are_refused(savers: Pair, options: dict[str, Any], exc: t
 def test_another_target_is_refused(savers: Pair) -> None:
     with pytest.raises(InvalidConfig, match="must be a SQLAlchemySaver"):
         savers[0].copy_to("postgresql://somewhere")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("checksum", ["checksum", "NULL"], ids=["checked", "from before checksums"])
+def test_an_altered_checkpoint_is_named_and_the_other_threads_are_copied(savers: Pair, checksum: str) -> None:
+    one, other = savers
+    execute(one, f"UPDATE ckpt_checkpoint SET metadata = '[1]', checksum = {checksum} WHERE thread_id = 't1'")
+    report = one.copy_to(other)
+    assert (report.threads, list(report.failed_threads)) == (2, ["t1"])
+    assert "checkpoint" in report.failed_threads["t1"]
+    assert "t1" not in threads_of(other)
