@@ -95,7 +95,7 @@ async def test_blobs_elsewhere_missing_or_unwritable(with_blobs: str, tmp_path: 
 
 async def test_a_backend_that_does_not_answer(with_blobs: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> None:
-        raise BlobUnavailable("the bucket refused: AccessDenied")
+        raise BlobUnavailable("the bucket refused: AccessDenied", transient=False)
 
     for name in ("size", "put"):
         with monkeypatch.context() as patch:
