@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy import URL
 
 from ckptstore.errors import InvalidConfig
 
 # PostgreSQL cuts a longer name off without an error: two tenants would share a schema.
 _MAX_BYTES = 63
+_READ_AS_PARAMETER = re.compile(r"%\(\w+\)s")
 
 
 def check_schema_name(schema: str | None, url: URL) -> None:
@@ -40,6 +43,8 @@ def _why_refused(schema: object) -> str | None:
         return "it contains a lone surrogate"
     if size > _MAX_BYTES:
         return f"it has {size} bytes, at most {_MAX_BYTES} are kept"
+    if _READ_AS_PARAMETER.search(schema):
+        return "it contains %(name)s, which SQLAlchemy 2.0 takes for a parameter"
     if schema.startswith("pg_") or schema == "information_schema":
         return "PostgreSQL reserves it"
     return None

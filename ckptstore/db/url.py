@@ -58,9 +58,9 @@ def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
         return URL.create("sqlite+aiosqlite", database=text)
     try:
         url = make_url(with_hosts_in_query(text))
-    except (ArgumentError, ValueError) as exc:
-        # The message does not repeat the text: it may contain a password, and what can't be parsed can't be masked.
-        raise InvalidUrl(f"the connection string can't be read as a URL; give {_SCHEMES}") from exc
+    except (ArgumentError, ValueError):
+        # The text may contain a password, and what can't be parsed can't be masked: SQLAlchemy 2.0 repeats it in its message.
+        raise InvalidUrl(f"the connection string can't be read as a URL; give {_SCHEMES}") from None
     refuse_misread(url)
     return _with_driver(url)
 

@@ -94,10 +94,10 @@ def test_failed_and_skipped_threads_are_named(source: str, tmp_path: Path) -> No
         execute(one, "UPDATE ckpt_write SET channel = 'x' WHERE thread_id = 't1' AND task_id = 'task-2'")
     done = run("--from", source, "--to", target)
     assert done.exit_code == 1
-    assert "failed: thread 't1': " in done.stderr
+    assert "failed: thread 't1': " in done.output
     with SQLAlchemySaver.from_conn_string(target) as other:
         found: Any = other.get_tuple({"configurable": {"thread_id": "t0"}})
         other.put(found.config, checkpoint({"n": 9}), metadata(9), {})
     done = run("--from", source, "--to", target, "--thread", "t0", "--thread", "t2")
     assert done.exit_code == 0
-    assert "1 threads skipped, because something else is at the target: 't0'" in done.stderr
+    assert "1 threads skipped, because something else is at the target: 't0'" in done.output

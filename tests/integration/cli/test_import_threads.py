@@ -41,7 +41,7 @@ def test_an_encrypted_file_with_its_serialiser(tmp_path: Path, lasting_url: str)
         before = contents(saver)
     failed = run(file, "--to", lasting_url)
     assert failed.exit_code == 1
-    assert "--serde module:object" in failed.stderr
+    assert "--serde module:object" in failed.output
     assert run(file, "--to", lasting_url, "--serde", "tests.support.serialisers:encrypting").exit_code == 0
     with SQLAlchemySaver.from_conn_string(lasting_url, serde=encrypting()) as ours:
         assert threads_of(ours) == ["t0"]

@@ -18,7 +18,7 @@ from tests.support.build import config, put
 NAMES = {
     "injection": '"; DROP TABLE public.victim; --',
     "quote": "it's",
-    "percent": "50% of %s %(x)s",
+    "percent": "50% of %s %x",
     "colon": "a :b ::text",
     "dot": "a.b",
     "case": "MixedCase",

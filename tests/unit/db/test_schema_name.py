@@ -21,6 +21,7 @@ SERVER = "postgresql://user@nowhere.example/db"
         ("a" * 64, "64 bytes, at most 63"),
         ("ü" * 32, "64 bytes, at most 63"),
         ("\ud800", "surrogate"),
+        ("50% of %(x)s", "takes for a parameter"),
         ("pg_tenant", "reserves"),
         ("information_schema", "reserves"),
         (5, "of type int"),
