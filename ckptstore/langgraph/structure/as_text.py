@@ -205,6 +205,9 @@ _KNOWN: Final[Mapping[str, Callable[[Structure], str | None]]] = {
     "uuid.UUID": _uuid,
     "pathlib.PosixPath": _path,
     "pathlib.PurePosixPath": _path,
+    # As Python 3.13 names them.
+    "pathlib._local.PosixPath": _path,
+    "pathlib._local.PurePosixPath": _path,
     "zoneinfo.ZoneInfo": _plain,
     "numpy.ndarray": _array,
 }
