@@ -21,6 +21,8 @@ depends_on = None
 
 logger = logging.getLogger("alembic.runtime.migration")
 
+# Sequential scans are off within it: its plans are kept, and one that was made when a table had a few rows would read all of it later.
+#
 # Parts are flat arrays of text, a fixed number of elements a row: asyncpg asks the server about every other kind of array, and to take one
 # array apart costs less than eight. Bytes are slices of `data`, by start and length; a length of '' is null. Rows name their entry by the
 # position of its first element in `entries`.
@@ -37,7 +39,7 @@ CREATE OR REPLACE FUNCTION %1$I.ckpt_commit_batch_1(
     segments text[],         -- entry, digest, size, encoding, start, length
     kept_writes text[],      -- entry, task_id, idx, task_path, channel, type, size, start, length, layout ('' for null), checksum
     replaced_writes text[]   -- the same
-) RETURNS text LANGUAGE plpgsql VOLATILE SECURITY INVOKER AS $function$
+) RETURNS text LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET enable_seqscan = off AS $function$
 DECLARE
     -- Entries of which nothing is stored: something that they require is missing, or their checkpoint exists.
     left_out int[] := '{}';

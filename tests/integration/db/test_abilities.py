@@ -14,6 +14,10 @@ from psycopg.sql import SQL, Identifier
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
+from ckptstore.db.connection import Db
+from ckptstore.records import Value
+from ckptstore.writes.commit import commit_batch
+from tests.support.attempts import new_checkpoint
 from tests.support.build import chain, config
 from tests.support.faults import reported_statements
 
@@ -111,6 +115,25 @@ async def test_a_saver_goes_on_when_the_function_is_lost(
             assert [thread.checkpoints for thread in await saver.alist_threads(order_by="thread_id")] == [2, 1]
     # Once, and not for every batch.
     assert caplog.text.count("batches are stored by one statement from now on") == 1
+
+
+@one_driver
+async def test_it_reads_no_whole_table_although_the_tables_are_known_to_be_small(database: Callable[..., str]) -> None:
+    scans = "SELECT coalesce(sum(seq_scan), 0)::int FROM pg_stat_xact_user_tables WHERE starts_with(relname, 'ckpt_')"
+    first = new_checkpoint("t", "1", values=[("text", "1", Value("msgpack", b"x" * 5_000))])
+
+    def look(db: Db) -> int:
+        assert db.abilities.batch_function is not None
+        commit_batch(db, [first])
+        db.execute("ANALYZE")
+        with db.transaction():
+            before = db.execute(scans).scalar_one()
+            assert commit_batch(db, [new_checkpoint("t", "2", carried=[("text", "1")])]) == [None]
+            return db.execute(scans).scalar_one() - before
+
+    async with SQLAlchemySaver.from_conn_string(database()) as saver:
+        await saver.setup()
+        assert saver.store.runner.write(look).result() == 0
 
 
 @one_driver
