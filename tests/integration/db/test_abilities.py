@@ -129,7 +129,7 @@ async def test_it_reads_no_whole_table_although_the_tables_are_known_to_be_small
         with db.transaction():
             before = db.execute(scans).scalar_one()
             assert commit_batch(db, [new_checkpoint("t", "2", carried=[("text", "1")])]) == [None]
-            return db.execute(scans).scalar_one() - before
+            return int(db.execute(scans).scalar_one()) - int(before)
 
     async with SQLAlchemySaver.from_conn_string(database()) as saver:
         await saver.setup()
