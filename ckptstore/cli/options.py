@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -115,3 +116,11 @@ def open_store(url: str, in_schema: str | None, blob_url: str | None, tag_keys: 
             yield store
         finally:
             store.close()
+
+
+def json_filter(text: str) -> Any:
+    """The JSON of a metadata filter; a usage error if it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise click.BadParameter(f'it is no JSON ({exc}); write a metadata filter such as \'{{"user_id": "ann"}}\'') from exc

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from typing import Any, cast
 
 import click
 
-from ckptstore.cli.options import EXIT_INTERRUPTED, Command
+from ckptstore.cli.options import EXIT_INTERRUPTED, Command, json_filter
 from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.cli.transfer import open_side
 from ckptstore.errors import InvalidConfig
@@ -76,10 +75,7 @@ def parse_filter(_context: click.Context, _parameter: click.Parameter, text: str
     """A metadata filter in JSON; a usage error if it is none."""
     if text is None:
         return None
-    try:
-        wanted: Any = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise click.BadParameter(f'it is no JSON ({exc}); write a metadata filter such as \'{{"user_id": "ann"}}\'') from exc
+    wanted = json_filter(text)
 
     def filter_of(store: Store) -> Filter:
         keys = store.runner.read(stored_keys).result() or EVERYTHING

@@ -15,6 +15,7 @@ from ckptstore.cli.options import (
     Command,
     database_options,
     interruptible,
+    json_filter,
     open_store,
     store_options,
     wall_clock,
@@ -35,10 +36,7 @@ def _parse_age(_context: click.Context, parameter: click.Parameter, text: str | 
 
 
 def _parse_filters(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> list[Any]:
-    try:
-        return [json.loads(text) for text in texts]
-    except json.JSONDecodeError as exc:
-        raise click.BadParameter(f"{exc}; write a metadata filter such as '{{\"pinned\": true}}'") from exc
+    return [json_filter(text) for text in texts]
 
 
 _POLICY_OPTIONS = (

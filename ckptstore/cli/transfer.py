@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ckptstore.blobs.location import BlobLocation
 from ckptstore.blobs.settings import BlobSettings
-from ckptstore.cli.options import EXIT_INTERRUPTED, errors_as_messages, existing_database, parse_url
+from ckptstore.cli.options import EXIT_INTERRUPTED, errors_as_messages, existing_database, json_filter, parse_url
 from ckptstore.db import schema
 from ckptstore.db.open import open_database
 from ckptstore.db.runner import Runner
@@ -36,12 +36,8 @@ def parse_filter(_context: click.Context, _parameter: click.Parameter, text: str
     """A metadata filter of the command line."""
     if text is None:
         return None
-    try:
-        wanted = json.loads(text)
-    except json.JSONDecodeError as exc:
-        raise click.BadParameter(f'{exc}; write a metadata filter such as \'{{"user_id": "ann"}}\'') from exc
     with errors_as_messages():
-        return Filter.parse(wanted, unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
+        return Filter.parse(json_filter(text), unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
 
 
 def _parse_time(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:

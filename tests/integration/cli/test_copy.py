@@ -67,6 +67,7 @@ def test_blobs_are_found_where_the_database_remembers_them(request: pytest.Fixtu
     [
         (["--from", "missing.sqlite"], 1, "does not exist"),
         (["--filter", "{"], 2, "metadata filter such as"),
+        (["--filter", "[" * 100_000], 2, "it is no JSON"),
         (["--filter", '{"a": {"$no": 1}}'], 1, "no"),
         (["--since", "yesterday"], 2, "2026-01-31"),
         (["--thread", "t1", "--filter", "{}"], 2, "either --thread or --filter"),

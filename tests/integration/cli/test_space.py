@@ -103,6 +103,7 @@ def test_prune_reports_what_was_deleted(database: str) -> None:
         (["--idle-for", "nan"], "--idle-for must be"),
         (["--keep-last", "0"], "--keep-last"),
         (["--keep-last", "2", "--keep-tag", "pinned"], "metadata filter such as"),
+        (["--keep-last", "2", "--keep-tag", "[" * 100_000], "it is no JSON"),
         (["--keep-last", "2", "--keep-tag", "{}"], "keep_tags"),
         (["--keep-last", "2", "--keep-tag", '{"a": {"$near": 1}}'], "$near"),
         (["--policy", "fine.toml", "--keep-last", "2"], "not both"),
