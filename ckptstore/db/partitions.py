@@ -52,7 +52,7 @@ def upgrade_and_partition(db: Db, count: int) -> None:
     while its rows are copied and its indexes built. Nothing happens if the tables have so many partitions already.
 
     Raises:
-        InvalidConfig: the tables have another number of partitions, or the database is SQLite.
+        InvalidConfig: the tables have another number of partitions, something depends on them, or the database is SQLite.
         SchemaTooNew: the database has a revision that this release does not know.
     """
     require_partitions(count, on_sqlite=db.on_sqlite)
@@ -66,6 +66,8 @@ def upgrade_and_partition(db: Db, count: int) -> None:
         started = time.perf_counter()
         # All at once: a writer that has one of them would wait for another one.
         db.execute(f"LOCK TABLE {', '.join(PARTITIONED)} IN ACCESS EXCLUSIVE MODE")
+        for table in plain:
+            _require_independent(db, table)
         for table in plain:
             _convert(db, _described(db, table), count)
         seconds = time.perf_counter() - started
@@ -86,6 +88,25 @@ def _partitions_of(db: Db, table: str, wanted: int) -> int:
             "the threads to a new schema with the other number"
         )
     return found
+
+
+def _require_independent(db: Db, table: str) -> None:
+    """Return if nothing refers to a table that its copy would lack: a view, a foreign key, a trigger, a policy, a publication.
+
+    Raises:
+        InvalidConfig: something does.
+    """
+    kept_by_name = ", ".join(f"'{catalog}'::regclass" for catalog in ("pg_trigger", "pg_policy", "pg_publication_rel", "pg_statistic_ext"))
+    found = db.execute(
+        "SELECT DISTINCT pg_describe_object(classid, objid, objsubid) FROM pg_depend WHERE refclassid = 'pg_class'::regclass "
+        f"AND refobjid = '{table}'::regclass AND (deptype = 'n' OR classid IN ({kept_by_name})) ORDER BY 1"
+    ).all()
+    if found:
+        dependents = "; ".join(name for (name,) in found)
+        raise InvalidConfig(
+            f"{table} can't be partitioned while it has dependents ({dependents}): drop them first, and create them again afterwards; "
+            "nothing was changed"
+        )
 
 
 def _described(db: Db, table: str) -> _PlainTable:

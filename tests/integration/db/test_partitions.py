@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -24,7 +25,8 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.db import schema, sql
 from ckptstore.db.sql.tables import PARTITIONED
-from ckptstore.errors import InvalidConfig
+from ckptstore.errors import InvalidConfig, StoreMoved
+from ckptstore.transfer.seal import Seal, seal_store
 from tests.support.build import chain, config, put
 from tests.support.databases import PARTITIONS, empty_tables
 from tests.support.rows import Rows
@@ -156,6 +158,40 @@ async def test_privileges_stay(postgres_url: str, tenant: str) -> None:
             found = connection.execute(privileges, (role, "ckpt_write")).fetchall()
             connection.execute(SQL("DROP OWNED BY {role}; DROP ROLE {role}").format(role=Identifier(role)))
     assert [name for (name,) in found] == ["INSERT", "SELECT"]
+
+
+DEPENDENTS = {
+    "view": "CREATE VIEW shown AS SELECT thread_id FROM ckpt_thread",
+    "constraint": 'CREATE TABLE owner (thread_id text COLLATE "C" REFERENCES ckpt_thread)',
+    "policy": "CREATE POLICY mine ON ckpt_write USING (true)",
+    "publication": "CREATE PUBLICATION of_tenant FOR TABLE ckpt_segment",
+    "statistics": "CREATE STATISTICS related ON channel, version FROM ckpt_channel",
+}
+
+
+@pytest.mark.parametrize("dependent", DEPENDENTS)
+async def test_what_depends_on_a_table_is_named_and_not_lost(postgres_url: str, tenant: str, dependent: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(postgres_url, schema=tenant) as saver:
+        await saver.setup()
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(SQL("SET search_path TO {}").format(Identifier(tenant)))
+            connection.execute(DEPENDENTS[dependent])
+        with pytest.raises(InvalidConfig, match=f"can't be partitioned while it has dependents .*{dependent}"):
+            await saver.setup(partitions=2)
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute("DROP PUBLICATION IF EXISTS of_tenant")
+        assert partitions(postgres_url, tenant)["ckpt_write"] == 0
+        await chain(saver, "t", 1)
+
+
+async def test_a_sealed_store_stays_sealed(postgres_url: str, tenant: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(postgres_url, schema=tenant) as saver:
+        await saver.setup()
+        saver.store.runner.write(partial(seal_store, seal=Seal("elsewhere", 5))).result()
+        with pytest.raises(InvalidConfig, match="trigger"):
+            await saver.setup(partitions=2)
+        with pytest.raises(StoreMoved):
+            await chain(saver, "t", 1)
 
 
 # --- rows by key ---------------------------------------------------------------------------------------------------------

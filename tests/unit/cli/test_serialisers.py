@@ -50,3 +50,17 @@ def test_an_object_or_what_a_function_returns_is_the_serialiser(folder: Path, na
 def test_what_is_no_serialiser_is_refused_by_name(folder: Path, name: str, says: str) -> None:
     with pytest.raises(InvalidConfig, match=says):
         load_serialiser(name)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("import os\n\nmade = os.environ['CKPTSTORE_TEST_NO_SUCH_KEY']", "KeyError: 'CKPTSTORE_TEST_NO_SUCH_KEY'"),
+        ("def made(:", "SyntaxError: "),
+        ("def made():\n    raise OSError('no key file')", "OSError: no key file"),
+    ],
+)
+def test_a_module_that_fails_is_no_traceback(folder: Path, content: str, says: str) -> None:
+    (folder / "application_keys.py").write_text(content)
+    with pytest.raises(InvalidConfig, match=f"'application_keys:made' can't be imported .{says}"):
+        load_serialiser("application_keys:made")
