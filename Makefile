@@ -16,7 +16,7 @@ FAULTS ?=
 # For the same reason what is in this checkout is compiled once, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-quick test-partitions test-imports test-lowest bench faults lint format clean
+.PHONY: demo test test-quick test-partitions test-imports test-lowest bench faults docs lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
@@ -33,8 +33,14 @@ test-quick: $(VENV)/installed
 test-partitions: $(VENV)/installed
 	$(BIN)/python -m pytest --partitioned -k 'asyncpg or psycopg' $(ARGS)
 
+# The site, into site/: every link within it is checked, and nothing is fetched. The variables silence advertisements for other tools.
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: export DISABLE_MKDOCS_2_WARNING := true
+docs: $(VENV)/installed
+	$(BIN)/mkdocs build --quiet
+
 # Also the sizes of modules and functions, the complexity of functions (ruff's C901) and the types of the tests.
-lint: $(VENV)/installed
+lint: docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/check_sizes.py
@@ -48,7 +54,7 @@ format: $(VENV)/installed
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(INSTALL) --editable '.[all]' --group test --group lint
+	$(INSTALL) --editable '.[all]' --group test --group lint --group docs
 	touch $@
 
 # What earlier releases of the official savers wrote, each in an environment of its own: some minutes.
@@ -77,4 +83,4 @@ faults: $(VENV)/installed
 	$(BIN)/python -m benchmarks.faults $(FAULTS) $(if $(URL),--postgres '$(URL)') $(ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-lowest demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest site demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

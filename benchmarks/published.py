@@ -46,10 +46,8 @@ class Figure(NamedTuple):
 
 HEADLINE = (
     Figure("steps/s, 1 task", "steps", "steps/s", "1 task"),
-    Figure("steps/s, 10 tasks", "steps", "steps/s", "10 tasks"),
     Figure("steps/s, 50 tasks", "steps", "steps/s", "50 tasks"),
-    Figure("chat of 100 turns through a graph, 5 at once: turns/s", "chat", "chat of", "turns/s"),
-    Figure("the same: bytes stored / bytes of the final state", "chat", "chat of", "bytes stored / final state"),
+    Figure("chat of 100 turns: bytes stored / bytes of the final state", "chat", "chat of", "bytes stored / final state"),
     Figure("newest checkpoint of a 200-message thread, ms", "read", "thread of", "aget_tuple"),
     Figure("search by two common tags, 100 hits of 10,000 checkpoints, ms", "tags", "10,000", "two common tags, 100 hits"),
 )
@@ -78,7 +76,8 @@ def headline(found: Mapping[str, Record]) -> str:
     dates = sorted({found[figure.section]["date"][:10] for figure in HEADLINE})
     environment = found["steps"]["environment"]
     measured = f"Medians of {found['steps']['laps']} laps, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}: {environment['machine']}"
-    return "\n".join([*lines, "", f"{measured}; {environment['python']}; {environment['packages']}; {environment['PostgreSQL']}."])
+    versions = f"{environment['python']}; {environment['packages']}; PostgreSQL {environment['PostgreSQL']}."
+    return "\n".join([*lines, "", f"{measured}; {versions}"])
 
 
 def _find(found: Mapping[str, Record], figure: Figure) -> Mapping[str, Any]:

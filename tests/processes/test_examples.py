@@ -21,8 +21,8 @@ def test_the_readme_shows_the_quickstart_as_it_is() -> None:
 
 
 def test_the_quickstart_continues_where_it_was(tmp_path: Path) -> None:
-    assert "'turns': 2" in run(tmp_path, "quickstart.py").splitlines()[0]
-    assert "'turns': 4" in run(tmp_path, "quickstart.py").splitlines()[0]
+    assert run(tmp_path, "quickstart.py").splitlines()[-1] == "ai: that was message 1"
+    assert run(tmp_path, "quickstart.py").splitlines()[-1] == "ai: that was message 3"
 
 
 def test_a_document_by_handle(tmp_path: Path) -> None:

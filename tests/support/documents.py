@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,19 +77,19 @@ def python_blocks(page: Path) -> list[str]:
 
 
 class PageRun:
-    """Runs a page's blocks in a folder: Python in one namespace, where `await` stands outside of functions, and commands in one environment.
+    """Runs a page's blocks in a folder: Python in one namespace, where `await` is allowed outside of functions, and commands.
 
     Args:
         folder: where the page's files are made.
         replaced: what stands on the page for something of the reader's (a URL, a host), and what the test has in its place.
-        environment: variables that are set already.
+        export: sets a variable of the environment, for what follows on the page.
     """
 
-    def __init__(self, folder: Path, replaced: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, replaced: Mapping[str, str], export: Callable[[str, str], None]) -> None:
         self.folder = folder
         self.names: dict[str, Any] = {"__name__": "__main__"}
-        self.environment = dict(environment)
         self._replaced = replaced
+        self._export = export
 
     async def run(self, block: Block) -> None:
         """Run a block, or save it under its title.
@@ -120,14 +120,14 @@ class PageRun:
     def _command(self, block: Block, command: str) -> None:
         words = shlex.split(command)
         if words[0] == "export":
-            self.environment.update(word.split("=", 1) for word in words[1:])
+            for word in words[1:]:
+                self._export(*word.split("=", 1))
             return
         if words[0] == "ckptstore" and not set(words) & {"|", ">", "&&", "<"}:
-            done = CliRunner().invoke(main, words[1:], env=self.environment)
+            done = CliRunner().invoke(main, words[1:])
             assert done.exit_code == 0, f"{block.page.name}:{block.line}: {command}\n{done.output}{done.exception!r}"
             return
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        environment = {**os.environ, **self.environment, "PATH": path}
         shell = ["bash", "-euo", "pipefail", "-c", command]
-        ended = subprocess.run(shell, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        ended = subprocess.run(shell, cwd=self.folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, f"{block.page.name}:{block.line}: {command}\n{ended.stdout}{ended.stderr}"

@@ -1,4 +1,4 @@
-"""The README's example of the models, run as it stands there, on each driver."""
+"""The example of docs/how-to/orm.md, run as it stands there, on each driver."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from ckptstore import SQLAlchemySaver
 from ckptstore.models import Checkpoint
 from tests.support.build import checkpoint, config, metadata
+from tests.support.documents import blocks_of
 from tests.support.orm import engine_on
 
-README = Path(__file__).parents[3] / "README.md"
-HEADING = "**In SQLAlchemy**"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "orm.md"
 
 
 class Base(DeclarativeBase):
@@ -33,14 +33,13 @@ class Invoice(Base):
 
 
 def example() -> str:
-    """The first Python block of the section."""
-    section = README.read_text().partition(HEADING)[2]
-    return section.partition("```python\n")[2].partition("```")[0]
+    """The first Python block of the page."""
+    return next(block.text for block in blocks_of(PAGE) if block.language == "python")
 
 
 async def run(source: str, names: dict[str, Any]) -> None:
     """Run a text that awaits outside of functions, as a notebook does."""
-    code = compile(source, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code = compile(source, str(PAGE), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     await eval(code, names)
 
 
