@@ -24,7 +24,7 @@ from ckptstore.errors import BlobUnavailable
 from ckptstore.maintenance.reports import ReencryptReport
 from ckptstore.maintenance.row_pages import ROW_KINDS, RowKind, row_pages
 from ckptstore.maintenance.thread_rows import lock_thread
-from ckptstore.reads.rows import ChannelRow, CheckpointRow, StoredRow, WriteRow, check_length, parsed_layout, refuse
+from ckptstore.reads.rows import ChannelRow, CheckpointRow, StoredRow, WriteRow, altered, check_length, parsed_layout, refuse
 from ckptstore.records import CheckpointKey, LoadedSegment, NewWrite, NewWrites, SerialisedValue, Value
 from ckptstore.values.cache import MemoryCache
 from ckptstore.values.checksums import channel_checksum, checkpoint_checksum, write_checksum
@@ -81,8 +81,8 @@ class Reencryption:
         """Store every row anew that the new serialiser can't read."""
         for kind in ROW_KINDS:
             async for rows in row_pages(self._objects, kind, _ROWS_PER_PAGE):
-                for altered in kind.altered(rows):
-                    refuse(altered)
+                for row in altered(rows):
+                    refuse(row)
                 for thread_id, of_thread in groupby(rows, key=lambda row: row.thread_id):
                     for step in _steps(list(of_thread)):
                         await self._step(kind, thread_id, step)
@@ -193,10 +193,10 @@ def _cells(table: Table, recoded: _Recoded, form: StoredForm) -> dict[str, Any]:
     cells |= {"new_size": len(data), "new_value": form.value, "new_layout": form.layout}
     value = (type_, len(data), *form)
     if isinstance(row, WriteRow):
-        checksum = write_checksum(row.key, row.task_id, row.idx, row.task_path, row.channel, *value)
+        checksum = write_checksum((*row.key, row.task_id, row.idx), row.task_path, row.channel, *value)
         return {**cells, "new_checksum": checksum}
     key = (row.thread_id, row.checkpoint_ns, row.channel, row.version)
-    return {**cells, "new_checksum": channel_checksum(*key, *value)}
+    return {**cells, "new_checksum": channel_checksum(key, *value)}
 
 
 def _with_references(form: StoredForm, row: ChannelRow | WriteRow) -> StoredForm:

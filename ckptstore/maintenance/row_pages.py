@@ -11,15 +11,7 @@ from sqlalchemy import Table
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.maintenance.pages import pages
-from ckptstore.reads.rows import (
-    ChannelRow,
-    CheckpointRow,
-    StoredRow,
-    WriteRow,
-    altered_channels,
-    altered_checkpoints,
-    altered_writes,
-)
+from ckptstore.reads.rows import ChannelRow, CheckpointRow, StoredRow, WriteRow
 
 _LEAST_INTEGER = -(2**63)
 
@@ -29,13 +21,12 @@ class RowKind(NamedTuple):
 
     table: Table
     row: Callable[..., StoredRow]
-    altered: Callable[[Any], Sequence[StoredRow]]
 
 
 ROW_KINDS = (
-    RowKind(sql.tables.CHECKPOINT, CheckpointRow, altered_checkpoints),
-    RowKind(sql.tables.CHANNEL, ChannelRow, altered_channels),
-    RowKind(sql.tables.WRITE, WriteRow, altered_writes),
+    RowKind(sql.tables.CHECKPOINT, CheckpointRow),
+    RowKind(sql.tables.CHANNEL, ChannelRow),
+    RowKind(sql.tables.WRITE, WriteRow),
 )
 
 

@@ -8,6 +8,7 @@ from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db.connection import Db
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.maintenance.row_pages import ROW_KINDS, row_pages
+from ckptstore.reads.rows import altered
 
 _ROWS_PER_PAGE = 500
 # Of a file that is damaged throughout, the first faults say enough.
@@ -20,7 +21,7 @@ async def check_rows(objects: ObjectRegistry, report: VerifyReport) -> None:
         async for rows in row_pages(objects, kind, _ROWS_PER_PAGE):
             report.rows += len(rows)
             report.unchecked_rows += sum(row.checksum is None for row in rows)
-            report.corrupt += map(str, await asyncio.to_thread(kind.altered, rows))
+            report.corrupt += map(str, await asyncio.to_thread(altered, rows))
 
 
 def database_faults(db: Db) -> list[str]:

@@ -36,8 +36,7 @@ def assemble(rows: Iterable[Sequence[Any]], segments: SegmentSet) -> Loaded[list
     channel_rows = [*starmap(ChannelRow, by_kind[1])]
     write_rows = [*starmap(WriteRow, chain(by_kind[2], by_kind[3]))]
     segment_rows = by_kind[4]
-    altered = stored.altered_checkpoints(checkpoint_rows) or stored.altered_channels(channel_rows) or stored.altered_writes(write_rows)
-    if altered:
+    if altered := stored.altered([*checkpoint_rows, *channel_rows, *write_rows]):
         stored.refuse(altered[0], checkpoint_rows)
     for segment in starmap(SegmentRow, segment_rows):
         segments.add(LoadedSegment(segment.digest, segment.object_key, segment.size, segment.encoding, segment.data))

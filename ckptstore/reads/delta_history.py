@@ -91,7 +91,7 @@ class _Walk:
         """A checkpoint and its next ancestors, by id."""
         parameters = {**self._parameters, "checkpoint_id": checkpoint_id, "page_size": _ANCESTORS_PAGE_SIZE}
         rows = [CheckpointRow(*row) for row in self._db.run(sql.checkpoints.ancestors, parameters)]
-        if altered := stored.altered_checkpoints(rows):
+        if altered := stored.altered(rows):
             stored.refuse(altered[0])
         return {
             row.checkpoint_id: _Ancestor(
@@ -159,7 +159,7 @@ class _Walk:
         keys = [(*self._namespace, checkpoint_id, channel) for channel, chain in self._chains.items() for checkpoint_id in chain]
         parameters = self._db.key_parameters(sql.tables.CHANNEL_WRITES_KEY, keys)
         rows = [WriteRow(*row) for row in self._db.run(sql.checkpoints.channel_writes, parameters)] if keys else []
-        if altered := stored.altered_writes(rows):
+        if altered := stored.altered(rows):
             stored.refuse(altered[0])
         found: dict[tuple[str, str], list[LoadedWrite]] = {}
         for row in sorted(rows, key=_WRITE_ORDER):
@@ -172,7 +172,7 @@ class _Walk:
         keys = [(*self._namespace, *seed) for seed in self._seed_versions.items()]
         parameters = self._db.key_parameters(sql.tables.VERSION_KEY, keys)
         rows = [ChannelRow(*row) for row in self._db.run(sql.checkpoints.channel_values, parameters)] if keys else []
-        if altered := stored.altered_channels(rows):
+        if altered := stored.altered(rows):
             stored.refuse(altered[0])
         return {row.channel: self._value(row, segments) for row in rows}
 

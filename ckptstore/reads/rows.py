@@ -6,7 +6,8 @@ All shapes have the columns of `whole`; a column that a shape does not use is na
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple, NoReturn
 
 from ckptstore.errors import CheckpointCorrupt
@@ -113,44 +114,36 @@ class SegmentRow(NamedTuple):
 StoredRow = CheckpointRow | ChannelRow | WriteRow
 
 
-def altered_checkpoints(rows: Iterable[CheckpointRow]) -> list[CheckpointRow]:
-    """Those of some checkpoints whose rows are not as they were stored. A row without a checksum counts as intact, here and below."""
+class _Check(NamedTuple):
+    """How the checksum of a row is computed: a function, its first argument, which is the row's key, and the others."""
+
+    checksum: Callable[..., int]
+    key: attrgetter[Any]
+    cells: attrgetter[Any]
+
+
+_ID = ("thread_id", "checkpoint_ns", "checkpoint_id")
+_VALUE = ("type", "size", "literal", "layout")
+_CHECKS: Mapping[type[StoredRow], _Check] = {
+    CheckpointRow: _Check(
+        checkpoint_checksum,
+        attrgetter(*_ID),
+        attrgetter("parent_checkpoint_id", "format", "type", "body", "channel_versions", "metadata", "value_count"),
+    ),
+    ChannelRow: _Check(channel_checksum, attrgetter("thread_id", "checkpoint_ns", "channel", "version"), attrgetter(*_VALUE)),
+    WriteRow: _Check(write_checksum, attrgetter(*_ID, "task_id", "idx"), attrgetter("task_path", "channel", *_VALUE)),
+}
+
+
+def altered(rows: Iterable[StoredRow]) -> list[StoredRow]:
+    """Those of some rows that are not as they were stored. A row without a checksum counts as intact."""
     found = []
     for row in rows:
+        checksum, key, cells = _CHECKS[type(row)]
         try:
-            key = (row.thread_id, row.checkpoint_ns, row.checkpoint_id)
-            parts = (row.format, row.type, row.body, row.channel_versions, row.metadata, row.value_count)
-            intact = row.checksum is None or row.checksum == checkpoint_checksum(key, row.parent_checkpoint_id, *parts)
+            intact = row.checksum is None or row.checksum == checksum(key(row), *cells(row))
         except (TypeError, AttributeError):
             # On SQLite a cell may have turned into another type.
-            intact = False
-        if not intact:
-            found.append(row)
-    return found
-
-
-def altered_channels(rows: Iterable[ChannelRow]) -> list[ChannelRow]:
-    """Those of some channels' values whose rows are not as they were stored."""
-    found = []
-    for row in rows:
-        try:
-            key = (row.thread_id, row.checkpoint_ns, row.channel, row.version)
-            intact = row.checksum is None or row.checksum == channel_checksum(*key, row.type, row.size, row.literal, row.layout)
-        except (TypeError, AttributeError):
-            intact = False
-        if not intact:
-            found.append(row)
-    return found
-
-
-def altered_writes(rows: Iterable[WriteRow]) -> list[WriteRow]:
-    """Those of some writes whose rows are not as they were stored."""
-    found = []
-    for row in rows:
-        try:
-            key, value = (row.thread_id, row.checkpoint_ns, row.checkpoint_id), (row.type, row.size, row.literal, row.layout)
-            intact = row.checksum is None or row.checksum == write_checksum(key, row.task_id, row.idx, row.task_path, row.channel, *value)
-        except (TypeError, AttributeError):
             intact = False
         if not intact:
             found.append(row)

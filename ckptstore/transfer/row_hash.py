@@ -69,13 +69,12 @@ def checksum_of(table: Table, row: Row) -> int | None:
 
 def _checksum_of(table: Table, row: Row) -> int:
     if table is CHANNEL:
-        return channel_checksum(*row[:8])
+        return channel_checksum(row[:4], *row[4:8])
     if table is WRITE:
-        thread_id, checkpoint_ns, checkpoint_id, task_id, idx, task_path, channel, _, *value, _ = row
-        return write_checksum((thread_id, checkpoint_ns, checkpoint_id), task_id, idx, task_path, channel, *value)
-    thread_id, checkpoint_ns, checkpoint_id, parent, _, format_, type_, body, versions, metadata, _, hidden, count, _ = row
-    key = (thread_id, checkpoint_ns, checkpoint_id)
-    checksum = checkpoint_checksum(key, parent, format_, type_, body, versions, metadata, count)
+        task_path, channel, _, *value, _ = row[5:]
+        return write_checksum(row[:5], task_path, channel, *value)
+    parent, _, format_, type_, body, versions, metadata, _, hidden, count, _ = row[3:]
+    checksum = checkpoint_checksum(row[:3], parent, format_, type_, body, versions, metadata, count)
     return checksum ^ HIDDEN if hidden else checksum
 
 

@@ -23,33 +23,27 @@ def checkpoint_checksum(
     metadata: str,
     value_count: int | None,
 ) -> int:
-    """The checksum of the row of a visible checkpoint, of which it covers everything except the time and the size."""
+    """The checksum of the row of a visible checkpoint, of which it covers everything except the time and the size.
+
+    `key` is the row's primary key, here and below.
+    """
     thread_id, checkpoint_ns, checkpoint_id = key
     head = f"{checkpoint_ns}\0{checkpoint_id}\0{parent_checkpoint_id}\0{format_}\0{type_}\0{channel_versions}\0{metadata}\0{value_count}\0"
     return crc32(body, crc32(head.encode("utf-8", "surrogatepass"))) ^ crc32(thread_id.encode("utf-8", "surrogatepass"))
 
 
-def channel_checksum(
-    thread_id: str, checkpoint_ns: str, channel: str, version: str, type_: str, size: int, value: bytes | None, layout: str | None
-) -> int:
+def channel_checksum(key: tuple[str, str, str, str], type_: str, size: int, value: bytes | None, layout: str | None) -> int:
     """The checksum of the row of a channel's value, of which it covers every column."""
+    thread_id, checkpoint_ns, channel, version = key
     head = f"{checkpoint_ns}\0{channel}\0{version}\0{type_}\0{size}\0{layout}\0"
     return crc32(value or b"", crc32(head.encode("utf-8", "surrogatepass"))) ^ crc32(thread_id.encode("utf-8", "surrogatepass"))
 
 
 def write_checksum(
-    key: tuple[str, str, str],
-    task_id: str,
-    idx: int,
-    task_path: str,
-    channel: str,
-    type_: str,
-    size: int,
-    value: bytes | None,
-    layout: str | None,
+    key: tuple[str, str, str, str, int], task_path: str, channel: str, type_: str, size: int, value: bytes | None, layout: str | None
 ) -> int:
     """The checksum of the row of a task's write, of which it covers everything except the time."""
-    thread_id, checkpoint_ns, checkpoint_id = key
+    thread_id, checkpoint_ns, checkpoint_id, task_id, idx = key
     head = f"{checkpoint_ns}\0{checkpoint_id}\0{task_id}\0{idx}\0{task_path}\0{channel}\0{type_}\0{size}\0{layout}\0"
     return crc32(value or b"", crc32(head.encode("utf-8", "surrogatepass"))) ^ crc32(thread_id.encode("utf-8", "surrogatepass"))
 

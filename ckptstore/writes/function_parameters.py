@@ -74,7 +74,7 @@ class FunctionParameters:
             carried += (entry, channel, version)
         for (channel, version, value), form in zip(put.values, write.forms, strict=True):
             size = len(value.data)
-            checksum = channel_checksum(put.key.thread_id, put.key.checkpoint_ns, channel, version, value.type, size, *form)
+            checksum = channel_checksum((*put.key[:2], channel, version), value.type, size, *form)
             channels += (entry, channel, version, value.type, str(size), *self._slice(form.value), form.layout or "", str(checksum))
         for posting in put.postings:
             tags += (entry, *posting)
@@ -99,7 +99,7 @@ class FunctionParameters:
         part = self._parts["replaced_writes" if record.replace else "kept_writes"]
         for idx, (one, form) in rows.items():
             type_, size = one.value.type, len(one.value.data)
-            checksum = write_checksum(record.key, record.task_id, idx, record.task_path, one.channel, type_, size, *form)
+            checksum = write_checksum((*record.key, record.task_id, idx), record.task_path, one.channel, type_, size, *form)
             part += (entry, record.task_id, str(idx), record.task_path, one.channel, type_, str(size))
             part += (*self._slice(form.value), form.layout or "", str(checksum))
 

@@ -56,12 +56,10 @@ class BatchRows:
         self.entry_nos["checkpoints"].append(number)
         if put.carried:
             self._add("carried", number, [(thread_id, checkpoint_ns, channel, version) for channel, version in put.carried])
-        if put.values:
-            rows: list[Row] = [
-                (thread_id, checkpoint_ns, channel, version, value.type, len(value.data), *form)
-                for (channel, version, value), form in zip(put.values, write.forms, strict=True)
-            ]
-            self._add("channels", number, [(*row, channel_checksum(*row)) for row in rows])
+        for (channel, version, value), form in zip(put.values, write.forms, strict=True):
+            key, content = (thread_id, checkpoint_ns, channel, version), (value.type, len(value.data), *form)
+            self.parts["channels"].append((*key, *content, channel_checksum(key, *content)))
+            self.entry_nos["channels"].append(number)
         if put.postings:
             self._add("tags", number, tag_rows(put.key, put.postings))
 
@@ -73,7 +71,7 @@ class BatchRows:
         for one, form in zip(record.writes, write.forms, strict=True):
             key = (*record.key, record.task_id, one.idx)
             type_, size = one.value.type, len(one.value.data)
-            checksum = write_checksum(record.key, record.task_id, one.idx, record.task_path, one.channel, type_, size, *form)
+            checksum = write_checksum(key, record.task_path, one.channel, type_, size, *form)
             row = (*key, record.task_path, one.channel, record.created_at, type_, size, *form, checksum)
             if record.replace:
                 self._replaced[key] = (number, row)

@@ -6,6 +6,7 @@ import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.maintenance.row_pages import ROW_KINDS, RowKind, row_pages
+from ckptstore.reads.rows import altered
 from ckptstore.runtime.wakeups import settled
 from tests.support.checked_rows import fill, run
 
@@ -41,10 +42,10 @@ async def test_a_row_that_was_altered_is_found_among_its_page(lasting_url: str, 
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         await fill(saver)
 
-        async def altered() -> int:
-            return sum([len(kind.altered(page)) async for page in row_pages(saver.store.objects, kind, 10)])
+        async def altered_rows() -> int:
+            return sum([len(altered(page)) async for page in row_pages(saver.store.objects, kind, 10)])
 
-        assert await settled(saver.store.objects.run(altered())) == 0
+        assert await settled(saver.store.objects.run(altered_rows())) == 0
         ((number,),) = run(saver, f"SELECT count(*) FROM {kind.table.name}")
         run(saver, f"UPDATE {kind.table.name} SET type = 'other'")
-        assert await settled(saver.store.objects.run(altered())) == number
+        assert await settled(saver.store.objects.run(altered_rows())) == number

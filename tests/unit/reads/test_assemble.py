@@ -91,7 +91,7 @@ def test_a_parent_that_no_read_finds_is_not_named() -> None:
 
 
 def test_an_altered_value_is_refused_with_the_checkpoint_that_needs_it() -> None:
-    checksum = channel_checksum("t", "", "a", "v1", "msgpack", 4, b"good", None)
+    checksum = channel_checksum(("t", "", "a", "v1"), "msgpack", 4, b"good", None)
     altered = channel_row("a", "v1", b"evil")._replace(checksum=checksum)
     with pytest.raises(CheckpointCorrupt, match=r"channel 'a'.*needed by checkpoint '1'.*checksum does not match"):
         assembled([checkpoint_row("1", {"a": "v1"}), altered])
