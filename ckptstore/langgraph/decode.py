@@ -28,6 +28,8 @@ from ckptstore.records import (
     Value,
 )
 
+#: Stands for the channel in errors about the body.
+_BODY = "(the checkpoint itself)"
 _TASK, _CHANNEL, _CHANNEL_AND_VALUE = attrgetter("task_id"), attrgetter("channel"), attrgetter("channel", "value")
 
 
@@ -42,15 +44,17 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
     Raises:
         SerializationFailed: the serialiser can't read a value.
     """
-    body, *stored = decode_all(serde, [("(the checkpoint itself)", loaded.body), *loaded.values.items()])
-    versions: dict[str, Any] = dict(loaded.channel_versions)
-    values = dict(zip(loaded.values, stored, strict=True))
+    body, *decoded = decode_all(serde, [(_BODY, loaded.body), *loaded.values.items(), *map(_CHANNEL_AND_VALUE, loaded.writes)])
+    stored = dict(zip(loaded.values, decoded, strict=False))
     scalars: dict[str, Any] = body.pop(SCALARS, {})
-    for channel, (version, value) in scalars.items():
-        versions[channel], values[channel] = version, value
-    if scalars:
-        # In the order in which they were put.
-        values = {channel: values[channel] for channel in loaded.channel_versions if channel in values}
+    versions: dict[str, Any] = dict(loaded.channel_versions)
+    values: dict[str, Any] = {}
+    # In the order in which they were put.
+    for channel in versions:
+        if channel in scalars:
+            versions[channel], values[channel] = scalars[channel]
+        elif channel in stored:
+            values[channel] = stored[channel]
     versions |= body.pop("channel_versions", {})
     for channel in body.pop("unversioned", ()):
         del versions[channel]
@@ -60,13 +64,12 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
     if loaded.format < FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
         values[TASKS_CHANNEL], versions[TASKS_CHANNEL] = _parent_sends(serde, loaded, versions, next_version)
     checkpoint = {"v": loaded.format, "id": loaded.key.checkpoint_id, **body, "channel_versions": versions, "channel_values": values}
-    parent = loaded.parent_checkpoint_id
     return CheckpointTuple(
         config=config_of(loaded.key),
         checkpoint=cast(Checkpoint, checkpoint),
         metadata=cast(CheckpointMetadata, parsed_object(loaded.key, "metadata", loaded.metadata)),
-        parent_config=config_of(CheckpointKey(*loaded.key[:2], parent)) if parent else None,
-        pending_writes=_decode_writes(serde, loaded.writes),
+        parent_config=config_of(CheckpointKey(*loaded.key[:2], loaded.parent_checkpoint_id)) if loaded.parent_checkpoint_id else None,
+        pending_writes=list(zip(map(_TASK, loaded.writes), map(_CHANNEL, loaded.writes), decoded[len(stored) :], strict=True)),
     )
 
 
@@ -93,7 +96,7 @@ def decode_history(serde: SerializerProtocol, history: ChannelHistory, channel: 
     """LangGraph's history of one channel; without `seed` if no ancestor stored a value."""
     writes = _decode_writes(serde, history.writes)
     if history.body is not None:
-        body: dict[str, Any] = decode(serde, history.body, "(the checkpoint itself)")
+        body: dict[str, Any] = decode(serde, history.body, _BODY)
         return {"writes": writes, "seed": body[SCALARS][channel][1]}
     if history.seed is None:
         return {"writes": writes}

@@ -42,12 +42,12 @@ class Reading(SaverBase):
             DatabaseUnavailable: the database can't be reached.
         """
         loaded = self.store.checkpoint_here(*ids_of(config))
-        return None if loaded is None else self._decode(loaded)
+        return None if loaded is None else decode_checkpoint(self._reading_serde, loaded, self.get_next_version)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `get_tuple`."""
         loaded = await drive_async(self.store.checkpoint(*ids_of(config)))
-        return None if loaded is None else self._decode(loaded)
+        return None if loaded is None else decode_checkpoint(self._reading_serde, loaded, self.get_next_version)
 
     def _decode(self, loaded: LoadedCheckpoint) -> CheckpointTuple:
         return decode_checkpoint(self._reading_serde, loaded, self.get_next_version)
