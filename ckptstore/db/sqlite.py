@@ -69,15 +69,10 @@ class SqliteRunner:
 
     def read(self, work: Work[T]) -> Future[T]:
         deadline = seconds_from_now(self._settings.retry_seconds)
-        attempt = partial(self._read, work, deadline)
+        attempt = partial(run_within, work, deadline, self._settings)
         return self._readers.submit(
             partial(self._retries.run, deadline, self._guard.run, self._connections.run, self._connections.readers, attempt)
         )
-
-    def _read(self, work: Work[T], deadline: Deadline, db: Db) -> T:
-        if self._file is not None and time.monotonic() >= self._file.look_again_at:
-            self._file.look()
-        return run_within(work, deadline, self._settings, db)
 
     def _read_after_look(self, work: Work[T]) -> Future[T]:
         """Like `read`, but look at the file first, whenever it was looked at last."""
@@ -123,7 +118,7 @@ class SqliteRunner:
             # One connection, which the worker thread may be using.
             return None
         try:
-            attempt = partial(self._read, work, seconds_from_now(self._settings.retry_seconds))
+            attempt = partial(run_within, work, seconds_from_now(self._settings.retry_seconds), self._settings)
             return (self._guard.run_on_caller(self._connections.run_on_caller, self._connections.readers, attempt),)
         except _REPEATED:
             return None

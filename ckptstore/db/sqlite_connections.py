@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
@@ -56,7 +57,7 @@ class SqliteConnections:
         self.readers: deque[Db] = self.writers if file is None else deque()
 
     def run(self, idle: deque[Db], work: Work[T]) -> T:
-        """Run work on an idle connection, or on a new one; on a worker thread.
+        """Run work on an idle connection, or on a new one; on a worker thread. From time to time the file is looked at first.
 
         Args:
             idle: `writers` or `readers`.
@@ -70,6 +71,8 @@ class SqliteConnections:
         if db is None or observed or db.observed:
             db = self._open(db, observed=observed)
         try:
+            if self._file is not None and time.monotonic() >= self._file.look_again_at:
+                self._file.look()
             result = work(db)
         except BaseException as exc:
             db.connection.close()
@@ -100,6 +103,8 @@ class SqliteConnections:
             idle.append(db)
             raise NoConnection
         try:
+            if self._file is not None and time.monotonic() >= self._file.look_again_at:
+                self._file.look()
             result = work(db)
         except BaseException as exc:
             if isinstance(exc, OWN_ERRORS) and not db.connection.invalidated:
