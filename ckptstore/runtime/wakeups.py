@@ -67,7 +67,7 @@ class LoopWaker:
 
     def _complete(self) -> None:
         """Complete the waiters; on the loop."""
-        self._wakeup.begin()
+        self._wakeup.begun += 1
         while self._ready:
             waiter = self._ready[0]
             if not waiter.done():

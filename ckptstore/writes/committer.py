@@ -114,7 +114,7 @@ class Committer:
 
     def _scan(self) -> None:
         """Look at every entry, and start a batch if there is something to store and none is under way."""
-        self._scans.begin()
+        self._scans.begun += 1
         if self._pending:
             self.direct.wait()
             entries = self._encode_waiting([entry for entry in self._pending.in_order() if self._is_usable(entry)])
