@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 # pip gets lost between the botocore that aiobotocore allows and the newest boto3 that moto takes; uv's resolver does not.
 # It compiles nothing by default, and then every process that a test starts compiles all that it imports.
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(VENV)
+comma := ,
 URL ?=
-BLOB_URL ?=
+BLOB_comma := ,
+URL ?=
 FILES ?=
 SECTIONS ?=
 SIZE ?= quick
@@ -18,8 +20,12 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-quick test-partitions test-imports test-lowest bench faults docs lint format clean
 
-demo: $(VENV)/installed
-	$(BIN)/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
+# An environment of its own, without the tests' and linters' packages.
+demo:
+	test -d .venv-demo || $(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/python -m pip install --quiet uv
+	.venv-demo/bin/uv pip install --quiet --compile-bytecode --python .venv-demo --editable '.[cli$(if $(URL),$(comma)postgres)$(if $(findstring s3://,$(BLOB_URL)),$(comma)s3)]' --group examples
+	.venv-demo/bin/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest $(ARGS)
@@ -83,4 +89,4 @@ faults: $(VENV)/installed
 	$(BIN)/python -m benchmarks.faults $(FAULTS) $(if $(URL),--postgres '$(URL)') $(ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-lowest site demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-demo .venv-lowest site demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -22,6 +22,8 @@ from pypdf import PdfReader
 
 PASSAGE_WORDS = 90
 MAX_PASSAGES = 24
+#: Passages are part of the state, which has a limit: of a longer text only the beginning is read.
+MAX_CHARACTERS = 1_000_000
 SUMMARY_SENTENCES = 2
 KEYWORDS = 12
 _SENTENCE_WORDS = range(6, 46)
@@ -89,7 +91,8 @@ def passages_of(name: str, file: bytes) -> list[str]:
     Raises:
         UnreadableDocument: it is neither text nor a PDF, is damaged or locked, or holds no words.
     """
-    sentences = re.split(r"(?<=[.!?])\s+", " ".join(_HEADING.sub("", _text(name, file)).replace("**", "").split()))
+    text = _text(name, file)[:MAX_CHARACTERS]
+    sentences = re.split(r"(?<=[.!?])\s+", " ".join(_HEADING.sub("", text).replace("**", "").split()))
     total = sum(len(sentence.split()) for sentence in sentences)
     if not total:
         raise UnreadableDocument(f"{name} holds no text")

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.s3 import moto_server
+
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -33,11 +35,24 @@ def test_a_document_by_handle(tmp_path: Path) -> None:
 
 
 def test_the_demo_on_sqlite_and_postgres(tmp_path: Path, postgres_url: str) -> None:
-    for arguments in ([], ["--url", postgres_url, str(CHECKOUT / "README.md")]):
+    long_text = tmp_path / "long.txt"
+    long_text.write_text("A sentence of eight words that ends here now. " * 180_000)  # 8 MB
+    for arguments in ([], ["--url", postgres_url, str(CHECKOUT / "README.md"), str(long_text)]):
         output = run(tmp_path, "demo.py", *arguments)
-        assert "10 of 10 threads have the state and the open question that they had" in output
-        assert "10 of 10 summaries are approved" in output
-        assert "ckpt_checkpoint" in output
+        assert "20 of 20 threads have the state and the question that they had; 20 are answered" in output
+        assert ("the blob store has 1 object more" in output) == (not arguments)
+        assert "CheckpointTooLarge: checkpoint of thread" in output
+        assert "25 checkpoints of 5 threads, equal when read" in output
+
+
+def test_the_demo_fails_where_nothing_can_be_uploaded(tmp_path: Path) -> None:
+    with moto_server("bucket") as s3:
+        command = [sys.executable, str(CHECKOUT / "examples" / "demo.py"), "--blob-url", f"s3://no-such-bucket/x?endpoint_url={s3.url}"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("demo: ")
+    assert "no-such-bucket" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_demo_reports_what_is_wrong_with_a_file(tmp_path: Path) -> None:
