@@ -81,6 +81,10 @@ async def end_connection(driver_connection: Any) -> None:
 
 async def _cancel_statement(driver_connection: Any) -> None:
     if hasattr(driver_connection, "pgconn"):
+        from psycopg import capabilities
+
+        # Before 17, libpq waits for the peer without a bound, and psycopg holds the interpreter's lock meanwhile: the process freezes.
+        capabilities.has_cancel_safe(check=True)
         await driver_connection.cancel_safe(timeout=_CANCEL_SECONDS)
     else:
         # What asyncpg does itself if a caller is cancelled; there it would also wait for the answer.

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 
-from ckptstore.db.peer import abort, bytes_moved, keep_alive
+from ckptstore.db.peer import abort, bytes_moved, end_connection, keep_alive
 
 
 @pytest.fixture
@@ -61,6 +62,25 @@ def test_a_unix_socket_is_left_alone() -> None:
         keep_alive(driver_connection("asyncpg", ours))
         assert not ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert bytes_moved(driver_connection("asyncpg", ours)) == 0
+
+
+@pytest.mark.parametrize("version", [160003, 170000])
+async def test_a_libpq_that_would_block_the_process_is_not_asked_to_cancel(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    monkeypatch.setattr(psycopg.pq, "version", lambda: version)
+    monkeypatch.setattr(psycopg.capabilities, "_cache", {})
+    cancelled: list[dict[str, float]] = []
+
+    async def cancel_safe(**options: float) -> None:
+        cancelled.append(options)
+
+    ours, theirs = pair
+    connection = driver_connection("psycopg", ours)
+    connection.cancel_safe = cancel_safe
+    await end_connection(connection)
+    assert len(cancelled) == (version >= 170000)
+    assert theirs.recv(1) == b""
 
 
 def test_an_aborted_connection_ends_for_both(pair: tuple[socket.socket, socket.socket]) -> None:
