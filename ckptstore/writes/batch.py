@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence, Set
 
 from ckptstore.values.encode import EncodedWrite
-from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.entry import QueueEntry, State
 
 MAX_ENTRIES = 500
 # A PostgreSQL message is limited to 1 GB, and a small write should not wait for many large ones. One entry always fits.
@@ -58,7 +58,7 @@ def fill(batch: list[QueueEntry], queue: Iterable[QueueEntry], limit: int = MAX_
     for entry in queue:
         if len(batch) >= limit or (batch and batch[0].alone):
             return
-        if entry.in_flight or not entry.is_ready or not held_back.isdisjoint(entry.threads) or (batch and not _fits(entry, size)):
+        if entry.state is not State.READY or not held_back.isdisjoint(entry.threads) or (batch and not _fits(entry, size)):
             held_back.update(entry.threads)
             continue
         batch.append(entry)

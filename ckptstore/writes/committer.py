@@ -25,7 +25,7 @@ from ckptstore.writes.attempt import MissingParts, WriteEncoder
 from ckptstore.writes.batch import MAX_ENTRIES, Batch, fill, threads_of
 from ckptstore.writes.deadlines import Deadlines
 from ckptstore.writes.direct import DirectWrites
-from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.entry import QueueEntry, State
 from ckptstore.writes.execution import BatchExecution, BeginBatch
 from ckptstore.writes.linger import Arrivals, GroupCommitPolicy
 from ckptstore.writes.pending import PendingEntries
@@ -131,7 +131,7 @@ class Committer:
 
     def _is_usable(self, entry: QueueEntry) -> bool:
         """Whether an entry is in the queue still; takes its encoded write if worker threads have encoded it."""
-        if entry.in_flight:
+        if entry.state is State.UNDER_WAY:
             return True
         exc: BaseException | None = None
         if entry.encoding is not None and entry.encoding.done():
@@ -140,7 +140,7 @@ class Committer:
             exc = self._fault
         if exc is not None:
             self._pending.fail(entry, exc)
-        elif entry.abandoned and entry.encoding is None:
+        elif entry.abandoned and entry.state is not State.ENCODING:
             self._pending.remove(entry)
         return exc is None and not entry.abandoned
 
@@ -150,7 +150,7 @@ class Committer:
         Returns:
             The entries without those that can't be encoded, which hold back nothing.
         """
-        waiting = [entry for entry in entries if entry.write is None and not entry.is_encoded]
+        waiting = [entry for entry in entries if entry.state is State.WAITING]
         if not waiting:
             return entries
         left = len(waiting)
@@ -239,7 +239,7 @@ class Committer:
         joining = batch.entries[:]
         fill(
             joining,
-            [entry for entry in self._pending.in_order() if not entry.in_flight],
+            [entry for entry in self._pending.in_order() if entry.state is not State.UNDER_WAY],
             target.entries if target.alternating else MAX_ENTRIES,
         )
         self._under_way.take(joining[len(batch.entries) :])
@@ -276,8 +276,7 @@ class Committer:
         stored: list[tuple[QueueEntry, Any]] = []
         for entry, result in zip(entries, results, strict=True):
             if result is not None and entry.attempt is not None:
-                # Something is missing. It keeps its turn, and is encoded again.
-                entry.write, entry.missing, entry.held_bytes = None, result, 0
+                entry.encode_again(result)
                 continue
             stored.append((entry, result))
             if entry.write is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from time import monotonic
 
-from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.entry import QueueEntry, State
 
 # Entries that have no more than this part of their time left fail together: an attempt for each would gain nothing.
 _SLACK_RATIO = 0.05
@@ -54,5 +54,5 @@ class Deadlines:
         """The entries that waited behind failed ones of their threads, although others may have been stored meanwhile."""
         threads = frozenset([thread for entry in failed for thread in entry.threads])
         over = monotonic() - self._retry_seconds * (1 - _SLACK_RATIO)
-        behind = [entry for entry in entries if not entry.in_flight and not entry.abandoned and entry.waiting_since <= over]
+        behind = [entry for entry in entries if entry.state is not State.UNDER_WAY and not entry.abandoned and entry.waiting_since <= over]
         return [entry for entry in behind if entry not in failed and not threads.isdisjoint(entry.threads)]

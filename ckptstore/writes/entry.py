@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from time import monotonic
 from typing import Any
 
@@ -11,11 +12,26 @@ from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts, WriteAttempt, WriteEncoder
 
 
+class State(Enum):
+    """What an entry waits for.
+
+    If its batch failed, it is `READY` again; if something that it refers to was missing in the database, it is `WAITING` again.
+    """
+
+    #: To be encoded: there was no room for it, or something that it refers to is missing.
+    WAITING = auto()
+    #: For worker threads, which encode it or upload its large parts.
+    ENCODING = auto()
+    #: For a batch. Work is ready from the start.
+    READY = auto()
+    #: For the end of the batch that it is in.
+    UNDER_WAY = auto()
+
+
 class QueueEntry:
     """One caller's write, or work that has to run alone.
 
-    A write has one of four states: not encoded (neither `write` nor `encoding`), encoded elsewhere (`encoding`), ready (`write`), and
-    under way (`in_flight`).
+    Its state changes where batches are made, but for the first encoding: the caller does that before it adds the entry.
     """
 
     __slots__ = (
@@ -25,8 +41,8 @@ class QueueEntry:
         "encoding",
         "future",
         "held_bytes",
-        "in_flight",
         "missing",
+        "state",
         "threads",
         "waiting_since",
         "work",
@@ -34,6 +50,7 @@ class QueueEntry:
     )
 
     def __init__(self, threads: tuple[str, ...], attempt: WriteAttempt | None, work: Work[Any] | None) -> None:
+        self.state = State.WAITING if work is None else State.READY
         self.threads = threads
         #: What is to be written; None for work.
         self.attempt = attempt
@@ -41,42 +58,30 @@ class QueueEntry:
         self.work = work
         #: Since when it waits for the database, by the monotonic clock; 0 if it does not yet.
         self.waiting_since = 0.0
-        #: The encoded write, once it is ready.
+        #: The encoded write, from `READY` on.
         self.write: EncodedWrite | None = None
-        #: The encoded write while worker threads encode it, or upload its large parts.
+        #: Receives the encoded write, in `ENCODING`.
         self.encoding: Future[EncodedWrite] | None = None
         #: What was missing when it was stored last: those parts have to be encoded too.
         self.missing: MissingParts | None = None
         #: Whether it is a batch by itself.
         self.alone = work is not None
-        #: Whether it is in a batch under way.
-        self.in_flight = False
-        #: Whether its caller gave up while worker threads encoded it.
+        #: Whether its caller, on any thread, gave up while worker threads encoded it.
         self.abandoned = False
         #: Bytes that it occupies in memory.
         self.held_bytes = 0
         #: Done when the write is durable, or has failed.
         self.future: Future[Any] = Future()
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether it can go into a batch."""
-        return self.write is not None or self.work is not None
-
-    @property
-    def is_encoded(self) -> bool:
-        """Whether it is ready, or will be without the queue's doing."""
-        return self.write is not None or self.encoding is not None or self.work is not None
-
     def encode(self, encoder: WriteEncoder) -> None:
         """Encode it, here or by worker threads; it raises what its serialiser raises."""
         assert self.attempt is not None
         self.held_bytes, encoded = encoder.encode(self.attempt, self.missing)
-        self.missing = None
         if isinstance(encoded, Future):
-            self.encoding = encoded
+            self.encoding, self.state = encoded, State.ENCODING
         else:
-            self.write = encoded
+            self.write, self.state = encoded, State.READY
+        self.missing = None
 
     def take_encoded(self) -> BaseException | None:
         """Take what worker threads have encoded; returns why they could not."""
@@ -86,5 +91,9 @@ class QueueEntry:
             self.write = self.encoding.result()
             # Uploading is not waiting for the database.
             self.waiting_since = monotonic()
-        self.encoding = None
+        self.encoding, self.state = None, State.READY if exc is None else State.WAITING
         return exc
+
+    def encode_again(self, missing: MissingParts) -> None:
+        """Keep its turn, but wait to be encoded with what was missing when it was stored."""
+        self.write, self.missing, self.held_bytes, self.state = None, missing, 0, State.WAITING

@@ -26,7 +26,7 @@ class PendingEntries:
         self._entries: dict[Future[Any], QueueEntry] = {}
         self._held_bytes = 0
         #: How many entries are under way.
-        self.in_flight = 0
+        self.under_way = 0
 
     def __len__(self) -> int:
         """All entries."""
@@ -35,7 +35,7 @@ class PendingEntries:
     @property
     def depth(self) -> int:
         """Entries that are not under way."""
-        return len(self._entries) - self.in_flight
+        return len(self._entries) - self.under_way
 
     @property
     def held_bytes(self) -> int:
@@ -44,7 +44,7 @@ class PendingEntries:
 
     def has_room(self, waiting: int = 0) -> bool:
         """Whether another entry may be encoded, if so many of these are not."""
-        return len(self._entries) - self.in_flight - waiting < self._max_entries and self._held_bytes < self._max_bytes
+        return len(self._entries) - self.under_way - waiting < self._max_entries and self._held_bytes < self._max_bytes
 
     def add(self, entry: QueueEntry) -> None:
         """Add an entry at the end."""

@@ -20,7 +20,7 @@ from ckptstore.runtime.fork import in_child
 from ckptstore.runtime.future import Future
 from ckptstore.writes.attempt import WriteAttempt, WriteEncoder
 from ckptstore.writes.committer import CommitBatch, Committer
-from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.entry import QueueEntry, State
 from ckptstore.writes.execution import BeginBatch
 from ckptstore.writes.pending import PendingEntries
 
@@ -123,7 +123,7 @@ class WriteQueue:
             self._pending.remove(entry)
             raise
         # `close` may have looked for entries before this one was added.
-        if self._closed and not entry.in_flight and self._pending.remove(entry):
+        if self._closed and entry.state is not State.UNDER_WAY and self._pending.remove(entry):
             raise StoreClosed
         return entry.future
 
@@ -133,9 +133,9 @@ class WriteQueue:
         While worker threads encode it, it counts towards the bounds. Its upload ends, and what was uploaded is collected.
         """
         entry = self._pending.find(future)
-        if entry is None or entry.in_flight:
+        if entry is None or entry.state is State.UNDER_WAY:
             return
-        if entry.encoding is not None:
+        if entry.state is State.ENCODING:
             entry.abandoned = True
         else:
             self._pending.remove(entry)
@@ -152,9 +152,9 @@ class WriteQueue:
         """
         self._closed = True
         for entry in self._pending.in_order():
-            if not entry.is_encoded and entry.missing is None:
+            if entry.state is State.WAITING and entry.missing is None:
                 self._pending.fail(entry, StoreClosed("the saver was closed before this write was accepted; build another one"))
         self._committer.drain(time.monotonic() + seconds)
         for entry in self._pending.in_order():
-            outcome = "whether it was stored is unknown" if entry.in_flight else "it was not stored"
+            outcome = "whether it was stored is unknown" if entry.state is State.UNDER_WAY else "it was not stored"
             self._pending.fail(entry, StoreClosed(f"the saver was closed, and this write not done within {seconds:g} s: {outcome}"))

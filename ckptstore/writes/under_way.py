@@ -7,7 +7,7 @@ from time import monotonic
 
 from ckptstore.db.runner import Runner
 from ckptstore.writes.batch import Batch, threads_of
-from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.entry import QueueEntry, State
 from ckptstore.writes.linger import GroupCommitPolicy
 from ckptstore.writes.pending import PendingEntries
 
@@ -68,12 +68,12 @@ class BatchesUnderWay(list[Batch]):
     def take(self, entries: Sequence[QueueEntry]) -> None:
         """Note that entries are in a batch under way."""
         for entry in entries:
-            entry.in_flight = True
-        self._pending.in_flight += len(entries)
+            entry.state = State.UNDER_WAY
+        self._pending.under_way += len(entries)
 
     def end(self, batch: Batch) -> None:
         """Note that a batch was stored, or not, so that its entries may be in another one."""
         self.remove(batch)
         for entry in batch.entries:
-            entry.in_flight = False
-        self._pending.in_flight -= len(batch.entries)
+            entry.state = State.READY
+        self._pending.under_way -= len(batch.entries)

@@ -15,6 +15,7 @@ import pytest
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.testing import PausingBackend
+from ckptstore.writes.entry import State
 from tests.support.build import config, put
 from tests.support.faults import queued
 
@@ -61,7 +62,7 @@ async def test_callers_that_give_up_leave_nothing_behind(path: str) -> None:
             tasks = [asyncio.ensure_future(saver.aput_writes(where, [("x", n)], f"task-{n}")) for n in range(500)]
             while len(queue._pending) < len(tasks):  # noqa: ASYNC110
                 await asyncio.sleep(0)
-            encoded = [entry for entry in queue._pending.in_order() if entry.is_encoded]
+            encoded = [entry for entry in queue._pending.in_order() if entry.state is not State.WAITING]
             for task in tasks[:-1]:
                 task.cancel()
             await asyncio.wait(tasks[:-1])

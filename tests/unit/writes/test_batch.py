@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes import batch as batches
 from ckptstore.writes.batch import fill, threads_of
-from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.entry import QueueEntry, State
 from tests.support.attempts import EncodedAttempt, new_checkpoint, task_writes
 
 
 def ready(thread_id: str, write: EncodedWrite) -> QueueEntry:
     entry = QueueEntry((thread_id,), EncodedAttempt(thread_id, write), None)
-    entry.write = write
+    entry.write, entry.state = write, State.READY
     return entry
 
 
@@ -44,7 +44,7 @@ def test_an_entry_that_is_not_ready_holds_back_later_entries_of_its_thread_only(
 
 def test_an_entry_that_is_under_way_holds_back_later_entries_of_its_thread_only() -> None:
     first, behind, other = ready("t", task_writes("t", "a")), ready("t", task_writes("t", "b")), ready("u", task_writes("u", "c"))
-    first.in_flight = True
+    first.state = State.UNDER_WAY
     assert batch_of([first, behind, other]) == [other]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ckptstore.errors import BlobUnavailable
 from ckptstore.runtime.future import Future
 from ckptstore.values.encode import EncodedWrite
-from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.attempt import MissingParts
+from ckptstore.writes.entry import QueueEntry, State
 from tests.support.attempts import EncodedAttempt, GivenEncoder, task_writes
 
 WRITE = task_writes("t", "task")
@@ -13,7 +14,7 @@ WRITE = task_writes("t", "task")
 
 def encoded(write: EncodedWrite | Future[EncodedWrite]) -> QueueEntry:
     entry = QueueEntry(("t",), EncodedAttempt("t", write, held_bytes=7), None)
-    assert not entry.is_encoded
+    assert entry.state is State.WAITING
     entry.encode(GivenEncoder())  # type: ignore[arg-type]
     assert entry.held_bytes == 7
     return entry
@@ -21,16 +22,16 @@ def encoded(write: EncodedWrite | Future[EncodedWrite]) -> QueueEntry:
 
 def test_a_write_that_is_encoded_at_once_is_ready() -> None:
     entry = encoded(WRITE)
-    assert (entry.is_encoded, entry.is_ready, entry.alone) == (True, True, False)
+    assert (entry.state, entry.write, entry.alone) == (State.READY, WRITE, False)
 
 
 def test_a_write_that_is_encoded_elsewhere_is_ready_later() -> None:
     future: Future[EncodedWrite] = Future()
     entry = encoded(future)
-    assert (entry.is_encoded, entry.is_ready) == (True, False)
+    assert entry.state is State.ENCODING
     future.set_result(WRITE)
     assert entry.take_encoded() is None
-    assert entry.is_ready
+    assert (entry.state, entry.write) == (State.READY, WRITE)
     assert entry.waiting_since > 0
 
 
@@ -40,9 +41,17 @@ def test_why_encoding_failed_is_handed_over() -> None:
     failure = BlobUnavailable("lost")
     future.set_exception(failure)
     assert entry.take_encoded() is failure
-    assert (entry.is_ready, entry.is_encoded) == (False, False)
+    assert (entry.state, entry.write) == (State.WAITING, None)
 
 
 def test_work_is_ready_and_alone() -> None:
     entry = QueueEntry(("t", "u"), None, lambda _db: None)
-    assert (entry.is_encoded, entry.is_ready, entry.alone) == (True, True, True)
+    assert (entry.state, entry.alone) == (State.READY, True)
+
+
+def test_a_write_that_lacks_something_is_encoded_with_it() -> None:
+    entry, missing = encoded(WRITE), MissingParts(segments=("digest",))
+    entry.encode_again(missing)
+    assert (entry.state, entry.write, entry.missing, entry.held_bytes) == (State.WAITING, None, missing, 0)
+    entry.encode(GivenEncoder())  # type: ignore[arg-type]
+    assert (entry.state, entry.write, entry.missing) == (State.READY, WRITE, None)

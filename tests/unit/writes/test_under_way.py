@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ckptstore.writes.batch import Batch
-from ckptstore.writes.entry import QueueEntry
+from ckptstore.writes.entry import QueueEntry, State
 from ckptstore.writes.linger import GroupCommitPolicy
 from ckptstore.writes.pending import PendingEntries
 from ckptstore.writes.under_way import BatchesUnderWay
@@ -16,19 +16,19 @@ def batch_of(*threads: str) -> Batch:
     return batch
 
 
-def test_entries_are_in_flight_from_the_begin_of_their_batch_to_its_end(runner: ManualRunner) -> None:
+def test_entries_are_under_way_from_the_begin_of_their_batch_to_its_end(runner: ManualRunner) -> None:
     pending = PendingEntries(10, 1_000)
     under_way = BatchesUnderWay(runner, pending, GroupCommitPolicy(), list)  # type: ignore[arg-type]
     batch = batch_of("a", "b")
     under_way.begin(batch)
     assert under_way
     assert batch in under_way
-    assert (under_way.threads, pending.in_flight) == ({"a", "b"}, 2)
-    assert all(entry.in_flight for entry in batch.entries)
+    assert (under_way.threads, pending.under_way) == ({"a", "b"}, 2)
+    assert all(entry.state is State.UNDER_WAY for entry in batch.entries)
     under_way.end(batch)
     assert not under_way
-    assert pending.in_flight == 0
-    assert not any(entry.in_flight for entry in batch.entries)
+    assert pending.under_way == 0
+    assert all(entry.state is State.READY for entry in batch.entries)
 
 
 def test_another_batch_starts_only_beside_slow_ones_and_on_a_connection_of_its_own(runner: ManualRunner) -> None:
