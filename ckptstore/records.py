@@ -151,7 +151,7 @@ class NewWrites(NamedTuple):
     #: Microseconds since 1970, UTC.
     created_at: int
     writes: Sequence[NewWrite]
-    #: True if they replace earlier writes with the same index; False if the earlier ones stay.
+    #: True if they replace earlier writes with the same index; False if the earlier ones are kept.
     replace: bool
 
     @property

@@ -44,7 +44,7 @@ def move(
     """Move all threads to another database while agents write to this one.
 
     Threads are copied again and again until little is left; then the database at --from is sealed (every saver on it, of any process,
-    gets StoreMoved for a write, and goes on reading), the rest is copied, and all of it is compared. If that fails, the seal is taken
+    gets StoreMoved for a write, and can still read), the rest is copied, and all of it is compared. If that fails, the seal is taken
     away. Run the command again after an interruption.
     """
     if take_back:
@@ -71,7 +71,7 @@ def _print(report: MoveReport, as_json: bool) -> None:
         return
     print_problems(report.last)
     if not report.done:
-        click.echo("not moved; the source goes on as before", err=True)
+        click.echo("not moved; the source is as it was, and accepts writes", err=True)
         return
     click.echo(
         f"{report.threads} threads with {report.checkpoints} checkpoints moved in {len(report.rounds)} rounds; writers waited for "

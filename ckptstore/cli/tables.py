@@ -57,7 +57,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]])
         for cell, width in zip(row, widths, strict=True):
             cell.truncate(width, overflow="ellipsis")
         table.add_row(*row)
-    # A line that is wider than the terminal goes on in the next one, where a table would lose what does not fit.
+    # A line that is wider than the terminal continues in the next one, where a table would lose what does not fit.
     out.width = max(out.width, sum(widths) + _GAP * len(columns))
     with out.capture() as captured:
         out.print(table)

@@ -51,7 +51,7 @@ def _print(report: EraseReport, as_json: bool) -> None:
             f"({report.object_bytes} bytes), from {report.started_at.isoformat()} to {report.ended_at.isoformat()}"
         )
     if report.shared_objects:
-        click.echo(f"{report.shared_objects} of their blobs stay, because other threads use them too")
+        click.echo(f"{report.shared_objects} of their blobs are kept, because other threads use them too")
     for key in report.failed:
         click.echo(f"failed to delete a blob; `ckptstore blobs collect` tries again: {key}", err=True)
     click.echo("not reached: " + "; ".join(report.not_reached))

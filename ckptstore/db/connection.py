@@ -209,7 +209,7 @@ class Db:
     def compute(self, item_count: int, function: Callable[..., T], *args: Any) -> T:
         """Call a function that computes with so many items.
 
-        Where work runs on an event loop, one with many runs on a worker thread: other work goes on.
+        Where work runs on an event loop, one with many runs on a worker thread: other work continues.
         """
         if item_count < _MANY_ITEMS or not self.connection.dialect.is_async:
             return function(*args)

@@ -21,7 +21,7 @@ _MAX_PARTITIONS = 1_000
 
 
 class _PlainTable(NamedTuple):
-    """What a table has beside its columns and rows; each part is text of SQL."""
+    """What a table has besides its columns and rows; each part is text of SQL."""
 
     name: str
     owner: str

@@ -30,7 +30,7 @@ class Secrets:
 
     Args:
         url: of the database. The names of the user and of the database are no secrets, even if the password is the same.
-        connect_args: what the driver is given beside it.
+        connect_args: what the driver is given in addition.
     """
 
     def __init__(self, url: URL, connect_args: Mapping[str, Any]) -> None:

@@ -30,7 +30,7 @@ class DatabaseSettings:
             database has not answered for so long since the call: writes that wait behind others which succeed keep all of their time.
             Uploads of large values have their own, see `BlobSettings`. With 0, one attempt is made. An attempt on a server that sends
             nothing ends at that time too, or a second after it began if that is later. What may run long (`long_attempt_seconds`)
-            goes on: there the error may come so much later.
+            continues: there the error may come so much later.
         close_seconds: how long closing waits for what was accepted. What is not stored by then fails with `StoreClosed`.
         prepared_statements: set it to False for poolers that may use another server connection for each transaction (pgbouncer in
             transaction mode), and use `postgresql+psycopg://`, since asyncpg always prepares statements.

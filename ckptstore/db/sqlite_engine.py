@@ -74,7 +74,7 @@ def configure_connections(engine: Engine, settings: DatabaseSettings, *, wal_aut
         if not is_memory(engine.url):
             cursor.execute("PRAGMA page_count")
             if cursor.fetchone()[0] == 0:
-                # Before the first table: deleted pages can then be given back to the file system. Later it would only take the write lock.
+                # Before the first table: deleted pages can then be returned to the file system. Later it would only take the write lock.
                 cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
             _switch_to_wal(cursor, min(settings.busy_timeout_seconds, settings.retry_seconds))
             cursor.execute(f"PRAGMA wal_autocheckpoint={wal_autocheckpoint}")

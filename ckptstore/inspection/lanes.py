@@ -21,7 +21,7 @@ class Drawn(NamedTuple, Generic[K]):
     joined: Sequence[int]
     #: Lanes of other checkpoints, which pass.
     passing: Sequence[int]
-    #: Whether the lane goes on below, to the parent.
+    #: Whether the lane continues below, to the parent.
     goes_on: bool
 
 

@@ -37,7 +37,7 @@ class Deleting(SaverBase):
         """Delete everything that a thread has: checkpoints, writes, values, tags. Its blobs are left to the garbage collector.
 
         A large thread is deleted in small transactions, oldest checkpoints first, so that others write meanwhile: readers find fewer and
-        fewer checkpoints, each whole. What is put to the thread after this call stays. A deletion that ended midway, because the process
+        fewer checkpoints, each whole. What is put to the thread after this call is kept. A deletion that ended midway, because the process
         died or its task was cancelled, is finished by the next call, by the next prune by a policy (background retention, `prune_by`,
         `ckptstore prune`), before anything is copied or imported to the thread, and before the store moves.
         """

@@ -42,7 +42,7 @@ class Importing(Transferring):
         The source is opened read-only and can be in use. From the file of `SqliteSaver` or `AsyncSqliteSaver`, and from the tables of
         `PostgresSaver` (the shallow variants too), bytes are taken over and no object is built, so no class of yours is imported; both
         can be in this saver's own file or database. Any other saver is read by `list` or `alist`. Each thread appears as a whole, in one
-        transaction. A run that ended midway is repeated, and goes on; a later run brings what has changed since.
+        transaction. Repeat a run that ended midway, and it continues; a later run brings what has changed since.
 
         Args:
             source: the path or URL of an official saver's database, or any saver.

@@ -50,7 +50,7 @@ class Transferring(SaverBase):
         """Copy threads with everything that they have to another saver, on any other database or schema.
 
         Both savers can be in use meanwhile. A thread appears at the target as a whole, in one transaction, as it was in one snapshot of
-        the source. A run that ended midway is repeated, and goes on; a later run brings what has changed since. Rows are taken over as
+        the source. Repeat a run that ended midway, and it continues; a later run brings what has changed since. Rows are taken over as
         they are, so no object is built and no class imported; the other saver needs the same serialiser to read them.
 
         Args:

@@ -119,7 +119,7 @@ class Upkeep(SaverBase):
 
         Raises:
             InvalidConfig: this saver's serialiser reads what `old` writes.
-            SerializationFailed: a value that neither can read; what was done before stays.
+            SerializationFailed: a value that neither can read; what was done before is kept.
             NotEncrypted: a value that is not encrypted, without `allow_plain`.
             CheckpointCorrupt: a row was altered.
         """
@@ -173,8 +173,8 @@ class Upkeep(SaverBase):
     ) -> EraseReport:
         """Delete every thread of which a checkpoint matches, whole, and the blobs that only these threads used, now.
 
-        For requests to be forgotten: `await saver.aerase({"user_id": "ann"})`. A thread with checkpoints of several users goes as a whole.
-        It is safe to run it again, after an interruption too: blobs that were left are deleted by the collector.
+        For requests to be forgotten: `await saver.aerase({"user_id": "ann"})`. A thread with checkpoints of several users is erased
+        whole. It is safe to run it again, after an interruption too: blobs that were left are deleted by the collector.
 
         Args:
             filter: a metadata filter, as for `list`; not an empty one.

@@ -27,7 +27,7 @@ _UNFINISHED = "deletion of "
 
 
 class LargeThread(NamedTuple):
-    """What a thread had when its deletion began. What is stored in it later stays."""
+    """What a thread had when its deletion began. What is stored in it later is kept."""
 
     checkpoints: frozenset[CheckpointRef]
     #: The checkpoints that have writes, whether they are stored or not.

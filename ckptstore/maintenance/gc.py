@@ -82,7 +82,7 @@ async def collect_now(objects: ObjectRegistry, keys: Sequence[str], now: int) ->
     Args:
         objects: the registry.
         keys: the objects.
-        now: microseconds since 1970, UTC; what was confirmed later stays.
+        now: microseconds since 1970, UTC; what was confirmed later is kept.
     """
     collector = _Collector(objects, GcPass(now + 1, timedelta(0)))
     for start in range(0, len(keys), _PAGE_SIZE):

@@ -64,11 +64,11 @@ class _SegmentSize(NamedTuple):
 
 @dataclass
 class _Deletion:
-    """What a prune deletes of a thread, and what the values and writes that stay name."""
+    """What a prune deletes of a thread, and what the values and writes that are kept name."""
 
     checkpoints: Set[CheckpointRef]
     values: Set[Version]
-    #: The digests in the layouts that stay.
+    #: The digests in the layouts that are kept.
     named: set[str] = field(default_factory=set)
 
     def counts(self, db: Db, thread_id: str, cutoff: int | None, removed: int) -> DeletedRows:

@@ -91,7 +91,7 @@ class VerifyReport:
     #: Segments that were checked, whether their bytes are in the database or in an object.
     segments: int = 0
     #: Rows of checkpoints, values and writes that were looked at, and how many of them have no checksum: they are from before schema
-    #: revision 0005, and what is wrong in them goes unnoticed.
+    #: revision 0005, and what is wrong in them is not noticed.
     rows: int = 0
     unchecked_rows: int = 0
     #: Keys of registered objects that the backend does not have.
@@ -169,7 +169,7 @@ class EraseReport:
     #: Blobs that only these threads referred to, which were deleted, and their bytes.
     objects: int = 0
     object_bytes: int = 0
-    #: Blobs that other threads refer to too; they stay.
+    #: Blobs that other threads refer to too; they are kept.
     shared_objects: int = 0
     #: Blobs that are left to the collector, because a period of grace was asked for.
     objects_left: int = 0

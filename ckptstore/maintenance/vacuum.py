@@ -66,7 +66,7 @@ def _vacuum_sqlite(runner: Runner, queue: WriteQueue, full: bool) -> Steps[Vacuu
     while (yield queue.run(_free_pages)):
         pass
     for _ in range(_CHECKPOINT_TRIES):
-        # Beside the queue: a checkpoint of a long log takes seconds, and writers append to the log meanwhile.
+        # Not in the queue: a checkpoint of a long log takes seconds, and writers append to the log meanwhile.
         if (yield runner.read(_checkpoint_wal)):
             break
         # A reader, or the worker thread that keeps the log short, is using it: the queue continues meanwhile.
@@ -89,7 +89,7 @@ def _rewrite_file(db: Db) -> None:
 
 
 def _free_pages(db: Db) -> bool:
-    """Give some free pages back; returns whether there are more to give back."""
+    """Return some free pages to the file system; returns whether there are more."""
     with db.transaction():
         before = _pragma(db, "freelist_count")
         for _ in range(min(before, _PAGES_PER_STEP)):

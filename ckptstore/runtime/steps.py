@@ -1,7 +1,7 @@
 """Operations that are written once for synchronous and asynchronous callers: generators of futures, as psycopg's generators do.
 
 An operation yields each `Future` that it has to wait for, gets the future's result back, and returns its own result. `Steps[T]` is an
-operation that returns a `T`. What a `yield` gives back is not typed, so operations annotate it: `rows: Rows = yield future`.
+operation that returns a `T`. What a `yield` returns is not typed, so operations annotate it: `rows: Rows = yield future`.
 `drive` runs an operation in a thread, `drive_async` in an event loop; an `Outcome` leaves the choice to the caller.
 
 Source: psycopg 3 (`psycopg/generators.py`, `psycopg/waiting.py`).

@@ -1,6 +1,6 @@
 """Waking event loops from other threads: once for all waiters whose futures are done together, where each future would wake its loop.
 
-Waking a loop is a system call, at which the interpreter's lock goes to the thread that was woken.
+Waking a loop is a system call, at which the thread that was woken gets the interpreter's lock.
 """
 
 from __future__ import annotations

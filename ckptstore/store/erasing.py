@@ -22,7 +22,7 @@ from ckptstore.tags.filters import Filter
 logger = logging.getLogger(__name__)
 
 _PAGE_SIZE = 500
-# Somebody may write to a thread that is being erased; whoever goes on writing is not stopped.
+# Somebody may write to a thread that is being erased; those writes are not refused.
 _MAX_PASSES = 5
 
 

@@ -58,7 +58,7 @@ def copy_store(
     Raises:
         InvalidConfig: source and target are the same, or the options contradict each other.
         ThreadExists: see `Transfer.run`.
-        DatabaseUnavailable: one of the two can't be reached any more; run it again, it goes on.
+        DatabaseUnavailable: one of the two can't be reached any more; run it again, and it continues.
     """
     if options.mirror:
         require_whole_choice(options.choice)

@@ -50,7 +50,7 @@ class Move:
     """One move between two of our stores.
 
     Args:
-        source: whose writers go on until it is sealed.
+        source: its writers are refused from the seal on, not before.
         target: where the threads go.
         blobs: see `ObjectTransfer`.
         verify: see `TransferOptions`.
@@ -76,7 +76,7 @@ class Move:
         self.report = MoveReport(masked(target.runner.url) + (f" (schema {schema})" if schema else ""))
 
     def run(self) -> Steps[MoveReport]:
-        """Move. If a round fails, or is stopped, the source is as it was; the next run goes on.
+        """Move. If a round fails, or is stopped, the source is as it was; the next run continues.
 
         Raises:
             InvalidConfig: the source was moved to another place before.
@@ -115,7 +115,7 @@ class Move:
         return rounds[-1].seconds < _SHORT_SECONDS or is_stuck or len(rounds) >= _MAX_ROUNDS
 
     def _finish(self) -> Steps[None]:
-        """Seal the source and bring the rest. If that fails, the source is unsealed: its writers go on."""
+        """Seal the source and bring the rest. If that fails, the source is unsealed, and accepts writes again."""
         started = time.perf_counter()
         yield self._source.runner.write(partial(seal_store, seal=Seal(self.report.to, self._clock())))
         try:

@@ -39,5 +39,5 @@ class TransferCallbacks(NamedTuple):
 
     #: Called with the report so far, and the checkpoints of the source's threads that are done.
     progress: Callable[[TransferReport, int], None] = ignore_progress
-    #: Called before each thread; if it returns True, the run ends, and the next one goes on.
+    #: Called before each thread; if it returns True, the run ends, and the next one continues.
     should_stop: Callable[[], bool] = never_stop

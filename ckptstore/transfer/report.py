@@ -36,7 +36,7 @@ class TransferReport:
     verified_rows: int = 0
     #: Checkpoints that were read through both savers and compared as objects.
     compared_checkpoints: int = 0
-    #: Whether the run was ended early. What was stored stays, and the next run goes on.
+    #: Whether the run was ended early. What was stored is kept, and the next run continues.
     stopped: bool = False
     seconds: float = field(default=0.0, compare=False)
 

@@ -73,7 +73,7 @@ class Transfer:
         self._check: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
-        """End the run after the parcel that is being stored; what was stored stays, and the next run goes on."""
+        """End the run after the parcel that is being stored; what was stored is kept, and the next run continues."""
         self._stopped = True
 
     def _must_stop(self) -> bool:
@@ -85,7 +85,7 @@ class Transfer:
 
         Raises:
             ThreadExists: with `refuse`, a thread is at the target; nothing was stored.
-            DatabaseUnavailable: one of the two can't be reached any more; what was stored stays, and the next run goes on.
+            DatabaseUnavailable: one of the two can't be reached any more; what was stored is kept, and the next run continues.
         """
         started = time.perf_counter()
         if self._options.on_conflict == "refuse":

@@ -27,7 +27,7 @@ def read_seal(db: Db) -> Seal | None:
 
 
 def seal_store(db: Db, seal: Seal) -> None:
-    """Seal a store, in one transaction after which nothing is written any more. A sealed one stays as it is."""
+    """Seal a store, in one transaction after which nothing is written any more. A sealed one is left unchanged."""
     db.expect_long()
     with db.transaction():
         if read_seal(db) is not None:

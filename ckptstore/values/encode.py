@@ -1,4 +1,4 @@
-"""Encoding a record of writing for the database: which parts of its values stay in their row, become segments, or exist already.
+"""Encoding a record of writing for the database: which parts of its values are kept in their row, become segments, or exist already.
 
 Parts that go to blob storage are `ckptstore.blobs.upload`'s.
 """

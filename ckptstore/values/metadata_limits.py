@@ -54,7 +54,7 @@ class MetadataChecker:
         """Check the tags of a checkpoint.
 
         Raises:
-            CheckpointTooLarge: they are more than `max_tags`, or one does not fit into an index beside the checkpoint's ids.
+            CheckpointTooLarge: they are more than `max_tags`, or one does not fit into an index together with the checkpoint's ids.
         """
         limit = self._limits.max_tags
         if limit is not None and len(found) > limit:

@@ -151,8 +151,8 @@ def _from_response(code: str, status: int, url: str, read_key: str | None) -> Ck
 
 def _from_other_store(exc: Exception, url: str) -> BlobUnavailable:
     """An error of another store's client, which tells the server's status by one of these names: Azure's, Google's, aiohttp's."""
-    told = [getattr(exc, name, None) for name in ("status_code", "code", "status")]
-    status = next((value for value in told if isinstance(value, int)), 0)
+    statuses = [getattr(exc, name, None) for name in ("status_code", "code", "status")]
+    status = next((value for value in statuses if isinstance(value, int)), 0)
     refused = (400 <= status < 500 and status not in (408, 425, 429)) or status in _PERMANENT_STATUSES
     return BlobUnavailable(f"{url}: {type(exc).__name__}{f' ({status})' if status else ''}", transient=not refused)
 

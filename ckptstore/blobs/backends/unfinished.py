@@ -1,7 +1,7 @@
 """Temporary files of uploads that a killed process left in a folder.
 
 Whoever writes such a file holds a lock on it, which the system releases with the process, so a writer that was suspended for days keeps its
-file. The age of a file decides too: a lock is taken a moment after the file is created, and given back a moment before it is renamed.
+file. The age of a file decides too: a lock is taken a moment after the file is created, and released a moment before it is renamed.
 """
 
 from __future__ import annotations

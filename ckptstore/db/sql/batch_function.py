@@ -14,7 +14,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseList
 
-#: With the version of its parameters: a release that needs others adds another function, beside processes that still use this one.
+#: With the version of its parameters: a release that needs others adds another function, while other processes still use this one.
 FUNCTION = "ckpt_commit_batch_1"
 #: The parts of a batch, in the order of the parameters. Migration 0006 defines the elements of each part's rows.
 PARTS = ("entries", "carried", "known", "checkpoints", "channels", "tags", "segments", "kept_writes", "replaced_writes")

@@ -96,7 +96,7 @@ def _storable(parts: frozenset[str]) -> CTE:
 
 
 def _lock_timeout() -> CTE:
-    """Bounds how long the statement waits for each lock from here on; with a null it stays as it is. It costs no round trip."""
+    """Bounds how long the statement waits for each lock from here on; with a null the bound is unchanged. It costs no round trip."""
     wanted = func.coalesce(bindparam("lock_timeout", type_=Text()), func.current_setting("lock_timeout"))
     return select(func.set_config("lock_timeout", wanted, true())).cte("lock_timeout")
 

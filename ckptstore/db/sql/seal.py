@@ -21,15 +21,15 @@ def seal(dialect: Dialect, schema: str | None, to: str) -> list[str]:
         schema: the PostgreSQL schema of the tables.
         to: the new place, without secrets.
     """
-    said = _literal(MOVED + to)
+    message = _literal(MOVED + to)
     if dialect.name == "sqlite":
         return [
-            f"CREATE TRIGGER {_trigger(table, action)} BEFORE {action} ON {table} BEGIN SELECT RAISE(ABORT, {said}); END"
+            f"CREATE TRIGGER {_trigger(table, action)} BEFORE {action} ON {table} BEGIN SELECT RAISE(ABORT, {message}); END"
             for table in _TABLES
             for action in _ACTIONS
         ]
     function = _name(schema, _FUNCTION)
-    body = _literal(f"BEGIN RAISE EXCEPTION USING MESSAGE = {said}, ERRCODE = 'CKM01'; END")
+    body = _literal(f"BEGIN RAISE EXCEPTION USING MESSAGE = {message}, ERRCODE = 'CKM01'; END")
     # Before the triggers, both at once: it waits for the writers that are under way, and keeps new ones out.
     lock = f"LOCK TABLE {', '.join(_name(schema, table) for table in _TABLES)} IN SHARE ROW EXCLUSIVE MODE"
     triggers = [

@@ -47,7 +47,7 @@ def import_threads(
     Raises:
         InvalidSource: there is no saver's store.
         ThreadExists: with `refuse`, a thread is at the target already; nothing was stored.
-        DatabaseUnavailable: one of the two can't be reached any more; run it again, it goes on.
+        DatabaseUnavailable: one of the two can't be reached any more; run it again, and it continues.
     """
     tag_keys = yield from target_keys(target)
     if options.mirror:

@@ -62,7 +62,7 @@ def test_without_a_target_and_with_problems(source: str, tmp_path: Path) -> None
         other.put(config("t0"), checkpoint({}), metadata(0), {})
     done = run("--from", source, "--to", target)
     assert done.exit_code == 1
-    assert "not moved; the source goes on as before" in done.output
+    assert "not moved; the source is as it was, and accepts writes" in done.output
     put(source)
 
 
