@@ -31,7 +31,8 @@ _LOST_MESSAGES = (
     "server closed the connection",
     "connection lost",
 )
-
+# PgBouncer's, where a connection begins with more than it knows.
+_REFUSED_BY_POOLER = "unsupported startup parameter"
 
 # What SQLite and Python's module say about cells that no statement of ours can have written.
 _DAMAGED_MESSAGES = ("Could not decode to UTF-8", "malformed JSON", "malformed database schema")
@@ -89,6 +90,9 @@ def translate(exc: Exception, url: URL, hide_secrets: Callable[[str], str] = str
 
 
 def _from_server(exc: Exception, origin: BaseException, message: str) -> CkptStoreError:
+    if _REFUSED_BY_POOLER in message:
+        way_out = "remove it from the URL or from connect_args, or name it in ignore_startup_parameters of pgbouncer"
+        return DatabaseUnavailable(f"{message}; a pooler is between, and refuses this parameter: {way_out}", transient=False)
     fault = fault_of(origin)
     if fault is not None:
         return DatabaseUnavailable(f"{message}; {fault.way_out}" if fault.way_out else message, transient=fault.transient)

@@ -18,6 +18,7 @@ from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sqlite import SqliteRunner
 from ckptstore.db.sqlite_engine import configure_connections
 from ckptstore.db.url import is_memory
+from ckptstore.db.url_parameters import behind_pooler
 
 # SQLite's own default.
 _WAL_AUTOCHECKPOINT = 1_000
@@ -34,10 +35,12 @@ def open_database(url: URL, settings: DatabaseSettings, schema: str | None = Non
 
     Raises:
         InvalidConfig: the database can't have a schema of this name.
+        InvalidUrl: `pgbouncer` in the URL is neither true nor false.
     """
     check_schema_name(schema, url)
     if url.get_backend_name() == "sqlite":
         return SqliteRunner(url, settings, schema)
+    url, settings = behind_pooler(url, settings)
     return AsyncRunner(url, settings, schema, partial(postgres_engine, url, settings))
 
 

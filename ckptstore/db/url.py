@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from ckptstore.db.hosts import with_hosts_in_query
 from ckptstore.db.lookalikes import refuse_lookalike, refuse_misread
 from ckptstore.db.secrets import is_secret
+from ckptstore.db.url_parameters import SERVER_SETTINGS, driver_for, with_known_parameters
 from ckptstore.errors import InvalidUrl, MissingDriver
 
 DATABASE_URL_VARIABLE = "CKPTSTORE_DATABASE_URL"
@@ -22,15 +23,6 @@ BLOB_URL_VARIABLE = "CKPTSTORE_BLOB_URL"
 _SCHEMES = (
     "a file path, :memory:, sqlite://, sqlite+aiosqlite://, postgresql://, postgres://, postgresql+asyncpg:// or postgresql+psycopg://"
 )
-
-# asyncpg names some settings differently from libpq, whose names users often copy.
-_LIBPQ_TO_ASYNCPG = {"sslmode": "ssl", "connect_timeout": "timeout"}
-_ASYNCPG_SERVER_SETTINGS = ("application_name", "options")
-_ASYNCPG_QUERY = {
-    "host", "port", "user", "database", "passfile", "ssl", "timeout", "command_timeout", "service", "servicefile",
-    "statement_cache_size", "max_cached_statement_lifetime", "prepared_statement_cache_size", "prepared_statement_name_func",
-    "direct_tls", "target_session_attrs", "krbsrvname", "gsslib",
-}  # fmt: skip
 
 
 def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
@@ -70,13 +62,12 @@ def _with_driver(url: URL) -> URL:
         case "sqlite" | "sqlite+aiosqlite" | "sqlite+pysqlite":
             return URL.create("sqlite+aiosqlite", database=None if is_memory(url) else url.database)
         case "postgresql" | "postgres":
-            return _with_driver(url.set(drivername=f"postgresql+{_best_postgres_driver()}"))
-        case "postgresql+asyncpg":
-            _require("asyncpg")
-            return _for_asyncpg(_with_password(url))
-        case "postgresql+psycopg":
-            _require("psycopg")
-            return _with_password(url)
+            return _with_driver(url.set(drivername=f"postgresql+{driver_for(_with_password(url))}"))
+        case "postgresql+asyncpg" | "postgresql+psycopg":
+            _require(url.get_driver_name())
+            return with_known_parameters(_with_password(url))
+        case "postgresql+psycopg2" | "postgresql+pg8000" | "postgresql+psycopg_async" as other:
+            raise InvalidUrl(f"{other}:// has another driver; write postgresql+psycopg:// (psycopg 3), or postgresql:// for the best one")
         case other:
             raise InvalidUrl(f"unknown URL scheme {other!r}; give {_SCHEMES}")
 
@@ -89,24 +80,9 @@ def _with_password(url: URL) -> URL:
     return url.difference_update_query(["password"]).set(password=password if isinstance(password, str) else password[-1])
 
 
-def _best_postgres_driver() -> str:
-    if importlib.util.find_spec("asyncpg"):
-        return "asyncpg"
-    _require("psycopg")
-    return "psycopg"
-
-
 def _require(module: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise MissingDriver(f"PostgreSQL needs the driver {module}: pip install 'ckptstore[postgres]'")
-
-
-def _for_asyncpg(url: URL) -> URL:
-    query = {_LIBPQ_TO_ASYNCPG.get(name, name): value for name, value in url.query.items()}
-    unknown = sorted(set(query) - _ASYNCPG_QUERY - set(_ASYNCPG_SERVER_SETTINGS))
-    if unknown:
-        raise InvalidUrl(f"asyncpg has no URL parameter {unknown[0]!r}; remove it, or use postgresql+psycopg://, which takes libpq's")
-    return url.set(query=query)
 
 
 def split_connect_args(url: URL) -> tuple[URL, dict[str, Any]]:
@@ -115,11 +91,11 @@ def split_connect_args(url: URL) -> tuple[URL, dict[str, Any]]:
     url = url.difference_update_query(list(secrets))
     if url.drivername != "postgresql+asyncpg":
         return url, dict(secrets)
-    settings = {name: str(url.query[name]) for name in _ASYNCPG_SERVER_SETTINGS if name in url.query}
+    settings = {name: str(url.query[name]) for name in SERVER_SETTINGS if name in url.query}
     connect_args: dict[str, Any] = {"server_settings": settings} if settings else {}
     if "timeout" in url.query:
         connect_args["timeout"] = float(str(url.query["timeout"]))
-    return url.difference_update_query([*_ASYNCPG_SERVER_SETTINGS, "timeout"]), connect_args
+    return url.difference_update_query([*SERVER_SETTINGS, "timeout"]), connect_args
 
 
 def is_memory(url: URL) -> bool:

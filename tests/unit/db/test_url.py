@@ -18,7 +18,7 @@ from ckptstore.errors import (
     ("conn_string", "says"),
     [
         ("mysql://u:secret@h/db", "unknown URL scheme 'mysql'"),
-        ("postgresql+psycopg2://u:secret@h/db", "unknown URL scheme 'postgresql+psycopg2'"),
+        ("postgresql+psycopg2://u:secret@h/db", "write postgresql+psycopg://"),
         ("", "empty"),
         ("a\0b", "NUL"),
         ("postgresql://u:secret@h:port/db", "can't be read as a URL"),
