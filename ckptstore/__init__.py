@@ -13,6 +13,8 @@ from ckptstore.langgraph.size_limited import SizeLimitedCheckpointer
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.maintenance.run import run_maintenance
+from ckptstore.monitoring.records import SaverStats
+from ckptstore.monitoring.settings import MonitoringSettings
 from ckptstore.records import ThreadInfo
 from ckptstore.runtime.steps import drive_async
 from ckptstore.tags.keys import TagKeys
@@ -22,10 +24,12 @@ __all__ = [
     "BlobRef",
     "BlobSettings",
     "DatabaseSettings",
+    "MonitoringSettings",
     "PruneReport",
     "RetentionPolicy",
     "SQLAlchemySaver",
     "SaverOptions",
+    "SaverStats",
     "SizeLimitedCheckpointer",
     "SizeLimits",
     "TagKeys",

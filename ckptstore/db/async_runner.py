@@ -19,6 +19,7 @@ from ckptstore.db.connection import Db
 from ckptstore.db.error_mapping import ServerSilent
 from ckptstore.db.kept_connection import KeptConnection
 from ckptstore.db.observe import is_observed
+from ckptstore.db.pool_use import PoolUse, pool_use
 from ckptstore.db.retries import Deadline, Retries, seconds_from_now
 from ckptstore.db.runner import Work
 from ckptstore.db.server_connections import GRACEFUL_CLOSE_SECONDS, ServerConnections
@@ -28,6 +29,7 @@ from ckptstore.db.statement_work import StatementWork, driver_connection_of, fet
 from ckptstore.db.upgrade_explained import explaining_upgrades
 from ckptstore.db.url import is_memory
 from ckptstore.db.watch import Watch, current_watch
+from ckptstore.monitoring.monitor import Monitor
 from ckptstore.runtime.fork import abandon, around_fork
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.loop_thread import LoopThread, selector_loop
@@ -45,6 +47,7 @@ class AsyncRunner:
         url: of the database, for messages.
         settings: its `retry_seconds`, `attempt_seconds` and `long_attempt_seconds` are used here.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
+        monitor: counts what is done on the database.
         make_engine: called once here, and once in every child of a fork.
         owned: False if the engine shares its pool with the caller, and so must not be disposed of.
     """
@@ -52,9 +55,17 @@ class AsyncRunner:
     may_wait = False
 
     def __init__(
-        self, url: URL, settings: DatabaseSettings, schema: str | None, make_engine: Callable[[], AsyncEngine], *, owned: bool = True
+        self,
+        url: URL,
+        settings: DatabaseSettings,
+        schema: str | None,
+        monitor: Monitor,
+        make_engine: Callable[[], AsyncEngine],
+        *,
+        owned: bool = True,
     ) -> None:
         self.url = url
+        self.monitor = monitor
         self._settings = settings
         self._schema = schema
         self._make_engine = make_engine
@@ -71,7 +82,7 @@ class AsyncRunner:
         self._connections = None if self.statements.on_sqlite else ServerConnections(self._engine.sync_engine)
         in_file = self.statements.on_sqlite and not is_memory(self.url)
         self._file = AdoptedFile(self._engine.sync_engine) if in_file else None
-        self._retries = Retries(self.url, self._settings, on_file=self.statements.on_sqlite)
+        self._retries = Retries(self.url, self._settings, self.monitor, on_file=self.statements.on_sqlite)
         self._loop = LoopThread("ckptstore-loop", selector_loop)
         pool = self._engine.pool
         single = isinstance(pool, StaticPool) or not self._owned
@@ -130,6 +141,9 @@ class AsyncRunner:
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> None:
         asyncio.get_running_loop().call_later(seconds, function)
+
+    def pool_use(self) -> PoolUse:
+        return pool_use(self._engine.pool, self._kept.count)
 
     async def _attempt_unless_forking(self, attempt: Callable[[Work[T], Deadline], Any], work: Work[T], deadline: Deadline) -> T:
         await self._may_run.wait()

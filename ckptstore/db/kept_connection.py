@@ -23,6 +23,11 @@ class KeptConnection:
         self._timer: asyncio.TimerHandle | None = None
         self._releasing: asyncio.Task[None] | None = None
 
+    @property
+    def count(self) -> int:
+        """How many are kept: one or none."""
+        return int(self._connection is not None)
+
     def take(self) -> AsyncConnection | None:
         """The connection, if one is kept; it is the caller's then."""
         connection, self._connection = self._connection, None

@@ -19,19 +19,21 @@ from ckptstore.db.sqlite import SqliteRunner
 from ckptstore.db.sqlite_engine import configure_connections
 from ckptstore.db.url import is_memory
 from ckptstore.db.url_parameters import behind_pooler
+from ckptstore.monitoring.monitor import Monitor
 
 # SQLite's own default.
 _WAL_AUTOCHECKPOINT = 1_000
 _AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
 
 
-def open_database(url: URL, settings: DatabaseSettings, schema: str | None = None) -> Runner:
+def open_database(url: URL, settings: DatabaseSettings, schema: str | None = None, monitor: Monitor | None = None) -> Runner:
     """The database of a URL that `parse_database_url` made. Connects at first use.
 
     Args:
         url: which database.
         settings: how to talk to it.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
+        monitor: counts what is done on it; by default a new one.
 
     Raises:
         InvalidConfig: the database can't have a schema of this name.
@@ -39,12 +41,12 @@ def open_database(url: URL, settings: DatabaseSettings, schema: str | None = Non
     """
     check_schema_name(schema, url)
     if url.get_backend_name() == "sqlite":
-        return SqliteRunner(url, settings, schema)
+        return SqliteRunner(url, settings, schema, monitor)
     url, settings = behind_pooler(url, settings)
-    return AsyncRunner(url, settings, schema, partial(postgres_engine, url, settings))
+    return AsyncRunner(url, settings, schema, monitor or Monitor(), partial(postgres_engine, url, settings))
 
 
-def adopt_engine(engine: AsyncEngine, settings: DatabaseSettings, schema: str | None = None) -> Runner:
+def adopt_engine(engine: AsyncEngine, settings: DatabaseSettings, schema: str | None = None, monitor: Monitor | None = None) -> Runner:
     """The database of an engine that the caller owns.
 
     Connections belong to the event loop that opened them, so it gets a pool of our own, of the same class and with the same settings.
@@ -54,9 +56,10 @@ def adopt_engine(engine: AsyncEngine, settings: DatabaseSettings, schema: str | 
         InvalidConfig: the database can't have a schema of this name.
     """
     check_schema_name(schema, engine.url)
+    monitor = monitor or Monitor()
     if is_memory(engine.url):
-        return AsyncRunner(engine.url, settings, schema, partial(engine.execution_options, **_AUTOCOMMIT), owned=False)
-    return AsyncRunner(engine.url, settings, schema, partial(_with_own_pool, engine, settings))
+        return AsyncRunner(engine.url, settings, schema, monitor, partial(engine.execution_options, **_AUTOCOMMIT), owned=False)
+    return AsyncRunner(engine.url, settings, schema, monitor, partial(_with_own_pool, engine, settings))
 
 
 def _with_own_pool(engine: AsyncEngine, settings: DatabaseSettings) -> AsyncEngine:

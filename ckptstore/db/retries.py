@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -14,8 +15,12 @@ from ckptstore.db.error_mapping import is_driver_error, translate
 from ckptstore.db.secrets import Secrets
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import DatabaseUnavailable
+from ckptstore.monitoring.monitor import Monitor
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
 #: Until when something may be repeated, by the monotonic clock. It is asked again before each attempt.
 Deadline = Callable[[], float]
 
@@ -37,16 +42,19 @@ class Retries:
     Args:
         url: of the database, for messages.
         settings: its `connect_args` may hold secrets, which messages hide.
+        monitor: counts the attempts that are repeated.
         on_file: whether it is SQLite, which has waited for the file's lock itself when an attempt fails.
     """
 
-    def __init__(self, url: URL, settings: DatabaseSettings, *, on_file: bool) -> None:
+    def __init__(self, url: URL, settings: DatabaseSettings, monitor: Monitor, *, on_file: bool) -> None:
         self._url = url
+        self._monitor = monitor
         self._secrets = Secrets(url, settings.connect_args)
         self._reached = on_file
         policy: dict[str, Any] = {
             "retry": retry_if_exception(self._is_transient),
             "wait": wait_random_exponential(multiplier=0.02, max=_MAX_FILE_PAUSE_SECONDS if on_file else _MAX_PAUSE_SECONDS),
+            "before_sleep": self._log_repeated,
             "reraise": True,
         }
         self._retrying = Retrying(**policy)
@@ -66,7 +74,7 @@ class Retries:
         try:
             result = attempt(*args)
         except Exception as exc:
-            self._raise_unless_transient(exc)
+            self._note_repetition(self._transient(exc))
             retrying = self._retrying.copy(stop=partial(_is_too_late, deadline))
             repeated: T = retrying(self._once, attempt, *args)
             return repeated
@@ -79,16 +87,27 @@ class Retries:
         try:
             result = await attempt(*args)
         except Exception as exc:
-            self._raise_unless_transient(exc)
+            self._note_repetition(self._transient(exc))
             retrying = self._async_retrying.copy(stop=partial(_is_too_late, deadline))
             return await retrying(self._once_async, attempt, *args)
         self._reached = True
         return result
 
-    def _raise_unless_transient(self, exc: Exception) -> None:
+    def _transient(self, exc: Exception) -> Exception:
+        """The error, if what failed is to be repeated; else it is raised."""
         error = self._translated(exc)
         if not self._is_transient(error):
             raise error from self._secrets.cause(exc)
+        return error
+
+    def _log_repeated(self, state: RetryCallState) -> None:
+        if state.outcome is not None and (error := state.outcome.exception()) is not None:
+            self._note_repetition(error)
+
+    def _note_repetition(self, error: BaseException) -> None:
+        self._monitor.counters.retries += 1
+        fields = {"event": "database_retry", "error": type(error).__name__}
+        logger.info("an attempt failed, and is repeated: %s", error, extra=fields)
 
     def _once(self, attempt: Callable[..., T], *args: Any) -> T:
         try:

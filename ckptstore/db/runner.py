@@ -14,9 +14,11 @@ from typing import Protocol, TypeVar
 from sqlalchemy import URL
 
 from ckptstore.db.connection import Db
+from ckptstore.db.pool_use import PoolUse
 from ckptstore.db.retries import Deadline
 from ckptstore.db.settings import CLOSE_SECONDS
 from ckptstore.db.statement import Statements
+from ckptstore.monitoring.monitor import Monitor
 from ckptstore.runtime.future import Future
 
 T = TypeVar("T")
@@ -28,6 +30,8 @@ class Runner(Protocol):
 
     url: URL
     statements: Statements
+    #: Counts what is done on this database.
+    monitor: Monitor
     #: Whether work that writes has a worker thread of its own, where it may block without delaying other work.
     may_wait: bool
     #: How many batches of writes may be under way at a time, each on a connection of its own.
@@ -71,6 +75,10 @@ class Runner(Protocol):
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> None:
         """Like `call_soon`, after so many seconds; only where `max_batches` is above 1, and from that worker thread or loop."""
+        ...
+
+    def pool_use(self) -> PoolUse:
+        """How many connections are used and idle just now."""
         ...
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:

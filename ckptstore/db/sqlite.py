@@ -13,6 +13,7 @@ from sqlalchemy import URL
 
 from ckptstore.db.busy_timeout import run_within
 from ckptstore.db.connection import Db
+from ckptstore.db.pool_use import PoolUse, pool_use
 from ckptstore.db.retries import Deadline, Retries, seconds_from_now
 from ckptstore.db.runner import Work
 from ckptstore.db.settings import CLOSE_SECONDS, DatabaseSettings
@@ -23,6 +24,7 @@ from ckptstore.db.statement import statements_for
 from ckptstore.db.url import is_memory
 from ckptstore.db.wal_checkpointer import WalCheckpointer
 from ckptstore.errors import StoreClosed
+from ckptstore.monitoring.monitor import Monitor
 from ckptstore.runtime.fork import abandon, around_fork
 from ckptstore.runtime.fork_guard import ForkGuard, Forking
 from ckptstore.runtime.future import Future
@@ -45,8 +47,9 @@ class SqliteRunner:
     may_wait = True
     max_batches = 1
 
-    def __init__(self, url: URL, settings: DatabaseSettings, schema: str | None = None) -> None:
+    def __init__(self, url: URL, settings: DatabaseSettings, schema: str | None = None, monitor: Monitor | None = None) -> None:
         self.url = url
+        self.monitor = monitor or Monitor()
         self._settings = settings
         self._schema = schema
         self._start()
@@ -59,7 +62,7 @@ class SqliteRunner:
         self.statements = statements_for(self._engine.dialect, self._schema)
         self._connections = SqliteConnections(self._engine, self.statements, self._file, _MAX_READERS, self._close_soon)
         self._wal = None if self._file is None else WalCheckpointer(self._read_after_look)
-        self._retries = Retries(self.url, self._settings, on_file=True)
+        self._retries = Retries(self.url, self._settings, self.monitor, on_file=True)
         self._writer = WorkerThreads("ckptstore-write", 1)
         readers = min(self._settings.pool_size, _MAX_READERS)
         # A database in memory is one connection: all of its work runs one at a time on one worker thread.
@@ -68,7 +71,8 @@ class SqliteRunner:
     # --- work on worker threads
 
     def read(self, work: Work[T]) -> Future[T]:
-        deadline = seconds_from_now(self._settings.retry_seconds)
+        # `seconds_from_now`, without the call.
+        deadline = partial(float, time.monotonic() + self._settings.retry_seconds)
         attempt = partial(run_within, work, deadline, self._settings)
         return self._readers.submit(
             partial(self._retries.run, deadline, self._guard.run, self._connections.run, self._connections.readers, attempt)
@@ -131,6 +135,10 @@ class SqliteRunner:
             return bool(self._guard.run_on_caller(self._connections.run_on_caller, self._connections.writers, attempt))
         except _REPEATED:
             return False
+
+    def pool_use(self) -> PoolUse:
+        kept = len(self._connections.writers) + len(self._connections.readers)
+        return pool_use(self._engine.pool, kept, 1 + min(self._settings.pool_size, _MAX_READERS))
 
     # --- forks
 

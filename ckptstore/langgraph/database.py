@@ -14,6 +14,7 @@ from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
 from ckptstore.errors import InvalidEngine
+from ckptstore.monitoring.monitor import Monitor
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -42,7 +43,7 @@ def parse_conn_string(conn_string: str | os.PathLike[str] | URL) -> OwnDatabase:
     return OwnDatabase(parse_database_url(conn_string))
 
 
-def open_runner(engine: AsyncEngine | OwnDatabase, settings: DatabaseSettings, schema: str | None) -> Runner:
+def open_runner(engine: AsyncEngine | OwnDatabase, settings: DatabaseSettings, schema: str | None, monitor: Monitor) -> Runner:
     """The database behind the constructor's first argument. Connects at first use.
 
     Raises:
@@ -52,8 +53,8 @@ def open_runner(engine: AsyncEngine | OwnDatabase, settings: DatabaseSettings, s
     if not isinstance(engine, (AsyncEngine, OwnDatabase)):
         raise InvalidEngine(f"SQLAlchemySaver takes an AsyncEngine, got {_kind(engine)}; {_instead_of_engine(engine)}")
     if isinstance(engine, OwnDatabase):
-        return open_database(engine.url, settings, schema)
-    return adopt_engine(engine, settings, schema)
+        return open_database(engine.url, settings, schema, monitor)
+    return adopt_engine(engine, settings, schema, monitor)
 
 
 def _kind(given: object) -> str:

@@ -57,6 +57,7 @@ class CheckpointPut(WriteAttempt):
     """
 
     __slots__ = ("_checkpoint", "_config", "_encoder", "_metadata", "_stored_now", "at")
+    operation = "put"
 
     def __init__(
         self,
@@ -69,9 +70,9 @@ class CheckpointPut(WriteAttempt):
     ) -> None:
         thread_id, checkpoint_ns, parent_id = ids_of(config)
         check_checkpoint(checkpoint, new_versions)
-        super().__init__(thread_id, encoder.expected_bytes(thread_id, checkpoint_ns, new_versions))
         key = CheckpointKey(thread_id, checkpoint_ns, require_text(checkpoint.get("id"), "checkpoint id"))
         check_ids(key._asdict(), parent_id=parent_id or "")
+        super().__init__(key, encoder.expected_bytes(thread_id, checkpoint_ns, new_versions))
         self.at = NewCheckpointKey(key, parent_id, created_at)
         self._encoder = encoder
         self._config = config
@@ -88,23 +89,23 @@ class CheckpointPut(WriteAttempt):
 class TaskWritesPut(WriteAttempt):
     """One `put_writes` of a saver; its arguments are those of `BaseCheckpointSaver.put_writes`."""
 
-    __slots__ = ("_created_at", "_encoder", "_key", "_task_id", "_task_path", "_writes")
+    __slots__ = ("_created_at", "_encoder", "_task_id", "_task_path", "_writes")
+    operation = "put_writes"
 
     def __init__(
         self, encoder: Encoder, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int
     ) -> None:
-        self._key = key_of(config)
-        super().__init__(self._key.thread_id)
+        super().__init__(key_of(config))
         self._encoder = encoder
         self._writes = check_writes(writes)
         self._task_id = require_text(task_id, "task id")
         self._task_path = require_text(task_path, "task path")
-        check_ids({**self._key._asdict(), "task id": task_id}, task_path=task_path)
+        check_ids({**self.key._asdict(), "task id": task_id}, task_path=task_path)
         self._created_at = created_at
 
     def serialise(self, not_stored: Sequence[str]) -> NewWrites:
         """The writes as a record, see `WriteAttempt.serialise`; no channel is carried."""
-        return self._encoder.writes(self._key, self._writes, self._task_id, self._task_path, self._created_at)
+        return self._encoder.writes(self.key, self._writes, self._task_id, self._task_path, self._created_at)
 
 
 class Encoder:

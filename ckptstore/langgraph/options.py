@@ -16,6 +16,7 @@ from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import default_blob_url
 from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance.policy import RetentionPolicy
+from ckptstore.monitoring.settings import MonitoringSettings
 from ckptstore.tags.keys import TagKeys
 from ckptstore.values.size_limits import SizeLimits
 
@@ -72,6 +73,9 @@ class SaverOptions(TypedDict, total=False):
     """What to keep when old checkpoints are to be deleted in the background: a policy, or a dict with its fields. A worker thread
     of this process deletes; if several processes use a database, one of them at a time. Failures are logged and retried.
     By default nothing is deleted."""
+
+    monitoring: MonitoringSettings | None
+    """What is logged as slow, and other settings of what the saver tells about itself."""
 
     retention_interval: timedelta
     """Time from the start of one background run to the next, over all processes. By default one day."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from time import perf_counter
 from typing import Any, get_args
 
 from langchain_core.runnables import RunnableConfig
@@ -41,13 +42,27 @@ class Reading(SaverBase):
             BlobUnavailable: the blob backend failed.
             DatabaseUnavailable: the database can't be reached.
         """
-        loaded = self.store.checkpoint_here(*ids_of(config))
-        return None if loaded is None else decode_checkpoint(self._reading_serde, loaded, self.get_next_version)
+        started, ids = perf_counter(), ids_of(config)
+        try:
+            loaded = self.store.checkpoint_here(*ids)
+            found = None if loaded is None else decode_checkpoint(self._reading_serde, loaded, self.get_next_version)
+        except BaseException as exc:
+            self.store.monitor.get.failed(exc)
+            raise
+        self.store.monitor.get.ended(started, ids)
+        return found
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `get_tuple`."""
-        loaded = await drive_async(self.store.checkpoint(*ids_of(config)))
-        return None if loaded is None else decode_checkpoint(self._reading_serde, loaded, self.get_next_version)
+        started, ids = perf_counter(), ids_of(config)
+        try:
+            loaded = await drive_async(self.store.checkpoint(*ids))
+            found = None if loaded is None else decode_checkpoint(self._reading_serde, loaded, self.get_next_version)
+        except BaseException as exc:
+            self.store.monitor.get.failed(exc)
+            raise
+        self.store.monitor.get.ended(started, ids)
+        return found
 
     def _decode(self, loaded: LoadedCheckpoint) -> CheckpointTuple:
         return decode_checkpoint(self._reading_serde, loaded, self.get_next_version)

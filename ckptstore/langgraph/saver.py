@@ -1,6 +1,7 @@
 """`SQLAlchemySaver`: how it is constructed, closed and written to.
 
-`reading.py`, `deleting.py` and `upkeep.py` have its other methods. Each operation is a pair: `put` and `aput`.
+`reading.py`, `deleting.py`, `upkeep.py`, `import_from.py` and `monitored.py` have its other methods. Each operation is a pair: `put` and
+`aput`.
 """
 
 from __future__ import annotations
@@ -29,12 +30,15 @@ from ckptstore.langgraph.encode import CheckpointPut, TaskWritesPut
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.import_from import Importing
 from ckptstore.langgraph.metadata import MetadataEncoder
+from ckptstore.langgraph.monitored import Monitored
 from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_kinds, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.serialise import allow_handles
 from ckptstore.langgraph.trust import strict_serialiser
 from ckptstore.langgraph.upkeep import Upkeep
 from ckptstore.maintenance.policy import RetentionPolicy
+from ckptstore.monitoring.monitor import Monitor
+from ckptstore.monitoring.settings import MonitoringSettings
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import Outcome, Steps, drive_async
@@ -49,7 +53,7 @@ def _wait(future: Future[None]) -> Steps[None]:
     yield future
 
 
-class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing):
+class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
     """A LangGraph checkpointer on SQLite or PostgreSQL: synchronous and asynchronous methods in one class.
 
     It can be constructed anywhere and used from several worker threads and event loops at the same time, also from synchronous code
@@ -79,7 +83,8 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing):
         check_names(options)
         check_kinds(options)
         settings = options.get("settings") or DatabaseSettings()
-        runner = open_runner(engine, settings, options.get("schema"))
+        monitor = Monitor(options.get("monitoring") or MonitoringSettings())
+        runner = open_runner(engine, settings, options.get("schema"), monitor)
         serde = options.get("serde")
         if options.get("strict", False):
             serde = strict_serialiser(serde)

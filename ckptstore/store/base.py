@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar
 
 from ckptstore.blobs.backends.open import open_backend
@@ -17,6 +18,8 @@ from ckptstore.db.runner import Runner, Work
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import StoreClosed
 from ckptstore.maintenance.reindex import require_same_keys
+from ckptstore.monitoring.operation import Operation
+from ckptstore.monitoring.records import SaverStats
 from ckptstore.records import StateFormat
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.logged_names import LoggedNames
@@ -63,9 +66,10 @@ class StoreBase:
         state_format: StateFormat,
     ) -> None:
         self.runner = runner
+        self.monitor = runner.monitor
         known = KnownSegments()
-        self._cache = MemoryCache(blob_settings.cache_bytes)
-        opened = None if blobs is None else partial(open_backend, blobs, blob_settings)
+        self._cache = MemoryCache(blob_settings.cache_bytes, self.monitor.counters)
+        opened = None if blobs is None else partial(open_backend, blobs, blob_settings, self.monitor)
         self.objects = ObjectRegistry(runner, opened, blob_settings.recheck_seconds)
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
         self._queue = WriteQueue(runner, commit_batch, WriteEncoder(known, self.objects), settings, begin_batch=BatchCommit)
@@ -106,6 +110,7 @@ class StoreBase:
         if self._closed:
             raise StoreClosed
         yield from self._schema_gate.wait()
+        self.monitor.ready_at = perf_counter()
         self._is_ready = not self._closed
 
     # --- running work
@@ -119,27 +124,34 @@ class StoreBase:
 
     def write(self, attempt: WriteAttempt) -> Steps[None]:
         """Store one write; writes of a thread are stored in the order of these calls. Returns when it is durable."""
-        if not self._is_ready:
-            yield from self._ready()
-        future = self._queue.submit(attempt)
+        operation: Operation = getattr(self.monitor, attempt.operation)
+        started, future = perf_counter(), None
         try:
+            if not self._is_ready:
+                yield from self._ready()
+            future = self._queue.submit(attempt)
             yield future
-        except BaseException:
+        except BaseException as exc:
             self._abandon(future)
+            operation.failed(exc)
             raise
+        operation.ended(started, attempt.key)
 
     def write_here(self, attempt: WriteAttempt) -> None:
         """Like `write`, in plain code: on this thread if nothing else is being stored, else in the queue."""
-        if not self._is_ready:
-            drive(self._ready())
-        future = self._queue.store(attempt)
-        if future is None:
-            return
+        operation: Operation = getattr(self.monitor, attempt.operation)
+        started, future = perf_counter(), None
         try:
-            future.result()
-        except BaseException:
+            if not self._is_ready:
+                drive(self._ready())
+            future = self._queue.store(attempt)
+            if future is not None:
+                future.result()
+        except BaseException as exc:
             self._abandon(future)
+            operation.failed(exc)
             raise
+        operation.ended(started, attempt.key)
 
     def run_in_queue(self, work: Work[T], *threads: str) -> Steps[T]:
         """Run work that writes to these threads, after the writes to them that were queued before. It opens its own transaction."""
@@ -152,9 +164,9 @@ class StoreBase:
             self._abandon(future)
             raise
 
-    def _abandon(self, future: Future[Any]) -> None:
+    def _abandon(self, future: Future[Any] | None) -> None:
         """If the operation failed because its caller was cancelled or interrupted, take it out of the queue."""
-        if not future.done():
+        if future is not None and not future.done():
             self._queue.abandon(future)
 
     def run_concurrently(self, work: Work[T], *threads: str) -> Steps[T]:
@@ -167,6 +179,20 @@ class StoreBase:
         yield from self._ready()
         result: T = yield self.runner.write(work)
         return result
+
+    def stats(self) -> SaverStats:
+        """The state of the store, and what it did."""
+        in_use, idle, limit = self.runner.pool_use()
+        return SaverStats(
+            queue_depth=self._queue.depth,
+            in_flight=self._queue.in_flight,
+            queued_bytes=self._queue.held_bytes,
+            connections_in_use=in_use,
+            connections_idle=idle,
+            connections_limit=limit,
+            since_start=self.monitor.since_start(),
+            last_minute=self.monitor.last_minute(),
+        )
 
     @property
     def idle_seconds(self) -> float:

@@ -157,7 +157,11 @@ class CheckpointPages(Generic[T]):
     def __iter__(self) -> Iterator[Steps[list[T]]]:
         """Operations that give some checkpoints each; between them only the rows of the current page are held."""
         while self._more or self._groups:
-            yield self._group() if self._groups else self._page()
+            yield self._observed(self._group() if self._groups else self._page())
+
+    def _observed(self, page: Steps[list[T]]) -> Steps[list[T]]:
+        with self._store.monitor.list.observed((self._search.thread_id, self._search.checkpoint_ns, self._search.checkpoint_id)):
+            return (yield from page)
 
     def _page(self) -> Steps[list[T]]:
         if not self._started:

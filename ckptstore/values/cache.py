@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from ckptstore.monitoring.counters import Counters
 from ckptstore.runtime.fork import in_child
 from ckptstore.runtime.private_files import make_private_folder, open_private
 from ckptstore.runtime.regular_files import open_regular, read_at_most
@@ -30,10 +31,12 @@ class MemoryCache:
 
     Args:
         max_bytes: the total size in bytes; a larger blob is not cached, and 0 caches none.
+        counters: where hits and misses are counted.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, counters: Counters | None = None) -> None:
         self._max_bytes = max_bytes
+        self._counters = counters or Counters()
         self._start()
         in_child(self._start)
 
@@ -47,7 +50,12 @@ class MemoryCache:
         # Another thread may evict it at any time.
         with suppress(KeyError):
             self._blobs.move_to_end(digest)
-        return self._blobs.get(digest)
+        found = self._blobs.get(digest)
+        if found is None:
+            self._counters.cache_misses += 1
+        else:
+            self._counters.cache_hits += 1
+        return found
 
     def put(self, digest: str, data: bytes) -> None:
         """Add a blob whose bytes were checked."""

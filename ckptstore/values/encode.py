@@ -61,7 +61,7 @@ def values_of(record: WriteRecord) -> list[Value]:
 
 def encode_small(record: WriteRecord) -> EncodedWrite | None:
     """Encode a record whose values are all so small that they stay in their rows as they are; None for others."""
-    size = 0
+    size = len(record.body.data) + len(record.metadata) if isinstance(record, NewCheckpoint) else 0
     forms: list[StoredForm] = []
     for value in values_of(record):
         if len(value.data) >= SMALL_BYTES or value.blob_digests:
@@ -138,7 +138,8 @@ def row_segments(new: Mapping[str, memoryview], lists: Mapping[str, bytes]) -> l
 def assemble(record: WriteRecord, chunked: Sequence[ChunkedValue], segments: Sequence[NewSegment], known: Sequence[str]) -> EncodedWrite:
     """An encoded write from its parts."""
     forms = [StoredForm(one.literal or None, layout_json(one.layout)) for one in chunked]
-    size = sum(len(form.value or b"") for form in forms) + sum(len(segment.data or b"") for segment in segments)
+    size = len(record.body.data) + len(record.metadata) if isinstance(record, NewCheckpoint) else 0
+    size += sum(len(form.value or b"") for form in forms) + sum(len(segment.data or b"") for segment in segments)
     in_blob_storage = any(segment.object_key is not None for segment in segments)
     touches_objects = in_blob_storage or any(segment.size >= BLOB_BYTES for segment in segments)
     blocks_thread = isinstance(record, NewCheckpoint) or bool(known) or in_blob_storage

@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.blobs.upload import Uploader
 from ckptstore.errors import DatabaseUnavailable
-from ckptstore.records import WriteRecord
+from ckptstore.records import CheckpointKey, WriteRecord
 from ckptstore.runtime.future import Future
 from ckptstore.values.encode import LARGE_BYTES, EncodedWrite, chunk_values, encode, encode_small, is_large, needs_blob_storage
 from ckptstore.values.known_segments import KnownSegments
@@ -40,14 +40,18 @@ class WriteAttempt(ABC):
     """One attempt to write. It is encoded again if something that it refers to turns out to be missing.
 
     Args:
-        thread_id: its thread.
+        key: of the checkpoint that it writes, or writes to.
         expected_bytes: about how many bytes it serialises to; if they are many, a worker thread serialises it.
     """
 
-    __slots__ = ("expected_bytes", "record", "thread_id", "tries")
+    __slots__ = ("expected_bytes", "key", "record", "thread_id", "tries")
 
-    def __init__(self, thread_id: str, expected_bytes: int = 0) -> None:
-        self.thread_id = thread_id
+    #: As what it is counted.
+    operation: ClassVar[Literal["put", "put_writes"]]
+
+    def __init__(self, key: CheckpointKey, expected_bytes: int = 0) -> None:
+        self.key = key
+        self.thread_id = key.thread_id
         self.expected_bytes = expected_bytes
         #: What `serialise` returned last.
         self.record: WriteRecord | None = None

@@ -16,7 +16,7 @@ _MAX_BYTES = 16 * 1024 * 1024
 class Batch:
     """Entries that are stored together."""
 
-    __slots__ = ("deadline", "entries", "has_begun", "is_slow", "queued", "started_at")
+    __slots__ = ("deadline", "entries", "has_begun", "is_slow", "queued", "seconds", "started_at")
 
     def __init__(self) -> None:
         self.entries: list[QueueEntry] = []
@@ -28,6 +28,8 @@ class Batch:
         self.is_slow = False
         #: Since when it is under way, by the monotonic clock.
         self.started_at = -math.inf
+        #: How long the database took to store it.
+        self.seconds = 0.0
         #: Until when it may be repeated, by the monotonic clock.
         self.deadline = math.inf
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence, Set
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -19,13 +19,12 @@ from ckptstore.db.runner import Runner
 from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.runtime.coalesced import CoalescedCall
 from ckptstore.runtime.future import Future
-from ckptstore.runtime.wakeups import coalesced_wakeups
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts, WriteEncoder
 from ckptstore.writes.batch import MAX_ENTRIES, Batch, fill, threads_of
 from ckptstore.writes.deadlines import Deadlines
 from ckptstore.writes.direct import DirectWrites
-from ckptstore.writes.entry import QueueEntry, State
+from ckptstore.writes.entry import QueueEntry, State, complete
 from ckptstore.writes.execution import BatchExecution, BeginBatch
 from ckptstore.writes.linger import Arrivals, GroupCommitPolicy
 from ckptstore.writes.pending import PendingEntries
@@ -66,6 +65,7 @@ class Committer:
         self._pending = pending
         self._scans = CoalescedCall()
         self._request_scan = partial(runner.call_soon, self._scan)
+        self._monitor = runner.monitor
         self._policy = GroupCommitPolicy()
         self._deadlines = Deadlines(retry_seconds)
         self._under_way = BatchesUnderWay(runner, pending, self._policy, self._scan)
@@ -115,7 +115,7 @@ class Committer:
     def _scan(self) -> None:
         """Look at every entry, and start a batch if there is something to store and none is under way."""
         self._scans.begun += 1
-        if self._pending:
+        if self._pending.entries:
             self.direct.wait()
             entries = self._encode_waiting([entry for entry in self._pending.in_order() if self._is_usable(entry)])
             if not self._under_way or self._under_way.may_start():
@@ -215,15 +215,19 @@ class Committer:
         batch.has_begun = True
         self.last_write_at = started = monotonic()
         results = self._commit_batch(db, batch.writes)
-        self._policy.committed(threads, monotonic() - started)
+        batch.seconds = monotonic() - started
+        self._policy.committed(threads, batch.seconds)
         return results
 
     def _note_stored(self, batch: Batch, started: float) -> None:
         self.last_write_at = started
-        self._policy.committed(threads_of(batch.entries), monotonic() - started)
+        batch.seconds = monotonic() - started
+        self._policy.committed(threads_of(batch.entries), batch.seconds)
 
-    def _stored_directly(self, threads: Set[str], started: float) -> None:
-        self._policy.committed(threads, monotonic() - started)
+    def _stored_directly(self, write: EncodedWrite, started: float) -> None:
+        seconds = monotonic() - started
+        self._policy.committed(frozenset((write.record.key.thread_id,)), seconds)
+        self._monitor.committed(1, write.size, seconds)
         self.last_write_at = started
         self._deadlines.answered()
 
@@ -251,36 +255,33 @@ class Committer:
         self._fault = exc if isinstance(exc, DatabaseUnavailable) else None
         if self._fault is None:
             self._deadlines.answered()
-        done = self._stored(batch.entries, results) if exc is None else [(entry, None) for entry in self._failed_with(batch, exc)]
+        done = self._stored(batch, results) if exc is None else [(entry, None) for entry in self._failed_with(batch, exc)]
         for entry, _ in done:
             self._pending.remove(entry)
         try:
             if not self._runner.may_wait:
                 # The next batch starts before any future is completed: the database need not wait for the callers' loops.
                 self._scan()
-            elif self._pending:
+            elif self._pending.entries:
                 # In its turn: other work may be waiting for this worker thread.
                 self.scan_soon()
         finally:
-            self._complete(done, exc)
+            complete(done, exc)
 
-    @staticmethod
-    def _complete(done: Sequence[tuple[QueueEntry, Any]], exc: BaseException | None) -> None:
-        # One caller is woken at once.
-        with coalesced_wakeups() if len(done) > 1 else nullcontext():
-            for entry, result in done:
-                entry.future.complete(result, exc)
-
-    def _stored(self, entries: Sequence[QueueEntry], results: Sequence[Any]) -> Sequence[tuple[QueueEntry, Any]]:
+    def _stored(self, batch: Batch, results: Sequence[Any]) -> Sequence[tuple[QueueEntry, Any]]:
         """The entries that are durable, with their results."""
         stored: list[tuple[QueueEntry, Any]] = []
-        for entry, result in zip(entries, results, strict=True):
+        writes = size = 0
+        for entry, result in zip(batch.entries, results, strict=True):
             if result is not None and entry.attempt is not None:
                 entry.encode_again(result)
                 continue
             stored.append((entry, result))
             if entry.write is not None:
                 self._encoder.stored(entry.write)
+                writes, size = writes + 1, size + entry.write.size
+        if writes:
+            self._monitor.committed(writes, size, batch.seconds)
         return stored
 
     def _failed_with(self, batch: Batch, exc: BaseException) -> Sequence[QueueEntry]:

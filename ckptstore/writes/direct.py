@@ -6,7 +6,7 @@ lock keeps it apart from the worker thread, so nothing depends on what is noted 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -38,10 +38,10 @@ class DirectWrites:
     Args:
         runner: of the database.
         pending: the entries of the queue: where there are some, a write takes its turn behind them.
-        note_committed: called with the threads of a write that was stored, and when it began.
+        note_committed: called with a write that was stored, and when it began.
     """
 
-    def __init__(self, runner: Runner, pending: PendingEntries, note_committed: Callable[[Set[str], float], object]) -> None:
+    def __init__(self, runner: Runner, pending: PendingEntries, note_committed: Callable[[EncodedWrite, float], object]) -> None:
         self._runner = runner
         self._pending = pending
         self._note_committed = note_committed
@@ -62,7 +62,7 @@ class DirectWrites:
             started = monotonic()
             stored = self._runner.try_write(partial(commit_sqlite.insert, batch=(write,)))
             if stored:
-                self._note_committed(frozenset((write.record.key.thread_id,)), started)
+                self._note_committed(write, started)
             return stored
         finally:
             if self.current is direct:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum, auto
 from time import monotonic
 from typing import Any
 
 from ckptstore.db.runner import Work
 from ckptstore.runtime.future import Future
+from ckptstore.runtime.wakeups import coalesced_wakeups
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts, WriteAttempt, WriteEncoder
 
@@ -97,3 +99,15 @@ class QueueEntry:
     def encode_again(self, missing: MissingParts) -> None:
         """Keep its turn, but wait to be encoded with what was missing when it was stored."""
         self.write, self.missing, self.held_bytes, self.state = None, missing, 0, State.WAITING
+
+
+def complete(done: Sequence[tuple[QueueEntry, Any]], exc: BaseException | None) -> None:
+    """Complete the futures of some entries: each with its result, or all with an exception if there is one."""
+    if len(done) == 1:
+        # One caller is woken at once.
+        entry, result = done[0]
+        entry.future.complete(result, exc)
+        return
+    with coalesced_wakeups():
+        for entry, result in done:
+            entry.future.complete(result, exc)

@@ -23,19 +23,20 @@ class PendingEntries:
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        self._entries: dict[Future[Any], QueueEntry] = {}
+        #: By their futures. Whoever asks whether there are some on the way of every put asks this: `len` of the object is a call.
+        self.entries: dict[Future[Any], QueueEntry] = {}
         self._held_bytes = 0
         #: How many entries are under way.
         self.under_way = 0
 
     def __len__(self) -> int:
         """All entries."""
-        return len(self._entries)
+        return len(self.entries)
 
     @property
     def depth(self) -> int:
         """Entries that are not under way."""
-        return len(self._entries) - self.under_way
+        return len(self.entries) - self.under_way
 
     @property
     def held_bytes(self) -> int:
@@ -44,12 +45,12 @@ class PendingEntries:
 
     def has_room(self, waiting: int = 0) -> bool:
         """Whether another entry may be encoded, if so many of these are not."""
-        return len(self._entries) - self.under_way - waiting < self._max_entries and self._held_bytes < self._max_bytes
+        return len(self.entries) - self.under_way - waiting < self._max_entries and self._held_bytes < self._max_bytes
 
     def add(self, entry: QueueEntry) -> None:
         """Add an entry at the end."""
         entry.waiting_since = entry.waiting_since or monotonic()
-        self._entries[entry.future] = entry
+        self.entries[entry.future] = entry
         self._held_bytes += entry.held_bytes
 
     def hold(self, held_bytes: int) -> None:
@@ -58,11 +59,11 @@ class PendingEntries:
 
     def find(self, future: Future[Any]) -> QueueEntry | None:
         """The entry with this future."""
-        return self._entries.get(future)
+        return self.entries.get(future)
 
     def remove(self, entry: QueueEntry) -> bool:
         """Remove an entry; False if it was removed already."""
-        if self._entries.pop(entry.future, None) is None:
+        if self.entries.pop(entry.future, None) is None:
             return False
         self._held_bytes -= entry.held_bytes
         return True
@@ -74,6 +75,6 @@ class PendingEntries:
 
     def in_order(self) -> list[QueueEntry]:
         """The entries, in order."""
-        entries = list(self._entries.values())
+        entries = list(self.entries.values())
         self._held_bytes = sum([entry.held_bytes for entry in entries])
         return entries

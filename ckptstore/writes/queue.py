@@ -71,6 +71,16 @@ class WriteQueue:
         return self._pending.depth
 
     @property
+    def in_flight(self) -> int:
+        """Entries that are under way."""
+        return self._pending.under_way
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that encoded entries occupy, about."""
+        return self._pending.held_bytes
+
+    @property
     def last_write_at(self) -> float:
         """When the last batch of writes began, by the monotonic clock."""
         return self._committer.last_write_at

@@ -16,8 +16,10 @@ Encoded = EncodedWrite | Future[EncodedWrite]
 class EncodedAttempt(WriteAttempt):
     """A write whose encoded form a test passes, either as a value or as a function that is called for each attempt."""
 
+    operation = "put"
+
     def __init__(self, thread_id: str, write: Encoded | Callable[[MissingParts | None], Encoded], held_bytes: int = 0) -> None:
-        super().__init__(thread_id)
+        super().__init__(CheckpointKey(thread_id, "", "c"))
         self.write = write
         self.held_bytes = held_bytes
 

@@ -10,6 +10,7 @@ from ckptstore.db.retries import Deadline
 from ckptstore.db.runner import Work
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import StatementRefused
+from ckptstore.monitoring.monitor import Monitor
 from ckptstore.records import NewWrites
 from ckptstore.runtime.future import Future
 from ckptstore.values.encode import EncodedWrite
@@ -29,6 +30,7 @@ class ManualRunner:
         #: Names of writes that are not stored, and what is missing for each.
         self.missing: dict[str, MissingParts] = {}
         self.may_wait = False
+        self.monitor = Monitor()
         self.max_batches = 1
         #: Functions that wait for their time.
         self.timers: list[Callable[[], object]] = []

@@ -12,11 +12,13 @@ from urllib.parse import unquote
 from ckptstore.blobs.backends.fsspec_backend import FsspecBackend
 from ckptstore.blobs.backends.fsspec_files import AsyncFiles, MemoryFiles, RemoteFiles, ThreadedFiles
 from ckptstore.blobs.backends.local import LocalBackend
+from ckptstore.blobs.backends.observed import ObservedBackend
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.backends.s3 import CREDENTIALS_ELSEWHERE, S3Files, s3_options
 from ckptstore.blobs.backends.wrappers import BoundedBackend, RetryingBackend
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import InvalidUrl, MissingDriver
+from ckptstore.monitoring.monitor import Monitor
 
 _SCHEMES = "a folder, file://, memory://, s3://bucket/prefix, or another URL that fsspec supports"
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)://(?P<rest>.*)", re.DOTALL)
@@ -29,7 +31,7 @@ _DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
 _FOLDER_NAMES = {"data", "dir"}
 
 
-def open_backend(url: str | os.PathLike[str], settings: BlobSettings | None = None) -> BlobBackend:
+def open_backend(url: str | os.PathLike[str], settings: BlobSettings | None = None, monitor: Monitor | None = None) -> BlobBackend:
     """The backend of a URL, with bounded parallelism and retries. It connects at its first use, on the event loop that runs then.
 
     Args:
@@ -37,13 +39,16 @@ def open_backend(url: str | os.PathLike[str], settings: BlobSettings | None = No
             that name it), `s3://bucket/prefix?endpoint_url=...&region=...&profile=...&anon=...&addressing_style=...`, or
             any other URL of a file system that fsspec supports. S3's credentials come from the standard AWS chain.
         settings: parallelism, retries and options of the file system.
+        monitor: counts what is uploaded and downloaded.
 
     Raises:
         InvalidUrl: it can't be parsed, has an unknown scheme, or contains credentials. The message never repeats them.
         MissingDriver: the file system's package is not installed.
     """
     settings = settings or BlobSettings()
-    return RetryingBackend(BoundedBackend(_open_bare(os.fspath(url), settings), settings.max_parallel), settings.retry_seconds)
+    bounded = BoundedBackend(_open_bare(os.fspath(url), settings), settings.max_parallel)
+    monitor = monitor or Monitor()
+    return ObservedBackend(RetryingBackend(bounded, settings.retry_seconds, monitor.counters), monitor)
 
 
 def _open_bare(text: str, settings: BlobSettings) -> BlobBackend:

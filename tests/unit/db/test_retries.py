@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import make_url
 from ckptstore.db.retries import Retries, seconds_from_now
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import DatabaseUnavailable, StatementRefused
+from ckptstore.monitoring.monitor import Monitor
 
 URL = make_url("postgresql+asyncpg://db.example/name")
 
@@ -36,7 +38,7 @@ def failing(*states: str) -> tuple[Callable[[], str], list[str]]:
 
 def reached() -> Retries:
     """Retries of a database that has answered before."""
-    retries = Retries(URL, DatabaseSettings(), on_file=False)
+    retries = Retries(URL, DatabaseSettings(), Monitor(), on_file=False)
     assert retries.run(seconds_from_now(30), lambda: "hello") == "hello"
     return retries
 
@@ -68,7 +70,7 @@ def test_another_error_is_raised_at_once_and_translated() -> None:
 def test_a_database_that_never_answered_is_reported_at_once() -> None:
     attempt, left = failing("08006", "08006")
     with pytest.raises(DatabaseUnavailable):
-        Retries(URL, DatabaseSettings(), on_file=False).run(seconds_from_now(30), attempt)
+        Retries(URL, DatabaseSettings(), Monitor(), on_file=False).run(seconds_from_now(30), attempt)
     assert len(left) == 1
 
 
@@ -88,3 +90,13 @@ def test_a_defect_is_neither_repeated_nor_translated() -> None:
     with pytest.raises(KeyError):
         reached().run(seconds_from_now(30), attempt)
     assert calls == [1]
+
+
+def test_repetitions_are_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    retries = reached()
+    attempt, _ = failing("40001", "40P01", "08006")
+    with caplog.at_level(logging.INFO):
+        retries.run(seconds_from_now(30), attempt)
+    assert retries._monitor.counters.retries == 3
+    events = [(record.__dict__["event"], record.__dict__["error"]) for record in caplog.records]
+    assert events == [("database_retry", "DatabaseUnavailable")] * 3

@@ -14,6 +14,7 @@ from ckptstore.db.secrets import Secrets, masked
 from ckptstore.db.url import parse_database_url
 from ckptstore.errors import CkptStoreError
 from ckptstore.langgraph.database import parse_conn_string
+from ckptstore.monitoring.monitor import Monitor
 
 SECRET = "hunter2-geheim"
 PLACES = {
@@ -70,7 +71,7 @@ class DriverError(Exception):
 @pytest.mark.parametrize("where", ["url", "connect_args"])
 def test_a_drivers_message_is_repeated_without_secrets(where: str) -> None:
     url = make_url(f"postgresql+psycopg://me:{SECRET}@h/db" if where == "url" else "postgresql+psycopg://me@h/db")
-    retries = Retries(url, DatabaseSettings(connect_args={} if where == "url" else {"sslpassword": SECRET}), on_file=False)
+    retries = Retries(url, DatabaseSettings(connect_args={} if where == "url" else {"sslpassword": SECRET}), Monitor(), on_file=False)
 
     def attempt() -> None:
         raise DriverError(f'invalid connection string: missing "=" after "{SECRET}"')

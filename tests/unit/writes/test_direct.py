@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ckptstore.db.connection import Db
+from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.direct import DirectWrites
 from ckptstore.writes.entry import QueueEntry
 from ckptstore.writes.pending import PendingEntries
@@ -27,12 +28,12 @@ class CallersRunner:
         return self.stores()
 
 
-def direct_on(runner: CallersRunner, pending: PendingEntries | None = None) -> tuple[DirectWrites, list[Set[str]]]:
-    committed: list[Set[str]] = []
+def direct_on(runner: CallersRunner, pending: PendingEntries | None = None) -> tuple[DirectWrites, list[EncodedWrite]]:
+    committed: list[EncodedWrite] = []
     made: Any = DirectWrites(
         runner,  # type: ignore[arg-type]
         PendingEntries(10, 1_000) if pending is None else pending,
-        lambda threads, _started: committed.append(threads),
+        lambda write, _started: committed.append(write),
     )
     return made, committed
 
@@ -41,7 +42,7 @@ def test_a_write_is_stored_where_nothing_is_pending_and_takes_its_turn_otherwise
     pending = PendingEntries(10, 1_000)
     direct, committed = direct_on(CallersRunner(), pending)
     assert direct.store(WRITE)
-    assert committed == [{"t"}]
+    assert committed == [WRITE]
     entry = QueueEntry(("t",), None, None)
     pending.add(entry)
     assert not direct.store(WRITE)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ckptstore.blobs.backends.local import LocalBackend
+from ckptstore.blobs.backends.observed import ObservedBackend
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.backends.wrappers import BackendWrapper, BoundedBackend, RetryingBackend
@@ -127,7 +128,9 @@ async def test_as_many_operations_run_as_allowed_and_no_more(tmp_path: Path) -> 
 
 
 def test_what_is_opened_is_bounded_and_retried(tmp_path: Path) -> None:
-    backend = open_backend(tmp_path, BlobSettings(max_parallel=3))
+    observed = open_backend(tmp_path, BlobSettings(max_parallel=3))
+    assert isinstance(observed, ObservedBackend)
+    backend = observed.inner
     assert isinstance(backend, RetryingBackend)
     assert isinstance(backend.inner, BoundedBackend)
     assert isinstance(backend.inner.inner, LocalBackend)

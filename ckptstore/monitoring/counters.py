@@ -1,0 +1,80 @@
+"""What a store counts. Whoever does something adds to these attributes, from any thread and without a lock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ckptstore.monitoring.histogram import new_counts, new_size_counts
+
+
+@dataclass(slots=True, eq=False)
+class Counters:
+    """Since the store was opened: durations as histograms, see `histogram`, and numbers."""
+
+    #: As their callers saw them: from the call until the write is durable, or the checkpoint read.
+    put: list[int] = field(default_factory=new_counts)
+    put_writes: list[int] = field(default_factory=new_counts)
+    get: list[int] = field(default_factory=new_counts)
+    #: Of each page of a listing of checkpoints.
+    list_page: list[int] = field(default_factory=new_counts)
+    #: Of each batch: from its statement to its durability.
+    commit: list[int] = field(default_factory=new_counts)
+    #: Of each object that was stored in, or read from, the blob backend.
+    upload: list[int] = field(default_factory=new_counts)
+    download: list[int] = field(default_factory=new_counts)
+    #: Of each run.
+    prune: list[int] = field(default_factory=new_counts)
+    collect: list[int] = field(default_factory=new_counts)
+    transfer: list[int] = field(default_factory=new_counts)
+    #: Writes of each batch.
+    batch_sizes: list[int] = field(default_factory=new_size_counts)
+    #: Puts and tasks' writes that are durable.
+    writes: int = 0
+    bytes_written: int = 0
+    bytes_uploaded: int = 0
+    bytes_downloaded: int = 0
+    #: Segments and objects that were in a cache, or not.
+    cache_hits: int = 0
+    cache_misses: int = 0
+    #: Attempts that were repeated after a transient fault.
+    retries: int = 0
+    blob_retries: int = 0
+    #: Operations that failed, by the class of the exception.
+    errors: Counter[str] = field(default_factory=Counter)
+
+    def copy(self) -> Counters:
+        """A copy that stays as it is."""
+        return Counters(**{name: _copy(getattr(self, name)) for name in _NAMES})
+
+    def since(self, earlier: Counters) -> Counters:
+        """What was counted since a copy was made."""
+        return Counters(**{name: _difference(getattr(self, name), getattr(earlier, name)) for name in _NAMES})
+
+    def reset(self) -> None:
+        """Begin again, in the lists that others add to."""
+        zero = Counters()
+        for name in _NAMES:
+            current = getattr(self, name)
+            if isinstance(current, int):
+                setattr(self, name, 0)
+            elif isinstance(current, Counter):
+                current.clear()
+            else:
+                current[:] = getattr(zero, name)
+
+
+_NAMES = tuple(each.name for each in fields(Counters))
+
+
+def _copy(value: Any) -> Any:
+    return value if isinstance(value, int) else value.copy()
+
+
+def _difference(now: Any, earlier: Any) -> Any:
+    if isinstance(now, int):
+        return now - earlier
+    if isinstance(now, Counter):
+        return now - earlier
+    return [count - before for count, before in zip(now, earlier, strict=True)]

@@ -1,0 +1,28 @@
+"""Settings of monitoring, validated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoringSettings:
+    """What a saver reports about itself, see docs/monitoring.md.
+
+    Args:
+        slow_write_seconds: a put, or a task's writes, that took so long is logged.
+        slow_read_seconds: a get, or a page of a listing, that took so long is logged.
+    """
+
+    slow_write_seconds: float = 1.0
+    slow_read_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: a time is negative.
+        """
+        for name in ("slow_write_seconds", "slow_read_seconds"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
