@@ -17,6 +17,9 @@ from ckptstore.values.digests import compact_digest_of, matches_digest
 
 #: Compressing less gains next to nothing.
 SMALL_BYTES = 128
+# Up to this size, zstd gets small tables: its own are cold each time, as SQLite's pages go through the caches between two values.
+_MAX_MESSAGE_BYTES = 4 * 1024
+_MESSAGE_HASH_LOG = 11
 # Up to this size a dictionary helps, and compressing costs less than testing a sample.
 _MAX_DICTIONARY_BYTES = 64 * 1024
 _SAMPLE_BYTES = 16 * 1024
@@ -34,6 +37,10 @@ class _Zstd:
 
     def __init__(self) -> None:
         messages = zstandard.ZstdCompressionDict(_MESSAGES, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+        small_tables = zstandard.ZstdCompressionParameters.from_level(
+            1, source_size=_MAX_MESSAGE_BYTES, dict_size=len(_MESSAGES), hash_log=_MESSAGE_HASH_LOG, write_content_size=True
+        )
+        self.compress_message = zstandard.ZstdCompressor(compression_params=small_tables, dict_data=messages).compress
         self.compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
         self.compress_small = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, dict_data=messages).compress
         self.compress_sample = zstandard.ZstdCompressor(level=1).compress
@@ -63,7 +70,9 @@ def compress(data: bytes | memoryview) -> tuple[str, bytes | memoryview]:
     if len(data) < SMALL_BYTES:
         return "raw", data
     zstd = _borrowed()
-    if len(data) <= _MAX_DICTIONARY_BYTES:
+    if len(data) <= _MAX_MESSAGE_BYTES:
+        encoding, compressed = "zstd-messages", zstd.compress_message(data)
+    elif len(data) <= _MAX_DICTIONARY_BYTES:
         encoding, compressed = "zstd-messages", zstd.compress_small(data)
     elif _is_compressible(zstd, data):
         encoding, compressed = "zstd", zstd.compress(data)
