@@ -14,8 +14,7 @@ from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.transfer import compare_checkpoints
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.copying import copy_store
-from ckptstore.transfer.objects import BlobMode
-from ckptstore.transfer.options import TransferCallbacks, TransferOptions
+from ckptstore.transfer.options import BlobMode, TransferCallbacks, TransferOptions
 from ckptstore.transfer.own_source import thread_totals
 
 

@@ -13,8 +13,7 @@ from ckptstore.cli.transfer import open_side, print_problems, progress_bar
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.moving import Move, MoveReport, unseal
-from ckptstore.transfer.objects import BlobMode
-from ckptstore.transfer.options import TransferCallbacks, Verify
+from ckptstore.transfer.options import BlobMode, TransferCallbacks, Verify
 from ckptstore.transfer.own_source import thread_totals
 
 

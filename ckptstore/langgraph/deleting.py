@@ -13,11 +13,12 @@ from ckptstore.maintenance.reports import PruneReport
 from ckptstore.records import Posting
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.tags.filter_input import MAX_VALUES
-from ckptstore.transfer.part_of_thread import copy_part
-from ckptstore.transfer.selection import newest_rule, only
 
 
 def _part(newest: int | None, at: str | None) -> Rule:
+    # Loaded at its first use, like all that copies threads: most processes never do.
+    from ckptstore.transfer.selection import newest_rule, only
+
     if newest is not None and at is not None:
         raise InvalidConfig("give either newest or at")
     if at is not None:
@@ -100,6 +101,8 @@ class Deleting(SaverBase):
         await drive_async(self._copy_thread(source_thread_id, target_thread_id, newest, at))
 
     def _copy_thread(self, source_thread_id: str, target_thread_id: str, newest: int | None, at: str | None) -> Steps[int]:
+        from ckptstore.transfer.part_of_thread import copy_part
+
         source, target = thread_id_of(source_thread_id), thread_id_of(target_thread_id)
         check_ids({"thread_id": target})
         if newest is None and at is None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ckptstore.langgraph.imports.importing import import_threads
-from ckptstore.langgraph.imports.opening import Source
 from ckptstore.langgraph.transfer import Transferring
 from ckptstore.runtime.steps import Steps, drive, drive_async
-from ckptstore.transfer.decisions import OnConflict
-from ckptstore.transfer.options import TransferCallbacks, TransferOptions, Verify, ignore_progress, never_stop
+from ckptstore.transfer.options import OnConflict, TransferCallbacks, TransferOptions, Verify, ignore_progress, never_stop
 from ckptstore.transfer.report import TransferReport
+
+if TYPE_CHECKING:
+    from ckptstore.langgraph.imports.opening import Source
 
 
 class Importing(Transferring):
@@ -104,6 +104,9 @@ class Importing(Transferring):
         callbacks: TransferCallbacks,
         loop: asyncio.AbstractEventLoop | None,
     ) -> Steps[TransferReport]:
+        # Loaded at its first use, like all that copies threads: most processes never do.
+        from ckptstore.langgraph.imports.importing import import_threads
+
         return import_threads(
             source,
             self.store,

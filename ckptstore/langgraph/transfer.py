@@ -19,10 +19,7 @@ from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.records import CheckpointKey
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.store.store import Store
-from ckptstore.transfer.copying import copy_store
-from ckptstore.transfer.decisions import OnConflict
-from ckptstore.transfer.objects import BlobMode
-from ckptstore.transfer.options import TransferCallbacks, TransferOptions, Verify, ignore_progress, never_stop
+from ckptstore.transfer.options import BlobMode, OnConflict, TransferCallbacks, TransferOptions, Verify, ignore_progress, never_stop
 from ckptstore.transfer.parcel import Choice
 from ckptstore.transfer.report import TransferReport
 
@@ -118,6 +115,9 @@ class Transferring(SaverBase):
     def _copy_to(
         self, other: SaverBase, options: TransferOptions, blobs: BlobMode | None, callbacks: TransferCallbacks
     ) -> Steps[TransferReport]:
+        # Loaded at its first use, like all that copies threads: most processes never do.
+        from ckptstore.transfer.copying import copy_store
+
         if not isinstance(other, SaverBase):
             raise InvalidConfig(f"the target must be a SQLAlchemySaver, got {brief(other)}")
         copied = yield from copy_store(self.store, other.store, options, blobs, LANGGRAPH, other._now, callbacks)

@@ -20,8 +20,8 @@ from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.transfer.mirroring import require_whole_choice
-from ckptstore.transfer.objects import BlobMode, ObjectTransfer
-from ckptstore.transfer.options import TransferCallbacks, TransferOptions
+from ckptstore.transfer.objects import ObjectTransfer
+from ckptstore.transfer.options import BlobMode, TransferCallbacks, TransferOptions
 from ckptstore.transfer.own_source import OwnSource
 from ckptstore.transfer.report import TransferReport
 from ckptstore.transfer.run import Transfer

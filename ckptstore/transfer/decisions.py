@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Any, Literal
+from typing import Any
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
@@ -14,10 +14,6 @@ from ckptstore.transfer.parcel import Parcel, SourceThread, TargetThread, stamp_
 from ckptstore.transfer.reading import marks_of
 from ckptstore.transfer.remembered import Remembered, remembered
 from ckptstore.transfer.row_hash import hash_of_marks
-
-#: What to do with a thread that is at the target and did not come from an earlier run, or was changed there since: leave it; bring what
-#: it lacks if all that it has is at the source, too; or refuse to begin.
-OnConflict = Literal["skip", "continue", "refuse"]
 
 
 class Decision(Enum):

@@ -13,8 +13,8 @@ from ckptstore.records import StateFormat
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
 from ckptstore.transfer.copying import Copied, copy_store
-from ckptstore.transfer.objects import BlobMode, ObjectTransfer
-from ckptstore.transfer.options import TransferCallbacks, TransferOptions, Verify
+from ckptstore.transfer.objects import ObjectTransfer
+from ckptstore.transfer.options import BlobMode, TransferCallbacks, TransferOptions, Verify
 from ckptstore.transfer.own_source import thread_totals
 from ckptstore.transfer.report import TransferReport
 from ckptstore.transfer.seal import Seal, read_seal, seal_store, unseal_store

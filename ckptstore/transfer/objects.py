@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.registry import ObjectRegistry
@@ -15,12 +15,10 @@ from ckptstore.db.sql.tables import OBJECT, SEGMENT, Row
 from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, InvalidConfig
 from ckptstore.runtime.temporary_files import temporary_path
 from ckptstore.runtime.wakeups import settled
+from ckptstore.transfer.options import BlobMode
 from ckptstore.transfer.parcel import Parcel
 from ckptstore.transfer.spool import Spool
 from ckptstore.values.digests import digest_of, hash_file
-
-#: What becomes of objects: `keep` them where they are, or `copy` them to the target's own place.
-BlobMode = Literal["keep", "copy"]
 
 _PARALLEL = 8
 _KEYS_PER_READ = 500
