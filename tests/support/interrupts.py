@@ -18,6 +18,15 @@ PACKAGE = str(Path(ckptstore.__file__).parent)
 LOCKING = (threading.__file__, str(Path(concurrent.futures.__file__).parent))
 
 
+def _made_within(call: Callable[[], object]) -> Iterator[object]:
+    """A call whose handled exceptions end with this generator.
+
+    Between some bytecodes of an `except` block, where no signal comes, an interrupt leaves its exception as the one that the thread
+    handles: with all of its frames, to the end of the process.
+    """
+    yield call()
+
+
 class Interrupter:
     """Interrupts calls on this thread before their n-th bytecode.
 
@@ -40,7 +49,7 @@ class Interrupter:
         self._left = number
         try:
             with self._counted():
-                call()
+                next(_made_within(call))
         except self._exception:
             return True
         self.swallowed += self._left <= 0
