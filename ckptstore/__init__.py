@@ -13,7 +13,7 @@ from ckptstore.langgraph.size_limited import SizeLimitedCheckpointer
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.maintenance.run import run_maintenance
-from ckptstore.monitoring.records import SaverStats
+from ckptstore.monitoring.records import HealthReport, SaverStats
 from ckptstore.monitoring.settings import MonitoringSettings
 from ckptstore.records import ThreadInfo
 from ckptstore.runtime.steps import drive_async
@@ -24,6 +24,7 @@ __all__ = [
     "BlobRef",
     "BlobSettings",
     "DatabaseSettings",
+    "HealthReport",
     "MonitoringSettings",
     "PruneReport",
     "RetentionPolicy",

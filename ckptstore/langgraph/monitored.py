@@ -1,9 +1,11 @@
-"""What a saver tells about itself: `stats`."""
+"""What a saver tells about itself: `stats`, and whether it can be used: `health`."""
 
 from __future__ import annotations
 
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.monitoring.records import SaverStats
+from ckptstore.monitoring.records import HealthReport, SaverStats
+from ckptstore.runtime.steps import drive, drive_async
+from ckptstore.store.health import check_health
 
 
 class Monitored(SaverBase):
@@ -23,3 +25,22 @@ class Monitored(SaverBase):
     async def astats(self) -> SaverStats:
         """See `stats`."""
         return self.stats()
+
+    def health(self, *, within_seconds: float = 5.0) -> HealthReport:
+        """Whether this saver can be used now, for the readiness probe of a server. It raises nothing.
+
+        Three checks run at the same time: `schema` (it is the one that this release needs), `write` (a write was stored in the last 10
+        seconds; else one is tried through the queue, and rolled back) and `blobs` (the backend answers). Like any first use, that of a
+        SQLite file upgrades its schema.
+
+        Args:
+            within_seconds: a check without an answer by then has failed.
+
+        Returns:
+            What was found, or what failed and why. It is true if nothing failed: `if saver.health(): ...`.
+        """
+        return drive(check_health(self.store, within_seconds))
+
+    async def ahealth(self, *, within_seconds: float = 5.0) -> HealthReport:
+        """See `health`."""
+        return await drive_async(check_health(self.store, within_seconds))

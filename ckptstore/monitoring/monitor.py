@@ -30,6 +30,8 @@ class Monitor:
         self._started_at = perf_counter()
         #: When the schema was found to fit, by `perf_counter`: what waited for that was not slow by itself.
         self.ready_at = -math.inf
+        #: When the last batch was durable, by `perf_counter`.
+        self.committed_at = -math.inf
         write, read = settings.slow_write_seconds, settings.slow_read_seconds
         self.put = Operation(self, "put", counters.put, write)
         self.put_writes = Operation(self, "put_writes", counters.put_writes, write)
@@ -48,6 +50,7 @@ class Monitor:
         self.counters.reset()
         self.recent.reset()
         self._started_at = perf_counter()
+        self.committed_at = -math.inf
 
     def committed(self, writes: int, size: int, seconds: float) -> None:
         """Count a batch that is durable.
@@ -57,7 +60,7 @@ class Monitor:
             size: their bytes.
             seconds: how long the database took.
         """
-        now = perf_counter()
+        self.committed_at = now = perf_counter()
         if now >= self.recent.next_at:
             self.recent.note(now)
         counters = self.counters
