@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import starmap
 from typing import Any, NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.sql.tables import Row
+from ckptstore.db.sql.tables import CheckpointCells, Row
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from ckptstore.maintenance.thread_rows import CheckpointMetadata, ThreadStamp, indexed_tag_rows, lock_thread, read_stamp
 from ckptstore.records import CheckpointKey, StateFormat
@@ -25,8 +26,6 @@ from ckptstore.writes.tag_rows import insert_tags
 _ROWS_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 _LEAST_INTEGER = -(2**63)
-# Of a checkpoint's row.
-_METADATA = 9
 
 
 class ThreadCopy(NamedTuple):
@@ -155,7 +154,7 @@ def _name_thread(db: Db, copy: ThreadCopy, shown: list[CheckpointMetadata], stat
     rows = [tuple(row) for row in db.run(sql.copy.whole_checkpoints, keys)]
     renamed = [with_thread_named(row, copy.source, copy.target, state_format) for row in rows]
     db.insert(sql.tables.CHECKPOINT, "replace", renamed)
-    texts = {CheckpointKey(*row[:3]): row[_METADATA] for row in renamed}
+    texts = {cells.key: cells.metadata for cells in starmap(CheckpointCells, renamed)}
     return [each._replace(metadata=texts.get(each.key, each.metadata)) for each in shown]
 
 
@@ -166,15 +165,15 @@ def _names(metadata: str, thread_id: str, state_format: StateFormat) -> bool:
 
 def with_thread_named(row: Row, source: str, target: str, state_format: StateFormat) -> Row:
     """The row of a checkpoint of thread `target`, whose metadata names that thread if it named thread `source`."""
-    if not _names(row[_METADATA], source, state_format):
+    of = CheckpointCells(*row)
+    if not _names(of.metadata, source, state_format):
         return row
-    text = json.dumps({**json.loads(row[_METADATA]), state_format.thread_key: target}, ensure_ascii=False, separators=(",", ":"))
-    thread_id, checkpoint_ns, checkpoint_id, parent, created_at, format_, type_, body, versions, _, size, hidden, count, checksum = row
+    text = json.dumps({**json.loads(of.metadata), state_format.thread_key: target}, ensure_ascii=False, separators=(",", ":"))
+    checksum = of.checksum
     if checksum is not None:
-        key = (thread_id, checkpoint_ns, checkpoint_id)
-        checksum = checkpoint_checksum(key, parent, format_, type_, body, versions, text, count) ^ (HIDDEN if hidden else 0)
-    payload = (format_, type_, body, versions, text, size, bool(hidden), count, checksum)
-    return (thread_id, checkpoint_ns, checkpoint_id, parent, created_at, *payload)
+        payload = (of.format, of.type, of.body, of.channel_versions, text, of.value_count)
+        checksum = checkpoint_checksum(of.key, of.parent_checkpoint_id, *payload) ^ (HIDDEN if of.hidden else 0)
+    return tuple(of._replace(metadata=text, hidden=bool(of.hidden), checksum=checksum))
 
 
 def checkpoint_count(db: Db, thread_id: str) -> int:

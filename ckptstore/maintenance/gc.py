@@ -114,7 +114,7 @@ class _Collector:
         """Mark those of some objects that nothing refers to, and delete them."""
         await self._objects.write(self._for_keys(sql.objects.mark_objects, keys))
         rows = await self._objects.read(lambda db: db.run(sql.transfer.given_objects, db.object_keys(keys)).all())
-        sizes = {row[0]: row[2] for row in rows}
+        sizes = {key: size for key, _digest, size, *_ in rows}
         deletable = await self._start_deleting(sizes)
         await self._delete({key: sizes[key] for key in sizes if key in deletable})
 

@@ -11,7 +11,7 @@ from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.sql.tables import OBJECT, SEGMENT, Row
+from ckptstore.db.sql.tables import OBJECT, SEGMENT, Row, SegmentCells
 from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, InvalidConfig
 from ckptstore.runtime.temporary_files import temporary_path
 from ckptstore.runtime.wakeups import settled
@@ -95,7 +95,7 @@ class ObjectTransfer:
         for start in range(0, len(keys), _KEYS_PER_READ):
             part = keys[start : start + _KEYS_PER_READ]
             rows = await self._source.read(partial(_objects, keys=part))
-            found |= {row[0]: _Object(*row) for row in rows}
+            found |= {each.key: each for each in rows}
         if missing := set(keys) - found.keys():
             raise BlobMissing(
                 f"{len(missing)} blobs of the source are not registered there, for example {min(missing)}; run: ckptstore blobs verify"
@@ -112,8 +112,10 @@ class ObjectTransfer:
         spool = Spool()
         for kind, rows in parcel.spool.pages():
             for row in rows:
-                is_remote = kind == SEGMENT.name and row[5] is not None
-                spool.add(kind, (*row[:5], new_keys[row[5]]) if is_remote else row, _bytes_of(row))
+                new_row = row
+                if kind == SEGMENT.name and (key := SegmentCells(*row).object_key) is not None:
+                    new_row = tuple(SegmentCells(*row)._replace(object_key=new_keys[key]))
+                spool.add(kind, new_row, _bytes_of(row))
         _exchange(parcel, spool)
         parcel.object_keys = set(new_keys.values())
 
@@ -139,29 +141,29 @@ class ObjectTransfer:
         for kind, rows in parcel.spool.pages():
             for row in rows:
                 new_row = row
-                if kind == SEGMENT.name and row[5] is not None:
-                    new_row = await self._with_content(row, found[row[5]])
+                if kind == SEGMENT.name and (key := SegmentCells(*row).object_key) is not None:
+                    new_row = await self._with_content(SegmentCells(*row), found[key])
                 spool.add(kind, new_row, _bytes_of(new_row))
         _exchange(parcel, spool)
         parcel.object_keys = set()
 
-    async def _with_content(self, row: Row, found: _Object) -> Row:
-        if row[1].startswith("@"):
+    async def _with_content(self, segment: SegmentCells, found: _Object) -> Row:
+        if segment.digest.startswith("@"):
             raise InvalidConfig(
-                f"thread {row[0]!r} has files that were stored by handle (saver.blobs.put), which a database does not hold; "
+                f"thread {segment.thread_id!r} has files that were stored by handle (saver.blobs.put), which a database does not hold; "
                 "give the target a blob URL (--to-blob-url)"
             )
         content = await settled(self._source.run(self._source.content(found.key, found.size)))
         self._check(found, await asyncio.to_thread(digest_of, content))
-        return (*row[:4], content, None)
+        return tuple(segment._replace(data=content, object_key=None))
 
     def _check(self, found: _Object, digest: str) -> None:
         if digest != found.digest:
             raise BlobCorrupt(f"object {found.key} at {self._source.location.url} was truncated or altered; restore it from a backup")
 
 
-def _objects(db: Db, keys: Sequence[str]) -> Sequence[Row]:
-    return db.run(sql.transfer.given_objects, db.object_keys(keys)).all()
+def _objects(db: Db, keys: Sequence[str]) -> list[_Object]:
+    return [_Object(*row) for row in db.run(sql.transfer.given_objects, db.object_keys(keys))]
 
 
 def _live_objects(db: Db, after: str) -> list[_Object]:

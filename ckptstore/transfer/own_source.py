@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Sequence, Set
+from collections.abc import AsyncGenerator, Iterable, Sequence, Set
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,13 +12,13 @@ from sqlalchemy import Table
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.runner import Work
-from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, TAG, THREAD, WRITE, Row
+from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, TAG, THREAD, WRITE, CheckpointCells, Row, SegmentCells
 from ckptstore.db.url import is_memory
 from ckptstore.maintenance.prune_nodes import thread_view
 from ckptstore.maintenance.prune_plan import Rule
 from ckptstore.reads.rows import parsed_metadata
 from ckptstore.reads.threads import load_threads
-from ckptstore.records import CheckpointKey, StateFormat, ThreadInfo
+from ckptstore.records import LoadedSegment, StateFormat, ThreadInfo
 from ckptstore.runtime.steps import drive_async
 from ckptstore.runtime.wakeups import settled
 from ckptstore.store.store import Store
@@ -147,8 +147,8 @@ class OwnSource:
         row = checked(table, row)
         if table is CHECKPOINT:
             row = self._take_checkpoint(parcel, chosen, row)
-        elif table is SEGMENT and row[5] is not None:
-            parcel.object_keys.add(row[5])
+        elif table is SEGMENT and (object_key := SegmentCells(*row).object_key) is not None:
+            parcel.object_keys.add(object_key)
         if (table is CHANNEL or table is WRITE) and self._rule is not None and (layout := row[-2]) is not None:
             entries = json.loads(layout)
             chosen.segments.update(layout_digests(entries), layout_references(entries))
@@ -156,13 +156,14 @@ class OwnSource:
         parcel.add(table, row, payload_bytes(table.name, row))
 
     def _take_checkpoint(self, parcel: Parcel, chosen: Selection, row: Row) -> Row:
-        key = CheckpointKey(*row[:3])
-        if row[11]:
+        cells = CheckpointCells(*row)
+        key = cells.key
+        if cells.hidden:
             return row
         if chosen.hides(key[1:]):
             return hidden_row(row)
-        parcel.count(key, row[10])
-        for tag in tag_rows(key, postings(parsed_metadata(key, row[9]), self._tag_keys, self._state_format.unindexed_when_empty)):
+        parcel.count(key, cells.size)
+        for tag in tag_rows(key, postings(parsed_metadata(key, cells.metadata), self._tag_keys, self._state_format.unindexed_when_empty)):
             parcel.add(TAG, tag, 0)
         return row
 
@@ -183,13 +184,13 @@ def _wants(parcel: Parcel, thread_id: str, chosen: Selection, table: Table, mark
 def _listed(db: Db, thread_id: str, names: Set[str]) -> set[str]:
     """The segments that those of some segments name that are lists."""
     keys = db.key_parameters(sql.tables.SEGMENT_KEY, [(thread_id, name) for name in names if is_list(name)])
-    return {digest for row in db.run(sql.checkpoints.segments, keys) for digest in json.loads(row[4])}
+    return {digest for row in db.run(sql.checkpoints.segments, keys) for digest in json.loads(LoadedSegment(*row).data or b"")}
 
 
 def rows_of(db: Db, thread_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The rows of those of some threads that exist, by thread."""
     rows = db.run(sql.transfer.given_threads, db.key_parameters(("thread_id",), [(each,) for each in thread_ids]))
-    return {row[0]: dict(zip(_NAMES, row, strict=True)) for row in rows}
+    return {row["thread_id"]: row for row in _named(rows)}
 
 
 class Totals(NamedTuple):
@@ -206,7 +207,11 @@ def thread_totals(db: Db) -> Totals:
 
 
 def _threads(rows: Sequence[Row]) -> list[SourceThread]:
-    return [_thread(dict(zip(_NAMES, row, strict=True))) for row in rows]
+    return [_thread(row) for row in _named(rows)]
+
+
+def _named(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    return [dict(zip(_NAMES, row, strict=True)) for row in rows]
 
 
 def _thread(row: dict[str, Any]) -> SourceThread:

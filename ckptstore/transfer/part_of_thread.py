@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, TAG, WRITE, Row
+from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, TAG, WRITE, CheckpointCells, Row
 from ckptstore.errors import InvalidConfig, ThreadExists
 from ckptstore.maintenance.copy import with_thread_named
 from ckptstore.maintenance.prune_plan import Rule
 from ckptstore.reads.rows import parsed_metadata
-from ckptstore.records import CheckpointKey, StateFormat
+from ckptstore.records import StateFormat
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
@@ -23,8 +23,6 @@ from ckptstore.transfer.row_hash import payload_bytes
 from ckptstore.transfer.writing import Attempt, StoreParcel, ThreadChanged
 from ckptstore.values.checksums import copy_mask
 from ckptstore.writes.rows import tag_rows
-
-_METADATA, _HIDDEN = 9, 11
 
 
 def copy_part(store: Store, source: str, target: str, rule: Rule, state_format: StateFormat, clock: Callable[[], int]) -> Steps[int]:
@@ -87,9 +85,9 @@ def renamed(parcel: Parcel, target: str, tag_keys: TagKeys, state_format: StateF
 
 
 def _add_tags(made: Parcel, row: Row, tag_keys: TagKeys, state_format: StateFormat) -> None:
-    if row[_HIDDEN]:
+    cells = CheckpointCells(*row)
+    if cells.hidden:
         return
-    key = CheckpointKey(*row[:3])
-    found = postings(parsed_metadata(key, row[_METADATA]), tag_keys, state_format.unindexed_when_empty)
-    for tag in tag_rows(key, found):
+    found = postings(parsed_metadata(cells.key, cells.metadata), tag_keys, state_format.unindexed_when_empty)
+    for tag in tag_rows(cells.key, found):
         made.spool.add(TAG.name, tag, 0)

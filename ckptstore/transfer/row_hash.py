@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Table
 
-from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, WRITE, Row
+from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, WRITE, CheckpointCells, Row, SegmentCells
 from ckptstore.errors import CheckpointCorrupt
 from ckptstore.values.checksums import HIDDEN, channel_checksum, checkpoint_checksum, write_checksum
 from ckptstore.values.compression import decompress_segment
 
 _KEY_LENGTHS = {CHECKPOINT.name: 3, CHANNEL.name: 4, WRITE.name: 5, SEGMENT.name: 2}
 _PAYLOADS = {CHECKPOINT.name: 7, CHANNEL.name: 6, WRITE.name: 10, SEGMENT.name: 4}
-_HIDDEN_CELL = 11
 
 
 def hash_of_marks(table: str, thread_id: str, marks: Row) -> int:
@@ -42,15 +39,18 @@ def checked(table: Table, row: Row) -> Row:
         BlobCorrupt: it is a segment that was altered.
     """
     if table is SEGMENT:
-        _, digest, size, encoding, data, key = row
-        if data is not None:
-            decompress_segment(digest, size, encoding, data)
-        elif key is None:
-            raise CheckpointCorrupt(f"segment {digest} of thread {row[0]!r} has neither bytes nor an object; restore it from a backup")
+        segment = SegmentCells(*row)
+        if segment.data is not None:
+            decompress_segment(segment.digest, segment.size, segment.encoding, segment.data)
+        elif segment.object_key is None:
+            raise CheckpointCorrupt(
+                f"segment {segment.digest} of thread {segment.thread_id!r} has neither bytes nor an object; restore it from a backup"
+            )
         return row
     if table is CHECKPOINT:
         # SQLite has no booleans.
-        row = (*row[:_HIDDEN_CELL], bool(row[_HIDDEN_CELL]), *row[_HIDDEN_CELL + 1 :])
+        cells = CheckpointCells(*row)
+        row = tuple(cells._replace(hidden=bool(cells.hidden)))
     if row[-1] is not None and row[-1] != checksum_of(table, row):
         raise CheckpointCorrupt(
             f"a row of thread {row[0]!r} in {table.name} was altered, the checksum does not match; restore it from a backup, "
@@ -73,12 +73,14 @@ def _checksum_of(table: Table, row: Row) -> int:
     if table is WRITE:
         task_path, channel, _, *value, _ = row[5:]
         return write_checksum(row[:5], task_path, channel, *value)
-    parent, _, format_, type_, body, versions, metadata, _, hidden, count, _ = row[3:]
-    checksum = checkpoint_checksum(row[:3], parent, format_, type_, body, versions, metadata, count)
-    return checksum ^ HIDDEN if hidden else checksum
+    of = CheckpointCells(*row)
+    payload = (of.format, of.type, of.body, of.channel_versions, of.metadata, of.value_count)
+    checksum = checkpoint_checksum(of.key, of.parent_checkpoint_id, *payload)
+    return checksum ^ HIDDEN if of.hidden else checksum
 
 
 def hidden_row(row: Row) -> Row:
     """The row of a visible checkpoint, hidden."""
-    checksum: Any = None if row[-1] is None else row[-1] ^ HIDDEN
-    return (*row[:_HIDDEN_CELL], True, row[_HIDDEN_CELL + 1], checksum)
+    cells = CheckpointCells(*row)
+    checksum = None if cells.checksum is None else cells.checksum ^ HIDDEN
+    return tuple(cells._replace(hidden=True, checksum=checksum))

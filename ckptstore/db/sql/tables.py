@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 
 from ckptstore.db.models import Base, Channel, Checkpoint, Segment, Setting, StoredObject, Tag, Thread, Write
+from ckptstore.records import CheckpointKey
 
 #: A row of a table, or of a part of a batch.
 Row = tuple[Any, ...]
+
+
+class CheckpointCells(NamedTuple):
+    """A whole row of `CHECKPOINT`."""
+
+    thread_id: str
+    checkpoint_ns: str
+    checkpoint_id: str
+    parent_checkpoint_id: str | None
+    created_at: int
+    format: int
+    type: str
+    body: bytes
+    channel_versions: str
+    metadata: str
+    size: int
+    #: On SQLite a number.
+    hidden: bool
+    value_count: int | None
+    checksum: int | None
+
+    @property
+    def key(self) -> CheckpointKey:
+        """Its primary key."""
+        return CheckpointKey(self.thread_id, self.checkpoint_ns, self.checkpoint_id)
+
+
+class SegmentCells(NamedTuple):
+    """A whole row of `SEGMENT`."""
+
+    thread_id: str
+    digest: str
+    size: int
+    encoding: str
+    data: bytes | None
+    object_key: str | None
 
 
 def _table_of(model: type[Base]) -> Table:

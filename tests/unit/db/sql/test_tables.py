@@ -31,3 +31,8 @@ def test_a_key_is_the_tables_primary_key(table: Table, key: tuple[str, ...]) -> 
 def test_every_table_of_a_thread_leads_its_key_with_the_thread() -> None:
     for table in (tables.THREAD, tables.CHECKPOINT, tables.CHANNEL, tables.SEGMENT, tables.WRITE):
         assert next(iter(table.primary_key)).name == "thread_id"
+
+
+@pytest.mark.parametrize(("table", "cells"), [(tables.CHECKPOINT, tables.CheckpointCells), (tables.SEGMENT, tables.SegmentCells)])
+def test_cells_are_named_as_the_tables_columns(table: Table, cells: type[tables.CheckpointCells | tables.SegmentCells]) -> None:
+    assert cells._fields == tuple(table.c.keys())
