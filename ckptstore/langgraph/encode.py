@@ -18,6 +18,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from ckptstore.langgraph.checks import check_checkpoint, check_writes, checked_versions
 from ckptstore.langgraph.config import check_channels, check_ids, ids_of, key_of, require_text
+from ckptstore.langgraph.format import INPUT
 from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.langgraph.serialise import serialise, with_references
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites, Value
@@ -177,7 +178,8 @@ class Encoder:
             return serialise(self._serde, given[channel], channel)
 
         namespace = ThreadNs(key.thread_id, key.checkpoint_ns)
-        self._limiter.check_checkpoint(namespace, changed, channels.carried, channels.versions, measure, other_bytes)
+        inputs = {INPUT: given[INPUT]} if INPUT in changed and isinstance(given[INPUT], Mapping) else {}
+        self._limiter.check_checkpoint(namespace, changed, channels.carried, channels.versions, measure, other_bytes, inputs)
 
     def writes(self, key: CheckpointKey, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str, created_at: int) -> NewWrites:
         """A task's writes as a record. Only a batch of nothing but special channels replaces earlier writes.

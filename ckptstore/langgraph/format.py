@@ -21,6 +21,9 @@ TASKS_CHANNEL = "__pregel_tasks"
 ERROR_CHANNEL, INTERRUPT_CHANNEL = ERROR, INTERRUPT
 _SPECIAL_CHANNELS = frozenset((ERROR, INTERRUPT, RESUME, SCHEDULED, "__no_writes__"))
 
+#: The channel in which a checkpoint holds the input that a run begins with (`langgraph.constants.START`): a dict of channels and values.
+INPUT = "__start__"
+
 # A channel of this name starts the node that the rest of it names (`langgraph.graph.state.CompiledStateGraph.attach_node`).
 _BRANCH = "branch:to:"
 

@@ -34,6 +34,7 @@ from ckptstore.langgraph.monitored import Monitored
 from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_kinds, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.serialise import allow_handles
+from ckptstore.langgraph.size_advice import advise
 from ckptstore.langgraph.trust import strict_serialiser
 from ckptstore.langgraph.upkeep import Upkeep
 from ckptstore.maintenance.policy import RetentionPolicy
@@ -109,7 +110,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
     def _limit(self, limits: SizeLimits, remedy: str) -> None:
         self.limits = limits
         self._metadata = MetadataEncoder(self.tag_keys, limits)
-        self._limiter = SizeChecker(limits, exclude_leaves=self.store.objects.has_backend, remedy=remedy)
+        self._limiter = SizeChecker(limits, exclude_leaves=self.store.objects.has_backend, remedy=remedy, advise=advise)
         self.blobs = BlobStore(self.store, self.clock, self._limiter)
 
     def _start_retention(self, policy: RetentionPolicy | Mapping[str, Any] | None, interval: timedelta) -> BackgroundRetention | None:

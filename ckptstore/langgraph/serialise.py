@@ -14,6 +14,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore.errors import CheckpointTooLarge, NotEncrypted, SerializationFailed
 from ckptstore.handles import BLOB_REF_NAMES, digests_in, may_hold_digests
+from ckptstore.langgraph.attachments import attachments_of
 from ckptstore.langgraph.serialiser.reusing import ReusingSerialiser
 from ckptstore.langgraph.serialiser.writing import MIN_ELEMENTS, may_hold_messages
 from ckptstore.records import (
@@ -53,7 +54,9 @@ logging.getLogger("langgraph.checkpoint.serde.jsonplus").addFilter(_is_not_about
 
 
 def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
-    """Serialise the value of one channel, and find its large binary leaves; `with_references` finds the blobs that it refers to.
+    """Serialise the value of one channel, and find its large binary leaves and attachments.
+
+    `with_references` finds the blobs that it refers to.
 
     Raises:
         SerializationFailed: the serialiser can't write it; the message names the channel, never the value.
@@ -72,7 +75,10 @@ def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
     data = bytes(data)
     if len(data) < BLOB_BYTES:
         return Value(type_, data)
-    return Value(type_, data, locate_leaves(large_leaves_of(value, type_, data), data))
+    offsets = locate_leaves(large_leaves_of(value, type_, data), data)
+    if type_ == "msgpack" and (attachments := attachments_of(value, data)):
+        offsets = sorted([*offsets, *locate_leaves(attachments, data)])
+    return Value(type_, data, offsets)
 
 
 def _name_of(serde: SerializerProtocol) -> str:

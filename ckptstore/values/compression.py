@@ -13,6 +13,7 @@ from importlib import resources
 import zstandard
 
 from ckptstore.errors import BlobCorrupt
+from ckptstore.values import base64_text
 from ckptstore.values.digests import compact_digest_of, matches_digest
 
 #: Compressing less gains next to nothing.
@@ -65,11 +66,16 @@ def compress(data: bytes | memoryview) -> tuple[str, bytes | memoryview]:
     """Compress a segment.
 
     Returns:
-        The encoding (`raw`, `zstd` or `zstd-messages`) and the bytes to store: the data itself where compression does not pay.
+        The encoding (`raw`, `zstd`, `zstd-messages`, or `base64` for a text in base64, of which the bytes are stored that it stands for)
+        and the bytes to store: the data itself where compression does not pay.
     """
     if len(data) < SMALL_BYTES:
         return "raw", data
     zstd = _borrowed()
+    if (content := base64_text.decoded(data)) is not None and not _is_compressible(zstd, content):
+        # An image or a PDF: shorter than any compressor makes its text.
+        _idle.append(zstd)
+        return "base64", content
     if len(data) <= _MAX_MESSAGE_BYTES:
         encoding, compressed = "zstd-messages", zstd.compress_message(data)
     elif len(data) <= _MAX_DICTIONARY_BYTES:
@@ -105,7 +111,9 @@ def decompress_segment(digest: str, size: int, encoding: str, data: bytes) -> by
     if not isinstance(data, bytes) or not isinstance(size, int):
         # On SQLite a cell may have turned into another type.
         raise BlobCorrupt(f"segment {digest}: its row was altered")
-    if encoding not in ("raw", "list"):
+    if encoding == "base64":
+        data = base64_text.restored(f"segment {digest}", size, data)
+    elif encoding not in ("raw", "list"):
         data = decompress(f"segment {digest}", size, encoding, data)
     if len(data) != size or not matches_digest(digest, data):
         raise BlobCorrupt(f"segment {digest}: {len(data)} bytes hash to {compact_digest_of(data)}, expected {size} bytes")

@@ -15,6 +15,8 @@ MIB = 1024 * 1024
 _LISTED_CHANNELS = 3
 _MAX_KNOWN_NAMESPACES = 10_000
 
+_NO_INPUTS: Mapping[str, Collection[str]] = {}
+
 logger = logging.getLogger(__name__)
 
 
@@ -24,7 +26,7 @@ class SizeLimits:
 
     Args:
         max_checkpoint_bytes: the serialised state of one checkpoint, wherever it is stored, including unchanged channels but
-            excluding large binary leaves (`bytes` of 64 KiB or more) that are stored in blob storage by themselves. The limit
+            excluding large binary leaves and attachments (64 KiB or more) that are stored in blob storage by themselves. The limit
             applies to the writes of one task too.
         max_blob_bytes: one large binary leaf in blob storage, or one file of `saver.blobs`.
         max_metadata_bytes: the metadata of one checkpoint, as JSON.
@@ -54,6 +56,13 @@ class SizeLimits:
 DEFAULT_LIMITS = SizeLimits()
 
 
+Advise = Callable[[Value | None, bool], str]
+
+
+def _trim(_value: Value | None, _leaves_count: bool) -> str:
+    return "trim it"
+
+
 class ThreadNs(NamedTuple):
     """The thread and namespace of a checkpoint."""
 
@@ -68,10 +77,12 @@ class SizeChecker:
         limits: the limits.
         exclude_leaves: whether large binary leaves are stored by themselves, and so do not count.
         remedy: the option that a user can change, for messages.
+        advise: says what would make the largest channel smaller, from its value, if that is known, and whether large binary leaves count.
     """
 
-    def __init__(self, limits: SizeLimits, *, exclude_leaves: bool, remedy: str) -> None:
+    def __init__(self, limits: SizeLimits, *, exclude_leaves: bool, remedy: str, advise: Advise = _trim) -> None:
         self._limits = limits
+        self._advise = advise
         self._exclude_leaves = exclude_leaves
         self._remedy = remedy
         #: For each namespace the channels of its newest checkpoint, each with its version and size.
@@ -85,6 +96,7 @@ class SizeChecker:
         versions: Mapping[str, str],
         serialise: Callable[[str], Value],
         other_bytes: int = 0,
+        inputs: Mapping[str, Collection[str]] = _NO_INPUTS,
     ) -> None:
         """Check a checkpoint.
 
@@ -95,6 +107,8 @@ class SizeChecker:
             versions: the version of each channel that has one.
             serialise: serialises an unchanged channel whose size is not known.
             other_bytes: bytes that belong to no channel.
+            inputs: for a changed channel that only holds inputs, the channels that they are for. Such an input and what these hold now are
+                not counted twice: when it has become their value, they are checked again.
 
         Raises:
             CheckpointTooLarge: it exceeds a limit.
@@ -113,7 +127,9 @@ class SizeChecker:
                 version, size = known.get(channel, (None, 0))
                 sizes[channel] = size if version == versions[channel] else self._counted(serialise(channel), channel, namespace.thread_id)
                 newest[channel] = versions[channel], sizes[channel]
-        self._check(sizes, namespace.thread_id, "checkpoint", other_bytes)
+        for channel, targets in inputs.items():
+            sizes[channel] = max(0, sizes[channel] - sum(sizes[target] for target in targets if target in carried))
+        self._check(sizes, changed, namespace.thread_id, "checkpoint", other_bytes)
         self._known.put(namespace, newest)
 
     def known_size(self, namespace: ThreadNs, channels: Collection[str]) -> int:
@@ -132,9 +148,11 @@ class SizeChecker:
             CheckpointTooLarge: they exceed a limit.
         """
         sizes: dict[str, int] = {}
+        values: dict[str, Value] = {}
         for channel, value in writes:
+            values[channel] = value
             sizes[channel] = sizes.get(channel, 0) + self._counted(value, channel, thread_id)
-        self._check(sizes, thread_id, "pending writes")
+        self._check(sizes, values, thread_id, "pending writes")
 
     def check_blob(self, size: int, what: str) -> None:
         """Check a blob.
@@ -158,7 +176,7 @@ class SizeChecker:
                 size -= end - start
         return size
 
-    def _check(self, sizes: Mapping[str, int], thread_id: str, what: str, other_bytes: int = 0) -> None:
+    def _check(self, sizes: Mapping[str, int], values: Mapping[str, Value], thread_id: str, what: str, other_bytes: int = 0) -> None:
         limit, total = self._limits.max_checkpoint_bytes, sum(sizes.values()) + other_bytes
         if limit is None or total < limit * self._limits.warn_at:
             return
@@ -170,9 +188,13 @@ class SizeChecker:
         _log("refused", f"{what} of thread {thread_id!r}", total, limit, largest)
         raise CheckpointTooLarge(
             f"{what} of thread {thread_id!r}: {_above(total, limit)} exceeds limit {_mb(limit)}; largest channels: {listed or 'none'}, "
-            f"other data {_mb(other_bytes)}. "
-            f"Keep large files as bytes (they go to blob storage), trim the channel, or raise {self._remedy}"
+            f"other data {_mb(other_bytes)}. {self._way_out(next(iter(largest), None), values)}, or raise {self._remedy}"
         )
+
+    def _way_out(self, largest: str | None, values: Mapping[str, Value]) -> str:
+        if largest is None:
+            return "Keep less in metadata and in the config"
+        return f"For {largest}: {self._advise(values.get(largest), not self._exclude_leaves)}"
 
 
 def _log(event: str, what: str, size: int, limit: int, largest: Mapping[str, int]) -> None:

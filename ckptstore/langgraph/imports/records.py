@@ -24,7 +24,9 @@ from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrite, NewWrites,
 from ckptstore.tags.encoding import postings
 from ckptstore.tags.keys import TagKeys
 from ckptstore.tags.metadata_json import encode_metadata
+from ckptstore.values.base64_text import base64_offsets
 from ckptstore.values.binary_leaves import bin32_offsets
+from ckptstore.values.chunking import BLOB_BYTES
 from ckptstore.values.metadata_limits import MetadataChecker
 from ckptstore.values.size_limits import SizeLimits
 
@@ -74,7 +76,9 @@ class RawRecords:
 
     def _closed(self, type_: str, data: bytes) -> Value:
         value = self._close.close(type_, data)
-        return value._replace(leaf_offsets=bin32_offsets(value.data)) if value.type == "msgpack" else value
+        if value.type != "msgpack" or len(value.data) < BLOB_BYTES:
+            return value
+        return value._replace(leaf_offsets=sorted([*bin32_offsets(value.data), *base64_offsets(value.data)]))
 
     def _opened(self, type_: str, data: bytes, channel: str) -> tuple[str, bytes]:
         if self._open is None:

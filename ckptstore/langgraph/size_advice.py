@@ -1,0 +1,34 @@
+"""What would make a value smaller, for the error that refuses a checkpoint."""
+
+from __future__ import annotations
+
+from ckptstore.records import Value
+from ckptstore.values.base64_text import base64_offsets, may_hold_text
+
+# LangGraph's serialiser names the module of each object that it writes.
+_MESSAGES = b"langchain_core.messages"
+_LOOKED_AT = 4096
+
+
+def advise(value: Value | None, leaves_count: bool) -> str:
+    """What to do about the largest channel of a checkpoint that is too large.
+
+    Args:
+        value: of that channel, as it was serialised; None if that is not known.
+        leaves_count: whether its large binary leaves and attachments count, because the saver has no blob storage.
+    """
+    if value is None:
+        return "trim it"
+    if value.leaf_offsets and leaves_count:
+        return "give the saver a blob_url: then the files and images in it are stored apart, and do not count"
+    if value.type == "msgpack" and _has_more_base64(value):
+        return "keep files as bytes, or in image, audio or file blocks of messages: then they are stored apart, and do not count"
+    if _MESSAGES in value.data[:_LOOKED_AT]:
+        return "trim its messages (RemoveMessage, langchain_core.messages.trim_messages), or summarise the older ones"
+    if value.type == "msgpack" and may_hold_text(value.data):
+        return "store the long text with saver.blobs.put, and keep its handle in the state"
+    return "trim it, or keep large files as bytes, which are stored apart and do not count"
+
+
+def _has_more_base64(value: Value) -> bool:
+    return not set(base64_offsets(value.data)) <= set(value.leaf_offsets)
