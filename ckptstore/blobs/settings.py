@@ -22,7 +22,8 @@ class BlobSettings:
             memory; at least 5 MiB (S3's rule). A file that would need more than 10,000 parts is uploaded in larger ones.
         recheck_seconds: a remote object that a write uses again is looked for (one HEAD request) if it was last seen longer ago than this;
             0 looks each time. A local file is looked at each time. What is not there is stored again.
-        cache_bytes: the size of the memory cache of blobs that were read; 0 disables it.
+        cache_bytes: the size of the memory cache of blobs that were read, and of smaller parts of values that were read or written: the
+            next read of their thread need not fetch them. 0 disables it.
         cache_folder: a folder for a cache that outlives the process; None for no such cache.
         cache_folder_bytes: the size of that cache.
         options: passed to the fsspec file system unchanged; they override the URL and are never shown.

@@ -12,7 +12,7 @@ from ckptstore.runtime.future import Future
 from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue
 from ckptstore.values.compression import compress
 from ckptstore.values.digests import blob_reference, digest_of
-from ckptstore.values.encode import EncodedWrite, KnownAmong, assemble, chunk_values, row_segments, split_known, values_of
+from ckptstore.values.encode import EncodedWrite, KnownAmong, Remember, assemble, chunk_values, row_segments, split_known, values_of
 from ckptstore.values.known_segments import KnownSegments
 
 logger = logging.getLogger(__name__)
@@ -24,11 +24,13 @@ class Uploader:
     Args:
         registry: the objects in blob storage.
         known: which segments threads are known to have.
+        remember: see `ckptstore.values.encode.row_segments`.
     """
 
-    def __init__(self, registry: ObjectRegistry, known: KnownSegments) -> None:
+    def __init__(self, registry: ObjectRegistry, known: KnownSegments, remember: Remember | None = None) -> None:
         self._registry = registry
         self._known = known
+        self._remember = remember
 
     def encode(self, record: WriteRecord, chunked: Sequence[ChunkedValue] | None = None) -> Future[EncodedWrite]:
         """Encode a record, and upload those of its large parts that are new, or whose object is lost.
@@ -60,7 +62,7 @@ class Uploader:
         split = split_known(chunked, known_among)
         large = {digest: data for digest, data in split.new.items() if len(data) >= BLOB_BYTES and self._registry.has_backend}
         small = {digest: data for digest, data in split.new.items() if digest not in large}
-        segments = await asyncio.to_thread(row_segments, small, split.lists)
+        segments = await asyncio.to_thread(row_segments, small, split.lists, self._remember)
         whole_digests = {digest: whole for one in chunked for digest, whole in one.whole_digests.items()}
         uploads = [self._upload(digest, data, whole_digests[digest], record.created_at) for digest, data in large.items()]
         segments += await asyncio.gather(*uploads)

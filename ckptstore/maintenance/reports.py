@@ -149,7 +149,7 @@ class ReencryptReport:
 NOT_REACHED = (
     "backups, replicas and copies of the database and of the blobs",
     "pages that the database has freed and not yet written over, and its write-ahead log: run ckptstore vacuum --full",
-    "memory, logs and cache folders (BlobSettings.cache_folder) of processes that have read it",
+    "memory, logs and cache folders (BlobSettings.cache_folder) of processes that have read or written it",
 )
 
 

@@ -55,6 +55,8 @@ def assemble(rows: Iterable[Sequence[Any]], segments: SegmentSet) -> Loaded[list
 def _laid_out(row: ChannelRow | WriteRow, segments: SegmentSet) -> StoredValue:
     layout = stored.parsed_layout(row)
     if layout is not None:
+        if segments.from_cache:
+            segments.add_cached(layout)
         stored.check_length(row, layout, segments)
     return StoredValue(row.type, row.literal, layout, segments)
 

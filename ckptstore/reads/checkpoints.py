@@ -1,15 +1,12 @@
-"""Load whole checkpoints: a single one, or a page of a listing."""
+"""Load whole checkpoints: those of some keys, or a page of a listing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ckptstore.db import sql
-from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
-from ckptstore.db.statement import Statements
-from ckptstore.db.statement_work import Call, StatementWork
 from ckptstore.reads.assemble import assemble
 from ckptstore.reads.meetings import find_meetings, just_after
 from ckptstore.reads.planner import CheckpointQuery, PagePlan, plan_page
@@ -34,40 +31,6 @@ class Page(NamedTuple):
     last: CheckpointKey | None
     #: Whether there may be more checkpoints after it.
     more: bool
-
-
-class OneCheckpoint(StatementWork[Loaded[LoadedCheckpoint | None]]):
-    """Work for the database: load the checkpoint with an id, or without an id the newest one of the namespace; None if there is none."""
-
-    def __init__(
-        self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, state_format: StateFormat, cache: MemoryCache
-    ) -> None:
-        self._build = sql.checkpoints.newest_whole if checkpoint_id is None else sql.checkpoints.exact_whole
-        self._parameters = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}
-        self._state_format = state_format
-        self._cache = cache
-
-    def __call__(self, db: Db) -> Loaded[LoadedCheckpoint | None]:
-        """Read the rows, and assemble them."""
-        return self.result(db.run(self._build, self._parameters, self._state_format).found)
-
-    def statement(self, statements: Statements, abilities: Abilities) -> Call:
-        """The one statement that it takes."""
-        statement = statements[self._build, self._state_format]
-        return Call(statement.text, statement.arguments(self._parameters))
-
-    def result(self, rows: Sequence[Any]) -> Loaded[LoadedCheckpoint | None]:
-        """Assemble the rows."""
-        found, segments, values = assemble(rows, SegmentSet(self._cache))
-        return Loaded(found[0] if found else None, segments, values)
-
-    def recovers(self, exc: Exception) -> bool:
-        """Never: a `Db` would execute the same statement."""
-        return False
-
-    def explain(self, exc: Exception) -> Exception:
-        """The error itself: it has no other meaning here."""
-        return exc
 
 
 def load_named(db: Db, keys: Sequence[CheckpointKey], state_format: StateFormat, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:

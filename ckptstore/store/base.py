@@ -20,6 +20,7 @@ from ckptstore.errors import StoreClosed
 from ckptstore.maintenance.reindex import require_same_keys
 from ckptstore.monitoring.operation import Operation
 from ckptstore.monitoring.records import SaverStats
+from ckptstore.reads.one_checkpoint import CachedReads
 from ckptstore.records import StateFormat
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.logged_names import LoggedNames
@@ -69,10 +70,12 @@ class StoreBase:
         self.monitor = runner.monitor
         known = KnownSegments()
         self._cache = MemoryCache(blob_settings.cache_bytes, self.monitor.counters)
+        self._cached_reads = CachedReads()
         opened = None if blobs is None else partial(open_backend, blobs, blob_settings, self.monitor)
         self.objects = ObjectRegistry(runner, opened, blob_settings.recheck_seconds)
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
-        self._queue = WriteQueue(runner, commit_batch, WriteEncoder(known, self.objects), settings, begin_batch=BatchCommit)
+        encoder = WriteEncoder(known, self.objects, self._cache.put)
+        self._queue = WriteQueue(runner, commit_batch, encoder, settings, begin_batch=BatchCommit)
         self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=self._check_settings)
         self.wants_tags = tag_keys
         self._tag_keys = tag_keys or EVERYTHING

@@ -12,6 +12,7 @@ from ckptstore.errors import BlobMissing
 from ckptstore.maintenance.reindex import stored_keys
 from ckptstore.reads import checkpoints as reads
 from ckptstore.reads.delta_history import load_history
+from ckptstore.reads.one_checkpoint import OneCheckpoint
 from ckptstore.reads.planner import CheckpointQuery
 from ckptstore.reads.tag_keys import keys_in_use
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint
@@ -33,11 +34,11 @@ class StoreReading(StoreBase):
 
     def checkpoint(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> Steps[LoadedCheckpoint | None]:
         """The checkpoint with this id, or without an id the newest one of the namespace; None if there is none."""
-        return self._load(reads.OneCheckpoint(thread_id, checkpoint_ns, checkpoint_id, self._state_format, self._cache))
+        return self._load(OneCheckpoint(thread_id, checkpoint_ns, checkpoint_id, self._state_format, self._cache, self._cached_reads))
 
     def checkpoint_here(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> LoadedCheckpoint | None:
         """Like `checkpoint`, in plain code: on this thread where that is possible."""
-        work = reads.OneCheckpoint(thread_id, checkpoint_ns, checkpoint_id, self._state_format, self._cache)
+        work = OneCheckpoint(thread_id, checkpoint_ns, checkpoint_id, self._state_format, self._cache, self._cached_reads)
         found = self.runner.try_read(work) if self._is_ready else None
         if found is not None and not found[0].segments.remote:
             return found[0].result

@@ -48,14 +48,18 @@ class MemoryCache:
     def get(self, digest: str) -> bytes | None:
         """The blob, or None."""
         # Another thread may evict it at any time.
-        with suppress(KeyError):
+        try:
             self._blobs.move_to_end(digest)
-        found = self._blobs.get(digest)
-        if found is None:
+            found = self._blobs[digest]
+        except KeyError:
             self._counters.cache_misses += 1
-        else:
-            self._counters.cache_hits += 1
+            return None
+        self._counters.cache_hits += 1
         return found
+
+    def __contains__(self, digest: str) -> bool:
+        """Whether it has a blob; does not count as a use."""
+        return digest in self._blobs
 
     def put(self, digest: str, data: bytes) -> None:
         """Add a blob whose bytes were checked."""

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Generic, NamedTuple, TypeVar
 
 from ckptstore.errors import BlobCorrupt
@@ -13,6 +14,7 @@ from ckptstore.records import Layout, LoadedCheckpoint, LoadedSegment, Serialise
 from ckptstore.values.cache import MemoryCache
 from ckptstore.values.chunking import join_segments, layout_digests
 from ckptstore.values.compression import decompress_segment
+from ckptstore.values.digests import is_list, is_reference
 
 T = TypeVar("T")
 
@@ -22,19 +24,39 @@ class SegmentSet:
 
     Args:
         cache: decompressed segments of earlier reads.
+        from_cache: whether all of them come from the cache, by `add_cached`.
     """
 
-    def __init__(self, cache: MemoryCache) -> None:
+    def __init__(self, cache: MemoryCache, *, from_cache: bool = False) -> None:
         self._cache = cache
+        self.from_cache = from_cache
         #: Decompressed and checked.
         self.local: dict[str, bytes] = {}
         #: Segments in blob storage; once fetched, their bytes are put into `local`.
         self.remote: dict[str, LoadedSegment] = {}
         #: The digests that list segments name.
         self.lists: dict[str, list[str]] = {}
-        #: The size that each segment is registered with; of a list, of all that it names.
+        #: The size that each segment is registered with, but for lists; an impossible one is too large.
         self._sizes: dict[str, int] = {}
         self._compressed: list[LoadedSegment] = []
+        #: Whether everything was in the cache; blobs that values only refer to do not count.
+        self.all_cached = True
+
+    def add_cached(self, layout: Layout) -> None:
+        """Add the segments that a layout names and that are in the cache."""
+        names = set(layout_digests(layout))
+        for name, listing in self._find_cached(filter(is_list, names)):
+            self.lists[name] = _listed(name, listing)
+            names.discard(name)
+            names.update(self.lists[name])
+        found = self._find_cached(names)
+        self.local |= found
+        self._sizes |= [(digest, len(content)) for digest, content in found]
+        self.all_cached &= names <= self.local.keys()
+
+    def _find_cached(self, digests: Iterable[str]) -> list[tuple[str, bytes]]:
+        get = self._cache.get
+        return [(digest, content) for digest in digests if (content := get(digest)) is not None]
 
     def add(self, segment: LoadedSegment) -> None:
         """Add a segment. A list can be used at once, other segments after `decompress`.
@@ -44,12 +66,14 @@ class SegmentSet:
         """
         if segment.data is None:
             self.remote[segment.digest] = segment
+            self.all_cached &= is_reference(segment.digest) or segment.digest in self._cache
         elif segment.encoding == "list":
-            self.lists[segment.digest] = _listed(segment, segment.data)
+            self.lists[segment.digest] = _listed(segment.digest, self._decompressed(segment, segment.data))
             return
         else:
             self._compressed.append(segment)
-        self._sizes[segment.digest] = segment.size
+        # On SQLite a cell may have turned into another type.
+        self._sizes[segment.digest] = segment.size if isinstance(segment.size, int) and segment.size >= 0 else sys.maxsize
 
     def decompress(self) -> None:
         """Decompress and check the segments that were added since, once the values that they belong to `fit`.
@@ -81,16 +105,14 @@ class SegmentSet:
         return sum(counts) == literal_bytes and literal_bytes + sum(map(self._size_of, names)) <= size
 
     def _size_of(self, name: str) -> int:
-        """The bytes of a segment, or of all that a list names; a missing one has none, and an impossible size is too large."""
-        size = self._sizes.get(name, 0)
-        if name in self.lists and not size:
-            size = self._sizes[name] = sum(map(self._size_of, self.lists[name]))
-        return size if isinstance(size, int) and size >= 0 else sys.maxsize
+        """The bytes of a segment, or of all that a list names; a missing one has none."""
+        return sum(map(self._sizes.get, self.lists[name], repeat(0))) if name in self.lists else self._sizes.get(name, 0)
 
     def _decompressed(self, segment: LoadedSegment, data: bytes) -> bytes:
         # The cached bytes were checked when they were added. Decompressing and hashing them again takes longer than reading the row.
         content = self._cache.get(segment.digest)
         if content is None:
+            self.all_cached = False
             content = decompress_segment(segment.digest, segment.size, segment.encoding, data)
             self._cache.put(segment.digest, content)
         return content
@@ -142,11 +164,11 @@ class StoredValue:
         return () if self.layout is None else layout_digests(self.segments.expand(self.layout))
 
 
-def _listed(segment: LoadedSegment, data: bytes) -> list[str]:
+def _listed(name: str, listing: bytes) -> list[str]:
     """The digests that a list segment names."""
-    digests = json.loads(decompress_segment(segment.digest, segment.size, segment.encoding, data))
+    digests = json.loads(listing)
     if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
-        raise BlobCorrupt(f"segment {segment.digest} is no list of digests")
+        raise BlobCorrupt(f"segment {name} is no list of digests")
     return digests
 
 

@@ -62,6 +62,11 @@ def blob_reference(digest: str) -> str:
     return _REFERENCE_PREFIX + compact(digest)
 
 
+def is_reference(name: str) -> bool:
+    """Whether a name in a layout is that of a blob that the value only refers to."""
+    return name.startswith(_REFERENCE_PREFIX)
+
+
 def _compact(digest: bytes) -> str:
     return base64.urlsafe_b64encode(digest[:_COMPACT_BYTES]).decode()[:_COMPACT_LENGTH]
 

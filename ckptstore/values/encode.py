@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from ckptstore.records import Layout, NewCheckpoint, NewSegment, Value, WriteRecord
@@ -15,6 +16,8 @@ from ckptstore.values.compression import SMALL_BYTES, compress
 
 #: Of some digests, those of segments that the record's thread is known to have.
 KnownAmong = Callable[[Iterable[str]], set[str]]
+#: Is given the digest and the content of each new segment that keeps its bytes in the database, for reads that follow.
+Remember = Callable[[str, bytes], None]
 
 #: From this size on, encoding takes some milliseconds and runs on a worker thread; below, the hop takes longer than the work.
 LARGE_BYTES = 1024 * 1024
@@ -71,16 +74,17 @@ def encode_small(record: WriteRecord) -> EncodedWrite | None:
     return EncodedWrite(record, forms, (), (), size, isinstance(record, NewCheckpoint))
 
 
-def encode(record: WriteRecord, known_among: KnownAmong, chunked: Sequence[ChunkedValue]) -> EncodedWrite:
+def encode(record: WriteRecord, known_among: KnownAmong, chunked: Sequence[ChunkedValue], remember: Remember | None = None) -> EncodedWrite:
     """Encode a record that has nothing to do with blob storage.
 
     Args:
         record: what is to be written.
         known_among: tells which segments the record's thread is known to have.
         chunked: its values in chunks, in order.
+        remember: see `row_segments`.
     """
     split = split_known(chunked, known_among)
-    return assemble(record, chunked, row_segments(split.new, split.lists), split.known)
+    return assemble(record, chunked, row_segments(split.new, split.lists, remember), split.known)
 
 
 def chunk_values(record: WriteRecord) -> list[ChunkedValue]:
@@ -126,12 +130,22 @@ def split_known(chunked: Iterable[ChunkedValue], known_among: KnownAmong) -> Spl
     return SplitSegments(sorted(known | known_segments), new, lists)
 
 
-def row_segments(new: Mapping[str, memoryview], lists: Mapping[str, bytes]) -> list[NewSegment]:
-    """New segments that keep their bytes in the database."""
+def row_segments(new: Mapping[str, memoryview], lists: Mapping[str, bytes], remember: Remember | None = None) -> list[NewSegment]:
+    """New segments that keep their bytes in the database.
+
+    Args:
+        new: segments, by digest.
+        lists: list segments, by name.
+        remember: is given each of them, but for large ones; None where nobody will read them soon.
+    """
     segments = [NewSegment(digest, len(listing), "list", listing, None) for digest, listing in lists.items()]
     for digest, part in new.items():
         encoding, data = compress(part)
         segments.append(NewSegment(digest, len(part), encoding, bytes(data), None))
+    if remember is not None:
+        for digest, content in chain(lists.items(), new.items()):
+            if len(content) < BLOB_BYTES:
+                remember(digest, bytes(content))
     return segments
 
 

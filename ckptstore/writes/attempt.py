@@ -13,7 +13,7 @@ from ckptstore.blobs.upload import Uploader
 from ckptstore.errors import DatabaseUnavailable
 from ckptstore.records import CheckpointKey, WriteRecord
 from ckptstore.runtime.future import Future
-from ckptstore.values.encode import LARGE_BYTES, EncodedWrite, chunk_values, encode, encode_small, is_large, needs_blob_storage
+from ckptstore.values.encode import LARGE_BYTES, EncodedWrite, Remember, chunk_values, encode, encode_small, is_large, needs_blob_storage
 from ckptstore.values.known_segments import KnownSegments
 
 # Something that a write refers to was deleted meanwhile. Once is a race, so many times is a fault.
@@ -81,12 +81,14 @@ class WriteEncoder:
     Args:
         known: which segments threads are known to have.
         registry: the objects in blob storage.
+        remember: see `ckptstore.values.encode.row_segments`.
     """
 
-    def __init__(self, known: KnownSegments, registry: ObjectRegistry) -> None:
+    def __init__(self, known: KnownSegments, registry: ObjectRegistry, remember: Remember) -> None:
         self._known = known
         self._registry = registry
-        self._uploader = Uploader(registry, known)
+        self._remember = remember
+        self._uploader = Uploader(registry, known, remember)
 
     def encode(self, attempt: WriteAttempt, missing: MissingParts | None = None) -> Encoding:
         """Serialise and encode a write.
@@ -115,7 +117,7 @@ class WriteEncoder:
         chunked = chunk_values(record)
         if needs_blob_storage(record, chunked):
             return self._uploader.encode(record, chunked)
-        return encode(record, partial(self._known.among, attempt.thread_id), chunked)
+        return encode(record, partial(self._known.among, attempt.thread_id), chunked, self._remember)
 
     def _forget(self, missing: MissingParts, attempt: WriteAttempt) -> None:
         if attempt.tries > _MAX_TRIES:

@@ -109,3 +109,17 @@ def test_parts_that_do_not_add_up_are_refused() -> None:
     value = channel_row("a", "v1", b"", [DIGEST] * 3, len(PART))
     with pytest.raises(CheckpointCorrupt, match="do not add up"):
         assembled([checkpoint_row("1", {"a": "v1"}), value, segment_row()])
+
+
+def test_segments_that_rows_do_not_bring_come_from_the_cache() -> None:
+    rows = [
+        checkpoint_row("2", {"a": "v1"}),
+        channel_row("a", "v1", b"ab", [2, DIGEST], 2 + len(PART)),
+        write_row(KIND_WRITE, "2", "", "task", 0)._replace(layout=json.dumps([1, DIGEST]), size=1 + len(PART)),
+    ]
+    cache = MemoryCache(1_000)
+    assert not assemble(rows, SegmentSet(cache, from_cache=True)).segments.all_cached
+    cache.put(DIGEST, PART)
+    [found], segments, _ = assemble(rows, SegmentSet(cache, from_cache=True))
+    assert segments.all_cached
+    assert (found.values["a"].data, found.writes[0].value.data) == (b"ab" + PART, b"w" + PART)

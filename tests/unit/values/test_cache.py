@@ -21,8 +21,11 @@ def test_what_was_used_longest_ago_is_evicted_first() -> None:
     for name in "abc":
         cache.put(name, name.encode() * 10)
     assert cache.get("a") == b"a" * 10
+    # To ask whether it is there is no use.
+    assert "b" in cache
     cache.put("d", b"d" * 10)
     assert [cache.get(name) is not None for name in "abcd"] == [True, False, True, True]
+    assert [name in cache for name in "abcd"] == [True, False, True, True]
 
 
 def test_a_large_blob_takes_the_place_of_several() -> None:

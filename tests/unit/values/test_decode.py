@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -54,3 +55,48 @@ def test_parts_must_fit_the_registered_size() -> None:
     assert not segments.fit(2, layout, 301)
     # Other literal bytes than the layout takes.
     assert not segments.fit(3, layout, 303)
+
+
+def cached(*contents: tuple[str, bytes]) -> SegmentSet:
+    cache = MemoryCache(1000)
+    for digest, content in contents:
+        cache.put(digest, content)
+    return SegmentSet(cache, from_cache=True)
+
+
+def is_complete(segments: SegmentSet, *layouts: Layout) -> bool:
+    for layout in layouts:
+        segments.add_cached(layout)
+    return segments.all_cached
+
+
+def test_segments_come_from_the_cache_if_all_of_them_are_there() -> None:
+    name = list_digest(LISTING)
+    segments = cached((name, LISTING), *zip(DIGESTS, PARTS, strict=True))
+    assert is_complete(segments, [2, name], [DIGESTS[0], None, "@of a blob"], [3], [])
+    assert StoredValue("", b"<>", [1, name, 1], segments).data == b"<" + PARTS[0] + PARTS[1] + b">"
+    assert segments.fit(2, [2, name], 302)
+    assert not segments.fit(2, [2, name], 301)
+    assert not is_complete(cached(*zip(DIGESTS, PARTS, strict=True)), [name])
+    assert not is_complete(cached((name, LISTING), (DIGESTS[0], PARTS[0])), [name], [DIGESTS[0]])
+
+
+def test_a_set_knows_whether_all_was_in_the_cache() -> None:
+    listed = LoadedSegment(list_digest(LISTING), None, len(LISTING), "list", LISTING)
+    cache = MemoryCache(1000)
+    found = []
+    for _ in range(2):
+        segments = SegmentSet(cache)
+        for part in (raw(0), raw(1), listed, LoadedSegment("@of a blob", "key", 10, "raw", None)):
+            segments.add(part)
+        segments.decompress()
+        found.append(segments.all_cached)
+    segments.add(LoadedSegment(compact_digest_of(b"large"), "key", 5, "raw", None))
+    assert [*found, segments.all_cached] == [False, True, False]
+
+
+@pytest.mark.parametrize("size", [-1, None, "1"])
+def test_no_value_fits_a_segment_whose_size_is_impossible(size: Any) -> None:
+    segments = loaded()
+    segments.add(LoadedSegment(DIGESTS[0], "key", size, "raw", None))
+    assert not segments.fit(0, [DIGESTS[0]], 1_000)

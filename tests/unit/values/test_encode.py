@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 
+import msgpack
+
 from ckptstore.records import CheckpointKey, NewWrite, NewWrites, Value
+from ckptstore.values.chunking import BLOB_BYTES
+from ckptstore.values.digests import matches_digest
 from ckptstore.values.encode import LARGE_BYTES, chunk_values, encode, encode_small, is_large, needs_blob_storage
 
 KEY = CheckpointKey("t", "", "c")
@@ -54,3 +58,19 @@ def test_large_records_are_encoded_elsewhere() -> None:
     handle = record(Value("msgpack", b"small", blob_digests=("ab" * 32,)))
     assert needs_blob_storage(handle, chunk_values(handle))
     assert not needs_blob_storage(record(Value("bytes", b"small")), chunk_values(record(Value("bytes", b"small"))))
+
+
+def test_new_segments_are_remembered_but_for_large_ones() -> None:
+    elements = [f"{number} " * 100 for number in range(300)]
+    data: bytes = msgpack.packb(elements)
+    written = record(Value("msgpack", data), Value("bytes", b"x" * BLOB_BYTES))
+    chunked, remembered = chunk_values(written), dict[str, bytes]()
+    encoded = encode(written, lambda _digests: set(), chunked, remembered.__setitem__)
+    sizes = {segment.digest: segment.size for segment in encoded.segments}
+    assert {digest: len(content) for digest, content in remembered.items()} == {
+        digest: size for digest, size in sizes.items() if size < BLOB_BYTES
+    }
+    assert len(remembered) == len(sizes) - 1
+    assert {type(content) for content in remembered.values()} == {bytes}
+    assert all(matches_digest(digest, content) for digest, content in remembered.items())
+    assert chunked[0].lists
