@@ -15,6 +15,7 @@ from ckptstore.cli.options import EXIT_INTERRUPTED, Command, json_filter
 from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.cli.transfer import open_side
 from ckptstore.errors import InvalidConfig
+from ckptstore.inspection.unreadable import UNREADABLE, why_unreadable
 from ckptstore.langgraph.config import require_text
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.structure.reading import Decrypt, decrypting
@@ -30,9 +31,9 @@ FilterOf = Callable[[Store], Filter]
 
 
 @contextmanager
-def reading_store(url: str, in_schema: str | None, blob_url: str | None) -> Iterator[Store]:
+def reading_store(url: str, in_schema: str | None, blob_url: str | None, *, read_only: bool = False) -> Iterator[Store]:
     """Open an existing database with its blobs where it remembers them; errors inside the block are printed without a traceback."""
-    with open_side(url, in_schema, blob_url) as store:
+    with open_side(url, in_schema, blob_url, read_only=read_only) as store:
         yield store
 
 
@@ -48,11 +49,9 @@ def shows_data(command: Command) -> Command:
         except UnicodeEncodeError as exc:
             message = f"this terminal can't print all of it ({exc.encoding}); set PYTHONIOENCODING=utf-8, or use --json"
             raise click.ClickException(message) from exc
-        except (TypeError, ValueError, ArithmeticError, AttributeError) as exc:
-            # A cell of SQLite may have any type. What the columns hold is not checked where they are only shown.
+        except UNREADABLE as exc:
             logger.info("a row can't be read", exc_info=True, extra={"event": "row_unreadable"})
-            message = f"a row of the database was altered and can't be read ({type(exc).__name__}); find it: ckptstore blobs verify --deep"
-            raise click.ClickException(message) from exc
+            raise click.ClickException(why_unreadable(exc)) from exc
 
     return cast(Command, run)
 

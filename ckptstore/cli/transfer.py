@@ -19,6 +19,7 @@ from ckptstore.blobs.settings import BlobSettings
 from ckptstore.cli.options import EXIT_INTERRUPTED, errors_as_messages, existing_database, json_filter, parse_url
 from ckptstore.db import schema
 from ckptstore.db.open import open_database
+from ckptstore.db.open_read_only import open_read_only
 from ckptstore.db.runner import Runner
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.times import to_microseconds
@@ -40,7 +41,8 @@ def parse_filter(_context: click.Context, _parameter: click.Parameter, text: str
         return Filter.parse(json_filter(text), unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
 
 
-def _parse_time(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+def parse_time(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    """A time in microseconds since 1970, UTC; a usage error if it is none."""
     if text is None:
         return None
     try:
@@ -53,7 +55,7 @@ def _parse_time(_context: click.Context, _parameter: click.Parameter, text: str 
 _OPTIONS = (
     click.option("--thread", "thread_ids", multiple=True, help="Only this thread. Repeatable."),
     click.option("--filter", "wanted", callback=parse_filter, help="Only threads with a checkpoint that matches this filter, in JSON."),
-    click.option("--since", callback=_parse_time, help="Only threads that were written to since: 2026-01-31, or with a time."),
+    click.option("--since", callback=parse_time, help="Only threads that were written to since: 2026-01-31, or with a time."),
     click.option("--newest", type=click.IntRange(min=1), help="Only the newest N checkpoints of each thread and namespace."),
     click.option(
         "--on-conflict",
@@ -90,7 +92,7 @@ def choice_of(options: dict[str, Any]) -> Choice:
 
 
 @contextmanager
-def open_side(url: str, in_schema: str | None, blob_url: str | None, *, create: bool = False) -> Iterator[Store]:
+def open_side(url: str, in_schema: str | None, blob_url: str | None, *, create: bool = False, read_only: bool = False) -> Iterator[Store]:
     """Open one side of a transfer; errors inside the block are printed without a traceback.
 
     Args:
@@ -98,11 +100,12 @@ def open_side(url: str, in_schema: str | None, blob_url: str | None, *, create: 
         in_schema: the PostgreSQL schema of its tables.
         blob_url: its blobs; by default where the database remembers them.
         create: whether a SQLite file is created, or upgraded.
+        read_only: whether the database itself refuses every write.
     """
     database_url = parse_url(url) if create else existing_database(url)
     with errors_as_messages():
         settings = DatabaseSettings()
-        runner = open_database(database_url, settings, in_schema)
+        runner = (open_read_only if read_only else open_database)(database_url, settings, in_schema)
         try:
             blobs = blob_url or _remembered_blobs(runner, create=create) or _default_blobs(runner.url)
             upgrade = create and runner.statements.on_sqlite

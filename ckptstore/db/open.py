@@ -26,7 +26,9 @@ _WAL_AUTOCHECKPOINT = 1_000
 _AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
 
 
-def open_database(url: URL, settings: DatabaseSettings, schema: str | None = None, monitor: Monitor | None = None) -> Runner:
+def open_database(
+    url: URL, settings: DatabaseSettings, schema: str | None = None, monitor: Monitor | None = None, *, read_only: bool = False
+) -> Runner:
     """The database of a URL that `parse_database_url` made. Connects at first use.
 
     Args:
@@ -34,6 +36,7 @@ def open_database(url: URL, settings: DatabaseSettings, schema: str | None = Non
         settings: how to talk to it.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
         monitor: counts what is done on it; by default a new one.
+        read_only: open a SQLite file for reading only. On PostgreSQL, transactions are read-only, see `open_read_only`.
 
     Raises:
         InvalidConfig: the database can't have a schema of this name.
@@ -41,7 +44,7 @@ def open_database(url: URL, settings: DatabaseSettings, schema: str | None = Non
     """
     check_schema_name(schema, url)
     if url.get_backend_name() == "sqlite":
-        return SqliteRunner(url, settings, schema, monitor)
+        return SqliteRunner(url, settings, schema, monitor, read_only=read_only)
     url, settings = behind_pooler(url, settings)
     return AsyncRunner(url, settings, schema, monitor or Monitor(), partial(postgres_engine, url, settings))
 

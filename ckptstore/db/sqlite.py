@@ -47,9 +47,12 @@ class SqliteRunner:
     may_wait = True
     max_batches = 1
 
-    def __init__(self, url: URL, settings: DatabaseSettings, schema: str | None = None, monitor: Monitor | None = None) -> None:
+    def __init__(
+        self, url: URL, settings: DatabaseSettings, schema: str | None = None, monitor: Monitor | None = None, *, read_only: bool = False
+    ) -> None:
         self.url = url
         self.monitor = monitor or Monitor()
+        self._read_only = read_only
         self._settings = settings
         self._schema = schema
         self._start()
@@ -57,7 +60,7 @@ class SqliteRunner:
 
     def _start(self) -> None:
         self._guard = ForkGuard()
-        self._engine = sqlite_engine(self.url, self._settings)
+        self._engine = sqlite_engine(self.url, self._settings, read_only=self._read_only)
         self._file = None if is_memory(self.url) else SqliteFile(str(self.url.database), partial(holds_whole_database, self._engine))
         self.statements = statements_for(self._engine.dialect, self._schema)
         self._connections = SqliteConnections(self._engine, self.statements, self._file, _MAX_READERS, self._close_soon)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy
@@ -21,11 +22,16 @@ from ckptstore.runtime.private_files import create_private_file
 _SMALLEST_PAGE = 512
 
 
-def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
+def sqlite_engine(url: URL, settings: DatabaseSettings, *, read_only: bool = False) -> Engine:
     """A synchronous engine on a SQLite file (or on memory: then one connection, shared).
 
     `SqliteConnections` bounds how many connections there are. They are in autocommit: transactions are opened by `Db.transaction()`, and
     only there.
+
+    Args:
+        url: of the database.
+        settings: how to talk to it.
+        read_only: open the file with `mode=ro`, so that SQLite refuses every write.
     """
     connect_args = {
         "cached_statements": 128,
@@ -42,10 +48,27 @@ def sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
         hide_parameters=True,
         **pool,
     )
+    if read_only:
+        _open_read_only(engine, settings)
+        return engine
     if not is_memory(url):
         _create_privately(engine)
     configure_connections(engine, settings, wal_autocheckpoint=MAX_PAGES)
     return engine
+
+
+def _open_read_only(engine: Engine, settings: DatabaseSettings) -> None:
+    """Let SQLite open the file for reading only, and leave it as it is: neither its journal mode nor its durability is set."""
+
+    @event.listens_for(engine, "do_connect")
+    def name_mode(_dialect: Any, _entry: ConnectionPoolEntry, arguments: list[Any], options: dict[str, Any]) -> None:
+        arguments[0] = f"{Path(str(engine.url.database)).absolute().as_uri()}?mode=ro"
+        options["uri"] = True
+
+    @event.listens_for(engine, "connect")
+    def configure(dbapi_connection: Any, entry: ConnectionPoolEntry) -> None:
+        with closing(dbapi_connection.cursor()) as cursor:
+            limit_wait(cursor, entry, settings)
 
 
 def _create_privately(engine: Engine) -> None:
