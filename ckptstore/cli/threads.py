@@ -15,11 +15,12 @@ from ckptstore.cli.thread_diff import diff
 from ckptstore.cli.thread_erase import erase
 from ckptstore.cli.thread_state import state
 from ckptstore.cli.thread_tree import show
+from ckptstore.cli.transfer import parse_time
 from ckptstore.errors import InvalidConfig
 from ckptstore.inspection.outline import require_thread
 from ckptstore.langgraph.structure.as_text import byte_count
 from ckptstore.maintenance.reindex import stored_keys
-from ckptstore.reads.threads import ThreadOrder
+from ckptstore.reads.threads import ThreadConditions, ThreadOrder
 from ckptstore.records import ThreadInfo
 from ckptstore.runtime.steps import drive
 from ckptstore.store.listing import Listing, ThreadPages
@@ -38,6 +39,10 @@ def threads() -> None:
 @threads.command("list")
 @database_options
 @click.option("--filter", "wanted", callback=parse_filter, help="Only threads with a checkpoint that matches this filter, in JSON.")
+@click.option("--contains", "part", callback=parse_id, help="Only threads whose id contains this text.")
+@click.option("--active-since", callback=parse_time, help="Only threads that were written to since: 2026-01-31, or with a time.")
+@click.option("--active-before", callback=parse_time, help="Only threads that were not written to since.")
+@click.option("--least-size", type=click.IntRange(min=0), help="Only threads whose checkpoints added so many bytes.")
 @click.option(
     "--order",
     type=click.Choice(["updated_at", "thread_id"]),
@@ -49,22 +54,30 @@ def threads() -> None:
 @click.option("--after", callback=parse_id, help="Only threads after this one, the last of the page before.")
 @json_option
 @shows_data
-def list_(url: str, in_schema: str | None, wanted: Any, order: ThreadOrder, limit: int, after: str | None, as_json: bool) -> None:
+def list_(
+    url: str, in_schema: str | None, wanted: Any, order: ThreadOrder, limit: int, after: str | None, as_json: bool, **conditions: Any
+) -> None:
     """List threads with their number of checkpoints, size and times."""
     with reading_store(url, in_schema, None) as store:
         filter_ = wanted(store) if wanted is not None else Filter()
         last = None if after is None else drive(require_thread(store, after))
-        found = list(Listing(lambda: iter(ThreadPages(store, filter_, order, limit + 1, last))))
+        found = list(Listing(lambda: iter(ThreadPages(store, filter_, order, limit + 1, last, ThreadConditions(**conditions)))))
     page, more = found[:limit], len(found) > limit
     if as_json:
         print_json({"threads": [asdict(thread) for thread in page], "next": page[-1].thread_id if more else None})
         return
     if not page:
-        click.echo("no threads" if wanted is None else "no thread has a checkpoint that matches the filter")
+        click.echo(_none_found(wanted, conditions))
         return
     print_table(_COLUMNS, [_row(thread) for thread in page])
     if more:
         click.echo(f"more: --after {page[-1].thread_id!r}")
+
+
+def _none_found(wanted: Any, conditions: dict[str, Any]) -> str:
+    if any(value is not None for value in conditions.values()):
+        return "no such thread"
+    return "no threads" if wanted is None else "no thread has a checkpoint that matches the filter"
 
 
 def _row(thread: ThreadInfo) -> list[str]:

@@ -28,6 +28,27 @@ ThreadOrder = Literal["updated_at", "thread_id"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class ThreadConditions(NamedTuple):
+    """Conditions on the rows of threads, all of which have to hold; None for no condition. Times are microseconds since 1970, UTC."""
+
+    #: A part of the thread's id.
+    part: str | None = None
+    #: Something was stored in the thread since then.
+    active_since: int | None = None
+    #: Nothing was stored in the thread since then.
+    active_before: int | None = None
+    #: Serialised bytes that its checkpoints added.
+    least_size: int | None = None
+
+    @property
+    def given(self) -> dict[str, str | int]:
+        """The conditions by name, as parameters of a statement."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+ANY_THREAD = ThreadConditions()
+
+
 class ThreadPage(NamedTuple):
     """Some threads of a listing."""
 
@@ -48,14 +69,19 @@ class _ThreadRow(NamedTuple):
     size: int
 
 
-def load_threads(db: Db, wanted: Filter, order_by: ThreadOrder, after: ThreadInfo | None, size: int) -> ThreadPage:
+def load_threads(
+    db: Db, wanted: Filter, order_by: ThreadOrder, after: ThreadInfo | None, size: int, conditions: ThreadConditions = ANY_THREAD
+) -> ThreadPage:
     """Load up to `size` threads after one. A shorter page does not mean that it is the last one.
 
     No value is read: the row of a thread counts its checkpoints. Where the tag index can't decide, metadata is read too.
     """
     if wanted.matches_nothing:
         return ThreadPage([], after, more=False)
-    plan = _cheapest_plan(db, plan_thread_page(db, wanted), size)
+    if conditions.part is not None:
+        # No index has parts of ids.
+        db.expect_long()
+    plan = _with_conditions(_cheapest_plan(db, plan_thread_page(db, wanted), size), conditions)
     page_size = size if plan.exact else _METADATA_PAGE_SIZE
     threads = _load_rows(db, plan, order_by, after, page_size)
     more = len(threads) == page_size
@@ -80,6 +106,12 @@ def _cheapest_plan(db: Db, plan: ThreadPagePlan, size: int) -> PagePlan:
     return plan.page._replace(
         shape=plan.page.shape._replace(source="threads"), parameters={**plan.page.parameters, "source_threads": listed}
     )
+
+
+def _with_conditions(plan: PagePlan, conditions: ThreadConditions) -> PagePlan:
+    given = conditions.given
+    shape = plan.shape._replace(given=frozenset((*plan.shape.given, *given)))
+    return plan._replace(shape=shape, parameters={**plan.parameters, **given}) if given else plan
 
 
 def _load_rows(db: Db, plan: PagePlan, order_by: ThreadOrder, after: ThreadInfo | None, page_size: int) -> list[ThreadInfo]:

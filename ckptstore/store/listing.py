@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ckptstore.reads.planner import CheckpointQuery
-from ckptstore.reads.threads import ThreadOrder, load_threads
+from ckptstore.reads.threads import ANY_THREAD, ThreadConditions, ThreadOrder, load_threads
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, ThreadInfo
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.store.store import Store
@@ -81,11 +81,21 @@ class ThreadPages:
         order_by: the order.
         limit: the largest number of threads; None for no limit.
         after: the last thread of an earlier listing; this one starts after it.
+        conditions: on the rows of threads.
     """
 
-    def __init__(self, store: Store, wanted: Filter, order_by: ThreadOrder, limit: int | None, after: ThreadInfo | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        wanted: Filter,
+        order_by: ThreadOrder,
+        limit: int | None,
+        after: ThreadInfo | None,
+        conditions: ThreadConditions = ANY_THREAD,
+    ) -> None:
         self._store = store
         self._wanted = wanted
+        self._conditions = conditions
         self._order_by = order_by
         self._remaining = limit
         self._after = after
@@ -102,7 +112,9 @@ class ThreadPages:
         if not self._started:
             self._started, self._wanted = True, (yield from self._store.resolve_filter(self._wanted))
         size = _PAGE_SIZE if self._remaining is None else min(self._remaining, _PAGE_SIZE)
-        work = partial(load_threads, wanted=self._wanted, order_by=self._order_by, after=self._after, size=size)
+        work = partial(
+            load_threads, wanted=self._wanted, order_by=self._order_by, after=self._after, size=size, conditions=self._conditions
+        )
         page = yield from self._store.read(work)
         self._more, self._after = page.more, page.last
         if self._remaining is not None:

@@ -145,3 +145,66 @@ def _sortable_rest(rest: int) -> str:
         return f"p{len(digits):08x}{digits}"
     flipped = "".join(f"{15 - int(digit, 16):x}" for digit in digits)
     return f"a{0xFFFF_FFFF - len(digits):08x}{flipped}"
+
+
+# --- what a posting says, to show it
+
+
+def shown_path(path: str) -> str:
+    """A path as people read and type it: `user/name`, and `tags[]` for the entries of a list. `path_of` is its inverse."""
+    return path.replace(f"/{_IN_LIST}", "[]")
+
+
+def path_of(shown: str) -> str:
+    """The path that `shown_path` shows so."""
+    return shown.replace("[]", f"/{_IN_LIST}")
+
+
+def nested_at(path: str, value: Any) -> dict[str, Any]:
+    """The metadata that has just one value, at this path."""
+    made = value
+    for part in reversed(path.split("/")):
+        made = [made] if part == _IN_LIST else {part.replace("~1", "/").replace("~0", "~"): made}
+    return made if isinstance(made, dict) else {_IN_LIST: made}
+
+
+def is_abbreviated(text: str) -> bool:
+    """Whether the path or the value of a posting is only the beginning of what was stored."""
+    return len(text) > MAX_TEXT_LENGTH
+
+
+def decode_value(text: str) -> Scalar:
+    """The scalar of a posting's value that is not abbreviated.
+
+    Raises:
+        ValueError: it stands for an empty list or dict, or for no value.
+    """
+    match text[:1], text[1:]:
+        case "0", "":
+            return None
+        case "b", ("0" | "1") as truth:
+            return truth == "1"
+        case "n", number:
+            return _number(*number.split(_END_OF_FLOAT))
+        case "s", written:
+            return written
+    raise ValueError(f"{text[:1]!r} begins no scalar")
+
+
+def _number(shortest: str, rest: str) -> int | float:
+    """The number of which `_sortable` made a text."""
+    ordered = int(shortest.ljust(16, "0"), 16)
+    bits = ordered ^ (0x8000_0000_0000_0000 if ordered >> 63 else 0xFFFF_FFFF_FFFF_FFFF)
+    (nearest,) = struct.unpack(">d", struct.pack(">Q", bits))
+    more = _rest(rest)
+    if math.isinf(nearest):
+        return more or float(nearest)
+    return int(nearest) + more if nearest.is_integer() else float(nearest)
+
+
+def _rest(text: str) -> int:
+    """The integer of which `_sortable_rest` made a text."""
+    digits = text[9:]
+    if text.startswith("a"):
+        return -int("".join(f"{15 - int(digit, 16):x}" for digit in digits), 16)
+    return int(digits, 16) if digits else 0

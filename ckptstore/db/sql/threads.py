@@ -98,7 +98,8 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
         order_by: `updated_at` for the most recently active first, or `thread_id` for the order of the ids.
         shape: which threads: one checkpoint of the thread has to satisfy its conditions. With the source `checkpoints`, threads are read in
             the order; every other source collects thread ids first, and with `threads` they are given, in `source_threads`. With `after`
-            given, the page starts after the parameters `after_updated_at` and `after_thread_id`.
+            given, the page starts after the parameters `after_updated_at` and `after_thread_id`. Of the thread's own row, `part` (of its
+            id), `active_since`, `active_before` and `least_size` may be given.
     """
     joined: FromClause = THREAD
     threads: FromClause = THREAD
@@ -111,6 +112,7 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
     if shape.source == "checkpoints" and (shape.required or shape.forbidden):
         of_thread: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(CHECKPOINT.c.thread_id == c.thread_id)
         query = query.where(exists_for_row(database, of_thread.where(*_conditions(database, shape))))
+    query = query.where(*_row_conditions(database, shape, c))
     after = [bindparam("after_updated_at", type_=BigInteger), bindparam("after_thread_id", type_=Text())]
     if order_by == "updated_at":
         query = query.order_by(c.updated_at.desc(), c.thread_id.desc())
@@ -119,6 +121,19 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
         query = query.order_by(c.thread_id)
         query = query.where(c.thread_id > after[1]) if "after" in shape.given else query
     return query.limit(_PAGE_SIZE)
+
+
+def _row_conditions(database: str, shape: Shape, of: Any) -> list[ColumnElement[bool]]:
+    """The given conditions on a thread's own row."""
+    part = bindparam("part", type_=Text())
+    found = func.instr(of.thread_id, part) if database == "sqlite" else func.strpos(of.thread_id, part)
+    conditions: dict[str, ColumnElement[bool]] = {
+        "part": found > literal_column("0"),
+        "active_since": cast(of.updated_at, BigInteger) >= bindparam("active_since", type_=BigInteger),
+        "active_before": cast(of.updated_at, BigInteger) < bindparam("active_before", type_=BigInteger),
+        "least_size": of.size >= bindparam("least_size", type_=BigInteger),
+    }
+    return [condition for name, condition in conditions.items() if name in shape.given]
 
 
 def _thread_ids(database: str, shape: Shape) -> Select[Any]:

@@ -132,3 +132,17 @@ def test_a_copy_that_can_not_be_made_is_refused(database: str, arguments: list[s
 def test_a_copy_adds_to_a_thread_if_asked(database: str) -> None:
     done = run(database, "copy", "a", "b", "--merge", "--json")
     assert json.loads(done.stdout) == {"source": "a", "target": "b", "checkpoints": 3}
+
+
+def test_threads_are_found_by_a_part_of_their_id_their_activity_and_size(database: str) -> None:
+    def listed(*options: str) -> list[str]:
+        return [thread["thread_id"] for thread in json.loads(run(database, "list", "--json", *options).stdout)["threads"]]
+
+    assert listed("--contains", "\x1b") == ["c\x1b[1m"]
+    assert listed("--contains", "B") == []
+    assert listed("--active-since", "2000-01-01", "--order", "thread_id") == ["a", "b", "c\x1b[1m"]
+    assert listed("--active-before", "2000-01-01") == []
+    sizes = {thread["thread_id"]: thread["size"] for thread in json.loads(run(database, "list", "--json").stdout)["threads"]}
+    assert listed("--least-size", str(sizes["b"]), "--filter", '{"turn": {"$gte": 1}}', "--order", "thread_id") == ["b", "c\x1b[1m"]
+    assert run(database, "list", "--contains", "zz").stdout == "no such thread\n"
+    assert run(database, "list", "--active-since", "soon").exit_code == 2
