@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -13,15 +12,13 @@ from ckptstore.cli.options import store_options, wall_clock
 from ckptstore.cli.reading import reading_store, shows_data
 from ckptstore.cli.space import policy_of, policy_options
 from ckptstore.cli.tables import Column, count, json_option, print_json, print_table
+from ckptstore.inspection.retention import dry_run
 from ckptstore.inspection.sample import Sample
 from ckptstore.inspection.stats import StatsRequest, StoreStats, TagIndex, store_stats
 from ckptstore.inspection.table_sizes import TableSizes
 from ckptstore.langgraph.structure.as_text import byte_count, printable
-from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_progress import PruneCallbacks
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.runtime.steps import drive
-from ckptstore.store.store import Store
 
 _BAR_WIDTH = 30
 
@@ -58,21 +55,11 @@ def stats(
     policy = policy_of(path, options)
     with reading_store(url, in_schema, blob_url) as store:
         found = drive(store_stats(store, StatsRequest(wall_clock(), days, largest, full)))
-        report = None if policy is None else _dry_run(store, policy, max_seconds)
+        report = None if policy is None else drive(dry_run(store, policy, wall_clock(), max_seconds))
     if as_json:
         print_json(_as_json(found, report))
     else:
         _print(found, report)
-
-
-def _dry_run(store: Store, policy: RetentionPolicy, max_seconds: float) -> PruneReport:
-    until = time.monotonic() + max_seconds
-
-    def ignore(_: PruneReport) -> None:
-        """There is no bar."""
-
-    callbacks = PruneCallbacks(ignore, lambda: time.monotonic() > until)
-    return drive(store.prune_by(policy, wall_clock(), callbacks, dry_run=True))
 
 
 def _as_json(found: StoreStats, report: PruneReport | None) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,7 +13,9 @@ from ckptstore.cli.tables import console, json_option, print_json, print_lines
 from ckptstore.inspection.outline import find_checkpoint
 from ckptstore.langgraph.format import is_internal
 from ckptstore.langgraph.inspection.difference import Change, Difference, difference
+from ckptstore.langgraph.inspection.paths import shown_path
 from ckptstore.langgraph.inspection.state import checkpoint_state
+from ckptstore.langgraph.inspection.text_lines import changed_lines
 from ckptstore.langgraph.structure.as_json import as_json as json_of
 from ckptstore.langgraph.structure.as_text import inline, printable
 from ckptstore.langgraph.structure.blocks import Limits, block
@@ -27,8 +27,6 @@ from ckptstore.runtime.steps import drive
 _SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow"), "moved": (">", "yellow")}
 # Of one channel, and of one text.
 _LIMITS = Limits(elements=20, text=1_000, depth=4)
-# A key that is shown without quotes.
-_NAME = re.compile(r"[^\W\d][\w-]*")
 _MAX_CHANGES = 40
 _MAX_LINES = 20
 
@@ -116,7 +114,7 @@ def _section(title: str, about: str, changes: Sequence[Change], width: int, *, f
 
 def _change(change: Change, width: int) -> Iterator[str]:
     sign, colour = _SIGNS[change.kind]
-    path = _path(change)
+    path = shown_path(change.path)
     lead = f"  {click.style(sign, fg=colour)} {path}{'  ' if path else ''}"
     room = max(width - 4 - len(path) - 2, 24)
     if change.kind != "changed":
@@ -124,7 +122,7 @@ def _change(change: Change, width: int) -> Iterator[str]:
         yield lead + first
         yield from (f"    {line}" for line in more)
         return
-    lines = _text_lines(change.before, change.after)
+    lines = changed_lines(change.before, change.after, _MAX_LINES)
     if lines:
         yield lead.rstrip()
         yield from (f"      {cut(printable(line), width - 6)}" for line in lines)
@@ -146,18 +144,3 @@ def _from_where_they_differ(before: Structure, after: Structure, room: int) -> t
     shared = next((number for number, (one, other) in pairs if one != other), min(len(before), len(after)))
     start = shared - room // 4
     return (before, after) if shared < room // 2 else (ELLIPSIS + before[start:], ELLIPSIS + after[start:])
-
-
-def _path(change: Change) -> str:
-    parts = [f".{part}" if isinstance(part, str) and _NAME.fullmatch(part) else f"[{inline(part, 40)}]" for part in change.path]
-    return "".join(parts).removeprefix(".")
-
-
-def _text_lines(before: Structure, after: Structure) -> list[str]:
-    """The lines of two texts that differ; nothing for other values, and for texts of a line."""
-    if not isinstance(before, str) or not isinstance(after, str) or "\n" not in before + after:
-        return []
-    # The first two lines name files.
-    found = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm=""))[2:]
-    left_out = len(found) - _MAX_LINES
-    return [*found[:_MAX_LINES], *[f"{ELLIPSIS} {left_out} more lines"] * (left_out > 0)]

@@ -12,7 +12,7 @@ from ckptstore.cli.reading import decrypt_with, ns_option, parse_id, reading_sto
 from ckptstore.cli.tables import console, json_option, print_json, print_lines
 from ckptstore.inspection.outline import find_checkpoint
 from ckptstore.langgraph.inspection.state import ChannelState, CheckpointState, checkpoint_state
-from ckptstore.langgraph.structure.as_json import as_json as json_of
+from ckptstore.langgraph.inspection.state_json import state_as_json
 from ckptstore.langgraph.structure.as_text import byte_count, printable
 from ckptstore.langgraph.structure.blocks import Limits, block
 from ckptstore.runtime.steps import drive
@@ -66,25 +66,6 @@ def only_channels(found: CheckpointState, names: tuple[str, ...]) -> CheckpointS
         has = ", ".join(map(printable, found.channels))
         raise click.ClickException(f"checkpoint {found.key.checkpoint_id!r} has no channel {unknown[0]!r}; it has {has}")
     return found._replace(channels={name: found.channels[name] for name in names}, writes=[w for w in found.writes if w.channel in names])
-
-
-def state_as_json(found: CheckpointState) -> dict[str, Any]:
-    """The state as a JSON document."""
-    return {
-        **found.key._asdict(),
-        "parent_checkpoint_id": found.parent_checkpoint_id,
-        "format": found.format,
-        "ts": found.ts,
-        "metadata": json_of(found.metadata),
-        "channels": {
-            name: {"version": of.version, "size": of.size, "blob_bytes": of.blob_bytes, "value": json_of(of.content)}
-            for name, of in found.channels.items()
-        },
-        "writes": [
-            {"task_id": of.task_id, "task_path": of.task_path, "channel": of.channel, "size": of.size, "value": json_of(of.content)}
-            for of in found.writes
-        ],
-    }
 
 
 def _lines(found: CheckpointState, width: int, limits: Limits) -> Iterator[str]:

@@ -13,13 +13,13 @@ from ckptstore.cli.reading import ns_option, parse_id, reading_store, shows_data
 from ckptstore.cli.tables import Column, console, count, json_option, moment, print_json, print_table
 from ckptstore.inspection.lanes import Drawn, draw
 from ckptstore.inspection.outline import OutlinedCheckpoint, Parent, ThreadPage, thread_page
-from ckptstore.langgraph.inspection.steps import Step, step_of
+from ckptstore.langgraph.inspection.steps import Step, short_namespace, step_of
 from ckptstore.langgraph.structure.as_text import byte_count, printable
 from ckptstore.records import CheckpointKey
 from ckptstore.runtime.steps import drive
 
 # The first characters of an id are its time, which tells a thread's checkpoints apart.
-_SHORT_ID, _SHORT_TASK_ID = 18, 8
+_SHORT_ID = 18
 _WIDE = 118
 
 
@@ -131,15 +131,9 @@ def _rows(page: ThreadPage, signs: _Signs, *, wide: bool) -> Iterator[list[str |
             step.source or "",
             time if wide else time[11:] if len(days) == 1 else time[5:16],
             byte_count(checkpoint.size),
-            *[_short_ns(key.checkpoint_ns)] * _has_subgraphs(page),
+            *[short_namespace(key.checkpoint_ns)] * _has_subgraphs(page),
             _written(step),
         ]
-
-
-def _short_ns(checkpoint_ns: str) -> str:
-    """A namespace with the beginnings of the tasks' ids."""
-    parts = [part.partition(":") for part in checkpoint_ns.split("|")]
-    return "|".join(f"{node}{colon}{task_id[:_SHORT_TASK_ID]}" for node, colon, task_id in parts)
 
 
 def _written(step: Step) -> Text:

@@ -105,6 +105,22 @@ def thread_page(store: Store, thread_id: str, checkpoint_ns: str | None, before:
     return store.read(partial(_page, thread_id=thread_id, checkpoint_ns=checkpoint_ns, before=before, size=size))
 
 
+def outlined_checkpoint(store: Store, key: CheckpointKey) -> Steps[OutlinedCheckpoint]:
+    """One checkpoint without its values.
+
+    Raises:
+        InvalidConfig: it does not exist, or was pruned meanwhile.
+    """
+    return store.read(partial(_one, key=key))
+
+
+def _one(db: Db, key: CheckpointKey) -> OutlinedCheckpoint:
+    with db.snapshot():
+        for row in db.run(sql.outline.page_of_checkpoints, {**key._asdict(), "page_size": 1}, Shape(given=frozenset(key._fields))):
+            return _outlined(key.thread_id, _Row(*row), _writes(db, [key]))
+    raise InvalidConfig(f"thread {key.thread_id!r} has no checkpoint {key.checkpoint_id!r} in namespace {key.checkpoint_ns!r}")
+
+
 def find_checkpoint(store: Store, thread_id: str, checkpoint_ns: str | None, wanted: str | None) -> Steps[CheckpointKey]:
     """The key of a checkpoint by its id, or by so much of its beginning that no other checkpoint of the thread has it.
 

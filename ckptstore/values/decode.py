@@ -102,9 +102,9 @@ class SegmentSet:
         references = [entry for entry in layout[end + 1 :] if isinstance(entry, str)]
         if len(names) + len(counts) != end or len(references) != len(layout[end + 1 :]):
             return False
-        return sum(counts) == literal_bytes and literal_bytes + sum(map(self._size_of, names)) <= size
+        return sum(counts) == literal_bytes and literal_bytes + sum(map(self.size_of, names)) <= size
 
-    def _size_of(self, name: str) -> int:
+    def size_of(self, name: str) -> int:
         """The bytes of a segment, or of all that a list names; a missing one has none."""
         return sum(map(self._sizes.get, self.lists[name], repeat(0))) if name in self.lists else self._sizes.get(name, 0)
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from ckptstore.inspection.outline import OutlinedCheckpoint
 from ckptstore.langgraph.format import ERROR_CHANNEL, INTERRUPT_CHANNEL, is_internal, root_checkpoint_of
 
+_SHORT_TASK_ID = 8
+
 
 class Step(NamedTuple):
     """A superstep."""
@@ -37,3 +39,9 @@ def step_of(checkpoint: OutlinedCheckpoint) -> Step:
         errors=tasks.get(ERROR_CHANNEL, 0),
         written=[channel for channel in tasks if not is_internal(channel)],
     )
+
+
+def short_namespace(checkpoint_ns: str) -> str:
+    """A namespace with the beginnings of the tasks' ids."""
+    parts = [part.partition(":") for part in checkpoint_ns.split("|")]
+    return "|".join(f"{node}{colon}{task_id[:_SHORT_TASK_ID]}" for node, colon, task_id in parts)

@@ -6,7 +6,7 @@ import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import InvalidConfig
-from ckptstore.inspection.outline import ChannelWrites, Parent, find_checkpoint, require_thread, thread_page
+from ckptstore.inspection.outline import ChannelWrites, Parent, find_checkpoint, outlined_checkpoint, require_thread, thread_page
 from ckptstore.runtime.steps import drive_async
 from tests.support.build import chain, config, put
 
@@ -61,3 +61,13 @@ async def test_a_thread_that_does_not_exist_is_named(saver: SQLAlchemySaver) -> 
     ):
         with pytest.raises(InvalidConfig, match="there is no thread 'x'"):
             await drive_async(steps)
+
+
+async def test_one_checkpoint_is_outlined_as_on_a_page(saver: SQLAlchemySaver) -> None:
+    _, second = await chain(saver, "t", 2, user="ann")
+    await saver.aput_writes(second, [("n", 1)], "task")
+    page = await drive_async(thread_page(saver.store, "t", None, None, 10))
+    for of in page.checkpoints:
+        assert await drive_async(outlined_checkpoint(saver.store, of.key)) == of
+    with pytest.raises(InvalidConfig, match="has no checkpoint 'x'"):
+        await drive_async(outlined_checkpoint(saver.store, page.checkpoints[0].key._replace(checkpoint_id="x")))

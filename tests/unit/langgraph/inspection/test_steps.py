@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ckptstore.inspection.outline import ChannelWrites, OutlinedCheckpoint, Parent
-from ckptstore.langgraph.inspection.steps import Step, step_of
+from ckptstore.langgraph.inspection.steps import Step, short_namespace, step_of
 from ckptstore.records import CheckpointKey
 
 
@@ -27,3 +27,8 @@ def test_a_subgraph_ran_under_a_checkpoint_of_the_root_graph() -> None:
 
 def test_metadata_of_other_types_says_nothing() -> None:
     assert step_of(outlined({"source": 1, "step": True, "parents": []}, checkpoint_ns="a")) == Step(None, None, None, 0, 0, [])
+
+
+def test_namespaces_have_the_beginnings_of_task_ids() -> None:
+    assert short_namespace("ask:12345678-aaaa|inner|b:1") == "ask:12345678|inner|b:1"
+    assert short_namespace("") == ""
