@@ -17,6 +17,7 @@ from ckptstore.cli.blobs import blobs as blob_commands
 from ckptstore.cli.check import check
 from ckptstore.cli.copy import copy
 from ckptstore.cli.import_threads import import_
+from ckptstore.cli.inspect import inspect
 from ckptstore.cli.move import move
 from ckptstore.cli.reencrypt import reencrypt
 from ckptstore.cli.revisions import downgrade, revision, upgrade
@@ -48,6 +49,7 @@ for command in (
     threads,
     stats,
     check,
+    inspect,
     copy,
     import_,
     move,
