@@ -12,6 +12,7 @@ from sqlalchemy import URL
 from ckptstore.db import schema as schemas
 from ckptstore.db.connection import Db
 from ckptstore.db.open import open_database
+from ckptstore.db.pool_use import PoolUse
 from ckptstore.db.retries import Deadline
 from ckptstore.db.runner import Runner, Work
 from ckptstore.db.settings import CLOSE_SECONDS, DatabaseSettings
@@ -82,6 +83,9 @@ class ReadOnlyRunner:
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> None:
         _refuse()
+
+    def pool_use(self) -> PoolUse:
+        return self._runner.pool_use()
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         self._runner.close(seconds)

@@ -51,6 +51,7 @@ def test_no_transaction_that_writes_is_opened(filled: str) -> None:
             store.runner.call_later(1.0, lambda: None)
         assert store.runner.try_read(lambda _: None) is None
         assert not store.runner.try_write(lambda _: True)
+        assert store.runner.pool_use() is not None
 
 
 def test_all_reads_of_a_work_are_of_one_state(filled: str) -> None:
