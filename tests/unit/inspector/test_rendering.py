@@ -27,7 +27,15 @@ def test_what_is_missing_is_an_error_and_no_gap() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"), [("it is gone", "It is gone."), ("Gone.", "Gone."), ("why is it?", "Why is it?"), ("a\u202eb", "a\\u202eb."), ("keep_last is", "keep_last is."), ("", ".")]
+    ("said", "shown"),
+    [
+        ("it is gone", "It is gone."),
+        ("Gone.", "Gone."),
+        ("why is it?", "Why is it?"),
+        ("a\u202eb", "a\\u202eb."),
+        ("keep_last is", "keep_last is."),
+        ("", "."),
+    ],
 )
 def test_errors_are_sentences(said: str, shown: str) -> None:
     assert f"<p>{shown}</p>" in bytes(page("refused.html", sentence=said).body).decode()
