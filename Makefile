@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo:
 	test -d .venv-demo || $(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/python -m pip install --quiet uv
-	.venv-demo/bin/uv pip install --quiet --compile-bytecode --python .venv-demo --editable '.[cli$(if $(URL),$(comma)postgres)$(if $(findstring s3://,$(BLOB_URL)),$(comma)s3)]' --group examples
+	.venv-demo/bin/uv pip install --quiet --compile-bytecode --python .venv-demo --editable '.[$(if $(URL),postgres)$(if $(findstring s3://,$(BLOB_URL)),$(if $(URL),$(comma))s3)]' --group examples
 	.venv-demo/bin/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
 
 test: $(VENV)/installed

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sys
 
-try:
-    import click
-    import rich  # noqa: F401  # these two are imported here for the error message: the modules of the commands import them below
-    import tqdm  # noqa: F401
-except ImportError as exc:  # pragma: no cover - the test of the installed wheel covers it
-    sys.exit(f"the command line needs click, rich and tqdm ({exc.name} is missing): pip install 'ckptstore[cli]'")
+import click
 
 from ckptstore.cli.backup import backup, restore
 from ckptstore.cli.blobs import blobs as blob_commands

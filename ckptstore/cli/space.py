@@ -41,9 +41,17 @@ def _parse_filters(_context: click.Context, _parameter: click.Parameter, texts: 
 
 _POLICY_OPTIONS = (
     click.option("--policy", "path", type=click.Path(exists=True, dir_okay=False), help="A TOML file with the retention policy."),
-    click.option("--older-than", "max_age", callback=_parse_age, help="Delete checkpoints older than this: days, or 30d, 12h, 90m, 2w."),
+    click.option(
+        "--older-than",
+        "max_age",
+        metavar="AGE",
+        callback=_parse_age,
+        help="Delete checkpoints older than this: 30 or 30d are days, 12h, 90m, 2w.",
+    ),
     click.option("--keep-last", type=click.IntRange(min=1), help="Keep the newest N of each thread and namespace, whatever their age."),
-    click.option("--idle-for", "thread_ttl", callback=_parse_age, help="Delete threads in which nothing was stored for this long."),
+    click.option(
+        "--idle-for", "thread_ttl", metavar="AGE", callback=_parse_age, help="Delete threads in which nothing was stored for this long."
+    ),
     click.option(
         "--keep-tag",
         "keep_tags",
@@ -72,6 +80,9 @@ def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | Non
     Then run one garbage collection pass over the blobs (a run a day later deletes those that this one marks), and give free pages
     back to the file system. Exits with 0 when it is done, even if there was nothing to delete; with 1 after an error, with 2 for an
     invalid policy, and with 130 when it was interrupted: what it deleted is committed, and the next run continues.
+
+    In the report, a write is what a task wrote to a channel, a value the state of a channel that checkpoints share, a segment a part of
+    such values, stored once, and bytes are those that these rows held in the database.
     """
     policy = policy_of(path, options)
     if policy is None:
@@ -88,7 +99,7 @@ def prune(url: str, in_schema: str | None, blob_url: str | None, path: str | Non
         # Before anything is pruned.
         drive(store.require_blob_url())
         report = drive(run_maintenance(store, policy, wall_clock, PruneCallbacks(progress, interrupted.is_set), dry_run=dry_run))
-    _print(report, as_json)
+    _print(report, policy, as_json)
     sys.exit(EXIT_INTERRUPTED if report.stopped else 0)
 
 
@@ -105,10 +116,11 @@ def policy_of(path: str | None, options: dict[str, Any]) -> RetentionPolicy | No
         raise click.UsageError(str(exc)) from exc
 
 
-def _print(report: PruneReport, as_json: bool) -> None:
+def _print(report: PruneReport, policy: RetentionPolicy, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report.to_dict()))
         return
+    click.echo(f"policy: {_in_words(policy)}", err=True)
     deleted = "would be deleted" if report.dry_run else "deleted"
     click.echo(
         f"{report.checkpoints} checkpoints {deleted} from {report.threads} threads ({report.deleted_threads} of them completely), "
@@ -118,6 +130,32 @@ def _print(report: PruneReport, as_json: bool) -> None:
         click.echo(f"{report.objects} blobs ({report.object_bytes} bytes) are no longer referred to; a later run deletes them")
     if report.stopped:
         click.echo("interrupted; run it again to continue", err=True)
+
+
+def _in_words(policy: RetentionPolicy) -> str:
+    """A policy, with the unit of each age."""
+    parts: list[str] = []
+    if policy.max_age is not None:
+        parts.append(f"checkpoints older than {_age(policy.max_age)} are deleted{_keeping(policy)}")
+    elif policy.keep_last is not None:
+        parts.append(f"all but the newest {policy.keep_last} of each thread are deleted")
+    if policy.thread_ttl is not None:
+        parts.append(f"threads without activity for {_age(policy.thread_ttl)} are deleted")
+    if policy.keep_tags:
+        parts.append("what matches a tag to keep is kept")
+    return "; ".join(parts)
+
+
+def _age(age: timedelta) -> str:
+    """An age with its unit: `30 days`, `12 hours`, `90 minutes`."""
+    for unit, name in ((timedelta(days=1), "days"), (timedelta(hours=1), "hours"), (timedelta(minutes=1), "minutes")):
+        if age and not age % unit:
+            return f"{age // unit} {name}"
+    return f"{age.total_seconds():g} seconds"
+
+
+def _keeping(policy: RetentionPolicy) -> str:
+    return "" if policy.keep_last is None else f", except the newest {policy.keep_last} of each thread"
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
@@ -125,10 +126,18 @@ def _too_new(db: Db, found: str) -> SchemaTooNew:
 
 def upgrade(db: Db, revision: str = "head") -> None:
     """Upgrade the schema to a revision, in one transaction. SQLite's write lock or an advisory lock admits one process at a time."""
+    _quieten_alembic()
     from alembic import command
 
     with _alembic_lock, _config(db) as config:
         command.upgrade(config, revision)
+
+
+def _quieten_alembic() -> None:
+    # A dozen lines at the first use of a SQLite file are of no interest to an application that logs at INFO. A level that was set is kept.
+    logger = logging.getLogger("alembic")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
 
 
 def downgrade(db: Db, revision: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
 
 # `passfile` and `sslkey` name files.
 _SECRET_NAME = re.compile(r"(password|passwd|passphrase|secret|token)$", re.IGNORECASE)
@@ -45,10 +46,18 @@ class Secrets:
         return text
 
     def cause(self, exc: BaseException) -> BaseException | None:
-        """The error to chain: None if its text, or that of its own cause, shows a secret."""
+        """The error to chain: None if its text, or that of its own cause, shows a secret.
+
+        A server that can't be reached is what the driver says, without the hundred lines from where it says so.
+        """
         origin = exc.__cause__ or exc
         shown = f"{exc} {origin}"
-        return exc if self.hide(shown) == shown else None
+        if self.hide(shown) != shown:
+            return None
+        if isinstance(exc, OSError) or (isinstance(exc, DBAPIError) and exc.statement is None):
+            origin.__traceback__ = origin.__cause__ = origin.__context__ = None
+            return origin
+        return exc
 
 
 def _texts(named: Mapping[str, Any]) -> Iterator[str]:

@@ -269,3 +269,13 @@ async def test_the_pool_works_in_parallel_and_holds_nothing_between_calls(
             # The connection that wrote last is let go a moment later.
             await asyncio.sleep(0)
         await saver.adelete_thread("pool")
+
+
+def test_a_first_use_logs_nothing_of_alembic(tmp_path: Path) -> None:
+    program = (
+        "import logging; logging.basicConfig(level=logging.INFO)\n"
+        "from ckptstore import SQLAlchemySaver\n"
+        f"with SQLAlchemySaver.from_conn_string({str(tmp_path / 'c.sqlite')!r}) as saver: saver.setup()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "alembic" not in done.stderr

@@ -96,6 +96,26 @@ def test_prune_reports_what_was_deleted(database: str) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--older-than", "30"], "policy: checkpoints older than 30 days are deleted\n"),
+        (
+            ["--older-than", "36h", "--keep-last", "2"],
+            "policy: checkpoints older than 36 hours are deleted, except the newest 2 of each thread\n",
+        ),
+        (["--older-than", "90m"], "policy: checkpoints older than 90 minutes are deleted\n"),
+        (
+            ["--keep-last", "3", "--keep-tag", '{"a": 1}'],
+            "policy: all but the newest 3 of each thread are deleted; what matches a tag to keep is kept\n",
+        ),
+        (["--idle-for", "2w"], "policy: threads without activity for 14 days are deleted\n"),
+    ],
+)
+def test_prune_says_the_policy_with_its_units(database: str, options: list[str], said: str) -> None:
+    assert run("prune", "--url", database, "--dry-run", *options).stderr == said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
         ([], "give a policy: --older-than"),
         (["--keep-tag", '{"pinned": true}'], "give max_age, keep_last or thread_ttl"),
         (["--older-than", "soon"], "--older-than must be a number of days"),

@@ -12,7 +12,7 @@ from ckptstore.db.postgres import postgres_engine
 from ckptstore.db.retries import Retries, seconds_from_now
 from ckptstore.db.secrets import Secrets, masked
 from ckptstore.db.url import parse_database_url
-from ckptstore.errors import CkptStoreError
+from ckptstore.errors import CkptStoreError, DatabaseUnavailable
 from ckptstore.langgraph.database import parse_conn_string
 from ckptstore.monitoring.monitor import Monitor
 
@@ -90,3 +90,14 @@ def test_a_dsn_is_not_repeated_by_the_saver() -> None:
     with pytest.raises(CkptStoreError) as caught:
         SQLAlchemySaver.from_conn_string(f"host=h user=me password={SECRET}")
     assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_an_unreachable_server_is_said_without_the_drivers_frames(driver: str) -> None:
+    saver = SQLAlchemySaver.from_conn_string(f"postgresql+{driver}://u:secret@127.0.0.1:1/db")
+    with pytest.raises(DatabaseUnavailable, match="is the server running") as caught:
+        saver.setup().result()
+    saver.close()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert f"/{driver}/" not in shown
+    assert "refused" in shown.lower() or "Connect call failed" in shown
