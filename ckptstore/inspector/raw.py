@@ -67,7 +67,8 @@ def _bytes(inspector: Inspector, whole: Structure, path: tuple[int, ...]) -> byt
 def _not_previewed() -> Response:
     """In the place of a PDF that might do something by itself, or that is none."""
     response = page("not_previewed.html")
-    response.headers.update({"content-security-policy": f"{_NOTHING}; style-src 'self'; sandbox", "x-frame-options": "SAMEORIGIN"})
+    # Without a sandbox, which would keep its style sheet from it: it has nothing of the database.
+    response.headers.update({"content-security-policy": f"{_NOTHING}; style-src 'self'; img-src 'self'", "x-frame-options": "SAMEORIGIN"})
     return response
 
 

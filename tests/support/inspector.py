@@ -1,13 +1,17 @@
-"""An inspector on a database of the tests, asked without a socket."""
+"""An inspector on a database of the tests: asked without a socket, or served."""
 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from queue import Queue
 from typing import Any
+from unittest.mock import patch
 
+import uvicorn
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from starlette.testclient import TestClient
 
@@ -15,7 +19,8 @@ from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.open_read_only import open_read_only
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import default_blob_url, parse_database_url
-from ckptstore.inspector.addresses import AllowedHosts
+from ckptstore.inspector import server
+from ckptstore.inspector.addresses import LOOPBACK, AllowedHosts, listen
 from ckptstore.inspector.app import make_app
 from ckptstore.inspector.context import Inspector
 from ckptstore.inspector.guard import Access
@@ -53,6 +58,29 @@ def inspecting(
         with TestClient(app, base_url=f"http://127.0.0.1:{PORT}", follow_redirects=False) as client:
             client.get("/", params={"token": ACCESS.token})
             yield client
+
+
+@contextmanager
+def serving(url: str, redact: Sequence[str] = (), *, browser: bool = False) -> Iterator[str]:
+    """A server in a thread; gives the URL that it would print."""
+    made: Queue[uvicorn.Server] = Queue()
+    plain = uvicorn.Server
+
+    def remember(config: uvicorn.Config) -> uvicorn.Server:
+        created = plain(config)
+        made.put(created)
+        return created
+
+    access = Access()
+    with reading_store(url) as store, listen(LOOPBACK, 0, allow_remote=False) as listening, patch.object(uvicorn, "Server", remember):
+        arguments = (Inspector(store, "the store", None, Redaction(redact)), listening, LOOPBACK, access)
+        thread = threading.Thread(target=server.serve, args=arguments, kwargs={"allow_remote": False, "browser": browser})
+        thread.start()
+        try:
+            yield server.url_of(listening, LOOPBACK, access)
+        finally:
+            made.get(timeout=20).should_exit = True
+            thread.join()
 
 
 def text_of(html: str) -> str:
