@@ -7,6 +7,7 @@ from benchmarks.sections import (
     bounded,
     chat,
     growth,
+    inspect,
     latency,
     long,
     move,
@@ -27,5 +28,5 @@ from benchmarks.sections import (
 
 SECTIONS: Sequence[Section] = (
     *(steps, sync, chat, long, sliding, upload, read, tags, store, bounded, latency, proxy, processes, start, open, pressure, upkeep),
-    *(growth, move),
+    *(growth, move, inspect),
 )

@@ -30,7 +30,8 @@ def listen(host: str, port: int, *, allow_remote: bool) -> socket.socket:
     family, address = _resolve(host, port)
     if not ipaddress.ip_address(address[0]).is_loopback and not allow_remote:
         raise InvalidConfig(f"other machines could reach {host}; to show them what the store holds, add --allow-remote")
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol: asyncio sends at once (TCP_NODELAY) only on sockets that say that they are of TCP.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)

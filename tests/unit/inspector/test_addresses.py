@@ -13,6 +13,8 @@ from ckptstore.inspector.addresses import LOOPBACK, AllowedHosts, allowed_hosts,
 def test_a_free_port_is_listened_on() -> None:
     with listen(LOOPBACK, 0, allow_remote=False) as made, socket.create_connection(made.getsockname()):
         assert made.getsockname()[0] == LOOPBACK
+        # Or answers would wait for the acknowledgement of their heads, up to 40 ms.
+        assert made.proto == socket.IPPROTO_TCP
 
 
 def test_a_port_in_use_is_named() -> None:
