@@ -31,8 +31,6 @@ _INLINE_BYTES = 512
 _LITERAL_BYTES = 64
 # A list of fewer segments costs more than naming them in the layout.
 _MIN_LIST_LENGTH = 3
-# A list that loses its oldest elements may keep the very first one, which may be a run by itself.
-_HEAD_RUNS = 2
 
 _known_runs = KnownRuns(MAX_BYTES)
 
@@ -136,8 +134,13 @@ class _Chunker:
         self._add_pieces(rest.part(tail_start, rest.end), is_first=run.is_new_head and tail_start == rest.start)
 
     def _add_head(self, run: Run, short_ends: Sequence[int]) -> int:
-        """Add the first short runs of a list in pieces, if the list may be one that loses its first elements; returns where they end."""
-        heads = [*pairwise([run.start, *short_ends])][:_HEAD_RUNS]
+        """Add the first short run of a list in pieces, if the list may be one that loses its first elements; returns where it ends.
+
+        Such a list may keep the very first element. If that is a run by itself, the second one is added in pieces too.
+        """
+        heads = [*pairwise([run.start, *short_ends])][:2]
+        if heads and len(run.part(*heads[0]).hashes) > 1:
+            heads = heads[:1]
         settled = [_known_runs.is_settled(compact_digest_of(self._data[start:end])) for start, end in heads]
         end = run.start
         if not all(settled):

@@ -194,6 +194,28 @@ def test_a_list_that_loses_its_oldest_elements_adds_little_at_every_step(shape: 
     assert sum(later) / len(later) < 1_500 + 3 * high
 
 
+@pytest.mark.parametrize(("kept_bytes", "most_names"), [(0, 16), (200, 16), (3_000, 15)])
+def test_a_list_that_loses_its_oldest_elements_but_the_first_names_few_pieces(
+    kept_bytes: int, most_names: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What other tests divided must not count.
+    monkeypatch.setattr(chunking, "_known_runs", KnownRuns(MAX_BYTES))
+    noise = random.Random(7)
+    first = [text(noise, kept_bytes, kept_bytes)] if kept_bytes else []
+    window = [text(noise, 200, 1_000) for _ in range(200)]
+    seen: set[str] = set()
+    names, added = [], []
+    for _ in range(100):
+        window = [*window[1:], text(noise, 200, 1_000)]
+        made = chunk_value(msgpack([*first, *window]))
+        names.append(len(made.layout or ()))
+        added.append(sum(len(listing) for name, (listing, _) in made.lists.items() if name not in seen))
+        seen |= made.lists.keys()
+    assert sum(names[20:]) / 80 < most_names
+    # Where its first short run is not in pieces, a list segment is stored anew for each element that is lost.
+    assert sum(added[20:]) / 80 < 200
+
+
 @HEAVY
 @given(st.integers(0, 2**32), st.integers(0, 149), st.integers(0, 90_000))
 def test_an_edit_in_the_middle_keeps_the_runs_before_it(seed: int, place: int, size: int) -> None:
