@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
 from ckptstore.db.abilities import Abilities
+from ckptstore.db.cell_types import require_types
 from ckptstore.db.error_mapping import ConnectionLost
 from ckptstore.db.sql.insert import insert_arrays, insert_rows, row_parameters
 from ckptstore.db.sql.parameters import key_parameters
@@ -115,9 +116,17 @@ class Db:
     # --- statements
 
     def run(self, build: Callable[..., ClauseElement], parameters: Mapping[str, Any] | None = None, *args: Any) -> Rows:
-        """Execute the statement `build(dialect name, *args)` with named parameters."""
+        """Execute the statement `build(dialect name, *args)` with named parameters.
+
+        Raises:
+            CheckpointCorrupt, DatabaseCorrupt: a result is of another type than its column, see `cell_types`.
+        """
         statement = self.statements[build, *args]
-        return self.execute(statement.text, statement.arguments(parameters or {}))
+        given = parameters or {}
+        rows = self.execute(statement.text, statement.arguments(given))
+        if statement.cells:
+            require_types(statement.cells, rows.found, given)
+        return rows
 
     def scan(self, build: Callable[..., ClauseElement], parameters: Mapping[str, Any], *args: Any) -> Sequence[Any]:
         """All rows of a statement that may take long, see `expect_long` and `run`."""

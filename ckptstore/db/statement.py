@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from ckptstore.db.cell_types import cell_types
+
 #: At most twice as many are kept. Each takes about 12 KB, and a store has some 150 besides those of listings.
 MAX_STATEMENTS = 256
 # A process with a schema per tenant may open thousands: those opened last keep their statements.
@@ -22,13 +24,15 @@ _MAX_SHARED = 16
 class CompiledStatement:
     """One statement as the driver takes it."""
 
-    __slots__ = ("_defaults", "_positions", "text")
+    __slots__ = ("_defaults", "_positions", "cells", "text")
 
     def __init__(self, statement: ClauseElement, dialect: Dialect, schema: str | None) -> None:
         options: dict[str, Any] = {"schema_translate_map": {None: schema}, "render_schema_translate": True} if schema else {}
         compiled = statement.compile(dialect=dialect, **options)
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled)
+        #: The types of its results, to be compared; none on PostgreSQL, which enforces them.
+        self.cells = cell_types(statement) if dialect.name == "sqlite" else ()
         self._positions = compiled.positiontup
         self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
 

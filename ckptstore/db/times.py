@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import BigInteger, Dialect
 from sqlalchemy.types import TypeDecorator
 
+from ckptstore.errors import DatabaseCorrupt
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -17,8 +19,17 @@ def to_microseconds(time: datetime) -> int:
 
 
 def from_microseconds(microseconds: int) -> datetime:
-    """The time in UTC, see `to_microseconds`."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    """The time in UTC, see `to_microseconds`.
+
+    Raises:
+        DatabaseCorrupt: no time of a checkpoint can be so early or late.
+    """
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError as exc:
+        raise DatabaseCorrupt(
+            f"a time of {microseconds} microseconds since 1970: the row was altered or is damaged; restore a backup"
+        ) from exc
 
 
 class UtcMicroseconds(TypeDecorator[datetime]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.pages import Shape
+from ckptstore.db.times import from_microseconds
 from ckptstore.errors import InvalidConfig, brief
 from ckptstore.records import CheckpointKey, ThreadInfo
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
 from ckptstore.tags.conditions import GREATEST_TEXT
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Parent(StrEnum):
@@ -197,7 +196,7 @@ def _outlined(thread_id: str, row: _Row, writes: dict[CheckpointKey, list[Channe
         key=key,
         parent_checkpoint_id=row.parent_checkpoint_id,
         parent=parent,
-        created_at=_utc(row.created_at),
+        created_at=from_microseconds(row.created_at),
         size=row.size,
         metadata=_object(row.metadata),
         channels=len(_object(row.channel_versions)),
@@ -214,14 +213,10 @@ def _object(text: str) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def _utc(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
-
-
 def _require_thread(db: Db, thread_id: str) -> ThreadInfo:
     for row in db.run(sql.outline.thread, {"thread_id": thread_id}):
         _, created_at, updated_at, checkpoints, size = row
-        return ThreadInfo(thread_id, _utc(created_at), _utc(updated_at), checkpoints, size)
+        return ThreadInfo(thread_id, from_microseconds(created_at), from_microseconds(updated_at), checkpoints, size)
     raise InvalidConfig(f"there is no thread {thread_id!r}; see: ckptstore threads list")
 
 

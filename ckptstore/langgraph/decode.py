@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -16,10 +16,11 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from ckptstore.errors import CheckpointCorrupt
 from ckptstore.langgraph.encode import SCALARS
 from ckptstore.langgraph.format import FIRST_FORMAT_WITH_OWN_SENDS, TASKS_CHANNEL
 from ckptstore.langgraph.serialise import decode, decode_all
-from ckptstore.reads.rows import parsed_object
+from ckptstore.reads.rows import WAY_OUT, described, parsed_object
 from ckptstore.records import (
     ChannelHistory,
     CheckpointKey,
@@ -43,42 +44,56 @@ def decode_checkpoint(serde: SerializerProtocol, loaded: LoadedCheckpoint, next_
 
     Raises:
         SerializationFailed: the serialiser can't read a value.
+        CheckpointCorrupt: its body or its metadata was altered.
     """
     body, *decoded = decode_all(serde, [(_BODY, loaded.body), *loaded.values.items(), *map(_CHANNEL_AND_VALUE, loaded.writes)])
     stored = dict(zip(loaded.values, decoded, strict=False))
-    scalars: dict[str, Any] = body.pop(SCALARS, {})
     versions: dict[str, Any] = dict(loaded.channel_versions)
     values: dict[str, Any] = {}
-    # In the order in which they were put.
-    for channel in versions:
-        if channel in scalars:
-            versions[channel], values[channel] = scalars[channel]
-        elif channel in stored:
-            values[channel] = stored[channel]
-    versions |= body.pop("channel_versions", {})
-    for channel in body.pop("unversioned", ()):
-        del versions[channel]
-    if "channel_values" in body:
-        # Schema revision 0001 stored channels without a version here.
-        values |= {channel: decode(serde, Value(*value), channel) for channel, value in body.pop("channel_values").items()}
-    if loaded.format < FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
-        values[TASKS_CHANNEL], versions[TASKS_CHANNEL] = _parent_sends(serde, loaded, versions, next_version)
+    try:
+        scalars: dict[str, Any] = body.pop(SCALARS, {})
+        # In the order in which they were put.
+        for channel in versions:
+            if channel in scalars:
+                versions[channel], values[channel] = scalars[channel]
+            elif channel in stored:
+                values[channel] = stored[channel]
+        versions |= body.pop("channel_versions", {})
+        for channel in body.pop("unversioned", ()):
+            del versions[channel]
+    except (TypeError, ValueError, AttributeError, KeyError) as exc:
+        _refuse_body(loaded.key, exc)
+    if "channel_values" in body or (loaded.format < FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends):
+        _add_old_forms(serde, loaded, body.get("channel_values", {}), values, versions, next_version)
     checkpoint = {"v": loaded.format, "id": loaded.key.checkpoint_id, **body, "channel_versions": versions, "channel_values": values}
-    return CheckpointTuple(
-        config=config_of(loaded.key),
-        checkpoint=cast(Checkpoint, checkpoint),
-        metadata=cast(CheckpointMetadata, parsed_object(loaded.key, "metadata", loaded.metadata)),
-        parent_config=config_of(CheckpointKey(*loaded.key[:2], loaded.parent_checkpoint_id)) if loaded.parent_checkpoint_id else None,
-        pending_writes=list(zip(map(_TASK, loaded.writes), map(_CHANNEL, loaded.writes), decoded[len(stored) :], strict=True)),
-    )
+    metadata = parsed_object(loaded.key, "metadata", loaded.metadata)
+    parent = config_of(CheckpointKey(*loaded.key[:2], loaded.parent_checkpoint_id)) if loaded.parent_checkpoint_id else None
+    writes = list(zip(map(_TASK, loaded.writes), map(_CHANNEL, loaded.writes), decoded[len(stored) :], strict=True))
+    return CheckpointTuple(config_of(loaded.key), cast(Checkpoint, checkpoint), cast(CheckpointMetadata, metadata), parent, writes)
 
 
-def _parent_sends(
-    serde: SerializerProtocol, loaded: LoadedCheckpoint, versions: Mapping[str, Any], next_version: Callable[[None, None], Any]
-) -> tuple[list[Any], Any]:
-    """Value and version of the tasks channel of an old format, whose `Send`s are writes of the parent."""
-    sends = [decode(serde, write.value, TASKS_CHANNEL) for write in loaded.parent_sends]
-    return sends, max(versions.values()) if versions else next_version(None, None)
+def _refuse_body(key: CheckpointKey, exc: Exception) -> NoReturn:
+    """Refuse the body of a row without a checksum, which was deserialised to something else than a body."""
+    raise CheckpointCorrupt(f"{described(key)}: its body was altered; {WAY_OUT}") from exc
+
+
+def _add_old_forms(
+    serde: SerializerProtocol,
+    loaded: LoadedCheckpoint,
+    inline: Mapping[str, Sequence[Any]],
+    values: dict[str, Any],
+    versions: dict[str, Any],
+    next_version: Callable[[None, None], Any],
+) -> None:
+    """Add the values that schema revision 0001 kept in the body, and the tasks of an old format, whose `Send`s are writes of the parent."""
+    try:
+        serialised = [(channel, Value(*value)) for channel, value in inline.items()]
+    except (TypeError, AttributeError) as exc:
+        _refuse_body(loaded.key, exc)
+    values |= {channel: decode(serde, value, channel) for channel, value in serialised}
+    if loaded.format < FIRST_FORMAT_WITH_OWN_SENDS and loaded.parent_sends:
+        values[TASKS_CHANNEL] = [decode(serde, write.value, TASKS_CHANNEL) for write in loaded.parent_sends]
+        versions[TASKS_CHANNEL] = max(versions.values()) if versions else next_version(None, None)
 
 
 def config_of(key: CheckpointKey) -> RunnableConfig:
@@ -97,7 +112,10 @@ def decode_history(serde: SerializerProtocol, history: ChannelHistory, channel: 
     writes = _decode_writes(serde, history.writes)
     if history.body is not None:
         body: dict[str, Any] = decode(serde, history.body, _BODY)
-        return {"writes": writes, "seed": body[SCALARS][channel][1]}
+        try:
+            return {"writes": writes, "seed": body[SCALARS][channel][1]}
+        except (TypeError, LookupError) as exc:
+            raise CheckpointCorrupt(f"the body of a checkpoint with a value of channel {channel!r} was altered; {WAY_OUT}") from exc
     if history.seed is None:
         return {"writes": writes}
     return {"writes": writes, "seed": decode(serde, history.seed, channel)}

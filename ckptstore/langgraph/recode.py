@@ -8,9 +8,10 @@ from langgraph.checkpoint.serde.base import CipherProtocol, SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from ckptstore.errors import InvalidConfig, NotEncrypted, SerializationFailed
+from ckptstore.errors import CheckpointCorrupt, InvalidConfig, NotEncrypted, SerializationFailed
 from ckptstore.langgraph.serialise import PLAIN_TYPES, decode, serialise
 from ckptstore.langgraph.trust import CIPHER_MARK
+from ckptstore.reads.rows import WAY_OUT
 from ckptstore.records import SerialisedValue, Value
 
 _PROBE = "a text that no wrong key gives by chance"
@@ -103,12 +104,14 @@ class Recoder:
         Raises:
             SerializationFailed: neither serialiser can read it.
             NotEncrypted: it is not encrypted, and `allow_plain` is False.
+            CheckpointCorrupt: it was altered (of a row without a checksum).
         """
         if self._is_done(stored):
             return None
         body: dict[str, Any] = decode(self._old, stored, _BODY)
-        if _INNER_VALUES in body:
-            body[_INNER_VALUES] = {channel: self._inner(Value(*value), channel) for channel, value in body[_INNER_VALUES].items()}
+        inner = _inner_values(body)
+        if inner:
+            body[_INNER_VALUES] = {channel: self._inner(value, channel) for channel, value in inner.items()}
         return serialise(self._new, body, _BODY)
 
     def _inner(self, stored: Value, channel: str) -> tuple[str, bytes]:
@@ -136,3 +139,11 @@ class Recoder:
                 f"channel {channel!r} was stored as {stored.type!r}, which neither the old nor the new serialiser can read "
                 f"({type(exc).__name__}); give the one that wrote it as the old one"
             ) from exc
+
+
+def _inner_values(body: Any) -> dict[str, Value]:
+    """The values that a body has in it, each serialised by itself."""
+    try:
+        return {channel: Value(*value) for channel, value in body.get(_INNER_VALUES, {}).items()}
+    except (TypeError, AttributeError) as exc:
+        raise CheckpointCorrupt(f"the body of a checkpoint was altered; {WAY_OUT}") from exc

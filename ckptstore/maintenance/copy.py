@@ -16,6 +16,7 @@ from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import CheckpointCells, Row
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from ckptstore.maintenance.thread_rows import CheckpointMetadata, ThreadStamp, indexed_tag_rows, lock_thread, read_stamp
+from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.tags.keys import TagKeys
 from ckptstore.values.checksums import HIDDEN, checkpoint_checksum, copy_mask
@@ -146,7 +147,7 @@ def show(
 
 def _name_thread(db: Db, copy: ThreadCopy, shown: list[CheckpointMetadata], state_format: StateFormat) -> list[CheckpointMetadata]:
     """Name the copy in the metadata of those checkpoints that name the thread they were copied from."""
-    naming = [each for each in shown if _names(each.metadata, copy.source, state_format)]
+    naming = [each for each in shown if _names(each.key, each.metadata, copy.source, state_format)]
     if not naming:
         # Nearly always.
         return shown
@@ -158,15 +159,19 @@ def _name_thread(db: Db, copy: ThreadCopy, shown: list[CheckpointMetadata], stat
     return [each._replace(metadata=texts.get(each.key, each.metadata)) for each in shown]
 
 
-def _names(metadata: str, thread_id: str, state_format: StateFormat) -> bool:
+def _names(key: CheckpointKey, metadata: str, thread_id: str, state_format: StateFormat) -> bool:
     # A search in the text first: parsing takes much longer.
-    return state_format.thread_key in metadata and bool(json.loads(metadata).get(state_format.thread_key) == thread_id)
+    return state_format.thread_key in metadata and bool(parsed_metadata(key, metadata).get(state_format.thread_key) == thread_id)
 
 
 def with_thread_named(row: Row, source: str, target: str, state_format: StateFormat) -> Row:
-    """The row of a checkpoint of thread `target`, whose metadata names that thread if it named thread `source`."""
+    """The row of a checkpoint of thread `target`, whose metadata names that thread if it named thread `source`.
+
+    Raises:
+        CheckpointCorrupt: the metadata can't be parsed.
+    """
     of = CheckpointCells(*row)
-    if not _names(of.metadata, source, state_format):
+    if not _names(CheckpointKey(*of.key), of.metadata, source, state_format):
         return row
     text = json.dumps({**json.loads(of.metadata), state_format.thread_key: target}, ensure_ascii=False, separators=(",", ":"))
     checksum = of.checksum

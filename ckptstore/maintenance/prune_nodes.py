@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.maintenance.prune_plan import CheckpointRef, Node, ThreadView
-from ckptstore.reads.rows import parsed_versions
+from ckptstore.maintenance.prune_plan import CheckpointRef, Node, Rule, Stage, ThreadView, plan_stages
+from ckptstore.reads.rows import parsed_metadata, parsed_versions
 from ckptstore.records import CheckpointKey, StateFormat
 
 
@@ -34,6 +35,20 @@ def thread_view(db: Db, thread_id: str, state_format: StateFormat, updated_at: i
         with_task_writes={CheckpointRef(*row) for row in db.run(sql.prune.checkpoints_with_writes_to, {**thread, **tasks_channel})},
         updated_at=updated_at,
     )
+
+
+def stages_of(thread_id: str, view: ThreadView, rule: Rule, max_per_stage: int) -> list[Stage]:
+    """The stages that remove what a rule does not keep of a thread, see `plan_stages`.
+
+    Raises:
+        CheckpointCorrupt: the metadata of a checkpoint can't be parsed.
+    """
+    try:
+        return plan_stages(view, rule(view), max_per_stage)
+    except (json.JSONDecodeError, RecursionError):
+        for ref, node in view.nodes.items():
+            parsed_metadata(CheckpointKey(thread_id, *ref), node.metadata)
+        raise
 
 
 class _NodeRow(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,11 +13,10 @@ from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
 from ckptstore.errors import CheckpointCorrupt
 from ckptstore.maintenance.prune_additions import PlannedThread
-from ckptstore.maintenance.prune_nodes import nodes_of, thread_view
-from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, Stage, ThreadView, plan_stages
+from ckptstore.maintenance.prune_nodes import nodes_of, stages_of, thread_view
+from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, Stage, ThreadView
 from ckptstore.maintenance.reports import DeletedRows
 from ckptstore.maintenance.thread_rows import ThreadStamp, lock_thread, read_stamp
-from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
@@ -198,12 +196,7 @@ def _plan(db: Db, task: PruneTask) -> PruneTask:
 
 def _planned(task: PruneTask, view: ThreadView) -> PruneTask:
     request = task.request
-    try:
-        stages = plan_stages(view, request.rule(view), _CHECKPOINTS_PER_STAGE)
-    except (json.JSONDecodeError, RecursionError):
-        for ref, node in view.nodes.items():
-            parsed_metadata(CheckpointKey(request.thread_id, *ref), node.metadata)
-        raise
+    stages = stages_of(request.thread_id, view, request.rule, _CHECKPOINTS_PER_STAGE)
     # Computed here, while others write, and not while the thread is locked.
     tag_rows = [stored_tag_rows((CheckpointKey(request.thread_id, *node.ref), node.metadata) for node in stage.removed) for stage in stages]
     orphans = [ref for ref in request.orphans if ref not in view.nodes]

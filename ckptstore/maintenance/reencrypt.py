@@ -24,7 +24,8 @@ from ckptstore.errors import BlobUnavailable
 from ckptstore.maintenance.reports import ReencryptReport
 from ckptstore.maintenance.row_pages import ROW_KINDS, RowKind, row_pages
 from ckptstore.maintenance.thread_rows import lock_thread
-from ckptstore.reads.rows import ChannelRow, CheckpointRow, StoredRow, WriteRow, altered, check_length, parsed_layout, refuse
+from ckptstore.reads.row_checks import altered, refuse
+from ckptstore.reads.rows import ChannelRow, CheckpointRow, StoredRow, WriteRow, check_length, parsed_layout
 from ckptstore.records import CheckpointKey, LoadedSegment, NewWrite, NewWrites, SerialisedValue, Value
 from ckptstore.values.cache import MemoryCache
 from ckptstore.values.checksums import channel_checksum, checkpoint_checksum, write_checksum

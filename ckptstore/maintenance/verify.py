@@ -14,10 +14,10 @@ from sqlalchemy import Select
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
-from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, DatabaseCorrupt
+from ckptstore.errors import BlobCorrupt, BlobMissing, BlobUnavailable, CheckpointCorrupt, DatabaseCorrupt
 from ckptstore.maintenance.pages import key_pages, pages
 from ckptstore.maintenance.reports import VerifyReport
-from ckptstore.maintenance.verify_rows import check_rows, database_faults
+from ckptstore.maintenance.verify_rows import check_rows, database_faults, wrong_cells
 from ckptstore.maintenance.verify_segments import Segment, SegmentRef, after_segment, corrupt_digests, read_segments
 from ckptstore.maintenance.verify_tags import check_tags
 from ckptstore.records import CheckpointKey, StateFormat
@@ -51,6 +51,7 @@ async def verify(
 
     It checks that
         - every row of a checkpoint, a channel's value or a write has its checksum, if it has one;
+        - on SQLite, every cell has the type of its column;
         - every visible checkpoint has as many values as it was stored with, and the tags that its metadata gives;
         - every thread has as many visible checkpoints as its row counts;
         - every segment that a layout or a list of segments names is in the database, in the same thread;
@@ -124,6 +125,7 @@ class _Verifier:
         checks: list[Callable[[], Awaitable[None]]] = [
             self._check_layouts,
             self._check_segments,
+            self._check_cells,
             partial(check_rows, self._objects, self._report),
             partial(check_tags, self._objects, self._state_format, self._report),
         ]
@@ -134,7 +136,7 @@ class _Verifier:
         for check in checks:
             try:
                 await check()
-            except DatabaseCorrupt as exc:
+            except (CheckpointCorrupt, DatabaseCorrupt) as exc:
                 self._report.database_faults.append(str(exc))
         self._report.missing_segments = sorted((each.thread_id, each.digest) for each in self._missing_segments)
         return self._report
@@ -143,6 +145,9 @@ class _Verifier:
 
     async def _check_database(self) -> None:
         self._report.database_faults += await self._objects.read(database_faults)
+
+    async def _check_cells(self) -> None:
+        self._report.database_faults += await self._objects.read(wrong_cells)
 
     async def _check_layouts(self) -> None:
         after = ""

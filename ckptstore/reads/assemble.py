@@ -9,6 +9,7 @@ from typing import Any
 
 from ckptstore.db.sql.checkpoints import KIND_PARENT_SEND, KIND_WRITE
 from ckptstore.reads import rows as stored
+from ckptstore.reads.row_checks import altered, refuse
 from ckptstore.reads.rows import ChannelRow, CheckpointRow, SegmentRow, WriteRow
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, LoadedSegment, LoadedWrite, SerialisedValue, Value
 from ckptstore.values.decode import Loaded, SegmentSet, StoredValue
@@ -36,8 +37,8 @@ def assemble(rows: Iterable[Sequence[Any]], segments: SegmentSet) -> Loaded[list
     channel_rows = [*starmap(ChannelRow, by_kind[1])]
     write_rows = [*starmap(WriteRow, chain(by_kind[2], by_kind[3]))]
     segment_rows = by_kind[4]
-    if altered := stored.altered([*checkpoint_rows, *channel_rows, *write_rows]):
-        stored.refuse(altered[0], checkpoint_rows)
+    if found := altered([*checkpoint_rows, *channel_rows, *write_rows]):
+        refuse(found[0], checkpoint_rows)
     for segment in starmap(SegmentRow, segment_rows):
         segments.add(LoadedSegment(segment.digest, segment.object_key, segment.size, segment.encoding, segment.data))
     values: dict[tuple[str, str, str, str], SerialisedValue] = {}

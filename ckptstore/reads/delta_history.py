@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.reads import rows as stored
+from ckptstore.reads.row_checks import altered, refuse
 from ckptstore.reads.rows import ChannelRow, CheckpointRow, WriteRow
 from ckptstore.records import ChannelHistory, Layout, LoadedSegment, LoadedWrite, Value
 from ckptstore.values.cache import MemoryCache
@@ -91,8 +92,8 @@ class _Walk:
         """A checkpoint and its next ancestors, by id."""
         parameters = {**self._parameters, "checkpoint_id": checkpoint_id, "page_size": _ANCESTORS_PAGE_SIZE}
         rows = [CheckpointRow(*row) for row in self._db.run(sql.checkpoints.ancestors, parameters)]
-        if altered := stored.altered(rows):
-            stored.refuse(altered[0])
+        if wrong := altered(rows):
+            refuse(wrong[0])
         return {
             row.checkpoint_id: _Ancestor(
                 row.parent_checkpoint_id, stored.parsed_versions(row.key, row.channel_versions), Value(row.type, row.body)
@@ -159,8 +160,8 @@ class _Walk:
         keys = [(*self._namespace, checkpoint_id, channel) for channel, chain in self._chains.items() for checkpoint_id in chain]
         parameters = self._db.key_parameters(sql.tables.CHANNEL_WRITES_KEY, keys)
         rows = [WriteRow(*row) for row in self._db.run(sql.checkpoints.channel_writes, parameters)] if keys else []
-        if altered := stored.altered(rows):
-            stored.refuse(altered[0])
+        if wrong := altered(rows):
+            refuse(wrong[0])
         found: dict[tuple[str, str], list[LoadedWrite]] = {}
         for row in sorted(rows, key=_WRITE_ORDER):
             write = LoadedWrite(row.task_path, row.task_id, row.idx, row.channel, self._value(row, segments))
@@ -172,8 +173,8 @@ class _Walk:
         keys = [(*self._namespace, *seed) for seed in self._seed_versions.items()]
         parameters = self._db.key_parameters(sql.tables.VERSION_KEY, keys)
         rows = [ChannelRow(*row) for row in self._db.run(sql.checkpoints.channel_values, parameters)] if keys else []
-        if altered := stored.altered(rows):
-            stored.refuse(altered[0])
+        if wrong := altered(rows):
+            refuse(wrong[0])
         return {row.channel: self._value(row, segments) for row in rows}
 
     def _value(self, row: ChannelRow | WriteRow, segments: SegmentSet) -> StoredValue:

@@ -1,4 +1,4 @@
-"""The rows of `ckptstore.db.sql.checkpoints.whole`, which come in four shapes, and whether they are as they were stored.
+"""The rows of `ckptstore.db.sql.checkpoints.whole`, which come in four shapes, and the JSON in them.
 
 All shapes have the columns of `whole`; a column that a shape does not use is named `unused`.
 """
@@ -6,16 +6,14 @@ All shapes have the columns of `whole`; a column that a shape does not use is na
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from operator import attrgetter
 from typing import Any, NamedTuple, NoReturn
 
 from ckptstore.errors import CheckpointCorrupt
 from ckptstore.records import CheckpointKey, Layout
-from ckptstore.values.checksums import channel_checksum, checkpoint_checksum, write_checksum
 from ckptstore.values.decode import SegmentSet
 
-_WAY_OUT = "restore it from a backup, or delete the thread"
+#: What a message about an altered row ends with.
+WAY_OUT = "restore it from a backup, or delete the thread"
 
 
 class CheckpointRow(NamedTuple):
@@ -42,7 +40,7 @@ class CheckpointRow(NamedTuple):
         return CheckpointKey(self.thread_id, self.checkpoint_ns, self.checkpoint_id)
 
     def __str__(self) -> str:
-        return _described(self.key)
+        return described(self.key)
 
 
 class ChannelRow(NamedTuple):
@@ -90,7 +88,7 @@ class WriteRow(NamedTuple):
         return CheckpointKey(self.thread_id, self.checkpoint_ns, self.checkpoint_id)
 
     def __str__(self) -> str:
-        return f"write {self.idx!r} of task {self.task_id!r} to channel {self.channel!r} at {_described(self.key)}"
+        return f"write {self.idx!r} of task {self.task_id!r} to channel {self.channel!r} at {described(self.key)}"
 
 
 class SegmentRow(NamedTuple):
@@ -112,57 +110,6 @@ class SegmentRow(NamedTuple):
 
 
 StoredRow = CheckpointRow | ChannelRow | WriteRow
-
-
-class _Check(NamedTuple):
-    """How the checksum of a row is computed: a function, its first argument, which is the row's key, and the others."""
-
-    checksum: Callable[..., int]
-    key: attrgetter[Any]
-    cells: attrgetter[Any]
-
-
-_ID = ("thread_id", "checkpoint_ns", "checkpoint_id")
-_VALUE = ("type", "size", "literal", "layout")
-_CHECKS: Mapping[type[StoredRow], _Check] = {
-    CheckpointRow: _Check(
-        checkpoint_checksum,
-        attrgetter(*_ID),
-        attrgetter("parent_checkpoint_id", "format", "type", "body", "channel_versions", "metadata", "value_count"),
-    ),
-    ChannelRow: _Check(channel_checksum, attrgetter("thread_id", "checkpoint_ns", "channel", "version"), attrgetter(*_VALUE)),
-    WriteRow: _Check(write_checksum, attrgetter(*_ID, "task_id", "idx"), attrgetter("task_path", "channel", *_VALUE)),
-}
-
-
-def altered(rows: Iterable[StoredRow]) -> list[StoredRow]:
-    """Those of some rows that are not as they were stored. A row without a checksum counts as intact."""
-    found = []
-    for row in rows:
-        checksum, key, cells = _CHECKS[type(row)]
-        try:
-            intact = row.checksum is None or row.checksum == checksum(key(row), *cells(row))
-        except (TypeError, AttributeError):
-            # On SQLite a cell may have turned into another type.
-            intact = False
-        if not intact:
-            found.append(row)
-    return found
-
-
-def refuse(row: StoredRow, at: Iterable[CheckpointRow] = ()) -> NoReturn:
-    """Refuse a row that was altered.
-
-    Args:
-        row: the row.
-        at: the checkpoints that are read: if the row is a channel's value, one that it belongs to is named.
-
-    Raises:
-        CheckpointCorrupt: always.
-    """
-    needed_by = [str(each) for each in at if isinstance(row, ChannelRow) and str(row.version) in str(each.channel_versions)]
-    owner = f", needed by {needed_by[0]}" if needed_by else ""
-    raise CheckpointCorrupt(f"{row}{owner}: its row in the database was altered, the checksum does not match; {_WAY_OUT}")
 
 
 def parsed_versions(key: CheckpointKey, versions: str) -> dict[str, str | None]:
@@ -194,11 +141,12 @@ def parsed_object(key: CheckpointKey, column: str, text: str) -> dict[str, Any]:
         if isinstance(parsed, dict):
             return parsed
     except (TypeError, ValueError, RecursionError) as exc:
-        raise CheckpointCorrupt(f"{_described(key)}: its {column} is no JSON; {_WAY_OUT}") from exc
-    raise CheckpointCorrupt(f"{_described(key)}: its {column} is no JSON object; {_WAY_OUT}")
+        raise CheckpointCorrupt(f"{described(key)}: its {column} is no JSON; {WAY_OUT}") from exc
+    raise CheckpointCorrupt(f"{described(key)}: its {column} is no JSON object; {WAY_OUT}")
 
 
-def _described(key: CheckpointKey) -> str:
+def described(key: CheckpointKey) -> str:
+    """A checkpoint as messages name it."""
     return f"checkpoint {key.checkpoint_id!r} of thread {key.thread_id!r} (namespace {key.checkpoint_ns!r})"
 
 
@@ -215,8 +163,8 @@ def parsed_layout(row: ChannelRow | WriteRow) -> Layout | None:
         if isinstance(layout, list):
             return layout
     except (TypeError, ValueError, RecursionError) as exc:
-        raise CheckpointCorrupt(f"{row}: its layout is no JSON; {_WAY_OUT}") from exc
-    raise CheckpointCorrupt(f"{row}: its layout is no JSON array; {_WAY_OUT}")
+        raise CheckpointCorrupt(f"{row}: its layout is no JSON; {WAY_OUT}") from exc
+    raise CheckpointCorrupt(f"{row}: its layout is no JSON array; {WAY_OUT}")
 
 
 def check_length(row: ChannelRow | WriteRow, layout: Layout, segments: SegmentSet) -> None:
@@ -226,7 +174,7 @@ def check_length(row: ChannelRow | WriteRow, layout: Layout, segments: SegmentSe
         CheckpointCorrupt: the parts that its layout names have another size.
     """
     if not segments.fit(len(row.literal or b""), layout, row.size):
-        raise CheckpointCorrupt(f"{row}: the parts in its layout do not add up to its {row.size} bytes; {_WAY_OUT}")
+        raise CheckpointCorrupt(f"{row}: the parts in its layout do not add up to its {row.size} bytes; {WAY_OUT}")
 
 
 def refuse_incomplete(row: CheckpointRow, found: int) -> NoReturn:
@@ -235,4 +183,4 @@ def refuse_incomplete(row: CheckpointRow, found: int) -> NoReturn:
     Raises:
         CheckpointCorrupt: always.
     """
-    raise CheckpointCorrupt(f"{row}: {found} of the {row.value_count} stored values of its channels are left; {_WAY_OUT}")
+    raise CheckpointCorrupt(f"{row}: {found} of the {row.value_count} stored values of its channels are left; {WAY_OUT}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.times import to_microseconds
+from ckptstore.db.times import from_microseconds, to_microseconds
 from ckptstore.reads.meetings import find_meetings, has_many_near, just_before
 from ckptstore.reads.planner import PagePlan, ThreadPagePlan, plan_thread_page
 from ckptstore.reads.rows import parsed_metadata
@@ -24,8 +23,6 @@ _METADATA_PAGE_SIZE = 100
 _MAX_MEETINGS = 5_000
 
 ThreadOrder = Literal["updated_at", "thread_id"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ThreadConditions(NamedTuple):
@@ -121,7 +118,11 @@ def _load_rows(db: Db, plan: PagePlan, order_by: ThreadOrder, after: ThreadInfo 
         shape = shape._replace(given=shape.given | {"after"})
         parameters |= {"after_updated_at": to_microseconds(after.updated_at), "after_thread_id": after.thread_id}
     rows = [_ThreadRow(*row) for row in db.run(sql.threads.page_of_threads, parameters, order_by, shape)]
-    return [ThreadInfo(row.thread_id, _utc(row.created_at), _utc(row.updated_at), row.checkpoint_count, row.size) for row in rows]
+    return [_thread(row) for row in rows]
+
+
+def _thread(row: _ThreadRow) -> ThreadInfo:
+    return ThreadInfo(row.thread_id, from_microseconds(row.created_at), from_microseconds(row.updated_at), row.checkpoint_count, row.size)
 
 
 def _matching_thread_ids(db: Db, plan: PagePlan, wanted: Filter, thread_ids: Sequence[str]) -> set[str]:
@@ -129,7 +130,3 @@ def _matching_thread_ids(db: Db, plan: PagePlan, wanted: Filter, thread_ids: Seq
     listed = json.dumps(thread_ids) if db.on_sqlite else list(thread_ids)
     rows = db.run(sql.threads.metadata_of_threads, {**plan.parameters, "threads": listed}, plan.shape)
     return {key[0] for *key, metadata in rows if wanted.matches(parsed_metadata(CheckpointKey(*key), metadata))}
-
-
-def _utc(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

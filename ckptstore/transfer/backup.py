@@ -28,7 +28,7 @@ from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.times import from_microseconds
 from ckptstore.db.url import parse_database_url
-from ckptstore.errors import BlobCorrupt, BlobMissing, CheckpointCorrupt
+from ckptstore.errors import BlobCorrupt, BlobMissing, CheckpointCorrupt, DatabaseCorrupt
 from ckptstore.maintenance.hold import HOLD_MICROSECONDS, Hold, hold_collector, release_collector
 from ckptstore.records import StateFormat
 from ckptstore.runtime.steps import Steps
@@ -193,11 +193,24 @@ ORDER BY key
 
 def _registered(file: Path) -> Sequence[tuple[str, str, int]]:
     """Key, digest and size of the blobs that a copy of a database has; without those that the collector may be about to delete."""
-    with closing(sqlite3.connect(file)) as connection:
-        return connection.execute(_OBJECTS).fetchall()
+    return _rows(file, _OBJECTS, (str, str, int))
 
 
 def _totals(file: Path) -> tuple[int, int]:
-    with closing(sqlite3.connect(file)) as connection:
-        found: tuple[Any, Any] = connection.execute("SELECT count(*), coalesce(sum(checkpoint_count), 0) FROM ckpt_thread").fetchone()
-        return found
+    """How many threads and checkpoints a copy of a database has."""
+    totals: tuple[int, int]
+    (totals,) = _rows(file, "SELECT count(*), coalesce(sum(checkpoint_count), 0) FROM ckpt_thread", (int, int))
+    return totals
+
+
+def _rows(file: Path, query: str, types: tuple[type, ...]) -> list[Any]:
+    try:
+        with closing(sqlite3.connect(file)) as connection:
+            rows = connection.execute(query).fetchall()
+    except (sqlite3.Error, UnicodeDecodeError) as exc:
+        raise DatabaseCorrupt(
+            f"the copy of the database can't be read ({type(exc).__name__}); find out more with averify(deep=True)"
+        ) from exc
+    if any(tuple(map(type, row)) != types for row in rows):
+        raise DatabaseCorrupt("a row of the database was altered: a cell has another type than its column; find it with averify(deep=True)")
+    return rows

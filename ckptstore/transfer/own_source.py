@@ -141,7 +141,7 @@ class OwnSource:
     def _chosen(self, db: Db, thread_id: str, updated_at: int) -> Selection:
         if self._rule is None:
             return Everything()
-        return select(thread_view(db, thread_id, self._state_format, updated_at), self._rule)
+        return select(thread_id, thread_view(db, thread_id, self._state_format, updated_at), self._rule)
 
     def _take(self, parcel: Parcel, chosen: Selection, table: Table, row: Row) -> None:
         row = checked(table, row)

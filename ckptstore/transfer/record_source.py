@@ -139,7 +139,7 @@ class RecordSource:
             if not only_values:
                 latest = max(latest, record.created_at)
                 nodes[CheckpointRef(*record.key[1:])] = self._node(record)
-        return select(ThreadView(nodes, values, with_tasks, updated_at=latest), newest_rule(number, latest))
+        return select(thread_id, ThreadView(nodes, values, with_tasks, updated_at=latest), newest_rule(number, latest))
 
     def _node(self, record: NewCheckpoint) -> Node:
         return Node(

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from ckptstore.db.sql.tables import CHANNEL, SEGMENT, Row
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, ThreadView, Version, newest_of, plan_stages
+from ckptstore.maintenance.prune_nodes import stages_of
+from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, ThreadView, Version, newest_of
 
 
 class Selection:
@@ -65,9 +66,13 @@ def only(checkpoint_id: str) -> Rule:
     return kept
 
 
-def select(view: ThreadView, rule: Rule) -> Selection:
-    """The rows of what a rule keeps of a thread, and of what that is rebuilt from."""
-    stages = plan_stages(view, rule(view), max(len(view.nodes), 1))
+def select(thread_id: str, view: ThreadView, rule: Rule) -> Selection:
+    """The rows of what a rule keeps of a thread, and of what that is rebuilt from.
+
+    Raises:
+        CheckpointCorrupt: the metadata of a checkpoint can't be parsed.
+    """
+    stages = stages_of(thread_id, view, rule, max(len(view.nodes), 1))
     left_out = {ref for stage in stages for ref in stage.deleted}
     hidden = {ref for stage in stages for ref in stage.hidden} - left_out
     return Selection(left_out, hidden, [value for stage in stages for value in stage.values])

@@ -25,6 +25,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from ckptstore.db.cell_types import CHECKED_BY_READER
 from ckptstore.db.sql import checksums
 from ckptstore.db.sql.lookups import equal_columns, is_visible, layout_entries, lookup_join, rows_with_keys, segment_lists, version_entries
 from ckptstore.db.sql.tables import (
@@ -188,7 +189,7 @@ def write_row(of: FromClause, kind: int = KIND_WRITE) -> Select[Any]:
 def _row(kind: int, key: Sequence[Any], texts: Sequence[Any], numbers: Sequence[Any], value: Sequence[Any]) -> Select[Any]:
     names = (*CHECKPOINT_KEY, "text_1", "text_2", "text_3", "layout", "number", "size", "type", "value", "checksum")
     columns = [column.label(name) for name, column in zip(names, (*key, *texts, *numbers, *value), strict=True)]
-    return select(literal_column(str(kind)).label("kind"), *columns)
+    return select(literal_column(str(kind)).label("kind"), *columns).execution_options(**CHECKED_BY_READER)
 
 
 def newest_whole(database: str, state_format: StateFormat) -> CompoundSelect[Any]:
@@ -225,7 +226,7 @@ def ancestors(_database: str) -> Select[Any]:
     walk = first.cte("walk", recursive=True)
     # UNION, not UNION ALL: it drops repeated rows, which ends a cycle.
     walk = walk.union(columns.where(*in_namespace, CHECKPOINT.c.checkpoint_id == walk.c.text_1))
-    return select(*walk.c).limit(bindparam("page_size", type_=BigInteger))
+    return select(*walk.c).limit(bindparam("page_size", type_=BigInteger)).execution_options(**CHECKED_BY_READER)
 
 
 def newest_id(_database: str) -> Select[Any]:

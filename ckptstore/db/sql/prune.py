@@ -8,7 +8,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     FromClause,
-    ScalarSelect,
     Select,
     Text,
     Update,
@@ -96,7 +95,7 @@ def hide_checkpoints(database: str) -> Update:
 
 def delete_checkpoints(database: str) -> ReturningDelete[Any]:
     """Delete the given checkpoints; returns the number of payload bytes of each row."""
-    return delete(CHECKPOINT).where(has_given_key(database, CHECKPOINT, CHECKPOINT_KEY)).returning(func.length(CHECKPOINT.c.body))
+    return delete(CHECKPOINT).where(has_given_key(database, CHECKPOINT, CHECKPOINT_KEY)).returning(_bytes_of(CHECKPOINT.c.body))
 
 
 def delete_writes(database: str) -> ReturningDelete[Any]:
@@ -155,7 +154,7 @@ def delete_orphaned_writes(_database: str) -> ReturningDelete[Any]:
 def sizes_of_checkpoints(_database: str) -> Select[Any]:
     """Namespace, id and payload bytes of a thread's checkpoints, hidden ones too."""
     c = CHECKPOINT.c
-    return select(c.checkpoint_ns, c.checkpoint_id, func.length(c.body)).where(c.thread_id == bindparam("thread_id"))
+    return select(c.checkpoint_ns, c.checkpoint_id, _bytes_of(c.body)).where(c.thread_id == bindparam("thread_id"))
 
 
 def sizes_of_writes(_database: str) -> Select[Any]:
@@ -244,5 +243,7 @@ def threads_with_orphaned_writes(database: str) -> Select[Any]:
     )
 
 
-def _checkpoints_of(thread_id: ColumnElement[str]) -> ScalarSelect[int]:
-    return select(THREAD.c.checkpoint_count).where(THREAD.c.thread_id == thread_id).scalar_subquery()
+def _checkpoints_of(thread_id: ColumnElement[str]) -> ColumnElement[int]:
+    # No row only where somebody altered one.
+    found = select(THREAD.c.checkpoint_count).where(THREAD.c.thread_id == thread_id).scalar_subquery()
+    return func.coalesce(found, literal_column("0"))

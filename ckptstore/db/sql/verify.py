@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
     CompoundSelect,
     FromClause,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from ckptstore.db.cell_types import stored_type
 from ckptstore.db.sql.checkpoints import channel_row, checkpoint_row, write_row
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, layout_entries, rows_with_keys, version_entries
 from ckptstore.db.sql.parameters import keys_table
@@ -182,3 +184,15 @@ def needed_among(database: str) -> Select[Any]:
     referred_to = exists().where(SEGMENT.c.object_key == OBJECT.c.key)
     needed = or_(_in_state("live"), and_(_in_state("marked"), referred_to))
     return select(OBJECT.c.key).where(OBJECT.c.key.in_(select(given_keys.c.key)), needed)
+
+
+def wrong_cells(_database: str, table: Table) -> Select[Any]:
+    """For each column of a table, how many of its cells have another type than the column: one row (SQLite)."""
+    return select(*[func.sum(case((_has_own_type(column), literal_column("0")), else_=literal_column("1"))) for column in table.columns])
+
+
+def _has_own_type(column: Column[Any]) -> ColumnElement[bool]:
+    stored = stored_type(column)
+    name = "integer" if stored is int else "blob" if stored is bytes else "text"
+    is_own = func.typeof(column) == literal_column(f"'{name}'")
+    return or_(is_own, column.is_(null())) if column.nullable else is_own

@@ -24,6 +24,8 @@ COMMANDS = [
     ["threads", "state", "t", "--json"],
     ["stats", "--keep-last", "1"],
     ["check"],
+    ["blobs", "verify"],
+    ["prune", "--keep-last", "1"],
 ]
 COLUMNS = [
     (table, column.name)

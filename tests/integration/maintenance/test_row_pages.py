@@ -6,7 +6,7 @@ import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.maintenance.row_pages import ROW_KINDS, RowKind, row_pages
-from ckptstore.reads.rows import altered
+from ckptstore.reads.row_checks import altered
 from ckptstore.runtime.wakeups import settled
 from tests.support.checked_rows import fill, run
 

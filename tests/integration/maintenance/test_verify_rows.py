@@ -75,3 +75,14 @@ async def test_a_thread_with_other_checkpoints_than_it_counts_is_reported(lastin
         report = await saver.averify()
         assert (report.wrong_counts[0], report.ok) == ("t", False)
         assert "other" not in report.wrong_counts
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_cells_of_another_type_are_counted_by_column(saver: SQLAlchemySaver) -> None:
+    await fill(saver)
+    run(saver, "UPDATE ckpt_thread SET size = 'much'")
+    run(saver, "UPDATE ckpt_checkpoint SET created_at = x'00'")
+    assert (await saver.averify()).database_faults == [
+        "2 cells of ckpt_checkpoint.created_at have another type than their column",
+        "1 cells of ckpt_thread.size have another type than their column",
+    ]
