@@ -18,6 +18,7 @@ from sqlalchemy import URL
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.stored_settings import read_setting
 from ckptstore.db.url import is_memory
 from ckptstore.errors import BlobUrlChanged
 
@@ -70,8 +71,7 @@ class BlobLocation:
 
     def look_up(self, db: Db) -> None:
         """Read which place is remembered."""
-        rows = db.run(sql.settings_table.setting, {"name": _SETTING}).all()
-        self.remembered = from_portable(json.loads(rows[0][0])["url"], self._database) if rows else None
+        self.remembered = read_setting(db, _SETTING, lambda stored: from_portable(stored["url"], self._database))
 
     def check(self, db: Db) -> None:
         """Like `look_up`, and log a warning if it is not the store's."""

@@ -5,7 +5,7 @@ PostgreSQL enforces the types of its columns by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.sql import visitors
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from ckptstore.errors import CheckpointCorrupt, DatabaseCorrupt
@@ -55,15 +56,17 @@ def cell_types(statement: ClauseElement) -> Sequence[CellType]:
     """
     if isinstance(statement, CompoundSelect) or (isinstance(statement, Select) and statement.get_execution_options().get(_BY_READER)):
         return ()
-    required = isinstance(statement, Select) and not any(_is_outer(source) for source in statement.get_final_froms())
-    return tuple(_known(getattr(statement, "exported_columns", ()), required))
+    # What a statement that changes rows returns is in its table.
+    sources = statement.get_final_froms() if isinstance(statement, Select) else ()
+    optional = {table for source in sources for table in _optional_tables(source)}
+    return tuple(_known(getattr(statement, "exported_columns", ()), optional))
 
 
-def _known(columns: Any, required: bool) -> Iterator[CellType]:
+def _known(columns: Any, optional: Set[Table]) -> Iterator[CellType]:
     for position, column in enumerate(columns):
         found, stored = stored_type(column), _stored_column(column)
         if found is not None:
-            never_null = required and stored is not None and not stored.nullable
+            never_null = stored is not None and not stored.nullable and stored.table not in optional
             name = "a computed column" if stored is None else f"{stored.table.name}.{stored.name}"
             yield CellType(position, name, found, frozenset({found} if never_null else {found, _NULL}))
 
@@ -81,8 +84,13 @@ def _stored_column(column: Any) -> Column[Any] | None:
     return column if isinstance(column, Column) and isinstance(column.table, Table) else None
 
 
-def _is_outer(source: Any) -> bool:
-    return isinstance(source, Join) and (source.isouter or source.full or _is_outer(source.left) or _is_outer(source.right))
+def _optional_tables(source: Any) -> Iterator[Table]:
+    """The tables whose columns are null where an outer join finds no row."""
+    if isinstance(source, Join):
+        yield from _optional_tables(source.left)
+        yield from _optional_tables(source.right)
+        if source.isouter or source.full:
+            yield from (each for each in visitors.iterate(source if source.full else source.right) if isinstance(each, Table))
 
 
 def require_types(expected: Sequence[CellType], rows: Sequence[Any], parameters: Mapping[str, Any]) -> None:

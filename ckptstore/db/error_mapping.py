@@ -106,7 +106,9 @@ def _from_server(exc: Exception, origin: BaseException, message: str) -> CkptSto
 
 def is_driver_error(exc: BaseException) -> bool:
     """Whether an error came from the database or the connection to it, rather than from our own code."""
-    known = isinstance(exc, _DRIVER_ERRORS) or hasattr(exc, "sqlstate")
+    # A number that is beyond 64 bits, such as a sum of altered ones: PostgreSQL's drivers have errors of their own for it.
+    too_large = isinstance(exc, OverflowError) and "SQLite" in str(exc)
+    known = too_large or isinstance(exc, _DRIVER_ERRORS) or hasattr(exc, "sqlstate")
     return known or type(exc).__module__.startswith(("asyncpg.", "psycopg."))
 
 

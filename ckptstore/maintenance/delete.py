@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.stored_settings import formed
 from ckptstore.errors import CheckpointCorrupt
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from ckptstore.maintenance.reports import DeletedRows
@@ -101,9 +102,13 @@ def unfinished_deletions(db: Db, thread_id: str | None = None) -> dict[str, Larg
         name = _UNFINISHED + thread_id
         rows = [(name, value) for (value,) in db.run(sql.settings_table.setting, {"name": name})]
     for name, value in rows:
-        refs, written = ([CheckpointRef(*ref) for ref in json.loads(value)[part]] for part in ("checkpoints", "written"))
-        found[name.removeprefix(_UNFINISHED)] = LargeThread(frozenset(refs), written)
+        found[name.removeprefix(_UNFINISHED)] = formed(name, value, _large_thread)
     return found
+
+
+def _large_thread(stored: dict[str, Any]) -> LargeThread:
+    refs, written = ([CheckpointRef(*ref) for ref in stored[part]] for part in ("checkpoints", "written"))
+    return LargeThread(frozenset(refs), written)
 
 
 def forget_unfinished(db: Db, thread_id: str) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.stored_settings import read_setting
 
 _SETTING = "collector_held"
 # A backup that was killed holds it no longer than this.
@@ -43,5 +44,4 @@ def release_collector(db: Db, by: str) -> None:
 
 
 def _read(db: Db) -> Hold | None:
-    rows = db.run(sql.settings_table.setting, {"name": _SETTING}).all()
-    return Hold(**json.loads(rows[0][0])) if rows else None
+    return read_setting(db, _SETTING, lambda stored: Hold(**stored))

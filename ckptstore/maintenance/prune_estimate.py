@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from ckptstore.maintenance.prune_plan import CheckpointRef, Version
 from ckptstore.maintenance.prune_thread import PruneTask, planned_at
 from ckptstore.maintenance.reports import DeletedRows
 from ckptstore.maintenance.thread_rows import ThreadStamp, read_stamp
+from ckptstore.reads.rows import layout_of
 
 
 def estimate_tasks(db: Db, tasks: Sequence[PruneTask]) -> list[PruneTask]:
@@ -109,9 +109,12 @@ class _Deletion:
     def _deleted_segments(self, segments: Sequence[_SegmentSize]) -> list[_SegmentSize]:
         for segment in segments:
             if segment.listing is not None and segment.digest in self.named:
-                self.named.update(json.loads(segment.listing))
+                self._add(f"segment {segment.digest!r}", segment.listing)
         return [segment for segment in segments if segment.digest not in self.named]
 
     def _keep(self, layout: str | None) -> None:
         if layout is not None:
-            self.named.update(part for part in json.loads(layout) if isinstance(part, str))
+            self._add("a value or a write", layout)
+
+    def _add(self, owner: str, names: str | bytes) -> None:
+        self.named.update(part for part in layout_of(owner, names) if isinstance(part, str))

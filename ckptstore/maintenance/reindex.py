@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.stored_settings import read_setting
 from ckptstore.errors import TagKeysChanged
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from ckptstore.maintenance.thread_rows import indexed_tag_rows, lock_thread, metadata_page
@@ -73,8 +74,7 @@ def _store(db: Db, value: Mapping[str, Any]) -> None:
 
 
 def _stored_patterns(db: Db) -> dict[str, Any] | None:
-    rows = db.run(sql.settings_table.setting, {"name": _SETTING})
-    return next((json.loads(value) for (value,) in rows), None)
+    return read_setting(db, _SETTING, dict)
 
 
 def _patterns(tag_keys: TagKeys) -> dict[str, Any]:

@@ -156,15 +156,26 @@ def parsed_layout(row: ChannelRow | WriteRow) -> Layout | None:
     Raises:
         CheckpointCorrupt: it can't be parsed (of a row without a checksum).
     """
-    if row.layout is None:
-        return None
+    return None if row.layout is None else layout_of(row, row.layout)
+
+
+def layout_of(owner: object, text: str | bytes) -> Layout:
+    """The layout of a value, or the digests in a list of segments, from JSON.
+
+    Args:
+        owner: what has it, as the message names it.
+        text: the JSON.
+
+    Raises:
+        CheckpointCorrupt: it can't be parsed (of a row without a checksum, or where none is compared: in a prune).
+    """
     try:
-        layout = json.loads(row.layout)
+        layout = json.loads(text)
         if isinstance(layout, list):
             return layout
     except (TypeError, ValueError, RecursionError) as exc:
-        raise CheckpointCorrupt(f"{row}: its layout is no JSON; {WAY_OUT}") from exc
-    raise CheckpointCorrupt(f"{row}: its layout is no JSON array; {WAY_OUT}")
+        raise CheckpointCorrupt(f"{owner}: its layout is no JSON; {WAY_OUT}") from exc
+    raise CheckpointCorrupt(f"{owner}: its layout is no JSON array; {WAY_OUT}")
 
 
 def check_length(row: ChannelRow | WriteRow, layout: Layout, segments: SegmentSet) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.stored_settings import read_setting
 from ckptstore.errors import InvalidPolicy, StoreClosed
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_progress import PruneCallbacks
@@ -77,8 +78,7 @@ def release_lease(db: Db, holder: str, ran_at: int | None) -> None:
 def _lock_state(db: Db) -> dict[str, Any]:
     """The stored state of the runs, locked until the transaction ends: `holder`, `until` and `ran_at`, each if there is one."""
     db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": "{}"}, "keep")
-    found: dict[str, Any] = json.loads(db.run(sql.settings_table.lock_setting, {"name": _SETTING}).scalar_one())
-    return found
+    return read_setting(db, _SETTING, dict, lock=True) or {}
 
 
 def _store_state(db: Db, state: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Iterable, Sequence, Set
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -16,7 +15,7 @@ from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, TAG, THREAD, W
 from ckptstore.db.url import is_memory
 from ckptstore.maintenance.prune_nodes import thread_view
 from ckptstore.maintenance.prune_plan import Rule
-from ckptstore.reads.rows import parsed_metadata
+from ckptstore.reads.rows import layout_of, parsed_metadata
 from ckptstore.reads.threads import load_threads
 from ckptstore.records import LoadedSegment, StateFormat, ThreadInfo
 from ckptstore.runtime.steps import drive_async
@@ -150,7 +149,7 @@ class OwnSource:
         elif table is SEGMENT and (object_key := SegmentCells(*row).object_key) is not None:
             parcel.object_keys.add(object_key)
         if (table is CHANNEL or table is WRITE) and self._rule is not None and (layout := row[-2]) is not None:
-            entries = json.loads(layout)
+            entries = layout_of(f"a value of thread {row[0]!r}", layout)
             chosen.segments.update(layout_digests(entries), layout_references(entries))
         parcel.expected.add(row_hash(table.name, row))
         parcel.add(table, row, payload_bytes(table.name, row))
@@ -184,7 +183,8 @@ def _wants(parcel: Parcel, thread_id: str, chosen: Selection, table: Table, mark
 def _listed(db: Db, thread_id: str, names: Set[str]) -> set[str]:
     """The segments that those of some segments name that are lists."""
     keys = db.key_parameters(sql.tables.SEGMENT_KEY, [(thread_id, name) for name in names if is_list(name)])
-    return {digest for row in db.run(sql.checkpoints.segments, keys) for digest in json.loads(LoadedSegment(*row).data or b"")}
+    segments = [LoadedSegment(*row) for row in db.run(sql.checkpoints.segments, keys)]
+    return {str(name) for each in segments for name in layout_of(f"a segment of thread {thread_id!r}", each.data or b"")}
 
 
 def rows_of(db: Db, thread_ids: Sequence[str]) -> dict[str, dict[str, Any]]:

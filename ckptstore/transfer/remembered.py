@@ -13,6 +13,7 @@ from sqlalchemy import URL
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
+from ckptstore.db.stored_settings import formed
 from ckptstore.transfer.parcel import Stamp
 
 _PREFIX = "transfer:"
@@ -48,7 +49,7 @@ def remembered(db: Db, thread_ids: Iterable[str]) -> dict[str, Remembered]:
     """What is remembered of those of some threads that were transferred before."""
     names = {_name(each): each for each in thread_ids}
     rows = db.run(sql.transfer.given_settings, db.key_parameters(("name",), [(name,) for name in names]))
-    return {names[name]: Remembered(**json.loads(value)) for name, value in rows}
+    return {names[name]: formed(name, value, lambda stored: Remembered(**stored)) for name, value in rows}
 
 
 def remember(db: Db, threads: Mapping[str, Remembered]) -> None:

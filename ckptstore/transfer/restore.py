@@ -16,6 +16,7 @@ from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.stored_settings import read_setting
 from ckptstore.errors import BlobCorrupt, InvalidConfig
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.records import StateFormat
@@ -122,8 +123,7 @@ async def _fetch(backend: BlobBackend, backup: BackupReport, file: Path) -> None
 
 
 def _may_restore(db: Db, name: str) -> bool:
-    rows = db.run(sql.settings_table.setting, {"name": _SETTING}).all()
-    return not has_threads(db) or bool(rows and json.loads(rows[0][0])["backup"] == name)
+    return not has_threads(db) or read_setting(db, _SETTING, lambda stored: stored["backup"]) == name
 
 
 def _begin(db: Db, name: str) -> None:

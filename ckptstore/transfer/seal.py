@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.stored_settings import read_setting
 
 _SETTING = "moved"
 
@@ -22,8 +23,7 @@ class Seal(NamedTuple):
 
 def read_seal(db: Db) -> Seal | None:
     """The seal of a store; None if it has none."""
-    rows = db.run(sql.settings_table.setting, {"name": _SETTING}).all()
-    return Seal(**json.loads(rows[0][0])) if rows else None
+    return read_setting(db, _SETTING, lambda stored: Seal(**stored))
 
 
 def seal_store(db: Db, seal: Seal) -> None:

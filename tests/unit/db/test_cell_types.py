@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, Text, bindparam, cast, func, literal_column, null, select, union_all
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, literal_column, null, select, union_all, update
 
 from ckptstore.db.cell_types import CHECKED_BY_READER, cell_types, require_types
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, THREAD
@@ -36,10 +36,17 @@ def test_a_column_keeps_its_name_under_a_cast_and_a_label() -> None:
 
 
 def test_what_is_computed_or_joined_from_outside_may_be_null() -> None:
-    outer = select(THREAD.c.size).select_from(CHECKPOINT.outerjoin(THREAD, THREAD.c.thread_id == C.thread_id))
-    assert allowed(outer) == [("ckpt_thread.size", {int, NULL})]
+    outer = select(C.size, THREAD.c.size).select_from(CHECKPOINT.outerjoin(THREAD, THREAD.c.thread_id == C.thread_id))
+    assert allowed(outer) == [("ckpt_checkpoint.size", {int}), ("ckpt_thread.size", {int, NULL})]
     assert allowed(select(func.count(), func.max(C.size))) == [("a computed column", {int, NULL})] * 2
     assert allowed(select(select(THREAD.c.size).scalar_subquery())) == [("a computed column", {int, NULL})]
+
+
+def test_what_a_change_returns_is_never_null_where_the_table_forbids_it() -> None:
+    assert allowed(update(CHECKPOINT).returning(C.body, C.checksum)) == [
+        ("ckpt_checkpoint.body", {bytes}),
+        ("ckpt_checkpoint.checksum", {int, NULL}),
+    ]
 
 
 def test_json_and_what_has_no_known_type_is_left_to_the_reader() -> None:
