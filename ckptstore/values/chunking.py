@@ -9,9 +9,9 @@ ends of a list, where the next version differs, are divided into pieces.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from json import JSONEncoder
 from typing import NamedTuple
 
 import msgpack
@@ -31,6 +31,9 @@ _INLINE_BYTES = 512
 _LITERAL_BYTES = 64
 # A list of fewer segments costs more than naming them in the layout.
 _MIN_LIST_LENGTH = 3
+
+#: A layout, or a list of segments, as JSON. Created once: `json.dumps` would create an encoder for each call.
+to_json = JSONEncoder(separators=(",", ":")).encode
 
 _known_runs = KnownRuns(MAX_BYTES)
 
@@ -175,7 +178,7 @@ class _Chunker:
         if known is not None:
             offsets, digests = [*known.boundaries[:-1], *offsets], [*known.digests, *digests]
             element_count += known.element_count
-        listing = json.dumps(digests, separators=(",", ":")).encode()
+        listing = to_json(digests).encode()
         is_closed = run.is_closed and boundaries[-1] == run.rest.end
         data = self._value[start : boundaries[-1]]
         return DividedRun(data, element_count, is_closed, offsets, digests, listing, list_digest(listing))
@@ -186,7 +189,7 @@ class _Chunker:
         self._add_parts({run.start, *ends, run.end, *self._leaves_between(run.start, run.end)})
 
     def _leaves_between(self, start: int, end: int) -> list[int]:
-        return [offset for offset in self._leaf_offsets if start < offset < end]
+        return [offset for offset in self._leaf_offsets if start < offset < end] if self._leaf_offsets else []
 
     def _digest(self, start: int, end: int) -> str:
         part = self._data[start:end]

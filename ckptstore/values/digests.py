@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import secrets
+from binascii import b2a_base64
 from pathlib import Path
 
 # Layouts name dozens of segments, each unique only within its thread: 160 bits are enough for that, and take 27 characters, not 43.
 _COMPACT_BYTES = 20
 _COMPACT_LENGTH = 27
+# What URL-safe base64 has in the place of base64's own characters.
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 # Prefixes of names; neither character occurs in base64.
 _LIST_PREFIX = "+"
 _REFERENCE_PREFIX = "@"
@@ -68,7 +70,7 @@ def is_reference(name: str) -> bool:
 
 
 def _compact(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest[:_COMPACT_BYTES]).decode()[:_COMPACT_LENGTH]
+    return b2a_base64(digest[:_COMPACT_BYTES], newline=False).translate(_URL_SAFE).decode()[:_COMPACT_LENGTH]
 
 
 def new_object_key(digest: str) -> str:

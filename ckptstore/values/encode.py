@@ -5,13 +5,12 @@ Parts that go to blob storage are `ckptstore.blobs.upload`'s.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 from ckptstore.records import Layout, NewCheckpoint, NewSegment, Value, WriteRecord
-from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue, chunk_value
+from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue, chunk_value, to_json
 from ckptstore.values.compression import SMALL_BYTES, compress
 
 #: Of some digests, those of segments that the record's thread is known to have.
@@ -94,12 +93,16 @@ def chunk_values(record: WriteRecord) -> list[ChunkedValue]:
 
 def is_large(record: WriteRecord) -> bool:
     """Whether encoding a record takes so long that a worker thread does it."""
-    return any(len(value.data) >= LARGE_BYTES for value in values_of(record))
+    return record.size >= LARGE_BYTES and max([len(value.data) for value in values_of(record)], default=0) >= LARGE_BYTES
 
 
 def needs_blob_storage(record: WriteRecord, chunked: Iterable[ChunkedValue]) -> bool:
     """Whether a record has a part that may go to blob storage, or a handle to one that is there."""
-    return any(one.whole_digests for one in chunked) or any(value.blob_digests for value in values_of(record))
+    # A loop here and below, no generator: every put pays for this.
+    found = False
+    for value, one in zip(values_of(record), chunked, strict=True):
+        found = found or bool(one.whole_digests or value.blob_digests)
+    return found
 
 
 class SplitSegments(NamedTuple):
@@ -153,12 +156,16 @@ def assemble(record: WriteRecord, chunked: Sequence[ChunkedValue], segments: Seq
     """An encoded write from its parts."""
     forms = [StoredForm(one.literal or None, layout_json(one.layout)) for one in chunked]
     size = len(record.body.data) + len(record.metadata) if isinstance(record, NewCheckpoint) else 0
-    size += sum(len(form.value or b"") for form in forms) + sum(len(segment.data or b"") for segment in segments)
-    in_blob_storage = any(segment.object_key is not None for segment in segments)
-    touches_objects = in_blob_storage or any(segment.size >= BLOB_BYTES for segment in segments)
+    in_blob_storage = may_meet_object = False
+    for form in forms:
+        size += len(form.value or b"")
+    for segment in segments:
+        size += len(segment.data or b"")
+        in_blob_storage = in_blob_storage or segment.object_key is not None
+        may_meet_object = may_meet_object or segment.size >= BLOB_BYTES
     blocks_thread = isinstance(record, NewCheckpoint) or bool(known) or in_blob_storage
-    return EncodedWrite(record, forms, segments, known, size, blocks_thread, touches_objects)
+    return EncodedWrite(record, forms, segments, known, size, blocks_thread, in_blob_storage or may_meet_object)
 
 
 def layout_json(layout: Layout | None) -> str | None:
-    return None if layout is None else json.dumps(layout, separators=(",", ":"))
+    return None if layout is None else to_json(layout)

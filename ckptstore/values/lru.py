@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -31,18 +30,24 @@ class Lru(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """The value, or None."""
-        # Another thread may drop it at any time.
-        with suppress(KeyError):
-            self._items.move_to_end(key)
-        return self._items.get(key)
+        items = self._items
+        # Another thread may drop it at any time. Not by `suppress`, whose three calls take longer than the rest: every put does this often.
+        try:  # noqa: SIM105
+            items.move_to_end(key)
+        except KeyError:
+            pass
+        return items.get(key)
 
     def put(self, key: K, value: V) -> None:
         """Add or replace a value."""
-        self._items[key] = value
-        with suppress(KeyError):
-            self._items.move_to_end(key)
-            while len(self._items) > self._max_items:
-                self._items.popitem(last=False)
+        items = self._items
+        items[key] = value
+        try:
+            items.move_to_end(key)
+            while len(items) > self._max_items:
+                items.popitem(last=False)
+        except KeyError:
+            return
 
     def put_new(self, key: K, value: V) -> None:
         """Add a value, or keep the one that is there; counts as a use of either."""
