@@ -113,8 +113,9 @@ class _Chunker:
     def _add_parts(self, boundaries: Iterable[int]) -> None:
         for start, end in pairwise(sorted(boundaries)):
             if end - start >= _LITERAL_BYTES:
-                digest = self._digest(start, end)
-                self.direct[digest] = self._data[start:end]
+                part = self._data[start:end]
+                digest = self._digest(part)
+                self.direct[digest] = part
                 self.entries.append(digest)
             else:
                 self._add_literal(start, end)
@@ -129,12 +130,15 @@ class _Chunker:
     def _add_long_run(self, run: _LongRun) -> None:
         """Add a long run as a list segment; where the next version of the value may differ, in pieces instead."""
         rest = run.rest
+        start, end = rest.start, rest.end
         short_ends = rest.short_run_ends(SHORT_RUN_BYTES, is_first=run.is_new_head)
-        head_end = self._add_head(rest, short_ends) if run.is_new_head else rest.start
+        head_end = self._add_head(rest, short_ends) if run.is_new_head else start
         whole = run.is_closed and not (run.is_new_head and not short_ends)
-        tail_start = rest.end if whole else [rest.start, *short_ends][-1]
-        self._add_short_runs(run, rest.part(head_end, tail_start), short_ends)
-        self._add_pieces(rest.part(tail_start, rest.end), is_first=run.is_new_head and tail_start == rest.start)
+        tail_start = end if whole else [start, *short_ends][-1]
+        if head_end < tail_start or run.known is not None:
+            self._add_short_runs(run, rest.part(head_end, tail_start), short_ends)
+        if tail_start < end:
+            self._add_pieces(rest.part(tail_start, end), is_first=run.is_new_head and tail_start == start)
 
     def _add_head(self, run: Run, short_ends: Sequence[int]) -> int:
         """Add the first short run of a list in pieces, if the list may be one that loses its first elements; returns where it ends.
@@ -145,25 +149,26 @@ class _Chunker:
         if heads and len(run.part(*heads[0]).hashes) > 1:
             heads = heads[:1]
         settled = [_known_runs.is_settled(compact_digest_of(self._data[start:end])) for start, end in heads]
-        end = run.start
+        first = end = run.start
         if not all(settled):
             for (start, end), whole in zip(heads, settled, strict=True):
-                self._add_pieces(run.part(start, end), is_first=start == run.start, whole=whole)
+                self._add_pieces(run.part(start, end), is_first=start == first, whole=whole)
         return end
 
     def _add_short_runs(self, run: _LongRun, new: Run, short_ends: Sequence[int]) -> None:
         """Add the short runs of a long one: those that are known, and new ones."""
-        leaves = self._leaves_between(new.start, new.end)
-        boundaries = sorted({new.start, *[end for end in short_ends if new.start < end < new.end], new.end, *leaves})
+        start, end = new.start, new.end
+        leaves = self._leaves_between(start, end)
+        boundaries = sorted({start, *[each for each in short_ends if start < each < end], end, *leaves})
         known = run.known
         if known is None and len(boundaries) <= _MIN_LIST_LENGTH:
             self._add_parts(boundaries)
             return
-        if known is None or new.start < new.end:
+        if known is None or start < end:
             known = self._divided(run, known, boundaries, len(new.hashes))
-            if not leaves and new.start == run.rest.start:
+            if not leaves and start == run.rest.start:
                 _known_runs.add(known)
-        self._add_list(known, new.end - len(known.data))
+        self._add_list(known, end - len(known.data))
 
     def _add_list(self, run: DividedRun, start: int) -> None:
         self.lists[run.name] = (run.listing, run.digests)
@@ -174,7 +179,7 @@ class _Chunker:
         """A long run whose beginning is perhaps known, up to the last of the boundaries of what follows."""
         start = boundaries[0] if known is None else run.start
         offsets = [offset - start for offset in boundaries]
-        digests = [self._digest(first, last) for first, last in pairwise(boundaries)]
+        digests = [self._digest(self._data[first:last]) for first, last in pairwise(boundaries)]
         if known is not None:
             offsets, digests = [*known.boundaries[:-1], *offsets], [*known.digests, *digests]
             element_count += known.element_count
@@ -185,14 +190,14 @@ class _Chunker:
 
     def _add_pieces(self, run: Run, *, is_first: bool, whole: bool = False) -> None:
         """Add a short run, in pieces or whole."""
+        start, end = run.start, run.end
         ends = [] if whole else run.short_run_ends(PIECE_BYTES, is_first=is_first)
-        self._add_parts({run.start, *ends, run.end, *self._leaves_between(run.start, run.end)})
+        self._add_parts({start, *ends, end, *self._leaves_between(start, end)})
 
     def _leaves_between(self, start: int, end: int) -> list[int]:
         return [offset for offset in self._leaf_offsets if start < offset < end] if self._leaf_offsets else []
 
-    def _digest(self, start: int, end: int) -> str:
-        part = self._data[start:end]
+    def _digest(self, part: memoryview) -> str:
         if len(part) < BLOB_BYTES:
             return compact_digest_of(part)
         digest, self.whole_digests[digest] = both_digests_of(part)
