@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.faults.faulty_link import FaultyLink, faulty_link
 from ckptstore import DatabaseSettings, SQLAlchemySaver
+from ckptstore.db import async_runner, peer, postgres, server_connections
 from ckptstore.db.connection import Db
 from ckptstore.db.url import parse_database_url
 from ckptstore.errors import DatabaseUnavailable
@@ -24,6 +25,15 @@ from tests.support.faults import INSERTS_BATCH, fault
 
 #: Longer than a server under load takes for any answer, and short for whoever waits for a test.
 QUICK = DatabaseSettings(attempt_seconds=1.0, retry_seconds=60.0)
+
+
+@pytest.fixture(autouse=True)
+def short_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is not a setting: testing an idle connection, cancelling a statement, closing connections."""
+    monkeypatch.setattr(postgres, "_PING_SECONDS", 0.5)
+    monkeypatch.setattr(peer, "_CANCEL_SECONDS", 0.5)
+    for module in (async_runner, server_connections):
+        monkeypatch.setattr(module, "GRACEFUL_CLOSE_SECONDS", 0.5)
 
 
 @pytest.fixture(params=["asyncpg", "psycopg"])
@@ -120,11 +130,15 @@ async def test_a_write_that_waited_for_a_lock_and_was_repeated_has_its_effect_on
 
 
 async def test_an_idle_connection_that_is_silent_fails_its_test_and_is_replaced(link: FaultyLink) -> None:
-    settings = DatabaseSettings(attempt_seconds=60.0, pool_ping_after_seconds=0.0)
+    # Nothing but the bound of the test itself ends it.
+    an_hour: dict[str, Any] = {"attempt_seconds": 3600.0, "long_attempt_seconds": 3600.0, "retry_seconds": 3600.0}
+    settings = DatabaseSettings(**an_hour, pool_ping_after_seconds=0.0)
     async with opened(link.url, settings=settings) as saver:
         await use_connections(saver, 3)
-        link.silence()
-        # Whether it is the writer's or a reader's: none of them waits for a minute.
+        # The one that is kept for the next batch is not idle.
+        runner: Any = saver.store.runner
+        await settled(runner._loop.run(runner._kept.release()))
+        assert link.silence() >= 2
         assert await saver.aget_tuple(config("before")) is not None
 
 
