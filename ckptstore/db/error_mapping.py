@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 
@@ -40,6 +41,8 @@ _DAMAGED_MESSAGES = ("Could not decode to UTF-8", "malformed JSON", "malformed d
 _DAMAGED_SQLSTATES = ("XX001", "XX002")
 # PostgreSQL's errors about stored JSON of another shape than any writer gives it. What is sent to it always has the right one.
 _WRONG_JSON_MESSAGES = ("cannot extract elements from", "cannot deconstruct", "cannot call json_", "invalid input syntax for type json")
+# What SQLAlchemy 2.0 puts before the message of an error of asyncpg.
+_CLASS_OF_ERROR = re.compile(r"^<class '[\w.]+'>: ")
 
 
 class ConnectionLost(Exception):
@@ -72,7 +75,7 @@ def translate(exc: Exception, url: URL, hide_secrets: Callable[[str], str] = str
         hint = "if its statements or locks take that long, raise attempt_seconds"
         return DatabaseUnavailable(f"{where}: {exc}, and the connection was discarded; is it reachable? {hint}")
     origin = _origin(exc)
-    message = hide_secrets(str(origin).strip().partition("\n")[0])
+    message = hide_secrets(_CLASS_OF_ERROR.sub("", str(origin).strip().partition("\n")[0]))
     _, is_moved, to = message.partition(MOVED)
     if is_moved:
         return StoreMoved(f"the threads of {where} have moved to {to}; open a saver there (ckptstore move --unseal takes it back)", to)

@@ -131,7 +131,7 @@ async def test_a_lost_connection_is_replaced_and_the_statement_repeated(runner: 
     assert backend.seen == ["asked", "answered", "asked", "asked", "answered"]
     ended = runner.write(Noted("SELECT pg_terminate_backend(pg_backend_pid())::text"), deadline=seconds_from_now(0.0))
     # asyncpg 0.30 does not repeat what the server says.
-    with pytest.raises(DatabaseUnavailable, match="terminat|closed in the middle"):
+    with pytest.raises(DatabaseUnavailable, match=r"terminat|closed in the middle"):
         await settled(ended)
     assert await settled(runner.write(backend)) != before
 

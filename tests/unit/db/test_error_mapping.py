@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ckptstore.db.error_mapping import ConnectionLost, is_driver_error, translate
-from ckptstore.errors import CkptStoreError, DatabaseUnavailable, SchemaOutOfDate, StatementRefused, StoreClosed
+from ckptstore.errors import CkptStoreError, DatabaseCorrupt, DatabaseUnavailable, SchemaOutOfDate, StatementRefused, StoreClosed
 
 SERVER = make_url("postgresql+asyncpg://me:secret@db.example/name")
 
@@ -46,6 +46,13 @@ def test_a_sqlstate_decides_the_class(sqlstate: str, kind: type[CkptStoreError],
     assert "db.example" in str(error)
     assert "private" not in str(error)
     assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize("before", ["", "<class 'asyncpg.exceptions.InvalidParameterValueError'>: "], ids=["now", "SQLAlchemy 2.0"])
+def test_stored_json_of_another_shape_is_damage_however_sqlalchemy_words_it(before: str) -> None:
+    error = translate(DriverError("22023", f"{before}cannot call json_array_elements_text on a non-array"), SERVER)
+    assert isinstance(error, DatabaseCorrupt)
+    assert "data (cannot call json_array_elements_text on a non-array)" in str(error)
 
 
 def test_a_lost_connection_is_transient_whatever_its_cause() -> None:
