@@ -17,6 +17,7 @@ from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sqlite import SqliteRunner
 from ckptstore.db.sqlite_engine import configure_connections
+from ckptstore.db.sqlite_url import is_read_only
 from ckptstore.db.url import is_memory
 from ckptstore.db.url_parameters import behind_pooler
 from ckptstore.monitoring.monitor import Monitor
@@ -36,7 +37,8 @@ def open_database(
         settings: how to talk to it.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
         monitor: counts what is done on it; by default a new one.
-        read_only: open a SQLite file for reading only. On PostgreSQL, transactions are read-only, see `open_read_only`.
+        read_only: open a SQLite file for reading only, as one that is not writable, or whose URL has `mode=ro`. On PostgreSQL,
+            transactions are read-only, see `open_read_only`.
 
     Raises:
         InvalidConfig: the database can't have a schema of this name.
@@ -44,7 +46,8 @@ def open_database(
     """
     check_schema_name(schema, url)
     if url.get_backend_name() == "sqlite":
-        return SqliteRunner(url, settings, schema, monitor, read_only=read_only)
+        reads_only = read_only or (not is_memory(url) and is_read_only(url))
+        return SqliteRunner(url.set(query={}), settings, schema, monitor, read_only=reads_only)
     url, settings = behind_pooler(url, settings)
     return AsyncRunner(url, settings, schema, monitor or Monitor(), partial(postgres_engine, url, settings))
 

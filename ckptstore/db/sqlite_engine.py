@@ -14,6 +14,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from ckptstore.db.busy_timeout import limit_wait
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.sqlite_url import read_only_parameters
 from ckptstore.db.url import is_memory
 from ckptstore.db.wal_checkpointer import MAX_PAGES
 from ckptstore.runtime.private_files import create_private_file
@@ -62,7 +63,8 @@ def _open_read_only(engine: Engine, settings: DatabaseSettings) -> None:
 
     @event.listens_for(engine, "do_connect")
     def name_mode(_dialect: Any, _entry: ConnectionPoolEntry, arguments: list[Any], options: dict[str, Any]) -> None:
-        arguments[0] = f"{Path(str(engine.url.database)).absolute().as_uri()}?mode=ro"
+        path = str(engine.url.database)
+        arguments[0] = f"{Path(path).absolute().as_uri()}?{read_only_parameters(path)}"
         options["uri"] = True
 
     @event.listens_for(engine, "connect")

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from ckptstore.db.hosts import with_hosts_in_query
 from ckptstore.db.lookalikes import refuse_lookalike, refuse_misread
 from ckptstore.db.secrets import is_secret
+from ckptstore.db.sqlite_url import sqlite_url
 from ckptstore.db.url_parameters import SERVER_SETTINGS, driver_for, with_known_parameters
 from ckptstore.errors import InvalidUrl, MissingDriver
 
@@ -60,7 +61,7 @@ def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
 def _with_driver(url: URL) -> URL:
     match url.drivername:
         case "sqlite" | "sqlite+aiosqlite" | "sqlite+pysqlite":
-            return URL.create("sqlite+aiosqlite", database=None if is_memory(url) else url.database)
+            return URL.create("sqlite+aiosqlite") if is_memory(url) else sqlite_url(url)
         case "postgresql" | "postgres":
             return _with_driver(url.set(drivername=f"postgresql+{driver_for(_with_password(url))}"))
         case "postgresql+asyncpg" | "postgresql+psycopg":
