@@ -11,6 +11,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from ckptstore.errors import CheckpointTooLarge, NotEncrypted, SerializationFailed
 from ckptstore.handles import BLOB_REF_NAMES, digests_in, may_hold_digests
@@ -33,7 +34,7 @@ MAX_HANDLES = 50_000
 PLAIN_TYPES = frozenset(("null", "bytes", "bytearray", "msgpack", "json", "pickle"))
 
 # Values of other types, and smaller ones, are not worth the calls of `ReusingSerialiser`.
-_LEAST_ELEMENTS: dict[type[Any], int] = {list: MIN_ELEMENTS, dict: 1}
+_LEAST_ELEMENTS: dict[type[Any], int] = {list: MIN_ELEMENTS, dict: 1, _DeltaSnapshot: 1}
 _LEAST_BYTES = 2048
 
 # Only serialises, and keeps no state, so worker threads can share it.

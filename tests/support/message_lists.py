@@ -25,6 +25,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from pydantic import BaseModel
 
 SLOW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -113,6 +114,13 @@ others = st.sampled_from([Animal(name="Rex"), OldAnimal(name="Tom"), Spot(1.0), 
 
 #: Lists that are long enough for reuse, most of whose elements are messages.
 message_lists = st.lists(messages | messages | messages | others, min_size=8, max_size=14)
+
+
+def shapes_of(elements: list[Any]) -> list[Any]:
+    """Values that hold a list, for which there may be reuse, and others."""
+    channels = {"messages": elements, 7: elements[:9], "n": 1, "few": elements[:2]}
+    snapshots = [_DeltaSnapshot(elements), _DeltaSnapshot(channels), [_DeltaSnapshot(elements)], _DeltaSnapshot(_DeltaSnapshot(elements))]
+    return [elements, channels, elements[::-1], *snapshots]
 
 
 class Counting(JsonPlusSerializer):

@@ -82,6 +82,14 @@ def extension(ext_type: int, payload: bytes) -> bytes:
     return element
 
 
+def read_extension(data: bytes, ext_type: int) -> bytes | None:
+    """What an extension of this type holds that has more than 16 bytes, and nothing after it; None for other data."""
+    if not is_extension(data, 0, ext_type):
+        return None
+    start = 2 + _EXT_LENGTHS[data[0]]
+    return data[start:] if start + int.from_bytes(data[1 : start - 1], "big") == len(data) else None
+
+
 def is_extension(data: bytes, start: int, ext_type: int) -> bool:
     """Whether what begins at an offset is an extension of this type."""
     length_bytes = _EXT_LENGTHS.get(data[start]) if start < len(data) else None

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgpack
-from langgraph.checkpoint.serde.jsonplus import EXT_PYDANTIC_V2, JsonPlusSerializer
+from langgraph.checkpoint.serde.jsonplus import EXT_DELTA_SNAPSHOT, EXT_PYDANTIC_V2, JsonPlusSerializer
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from pydantic import BaseModel
 
 from ckptstore.langgraph.serialiser.messages import CLASSES_BY_NAME, NAME_PREFIX, is_plain
@@ -21,6 +22,7 @@ from ckptstore.langgraph.serialiser.msgpack_headers import (
     extension,
     is_extension,
     read_array_header,
+    read_extension,
     read_extensions,
     read_map_header,
 )
@@ -82,11 +84,18 @@ class MessageReader:
     def __init__(self, max_bytes: int) -> None:
         self.known: GenerationCache[Parts | _NotReusable] = GenerationCache(max_bytes, _size_of)
 
-    def load(self, data: bytes, unpack: Unpack) -> list[Any] | dict[Any, Any] | None:
-        """A list of messages, or a dict with such lists; None for another value.
+    def load(self, data: bytes, unpack: Unpack) -> list[Any] | dict[Any, Any] | _DeltaSnapshot | None:
+        """A list of messages, a dict with such lists, or a `DeltaChannel`'s snapshot of either; None for another value.
 
         The value is the one that `unpack` gives for the whole data.
         """
+        snapshot = read_extension(data, EXT_DELTA_SNAPSHOT)
+        if snapshot is None:
+            return self._load(data, unpack)
+        value = self._load(snapshot, unpack)
+        return None if value is None else _DeltaSnapshot(value)
+
+    def _load(self, data: bytes, unpack: Unpack) -> list[Any] | dict[Any, Any] | None:
         header = read_array_header(data)
         if header is not None:
             return self._list(data, header, unpack)

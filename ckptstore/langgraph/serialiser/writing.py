@@ -10,8 +10,11 @@ import marshal
 from collections.abc import Callable
 from typing import Any
 
+from langgraph.checkpoint.serde.jsonplus import EXT_DELTA_SNAPSHOT
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
+
 from ckptstore.langgraph.serialiser.messages import CLASS_NUMBERS, is_plain
-from ckptstore.langgraph.serialiser.msgpack_headers import array_header, map_header
+from ckptstore.langgraph.serialiser.msgpack_headers import array_header, extension, map_header
 from ckptstore.langgraph.serialiser.prefixes import GROUP, Group, KnownPrefixes
 from ckptstore.values.generations import GenerationCache
 
@@ -47,10 +50,16 @@ class MessageWriter:
         self.prefixes = KnownPrefixes(max_bytes // 3)
 
     def dump(self, value: Any, pack: Pack) -> bytes | None:
-        """A list of messages, or a dict with such lists, as msgpack; None for a value without messages.
+        """A list of messages, a dict with such lists, or a `DeltaChannel`'s snapshot of either, as msgpack; None for other values.
 
         The bytes are those that `pack` gives for the whole value.
         """
+        if type(value) is _DeltaSnapshot:
+            inner = self._dump(value.value, pack)
+            return None if inner is None else extension(EXT_DELTA_SNAPSHOT, inner)
+        return self._dump(value, pack)
+
+    def _dump(self, value: Any, pack: Pack) -> bytes | None:
         if _holds_messages(value):
             return self._list(value, pack, 1)
         if type(value) is not dict or not may_hold_messages(value):
@@ -110,8 +119,10 @@ class MessageWriter:
         return data
 
 
-def may_hold_messages(value: list[Any] | dict[Any, Any]) -> bool:
+def may_hold_messages(value: list[Any] | dict[Any, Any] | _DeltaSnapshot) -> bool:
     """Whether a list, or a list in a dict, is long enough for `MessageWriter`. One call, because everyone pays for it."""
+    if type(value) is _DeltaSnapshot:
+        value = value.value
     for part in value.values() if isinstance(value, dict) else (value,):
         if type(part) is list and len(part) >= MIN_ELEMENTS and type(part[0]) in CLASS_NUMBERS:
             return True

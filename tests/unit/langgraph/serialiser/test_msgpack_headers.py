@@ -11,6 +11,7 @@ from ckptstore.langgraph.serialiser.msgpack_headers import (
     is_extension,
     map_header,
     read_array_header,
+    read_extension,
     read_extensions,
     read_map_header,
 )
@@ -39,6 +40,9 @@ def test_extensions_of_every_length(length: int) -> None:
     assert is_extension(data, 1, 5) == (length not in (1, 2, 4, 8, 16))
     assert not is_extension(data, 1, 6)
     assert not is_extension(data[:3], 1, 5)
+    assert read_extension(elements[0], 5) == (payloads[0] if is_extension(data, 1, 5) else None)
+    assert [read_extension(other, 5) for other in (data, elements[0] + b"x", elements[0][:-1] + b"", b"")] == [None] * 4
+    assert read_extension(elements[0], 6) is None
     for damaged in (data[:-1], data + b"\xc0", data.replace(b"\x05", b"\x06", 1)):
         with pytest.raises((ValueError, msgpack.UnpackException)):
             read_extensions(damaged, 5)

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from ckptstore.langgraph.serialiser.reusing import ReusingSerialiser
-from tests.support.message_lists import MOODS, SLOW, Counting, Opinionated, Text, chat, message_lists
+from tests.support.message_lists import MOODS, SLOW, Counting, Opinionated, Text, chat, message_lists, shapes_of
 
 PLAIN = JsonPlusSerializer()
 REUSING = ReusingSerialiser(PLAIN)
@@ -30,7 +31,7 @@ def outcome(dump: Callable[[Any], tuple[str, bytes]], value: Any) -> Any:
 @SLOW
 @given(message_lists)
 def test_the_bytes_are_langgraphs(elements: list[Any]) -> None:
-    for value in (elements, {"messages": elements, 7: elements[:9], "n": 1, "few": elements[:2]}, elements[::-1]):
+    for value in shapes_of(elements):
         wanted = outcome(PLAIN.dumps_typed, value)
         assert outcome(REUSING.dumps_typed, value) == wanted
         assert outcome(REUSING.dumps_typed, value) == wanted
@@ -106,7 +107,7 @@ def test_a_subclass_is_asked_each_time() -> None:
     assert REUSING.dumps_typed(messages) == PLAIN.dumps_typed(messages)
 
 
-@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: {"messages": m, "n": 1}], ids=["list", "dict"])
+@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: {"messages": m, "n": 1}, _DeltaSnapshot], ids=["list", "dict", "snapshot"])
 def test_only_what_is_new_is_serialised(wrap: Callable[[Any], Any]) -> None:
     counting = Counting()
     reusing = ReusingSerialiser(counting)
