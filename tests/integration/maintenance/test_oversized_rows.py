@@ -81,6 +81,8 @@ async def test_a_segment_that_expands_to_more_than_its_row_allows(url: str, says
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         await put(saver, config("t"), {"file": os.urandom(40_000)})
         run(saver, f"UPDATE ckpt_segment SET encoding = 'zstd', data = {as_bytes(url, bomb(says_its_size=says_its_size))}")
+    # Another one: the saver that wrote it has its content, and does not read the row.
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
         await expect_refusal(saver, BlobCorrupt, "segment")
 
 
