@@ -32,7 +32,11 @@ def connections(tmp_path: Path, closed: list[Db]) -> Iterator[SqliteConnections]
     engine = sqlite_engine(parse_database_url(str(path)), DatabaseSettings())
     made = SqliteConnections(engine, Statements(engine.dialect, None), SqliteFile(str(path), lambda _size: True), MAX_IDLE, closed.append)
     yield made
+    # What a worker thread would close.
+    for db in closed:
+        db.connection.close()
     made.close()
+    engine.dispose()
 
 
 def one(db: Db) -> int:
