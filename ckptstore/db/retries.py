@@ -105,7 +105,7 @@ class Retries:
             self._note_repetition(error)
 
     def _note_repetition(self, error: BaseException) -> None:
-        self._monitor.counters.retries += 1
+        self._monitor.retried("database")
         fields = {"event": "database_retry", "error": type(error).__name__}
         logger.info("an attempt failed, and is repeated: %s", error, extra=fields)
 

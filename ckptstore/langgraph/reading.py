@@ -42,27 +42,36 @@ class Reading(SaverBase):
             BlobUnavailable: the blob backend failed.
             DatabaseUnavailable: the database can't be reached.
         """
+        if self.store.monitor.tracing is not None:
+            return drive(self._get_in_span(ids_of(config)))
         started, ids = perf_counter(), ids_of(config)
         try:
             loaded = self.store.checkpoint_here(*ids)
             found = None if loaded is None else decode_checkpoint(self._reading_serde, loaded, self.get_next_version)
         except BaseException as exc:
-            self.store.monitor.get.failed(exc)
+            self.store.monitor.get.failed(started, exc)
             raise
         self.store.monitor.get.ended(started, ids)
         return found
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `get_tuple`."""
+        if self.store.monitor.tracing is not None:
+            return await drive_async(self._get_in_span(ids_of(config)))
         started, ids = perf_counter(), ids_of(config)
         try:
             loaded = await drive_async(self.store.checkpoint(*ids))
             found = None if loaded is None else decode_checkpoint(self._reading_serde, loaded, self.get_next_version)
         except BaseException as exc:
-            self.store.monitor.get.failed(exc)
+            self.store.monitor.get.failed(started, exc)
             raise
         self.store.monitor.get.ended(started, ids)
         return found
+
+    def _get_in_span(self, ids: tuple[str, str, str | None]) -> Steps[CheckpointTuple | None]:
+        with self.store.monitor.get.observed(ids):
+            loaded = yield from self.store.checkpoint(*ids)
+            return None if loaded is None else self._decode(loaded)
 
     def _decode(self, loaded: LoadedCheckpoint) -> CheckpointTuple:
         return decode_checkpoint(self._reading_serde, loaded, self.get_next_version)

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Callable
 from time import perf_counter
+from typing import TYPE_CHECKING
 
+from ckptstore.monitoring import providers
+from ckptstore.monitoring.attributes import Attributes
 from ckptstore.monitoring.counters import Counters
-from ckptstore.monitoring.histogram import BOUNDS, SIZE_BOUNDS, duration_at, size_at
+from ckptstore.monitoring.gauges import Gauges
+from ckptstore.monitoring.histogram import BOUNDS, SIZE_BOUNDS
 from ckptstore.monitoring.operation import Operation
 from ckptstore.monitoring.recent import WINDOW_SECONDS, Recent
-from ckptstore.monitoring.records import BatchSizes, Latency, PeriodStats
+from ckptstore.monitoring.records import PeriodStats
 from ckptstore.monitoring.settings import MonitoringSettings
+from ckptstore.monitoring.summary import summary
 from ckptstore.runtime.fork import in_child
+
+if TYPE_CHECKING:
+    from ckptstore.monitoring.metrics import Family, Metrics
+    from ckptstore.monitoring.tracing import Tracing
 
 
 class Monitor:
-    """Counts what is done on one database by one store.
+    """Counts what is done on one database by one store, and makes OpenTelemetry's spans and metrics if the application wants them.
 
     Args:
-        settings: what is slow.
+        settings: what is slow, and the providers.
     """
 
     def __init__(self, settings: MonitoringSettings | None = None) -> None:
-        settings = settings or MonitoringSettings()
+        self._settings = settings = settings or MonitoringSettings()
         self.counters = counters = Counters()
         self.recent = Recent(counters)
         self._started_at = perf_counter()
@@ -32,17 +41,22 @@ class Monitor:
         self.ready_at = -math.inf
         #: When the last batch was durable, by `perf_counter`.
         self.committed_at = -math.inf
+        #: Spans and metrics, or None: whoever would make one asks this first.
+        self.tracing: Tracing | None = None
+        self.metrics: Metrics | None = None
+        self._attributes: Attributes = {}
+        self._read_gauges: Callable[[], Gauges | None] | None = None
         write, read = settings.slow_write_seconds, settings.slow_read_seconds
-        self.put = Operation(self, "put", counters.put, write)
-        self.put_writes = Operation(self, "put_writes", counters.put_writes, write)
-        self.get = Operation(self, "get", counters.get, read)
+        self.put = Operation(self, "put", "database", counters.put, write)
+        self.put_writes = Operation(self, "put_writes", "database", counters.put_writes, write)
+        self.get = Operation(self, "get", "database", counters.get, read)
         #: One page of a listing.
-        self.list = Operation(self, "list", counters.list_page, read)
-        self.upload = Operation(self, "upload", counters.upload, is_part=True)
-        self.download = Operation(self, "download", counters.download, is_part=True)
-        self.prune = Operation(self, "prune", counters.prune)
-        self.collect = Operation(self, "collect", counters.collect)
-        self.transfer = Operation(self, "transfer", counters.transfer)
+        self.list = Operation(self, "list", "database", counters.list_page, read)
+        self.upload = Operation(self, "upload", "blobs", counters.upload)
+        self.download = Operation(self, "download", "blobs", counters.download)
+        self.prune = Operation(self, "prune", "maintenance", counters.prune)
+        self.collect = Operation(self, "collect", "maintenance", counters.collect)
+        self.transfer = Operation(self, "transfer", "maintenance", counters.transfer)
         in_child(self._reset)
 
     def _reset(self) -> None:
@@ -51,6 +65,38 @@ class Monitor:
         self.recent.reset()
         self._started_at = perf_counter()
         self.committed_at = -math.inf
+
+    # --- OpenTelemetry
+
+    def start(self, attributes: Attributes, read_gauges: Callable[[], Gauges | None]) -> None:
+        """Make spans and metrics from now on, if the application wants them.
+
+        Args:
+            attributes: of the database, see `attributes`.
+            read_gauges: a method that gives the state of the store.
+        """
+        self._attributes = attributes
+        self._read_gauges = read_gauges
+        self.look_for_providers()
+
+    def look_for_providers(self) -> None:
+        """Take the providers of the settings, or those that the application has set."""
+        if self.tracing is None and (tracers := self._settings.tracer_provider or providers.tracer_provider()) is not None:
+            from ckptstore.monitoring.tracing import Tracing
+
+            self.tracing = Tracing(tracers, self._attributes)
+        if self._read_gauges is None or self.metrics is not None:
+            return
+        if (meters := self._settings.meter_provider or providers.meter_provider()) is not None:
+            from ckptstore.monitoring.metrics import Metrics
+
+            self.metrics = Metrics(meters, self._attributes, self._read_gauges)
+            for operation in (self.put, self.put_writes, self.get, self.list, self.upload, self.download):
+                operation.report_all()
+            for operation in (self.prune, self.collect, self.transfer):
+                operation.report_all()
+
+    # --- counting
 
     def committed(self, writes: int, size: int, seconds: float) -> None:
         """Count a batch that is durable.
@@ -68,44 +114,48 @@ class Monitor:
         counters.batch_sizes[bisect(SIZE_BOUNDS, writes)] += 1
         counters.writes += writes
         counters.bytes_written += size
+        if self.metrics is not None:
+            self.metrics.batch(writes, size, seconds)
+
+    def stored_directly(self, size: int, seconds: float) -> None:
+        """Count a write that its caller has stored, see `committed`."""
+        self.committed(1, size, seconds)
+        if self.tracing is not None:
+            self.tracing.stored_directly(seconds)
+
+    def uploaded(self, size: int) -> None:
+        """Count the bytes of an object that was stored in the blob backend."""
+        self.counters.bytes_uploaded += size
+        if self.metrics is not None:
+            self.metrics.moved("upload", size)
+
+    def downloaded(self, size: int) -> None:
+        """Count the bytes of an object that was read from the blob backend."""
+        self.counters.bytes_downloaded += size
+        if self.metrics is not None:
+            self.metrics.moved("download", size)
+
+    def retried(self, family: Family) -> None:
+        """Count an attempt that is repeated: on the database or on the blobs."""
+        if family == "database":
+            self.counters.retries += 1
+        else:
+            self.counters.blob_retries += 1
+        if self.metrics is not None:
+            self.metrics.retried(family)
+
+    def reclaimed(self, operation: str, size: int) -> None:
+        """Count bytes that a prune, a collection or a vacuum gave back."""
+        if self.metrics is not None and size > 0:
+            self.metrics.reclaimed(operation, size)
+
+    # --- telling
 
     def since_start(self) -> PeriodStats:
         """What was counted since the store was built."""
-        return _stats(self.counters.copy(), perf_counter() - self._started_at)
+        return summary(self.counters.copy(), perf_counter() - self._started_at)
 
     def last_minute(self) -> PeriodStats:
         """What was counted in the last minute, or since the store was built if that is shorter ago."""
         now = perf_counter()
-        return _stats(self.recent.counted(now), min(WINDOW_SECONDS, now - self._started_at))
-
-
-def _stats(counted: Counters, seconds: float) -> PeriodStats:
-    batches = sum(counted.commit)
-    return PeriodStats(
-        seconds=seconds,
-        put=_latency(counted.put),
-        put_writes=_latency(counted.put_writes),
-        get=_latency(counted.get),
-        list=_latency(counted.list_page),
-        commit=_latency(counted.commit),
-        upload=_latency(counted.upload),
-        download=_latency(counted.download),
-        batch_sizes=BatchSizes(
-            mean=counted.writes / batches if batches else None,
-            p50=size_at(counted.batch_sizes, 0.5),
-            p99=size_at(counted.batch_sizes, 0.99),
-        ),
-        writes=counted.writes,
-        bytes_written=counted.bytes_written,
-        bytes_uploaded=counted.bytes_uploaded,
-        bytes_downloaded=counted.bytes_downloaded,
-        cache_hits=counted.cache_hits,
-        cache_misses=counted.cache_misses,
-        retries=counted.retries,
-        blob_retries=counted.blob_retries,
-        errors=dict(counted.errors),
-    )
-
-
-def _latency(counts: Sequence[int]) -> Latency:
-    return Latency(count=sum(counts), p50_seconds=duration_at(counts, 0.5), p99_seconds=duration_at(counts, 0.99))
+        return summary(self.recent.counted(now), min(WINDOW_SECONDS, now - self._started_at))

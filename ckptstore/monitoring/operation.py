@@ -1,4 +1,4 @@
-"""One kind of operation of a store, and how its calls are counted."""
+"""One kind of operation of a store: how its calls are counted, measured and traced."""
 
 from __future__ import annotations
 
@@ -6,46 +6,48 @@ import logging
 import math
 from bisect import bisect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ckptstore.monitoring.attributes import Attributes
 from ckptstore.monitoring.histogram import BOUNDS
+from ckptstore.monitoring.subject import NO_SUBJECT, Subject
 
 if TYPE_CHECKING:
+    from ckptstore.monitoring.metrics import Family
     from ckptstore.monitoring.monitor import Monitor
 
 logger = logging.getLogger(__name__)
 
 
-#: What an operation is about: thread id, namespace and checkpoint id, as far as they are known. Never a value, never metadata.
-Subject = tuple[str | None, str | None, str | None]
-
-NO_SUBJECT: Subject = (None, None, None)
-
-
 class Operation:
-    """Counts the calls of one kind of operation, and logs the slow ones.
+    """Counts the calls of one kind of operation, and passes on those of which somebody wants to know.
 
     Operations that everyone pays for call `perf_counter` when they begin, and then `ended` or `failed`; others use `observed`.
 
     Args:
         monitor: of the store.
         name: such as `put`.
+        family: what it works on. Those on blobs are parts of other operations, whose errors are counted.
         durations: the histogram of those that succeeded.
         slow_seconds: one that took so long is logged.
-        is_part: whether it is part of another operation, which counts its error.
     """
 
-    __slots__ = ("_durations", "_is_part", "_monitor", "_recent", "_slow_seconds", "name")
+    __slots__ = ("_durations", "_family", "_monitor", "_recent", "_reported_seconds", "_slow_seconds", "name")
 
-    def __init__(self, monitor: Monitor, name: str, durations: list[int], slow_seconds: float = math.inf, *, is_part: bool = False) -> None:
+    def __init__(self, monitor: Monitor, name: str, family: Family, durations: list[int], slow_seconds: float = math.inf) -> None:
         self.name = name
+        self._family: Family = family
         self._monitor = monitor
         self._recent = monitor.recent
         self._durations = durations
         self._slow_seconds = slow_seconds
-        self._is_part = is_part
+        self._reported_seconds = slow_seconds
+
+    def report_all(self) -> None:
+        """Report also those that are not slow: there are metrics."""
+        self._reported_seconds = -math.inf
 
     def ended(self, started: float, subject: Subject) -> None:
         """Count one that succeeded.
@@ -59,30 +61,47 @@ class Operation:
             self._recent.note(now)
         seconds = now - started
         self._durations[bisect(BOUNDS, seconds)] += 1
-        if seconds >= self._slow_seconds:
-            self._log_slow(now - max(started, self._monitor.ready_at), subject)
+        if seconds >= self._reported_seconds:
+            self._report(now, started, subject)
 
-    def failed(self, exc: BaseException) -> None:
+    def failed(self, started: float, exc: BaseException) -> None:
         """Count one that failed. One that was cancelled or interrupted is none."""
-        if self._is_part or not isinstance(exc, Exception):
+        if not isinstance(exc, Exception):
             return
-        now = perf_counter()
-        if now >= self._recent.next_at:
-            self._recent.note(now)
-        self._monitor.counters.errors[type(exc).__name__] += 1
+        now, error = perf_counter(), type(exc).__name__
+        if self._monitor.metrics is not None:
+            self._monitor.metrics.operation(self._family, self.name, now - started, error)
+        if self._family != "blobs":
+            if now >= self._recent.next_at:
+                self._recent.note(now)
+            self._monitor.counters.errors[error] += 1
 
     @contextmanager
-    def observed(self, subject: Subject = NO_SUBJECT) -> Iterator[None]:
-        """Count what runs in this context as one operation."""
+    def observed(self, subject: Subject = NO_SUBJECT, attributes: Attributes | None = None) -> Iterator[None]:
+        """Count, and trace, what runs in this context as one operation.
+
+        Args:
+            subject: what it is about.
+            attributes: more of them, for the span.
+        """
         started = perf_counter()
         try:
-            yield
+            with self.span(subject, attributes):
+                yield
         except BaseException as exc:
-            self.failed(exc)
+            self.failed(started, exc)
             raise
         self.ended(started, subject)
 
-    def _log_slow(self, seconds: float, subject: Subject) -> None:
+    def span(self, subject: Subject, attributes: Attributes | None = None) -> AbstractContextManager[Any]:
+        """The span of one operation, if there are spans."""
+        tracing = self._monitor.tracing
+        return nullcontext() if tracing is None else tracing.span(self.name, subject, attributes or {})
+
+    def _report(self, now: float, started: float, subject: Subject) -> None:
+        if self._monitor.metrics is not None:
+            self._monitor.metrics.operation(self._family, self.name, now - started, None)
+        seconds = now - max(started, self._monitor.ready_at)
         if seconds < self._slow_seconds:
             return
         thread_id, checkpoint_ns, checkpoint_id = subject

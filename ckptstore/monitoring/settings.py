@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,10 +17,14 @@ class MonitoringSettings:
     Args:
         slow_write_seconds: a put, or a task's writes, that took so long is logged.
         slow_read_seconds: a get, or a page of a listing, that took so long is logged.
+        tracer_provider: of OpenTelemetry's spans; by default the application's, if it has set one by the first use of the saver.
+        meter_provider: the same of OpenTelemetry's metrics.
     """
 
     slow_write_seconds: float = 1.0
     slow_read_seconds: float = 1.0
+    tracer_provider: TracerProvider | None = None
+    meter_provider: MeterProvider | None = None
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -8,10 +8,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from functools import partial
 from typing import Any, TypeVar, cast
 
 from ckptstore.errors import StoreClosed
+from ckptstore.runtime import carried
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.worker_threads import start_thread
 
@@ -74,11 +76,12 @@ class LoopThread:
             StoreClosed: `refuse` or `close` was called.
         """
         future = Future(on_done)
+        context = None if carried.capture is None else carried.capture()
         try:
             if threading.get_ident() == self._thread_id and self._refusal is None:
-                self._begin(coroutine, future)
+                self._begin(coroutine, future, context)
             else:
-                self.call_soon(partial(self._begin, coroutine, future))
+                self.call_soon(partial(self._begin, coroutine, future, context))
         except StoreClosed:
             coroutine.close()
             raise
@@ -140,13 +143,13 @@ class LoopThread:
                 return
             function()
 
-    def _begin(self, coroutine: Coroutine[Any, Any, T], future: Future[T]) -> None:
+    def _begin(self, coroutine: Coroutine[Any, Any, T], future: Future[T], context: Context | None) -> None:
         assert self._loop is not None
         if self._finishing:
             coroutine.close()
             future.set_exception(StoreClosed())
             return
-        self._running[self._loop.create_task(self._settle(coroutine, future))] = coroutine, future
+        self._running[self._loop.create_task(self._settle(coroutine, future), context=context)] = coroutine, future
 
     async def _settle(self, coroutine: Coroutine[Any, Any, T], future: Future[T]) -> None:
         """Complete a future with a coroutine's result. A task's own callbacks would be called later, after a look at all sockets."""

@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from ckptstore.errors import StoreClosed
+from ckptstore.runtime import carried
 from ckptstore.runtime.future import Future
 
 T = TypeVar("T")
@@ -89,6 +90,8 @@ class WorkerThreads:
         Raises:
             StoreClosed: `close` was called.
         """
+        if carried.capture is not None:
+            function = carried.carrying(function)
         future = Future(on_done)
         self.call_soon(partial(_run, function, future))
         if self._closed:

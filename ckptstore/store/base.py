@@ -18,6 +18,8 @@ from ckptstore.db.runner import Runner, Work
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import StoreClosed
 from ckptstore.maintenance.reindex import require_same_keys
+from ckptstore.monitoring.attributes import database_attributes
+from ckptstore.monitoring.gauges import Gauges
 from ckptstore.monitoring.operation import Operation
 from ckptstore.monitoring.records import SaverStats
 from ckptstore.reads.one_checkpoint import CachedReads
@@ -88,6 +90,13 @@ class StoreBase:
         self._closing: Future[None] | None = None
         #: True once the schema was checked, while the store is open: reads and writes then start at once.
         self._is_ready = False
+        self.monitor.start(database_attributes(runner.url, runner.statements.schema), self._gauges)
+
+    def _gauges(self) -> Gauges | None:
+        if self._closed:
+            return None
+        in_use, idle, _ = self.runner.pool_use()
+        return Gauges(self._queue.depth, self._queue.in_flight, in_use, idle)
 
     # --- schema
 
@@ -114,6 +123,7 @@ class StoreBase:
             raise StoreClosed
         yield from self._schema_gate.wait()
         self.monitor.ready_at = perf_counter()
+        self.monitor.look_for_providers()
         self._is_ready = not self._closed
 
     # --- running work
@@ -128,6 +138,9 @@ class StoreBase:
     def write(self, attempt: WriteAttempt) -> Steps[None]:
         """Store one write; writes of a thread are stored in the order of these calls. Returns when it is durable."""
         operation: Operation = getattr(self.monitor, attempt.operation)
+        if self.monitor.tracing is not None and attempt.span is None:
+            with operation.span(attempt.key) as attempt.span:
+                return (yield from self.write(attempt))
         started, future = perf_counter(), None
         try:
             if not self._is_ready:
@@ -136,13 +149,18 @@ class StoreBase:
             yield future
         except BaseException as exc:
             self._abandon(future)
-            operation.failed(exc)
+            operation.failed(started, exc)
             raise
         operation.ended(started, attempt.key)
+        return None
 
     def write_here(self, attempt: WriteAttempt) -> None:
         """Like `write`, in plain code: on this thread if nothing else is being stored, else in the queue."""
         operation: Operation = getattr(self.monitor, attempt.operation)
+        if self.monitor.tracing is not None and attempt.span is None:
+            with operation.span(attempt.key) as attempt.span:
+                self.write_here(attempt)
+            return
         started, future = perf_counter(), None
         try:
             if not self._is_ready:
@@ -152,7 +170,7 @@ class StoreBase:
                 future.result()
         except BaseException as exc:
             self._abandon(future)
-            operation.failed(exc)
+            operation.failed(started, exc)
             raise
         operation.ended(started, attempt.key)
 

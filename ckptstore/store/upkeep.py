@@ -88,7 +88,7 @@ class StoreUpkeep(StoreBase):
 
     def prune(self, thread_ids: Iterable[str], rule: Rule) -> Steps[PruneReport]:
         """Delete the checkpoints of these threads that a rule does not keep."""
-        return self._pruner.threads((thread_id, rule) for thread_id in dict.fromkeys(thread_ids))
+        return self._observed_prune(self._pruner.threads((thread_id, rule) for thread_id in dict.fromkeys(thread_ids)))
 
     def prune_by(self, policy: RetentionPolicy, now: int, callbacks: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]:
         """Delete the checkpoints of all threads that a policy does not keep, see `Pruner.by_policy`.
@@ -97,7 +97,14 @@ class StoreUpkeep(StoreBase):
         """
         if not dry_run:
             yield from self.finish_deletions()
-        return (yield from self._pruner.by_policy(policy, now, callbacks, dry_run=dry_run))
+        return (yield from self._observed_prune(self._pruner.by_policy(policy, now, callbacks, dry_run=dry_run)))
+
+    def _observed_prune(self, pruning: Steps[PruneReport]) -> Steps[PruneReport]:
+        with self.monitor.prune.observed():
+            report = yield from pruning
+        if not report.dry_run:
+            self.monitor.reclaimed("prune", report.bytes)
+        return report
 
     def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:
         """Delete the checkpoints that have at least one of these postings."""
@@ -166,7 +173,10 @@ class StoreUpkeep(StoreBase):
         if (yield from self.read(partial(is_held, now=gc_pass.now))):
             logger.warning("a backup is under way: no blobs are collected", extra={"event": "collector_held"})
             return CollectReport(dry_run=gc_pass.dry_run, held=True)
-        report: CollectReport = yield self.objects.run(collect(self.objects, gc_pass))
+        with self.monitor.collect.observed():
+            report: CollectReport = yield self.objects.run(collect(self.objects, gc_pass))
+        if not gc_pass.dry_run:
+            self.monitor.reclaimed("collect", report.deleted_bytes)
         return report
 
     def require_blob_url(self) -> Steps[None]:
@@ -190,7 +200,9 @@ class StoreUpkeep(StoreBase):
     def vacuum(self, *, full: bool) -> Steps[VacuumReport]:
         """Free the space of deleted rows, see `maintenance.vacuum`."""
         yield from self._ready()
-        return (yield from vacuum(self.runner, self._queue, full=full))
+        report = yield from vacuum(self.runner, self._queue, full=full)
+        self.monitor.reclaimed("vacuum", report.before_bytes - report.after_bytes)
+        return report
 
     def vacuum_sqlite(self) -> Steps[VacuumReport | None]:
         """Run an incremental VACUUM on SQLite; None on PostgreSQL, where autovacuum does it, and if the file does not allow it."""

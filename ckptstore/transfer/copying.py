@@ -83,7 +83,8 @@ def run_transfer(transfer: Transfer, target: Store, close: Callable[[], None] | 
         close: called on a worker thread when it has ended.
     """
     try:
-        report: TransferReport = yield target.objects.run(_run_and_close(transfer, close))
+        with target.monitor.transfer.observed():
+            report: TransferReport = yield target.objects.run(_run_and_close(transfer, close))
         return report
     except BaseException:
         transfer.stop()

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.blobs.upload import Uploader
@@ -15,6 +15,9 @@ from ckptstore.records import CheckpointKey, WriteRecord
 from ckptstore.runtime.future import Future
 from ckptstore.values.encode import LARGE_BYTES, EncodedWrite, Remember, chunk_values, encode, encode_small, is_large, needs_blob_storage
 from ckptstore.values.known_segments import KnownSegments
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 # Something that a write refers to was deleted meanwhile. Once is a race, so many times is a fault.
 _MAX_TRIES = 20
@@ -44,7 +47,7 @@ class WriteAttempt(ABC):
         expected_bytes: about how many bytes it serialises to; if they are many, a worker thread serialises it.
     """
 
-    __slots__ = ("expected_bytes", "key", "record", "thread_id", "tries")
+    __slots__ = ("expected_bytes", "key", "record", "span", "thread_id", "tries")
 
     #: As what it is counted.
     operation: ClassVar[Literal["put", "put_writes"]]
@@ -53,6 +56,8 @@ class WriteAttempt(ABC):
         self.key = key
         self.thread_id = key.thread_id
         self.expected_bytes = expected_bytes
+        #: The span of the call, if there are spans: that of its batch links it.
+        self.span: Span | None = None
         #: What `serialise` returned last.
         self.record: WriteRecord | None = None
         #: How often it was encoded.

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence, Set
+from typing import TYPE_CHECKING
 
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.entry import QueueEntry, State
+
+if TYPE_CHECKING:
+    from ckptstore.monitoring.tracing import BatchSpan
 
 MAX_ENTRIES = 500
 # A PostgreSQL message is limited to 1 GB, and a small write should not wait for many large ones. One entry always fits.
@@ -16,7 +20,7 @@ _MAX_BYTES = 16 * 1024 * 1024
 class Batch:
     """Entries that are stored together."""
 
-    __slots__ = ("deadline", "entries", "has_begun", "is_slow", "queued", "seconds", "started_at")
+    __slots__ = ("deadline", "entries", "has_begun", "is_slow", "queued", "seconds", "span", "started_at")
 
     def __init__(self) -> None:
         self.entries: list[QueueEntry] = []
@@ -28,6 +32,8 @@ class Batch:
         self.is_slow = False
         #: Since when it is under way, by the monotonic clock.
         self.started_at = -math.inf
+        #: Its span, if there are spans.
+        self.span: BatchSpan | None = None
         #: How long the database took to store it.
         self.seconds = 0.0
         #: Until when it may be repeated, by the monotonic clock.
@@ -37,6 +43,11 @@ class Batch:
     def writes(self) -> list[EncodedWrite]:
         """Its writes, in order; none if it is work."""
         return [entry.write for entry in self.entries if entry.write is not None]
+
+    def end_span(self, exc: BaseException | None) -> None:
+        """End its span, which links those of its writes."""
+        if self.span is not None:
+            self.span.end([entry.attempt.span for entry in self.entries if entry.attempt is not None], exc)
 
     @property
     def may_be_overtaken(self) -> bool:

@@ -1,7 +1,7 @@
 """The side of the write queue that stores: on the runner's worker thread or loop, so that nothing here needs a lock.
 
-A scan takes every entry that is ready as a batch. The batch is stored in one transaction, and only then are its futures completed; its
-end scans again. A lone write waits for no other; among many, a batch lingers for more (`linger`).
+A scan takes every entry that is ready as a batch. The batch is stored in one transaction, then its futures are completed, and its end
+scans again. A lone write waits for no other; among many, a batch lingers for more (`linger`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,6 @@ class Committer:
         self.direct = DirectWrites(runner, pending, self._stored_directly)
         #: Why the last batch failed, if the database did not answer.
         self._fault: DatabaseUnavailable | None = None
-        #: Of the batch that lingers, if one does.
         self._arrivals: Arrivals | None = None
         #: Until when `drain` waits; without it, for ever.
         self._drain_until = math.inf
@@ -206,17 +205,18 @@ class Committer:
 
     def _execute(self, batch: Batch, db: Db) -> Sequence[Any]:
         """Store a batch. It may run again after a transient fault."""
+        return self._store(batch, db) if batch.span is None else batch.span.around(self._store, batch, db)
+
+    def _store(self, batch: Batch, db: Db) -> Sequence[Any]:
         first = batch.entries[0]
         if first.work is not None:
             return [first.work(db)]
-        threads: Set[str] = threads_of(batch.entries)
         if not batch.has_begun and self._runner.may_wait:
-            threads = self._linger(batch, threads)
+            self._linger(batch, threads_of(batch.entries))
         batch.has_begun = True
-        self.last_write_at = started = monotonic()
+        started = monotonic()
         results = self._commit_batch(db, batch.writes)
-        batch.seconds = monotonic() - started
-        self._policy.committed(threads, batch.seconds)
+        self._note_stored(batch, started)
         return results
 
     def _note_stored(self, batch: Batch, started: float) -> None:
@@ -227,16 +227,16 @@ class Committer:
     def _stored_directly(self, write: EncodedWrite, started: float) -> None:
         seconds = monotonic() - started
         self._policy.committed(frozenset((write.record.key.thread_id,)), seconds)
-        self._monitor.committed(1, write.size, seconds)
+        self._monitor.stored_directly(write.size, seconds)
         self.last_write_at = started
         self._deadlines.answered()
 
-    def _linger(self, batch: Batch, threads: Set[str]) -> Set[str]:
-        """Let more entries join, until the batch is complete or has lingered long enough; returns its threads."""
+    def _linger(self, batch: Batch, threads: Set[str]) -> None:
+        """Let more entries join, until the batch is complete or has lingered long enough."""
         target = self._policy.target(threads, queued=batch.queued)
         missing = target.entries - len(batch.entries)
         if missing <= 0:
-            return threads
+            return
         self._arrivals = Arrivals(len(self._pending) + missing)
         self._arrivals.wait(len(self._pending), self._policy.linger_seconds)
         self._arrivals = None
@@ -248,10 +248,11 @@ class Committer:
         )
         self._under_way.take(joining[len(batch.entries) :])
         batch.entries = joining
-        return threads_of(joining)
 
     def _finished(self, batch: Batch, results: Sequence[Any], exc: BaseException | None) -> None:
         self._under_way.end(batch)
+        if batch.span is not None:
+            batch.end_span(exc)
         self._fault = exc if isinstance(exc, DatabaseUnavailable) else None
         if self._fault is None:
             self._deadlines.answered()

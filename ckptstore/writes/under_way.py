@@ -43,6 +43,8 @@ class BatchesUnderWay(list[Batch]):
     def begin(self, batch: Batch) -> None:
         """Note that a batch is under way."""
         batch.started_at = monotonic()
+        if (tracing := self._runner.monitor.tracing) is not None:
+            batch.span = tracing.begin_batch()
         self.append(batch)
         self.take(batch.entries)
 

@@ -23,25 +23,25 @@ class ObservedBackend(BackendWrapper):
         self._monitor = monitor
 
     async def put(self, key: str, data: bytes | memoryview) -> None:
-        with self._monitor.upload.observed():
+        with self._monitor.upload.observed(attributes={"ckptstore.blob.key": key}):
             await self.inner.put(key, data)
-        self._monitor.counters.bytes_uploaded += len(data)
+        self._monitor.uploaded(len(data))
 
     async def put_file(self, key: str, path: Path) -> None:
-        with self._monitor.upload.observed():
+        with self._monitor.upload.observed(attributes={"ckptstore.blob.key": key}):
             await self.inner.put_file(key, path)
-        self._monitor.counters.bytes_uploaded += await asyncio.to_thread(_size_of, path)
+        self._monitor.uploaded(await asyncio.to_thread(_size_of, path))
 
     async def get(self, key: str, max_bytes: int) -> bytes:
-        with self._monitor.download.observed():
+        with self._monitor.download.observed(attributes={"ckptstore.blob.key": key}):
             data = await self.inner.get(key, max_bytes)
-        self._monitor.counters.bytes_downloaded += len(data)
+        self._monitor.downloaded(len(data))
         return data
 
     async def get_file(self, key: str, path: Path, max_bytes: int) -> None:
-        with self._monitor.download.observed():
+        with self._monitor.download.observed(attributes={"ckptstore.blob.key": key}):
             await self.inner.get_file(key, path, max_bytes)
-        self._monitor.counters.bytes_downloaded += await asyncio.to_thread(_size_of, path)
+        self._monitor.downloaded(await asyncio.to_thread(_size_of, path))
 
 
 def _size_of(path: Path) -> int:

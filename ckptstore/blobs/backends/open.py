@@ -48,7 +48,7 @@ def open_backend(url: str | os.PathLike[str], settings: BlobSettings | None = No
     settings = settings or BlobSettings()
     bounded = BoundedBackend(_open_bare(os.fspath(url), settings), settings.max_parallel)
     monitor = monitor or Monitor()
-    return ObservedBackend(RetryingBackend(bounded, settings.retry_seconds, monitor.counters), monitor)
+    return ObservedBackend(RetryingBackend(bounded, settings.retry_seconds, monitor), monitor)
 
 
 def _open_bare(text: str, settings: BlobSettings) -> BlobBackend:

@@ -13,7 +13,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.errors import BlobUnavailable
-from ckptstore.monitoring.counters import Counters
+from ckptstore.monitoring.monitor import Monitor
 
 T = TypeVar("T")
 
@@ -90,10 +90,10 @@ class RetryingBackend(BackendWrapper):
     A listing is retried only until its first entry: a later fault is raised, because the entries were handed out already.
     """
 
-    def __init__(self, inner: BlobBackend, retry_seconds: float, counters: Counters | None = None) -> None:
+    def __init__(self, inner: BlobBackend, retry_seconds: float, monitor: Monitor | None = None) -> None:
         super().__init__(inner)
         self._retry_seconds = retry_seconds
-        self._counters = counters or Counters()
+        self._monitor = monitor or Monitor()
 
     async def around(self, operation: str, key: str | None, call: Callable[[], Awaitable[T]]) -> T:
         # One for each operation, because tenacity keeps the state of a run in the object.
@@ -122,7 +122,7 @@ class RetryingBackend(BackendWrapper):
                 entry = await iterator.next()
 
     def _log(self, operation: str, key: str | None, state: RetryCallState) -> None:
-        self._counters.blob_retries += 1
+        self._monitor.retried("blobs")
         error = None if state.outcome is None else state.outcome.exception()
         logger.warning(
             "%s failed (attempt %d), will retry: %s", operation, state.attempt_number, error,

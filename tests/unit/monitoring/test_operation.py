@@ -56,16 +56,16 @@ def test_waiting_for_the_schema_is_not_slow(monitor: Monitor, caplog: pytest.Log
 
 
 def test_failures_are_counted_by_class(monitor: Monitor) -> None:
-    monitor.put.failed(DatabaseUnavailable("down"))
-    monitor.get.failed(DatabaseUnavailable("down"))
-    monitor.get.failed(KeyError("x"))
+    monitor.put.failed(0, DatabaseUnavailable("down"))
+    monitor.get.failed(0, DatabaseUnavailable("down"))
+    monitor.get.failed(0, KeyError("x"))
     assert monitor.since_start().errors == {"DatabaseUnavailable": 2, "KeyError": 1}
     assert monitor.last_minute().errors == {"DatabaseUnavailable": 2, "KeyError": 1}
 
 
 def test_whoever_gives_up_is_no_failure(monitor: Monitor) -> None:
     for exc in (asyncio.CancelledError(), KeyboardInterrupt(), GeneratorExit()):
-        monitor.put.failed(exc)
+        monitor.put.failed(0, exc)
     assert monitor.since_start().errors == {}
 
 

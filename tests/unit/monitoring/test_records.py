@@ -13,7 +13,7 @@ from ckptstore.monitoring.records import HealthCheck, HealthReport, SaverStats
 
 def test_stats_as_json() -> None:
     monitor = Monitor()
-    monitor.put.failed(KeyError())
+    monitor.put.failed(0, KeyError())
     period = monitor.since_start()
     stats = SaverStats(
         queue_depth=1, in_flight=2, queued_bytes=3, connections_in_use=4, connections_idle=5, connections_limit=6,
