@@ -18,7 +18,7 @@ FAULTS ?=
 # For the same reason what is in this checkout is compiled once, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-quick test-partitions test-imports test-lowest bench faults docs lint format clean
+.PHONY: demo test test-quick test-partitions test-imports test-lowest bench faults docs screenshots lint format clean
 
 # An environment of its own, without the tests' and linters' packages.
 demo:
@@ -87,6 +87,10 @@ bench: $(VENV)/installed
 faults: $(VENV)/installed
 	$(INSTALL) --group bench
 	$(BIN)/python -m benchmarks.faults $(FAULTS) $(if $(URL),--postgres '$(URL)') $(ARGS)
+
+# The pictures of the inspector and of the command line in docs/images, of a store that is filled for them; needs chromium.
+screenshots: $(VENV)/installed
+	$(BIN)/python scripts/make_screenshots.py
 
 clean:
 	rm -rf $(VENV) .venv-demo .venv-lowest site demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

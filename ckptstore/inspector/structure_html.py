@@ -87,7 +87,8 @@ class StructureHtml:
                 return Markup('<span class="literal">{}</span>').format(str(structure))
         if isinstance(structure, Typed) and structure.type in _HANDLES:
             return self._handle(structure, path)
-        if not _has_media(structure) and (line := on_line(structure, _LINE)) is not None:
+        is_said = message_of(structure) is not None or messages_of(structure) is not None
+        if not is_said and not _has_media(structure) and (line := on_line(structure, _LINE)) is not None:
             return Markup("<code>{}</code>").format(line)
         return self._composite(structure, path, depth)
 

@@ -161,6 +161,11 @@ def test_a_message_has_tools_names_and_more() -> None:
     assert 'src="/raw?path=0.2.0.1.1"' in text
 
 
+def test_a_short_message_is_a_message() -> None:
+    for value in (message("ok"), [message("ok")]):
+        assert 'class="message human"' in html(value)
+
+
 def test_parts_of_a_content() -> None:
     coded = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
     parts = [
