@@ -26,27 +26,22 @@ from sqlalchemy import (
     and_,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, relationship, remote
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 
 from ckptstore.db.channel_links import channel_links
+from ckptstore.db.load_model import Load
+from ckptstore.db.model_base import CLUSTERED, Base, Key
 from ckptstore.db.read_only import read_only
 from ckptstore.db.times import UtcMicroseconds
 
 TABLE_PREFIX = "ckpt_"
 VERSION_TABLE = "ckpt_alembic_version"
 
-Key = Text().with_variant(Text(collation="C"), "postgresql")
-
-# WITHOUT ROWID: SQLite stores the rows in the B-tree of the primary key, so an insert writes one tree instead of two.
-CLUSTERED = {"sqlite_with_rowid": False}
+__all__ = ["Base", "Channel", "Checkpoint", "Load", "Segment", "Setting", "StoredObject", "Tag", "Thread", "Write"]
 
 _PRUNE = "await saver.aprune_by(policy)"
 _DELETE = f"await saver.adelete_thread(thread_id), saver.adelete_for_runs(run_ids) or {_PRUNE.removeprefix('await ')}"
 _PUT = "await saver.aput(config, checkpoint, metadata, new_versions)"
-
-
-class Base(DeclarativeBase):
-    """The declarative base of ckptstore's own tables."""
 
 
 def _equal(here: FromClause, there: FromClause, *names: str) -> ColumnElement[bool]:

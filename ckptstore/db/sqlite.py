@@ -65,6 +65,8 @@ class SqliteRunner:
         self.statements = statements_for(self._engine.dialect, self._schema)
         self._connections = SqliteConnections(self._engine, self.statements, self._file, _MAX_READERS, self._close_soon)
         self._wal = None if self._file is None else WalCheckpointer(self._read_after_look)
+        # A database in memory has no lock to wait for.
+        self._lock_waits = None if self._file is None else self.monitor.lock_waits
         self._retries = Retries(self.url, self._settings, self.monitor, on_file=True)
         self._writer = WorkerThreads("ckptstore-write", 1)
         readers = min(self._settings.pool_size, _MAX_READERS)
@@ -100,12 +102,20 @@ class SqliteRunner:
         return result
 
     def _write(self, work: Work[T], deadline: Deadline, db: Db) -> T:
+        if self._lock_waits is not None and self._lock_waits.is_due:
+            run_within(self._measure_lock, deadline, self._settings, db)
         result = run_within(work, deadline, self._settings, db)
         # Nothing is acknowledged before the file was looked at.
         if self._file is not None and self._wal is not None:
             self._file.look()
             self._wal.wrote(db)
         return result
+
+    def _measure_lock(self, db: Db) -> None:
+        assert self._lock_waits is not None
+        with self._lock_waits.measured():
+            db.execute("BEGIN IMMEDIATE")
+        db.execute("COMMIT")
 
     def call_soon(self, function: Callable[[], object]) -> None:
         self._writer.call_soon(function)

@@ -41,8 +41,13 @@ class Counters:
     #: Attempts that were repeated after a transient fault.
     retries: int = 0
     blob_retries: int = 0
+    #: How often the wait for the lock of SQLite's file was measured, and how long it was altogether.
+    lock_samples: int = 0
+    lock_microseconds: int = 0
     #: Operations that failed, by the class of the exception.
     errors: Counter[str] = field(default_factory=Counter)
+    #: Filters, by each path of the tag index that they needed.
+    searched: Counter[str] = field(default_factory=Counter)
 
     def copy(self) -> Counters:
         """A copy that stays as it is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ckptstore.monitoring.metrics import Family, Metrics
     from ckptstore.monitoring.tracing import Tracing
 
+# Filters may name any number of keys.
+_MAX_SEARCHED = 1_000
+
 
 class Monitor:
     """Counts what is done on one database by one store, and makes OpenTelemetry's spans and metrics if the application wants them.
@@ -33,9 +36,13 @@ class Monitor:
     """
 
     def __init__(self, settings: MonitoringSettings | None = None) -> None:
-        self._settings = settings = settings or MonitoringSettings()
+        self.settings = settings = settings or MonitoringSettings()
         self.counters = counters = Counters()
         self.recent = Recent(counters)
+        self.lock_waits = self.recent.lock_waits
+        #: From when on, by `perf_counter`, whoever is about to count calls `on_load_due` first, see `ckptstore.store.load`.
+        self.load_due_at = math.inf
+        self.on_load_due: Callable[[float], object] = _ignore
         self._started_at = perf_counter()
         #: When the schema was found to fit, by `perf_counter`: what waited for that was not slow by itself.
         self.ready_at = -math.inf
@@ -81,13 +88,13 @@ class Monitor:
 
     def look_for_providers(self) -> None:
         """Take the providers of the settings, or those that the application has set."""
-        if self.tracing is None and (tracers := self._settings.tracer_provider or providers.tracer_provider()) is not None:
+        if self.tracing is None and (tracers := self.settings.tracer_provider or providers.tracer_provider()) is not None:
             from ckptstore.monitoring.tracing import Tracing
 
             self.tracing = Tracing(tracers, self._attributes)
         if self._read_gauges is None or self.metrics is not None:
             return
-        if (meters := self._settings.meter_provider or providers.meter_provider()) is not None:
+        if (meters := self.settings.meter_provider or providers.meter_provider()) is not None:
             from ckptstore.monitoring.metrics import Metrics
 
             self.metrics = Metrics(meters, self._attributes, self._read_gauges)
@@ -107,6 +114,8 @@ class Monitor:
             seconds: how long the database took.
         """
         self.committed_at = now = perf_counter()
+        if now >= self.load_due_at:
+            self.on_load_due(now)
         if now >= self.recent.next_at:
             self.recent.note(now)
         counters = self.counters
@@ -151,6 +160,16 @@ class Monitor:
 
     # --- telling
 
+    def searched(self, paths: Iterable[str]) -> None:
+        """Count a filter that needs these paths of the tag index."""
+        now = perf_counter()
+        if now >= self.load_due_at:
+            self.on_load_due(now)
+        counts = self.counters.searched
+        for path in paths:
+            if path in counts or len(counts) < _MAX_SEARCHED:
+                counts[path] += 1
+
     def since_start(self) -> PeriodStats:
         """What was counted since the store was built."""
         return summary(self.counters.copy(), perf_counter() - self._started_at)
@@ -159,3 +178,7 @@ class Monitor:
         """What was counted in the last minute, or since the store was built if that is shorter ago."""
         now = perf_counter()
         return summary(self.recent.counted(now), min(WINDOW_SECONDS, now - self._started_at))
+
+
+def _ignore(_now: float) -> None:
+    """Nobody records the load."""

@@ -7,6 +7,7 @@ from collections import deque
 from typing import NamedTuple
 
 from ckptstore.monitoring.counters import Counters
+from ckptstore.monitoring.lock_waits import LockWaits
 
 #: How much "the last minute" covers, to the second.
 WINDOW_SECONDS = 60.0
@@ -33,10 +34,16 @@ class Recent:
         self._copies: deque[_Copy] = deque(maxlen=int(WINDOW_SECONDS / _INTERVAL_SECONDS) + 2)
         #: When the next copy is due, by `perf_counter`.
         self.next_at = -math.inf
+        #: When the last one was made.
+        self.noted_at = -math.inf
+        #: Measured once a second at most.
+        self.lock_waits = LockWaits(counters)
 
     def note(self, now: float) -> None:
         """Copy the counters (`now` by `perf_counter`)."""
+        self.noted_at = now
         self.next_at = now + _INTERVAL_SECONDS
+        self.lock_waits.tick(now)
         self._copies.append(_Copy(now, self._counters.copy()))
 
     def counted(self, now: float) -> Counters:

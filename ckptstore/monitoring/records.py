@@ -60,6 +60,11 @@ class PeriodStats:
     blob_retries: int
     #: Operations that failed, by the class of the exception: `{"DatabaseUnavailable": 2}`. Operations that were cancelled are not counted.
     errors: Mapping[str, int]
+    #: Part of the time in which commits waited for the lock of SQLite's file, from a sample of one a second; None where none was taken:
+    #: on PostgreSQL, and in the first second.
+    lock_wait_share: float | None
+    #: Filters by the metadata keys that they needed, slashes before nested ones: `{"user_id": 12, "request/locale": 1}`.
+    searched: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,12 +19,15 @@ class MonitoringSettings:
         slow_read_seconds: a get, or a page of a listing, that took so long is logged.
         tracer_provider: of OpenTelemetry's spans; by default the application's, if it has set one by the first use of the saver.
         meter_provider: the same of OpenTelemetry's metrics.
+        record_load: whether the saver writes what it did into the table `ckpt_load`: one row for each minute in which it did something,
+            kept for 14 days. `ckptstore doctor` reads it.
     """
 
     slow_write_seconds: float = 1.0
     slow_read_seconds: float = 1.0
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None
+    record_load: bool = True
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from ckptstore.monitoring.counters import Counters
 from ckptstore.monitoring.histogram import duration_at, size_at
 from ckptstore.monitoring.records import BatchSizes, Latency, PeriodStats
+from ckptstore.tags.encoding import readable_path
 
 
 def summary(counted: Counters, seconds: float) -> PeriodStats:
@@ -21,11 +23,7 @@ def summary(counted: Counters, seconds: float) -> PeriodStats:
         commit=_latency(counted.commit),
         upload=_latency(counted.upload),
         download=_latency(counted.download),
-        batch_sizes=BatchSizes(
-            mean=counted.writes / batches if batches else None,
-            p50=size_at(counted.batch_sizes, 0.5),
-            p99=size_at(counted.batch_sizes, 0.99),
-        ),
+        batch_sizes=_batch_sizes(counted, batches),
         writes=counted.writes,
         bytes_written=counted.bytes_written,
         bytes_uploaded=counted.bytes_uploaded,
@@ -35,7 +33,27 @@ def summary(counted: Counters, seconds: float) -> PeriodStats:
         retries=counted.retries,
         blob_retries=counted.blob_retries,
         errors=dict(counted.errors),
+        lock_wait_share=_lock_wait_share(counted, batches, seconds),
+        searched=_searched(counted),
     )
+
+
+def _batch_sizes(counted: Counters, batches: int) -> BatchSizes:
+    mean = counted.writes / batches if batches else None
+    return BatchSizes(mean=mean, p50=size_at(counted.batch_sizes, 0.5), p99=size_at(counted.batch_sizes, 0.99))
+
+
+def _lock_wait_share(counted: Counters, commits: int, seconds: float) -> float | None:
+    if not counted.lock_samples or not seconds:
+        return None
+    return min(1.0, counted.lock_microseconds / counted.lock_samples * commits / (seconds * 1_000_000))
+
+
+def _searched(counted: Counters) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for path, count in counted.searched.items():
+        found[readable_path(path)] += count
+    return dict(found)
 
 
 def _latency(counts: Sequence[int]) -> Latency:

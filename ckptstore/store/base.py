@@ -29,6 +29,7 @@ from ckptstore.runtime.logged_names import LoggedNames
 from ckptstore.runtime.steps import Steps, drive
 from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.hints import hint_at_import
+from ckptstore.store.load import LoadRecorder
 from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.values.cache import FolderCache, MemoryCache
@@ -78,6 +79,7 @@ class StoreBase:
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
         encoder = WriteEncoder(known, self.objects, self._cache.put)
         self._queue = WriteQueue(runner, commit_batch, encoder, settings, begin_batch=BatchCommit)
+        self.load = LoadRecorder(runner, partial(getattr, self._queue, "depth"))
         self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=self._check_settings)
         self.wants_tags = tag_keys
         self._tag_keys = tag_keys or EVERYTHING

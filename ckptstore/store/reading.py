@@ -62,8 +62,10 @@ class StoreReading(StoreBase):
         if self.wants_tags is None and (stored := (yield from self.read(stored_keys))) is not None:
             wanted = Filter.parse(dict(wanted.entries), stored, unindexed_when_empty=self._state_format.unindexed_when_empty)
         dotted = wanted.dotted
-        unused = (yield from self._keys_not_in_use(dotted)) if dotted else ()
-        return wanted.nested([dotted[path] for path in unused]) if unused else wanted
+        if dotted and (unused := (yield from self._keys_not_in_use(dotted))):
+            wanted = wanted.nested([dotted[path] for path in unused])
+        self.monitor.searched(wanted.paths)
+        return wanted
 
     def log_unused_keys(self, wanted: Filter) -> Steps[None]:
         """Log, once, each key that a filter needs and that no checkpoint has. The filter finds nothing, perhaps because of a mistake."""

@@ -26,6 +26,7 @@ from ckptstore.maintenance.verify import verify
 from ckptstore.records import Posting
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.base import StoreBase
+from ckptstore.store.load import delete_old
 
 logger = logging.getLogger(__name__)
 
@@ -93,10 +94,11 @@ class StoreUpkeep(StoreBase):
     def prune_by(self, policy: RetentionPolicy, now: int, callbacks: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]:
         """Delete the checkpoints of all threads that a policy does not keep, see `Pruner.by_policy`.
 
-        Before that, finish the deletions of threads whose process died; the report does not count them.
+        Before that, finish the deletions of threads whose process died, and delete old rows of the load; the report does not count them.
         """
         if not dry_run:
             yield from self.finish_deletions()
+            yield from self.run_in_queue(partial(delete_old, now=now))
         return (yield from self._observed_prune(self._pruner.by_policy(policy, now, callbacks, dry_run=dry_run)))
 
     def _observed_prune(self, pruning: Steps[PruneReport]) -> Steps[PruneReport]:
@@ -108,6 +110,7 @@ class StoreUpkeep(StoreBase):
 
     def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:
         """Delete the checkpoints that have at least one of these postings."""
+        self.monitor.searched({posting.key for posting in wanted})
         found = yield from self.read(partial(checkpoints_with_postings, wanted=wanted))
         return (yield from self._pruner.threads((thread_id, keep_all_but(refs)) for thread_id, refs in found.items()))
 

@@ -69,13 +69,13 @@ def threads_of(saver: SQLAlchemySaver) -> list[str]:
 
 
 def rows_of(saver: SQLAlchemySaver) -> dict[str, list[Any]]:
-    """All rows but those of settings and objects, without the generations of threads and the keys of objects."""
+    """All rows but those of settings, objects and the load, without the generations of threads and the keys of objects."""
     tables = Rows.of(saver).tables
     left_out = {"generation", "object_key"}
     return {
         name: sorted(json.dumps({k: v for k, v in row.items() if k not in left_out}, default=str, sort_keys=True) for row in rows)
         for name, rows in tables.items()
-        if name not in ("ckpt_setting", "ckpt_object", "ckpt_alembic_version")
+        if name not in ("ckpt_setting", "ckpt_object", "ckpt_load", "ckpt_alembic_version")
     }
 
 

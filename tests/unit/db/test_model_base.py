@@ -1,0 +1,18 @@
+"""What all tables share."""
+
+from __future__ import annotations
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ckptstore.db.model_base import Base, Key
+from ckptstore.db.models import TABLE_PREFIX
+
+
+def test_keys_compare_as_bytes_on_either_database() -> None:
+    assert Key.compile(postgresql.dialect()) == 'TEXT COLLATE "C"'
+    # SQLite's own comparison is that of bytes.
+    assert Key.compile(sqlite.dialect()) == "TEXT"
+
+
+def test_every_table_has_the_prefix() -> None:
+    assert [name for name in Base.metadata.tables if not name.startswith(TABLE_PREFIX)] == []
