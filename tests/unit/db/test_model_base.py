@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import make_url
 
 from ckptstore.db.model_base import Base, Key
 from ckptstore.db.models import TABLE_PREFIX
 
 
 def test_keys_compare_as_bytes_on_either_database() -> None:
-    assert Key.compile(postgresql.dialect()) == 'TEXT COLLATE "C"'
+    assert Key.compile(make_url("postgresql://").get_dialect()()) == 'TEXT COLLATE "C"'
     # SQLite's own comparison is that of bytes.
-    assert Key.compile(sqlite.dialect()) == "TEXT"
+    assert Key.compile(make_url("sqlite://").get_dialect()()) == "TEXT"
 
 
 def test_every_table_has_the_prefix() -> None:
