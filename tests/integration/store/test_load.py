@@ -58,7 +58,7 @@ async def test_filters_and_failures_are_counted(lasting_url: str) -> None:
         await saver.alist(None, filter={"user": {"name": "ann"}, "step": 0})
         await saver.alist_threads(filter={"user.name": "ann"})
         await saver.adelete_for_runs(["run"])
-        saver.store.monitor.put.failed(ValueError())
+        saver.store.monitor.put.failed(time.perf_counter(), ValueError())
         minute_over(saver)
         # A saver that only searches writes its row, too.
         await saver.alist(None, filter={"step": {"$gte": 7}})
