@@ -11,7 +11,16 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ckptstore.errors import CkptStoreError, InvalidConfig, InvalidFilter, InvalidPolicy
+from ckptstore.errors import (
+    BlobCorrupt,
+    BlobMissing,
+    CheckpointCorrupt,
+    CkptStoreError,
+    DatabaseCorrupt,
+    InvalidConfig,
+    InvalidFilter,
+    InvalidPolicy,
+)
 from ckptstore.inspection.unreadable import UNREADABLE, why_unreadable
 from ckptstore.inspector.addresses import AllowedHosts
 from ckptstore.inspector.checkpoint_page import checkpoint
@@ -30,6 +39,12 @@ from ckptstore.inspector.value_page import value
 logger = logging.getLogger(__name__)
 
 _STATIC_TYPES = {"inspector.css": "text/css", "inspector.js": "text/javascript", "icon.svg": "image/svg+xml"}
+# Whatever else fails may pass by itself.
+_STATUSES = (
+    ((InvalidFilter, InvalidPolicy), 400),
+    ((InvalidConfig, BlobMissing), 404),
+    ((CheckpointCorrupt, DatabaseCorrupt, BlobCorrupt), 500),
+)
 _PAGES = {
     "/threads": threads,
     "/tag-values": tag_values,
@@ -85,9 +100,7 @@ def _say(request: Request, status: int, sentence: str) -> Response:
 
 
 def _problem(request: Request, exc: Exception) -> Response:
-    if isinstance(exc, (InvalidFilter, InvalidPolicy)):
-        return _say(request, 400, str(exc))
-    return _say(request, 404 if isinstance(exc, InvalidConfig) else 503, str(exc))
+    return _say(request, next((status for kinds, status in _STATUSES if isinstance(exc, kinds)), 503), str(exc))
 
 
 def _unreadable(request: Request, exc: Exception) -> Response:
