@@ -41,7 +41,10 @@ class _Zstd:
         small_tables = zstandard.ZstdCompressionParameters.from_level(
             1, source_size=_MAX_MESSAGE_BYTES, dict_size=len(_MESSAGES), hash_log=_MESSAGE_HASH_LOG, write_content_size=True
         )
-        self.compress_message = zstandard.ZstdCompressor(compression_params=small_tables, dict_data=messages).compress
+        # Of its own: what is computed in advance is for one set of parameters.
+        for_messages = zstandard.ZstdCompressionDict(_MESSAGES, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+        for_messages.precompute_compress(compression_params=small_tables)
+        self.compress_message = zstandard.ZstdCompressor(compression_params=small_tables, dict_data=for_messages).compress
         self.compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
         self.compress_small = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, dict_data=messages).compress
         self.compress_sample = zstandard.ZstdCompressor(level=1).compress
