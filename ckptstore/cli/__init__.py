@@ -10,6 +10,7 @@ from ckptstore.cli.backup import backup, restore
 from ckptstore.cli.blobs import blobs as blob_commands
 from ckptstore.cli.check import check
 from ckptstore.cli.copy import copy
+from ckptstore.cli.doctor import doctor
 from ckptstore.cli.import_threads import import_
 from ckptstore.cli.inspect import inspect
 from ckptstore.cli.move import move
@@ -43,6 +44,7 @@ for command in (
     threads,
     stats,
     check,
+    doctor,
     inspect,
     copy,
     import_,

@@ -42,7 +42,8 @@ _CLASS = table("pg_class", *map(column, ("oid", "relname", "relnamespace", "relk
 _INHERITS = table("pg_inherits", column("inhrelid"), column("inhparent"), schema="pg_catalog")
 _NAMESPACE = table("pg_namespace", column("oid"), column("nspname"), schema="pg_catalog")
 _INDEX = table("pg_index", column("indexrelid"), column("indrelid"), column("indisvalid"), schema="pg_catalog")
-_STATS = table("pg_stat_all_tables", column("relid"), column("n_dead_tup"), schema="pg_catalog")
+_STATS = table("pg_stat_all_tables", *map(column, ("relid", "n_live_tup", "n_dead_tup", "n_mod_since_analyze")), schema="pg_catalog")
+_INDEXES = table("pg_indexes", column("schemaname"), column("tablename"), column("indexname"), schema="pg_catalog")
 
 
 def _sum(of: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -203,3 +204,43 @@ def _our_tables() -> CTE:
         .where(_NAMESPACE.c.nspname == func.coalesce(cast(bindparam("schema"), Text), func.current_schema()))
         .cte("ours")
     )
+
+
+def health_of_tables(_database: str) -> Select[Any]:
+    """For each of our tables, with its partitions, as PostgreSQL's statistics have it: bytes, live and dead rows, rows that changed since
+    the last ANALYZE, whether there was one, and the number of its partitions; in the schema `:schema` or in the connection's own.
+    """
+    ours = _our_tables()
+    each = _CLASS.alias("each")
+    is_part = each.c.oid.in_(select(_INHERITS.c.inhrelid).where(_INHERITS.c.inhparent == ours.c.oid))
+    counts = [_sum(column) for column in (_STATS.c.n_live_tup, _STATS.c.n_dead_tup, _STATS.c.n_mod_since_analyze)]
+    parts = func.sum(case((each.c.oid != ours.c.oid, _ONE), else_=literal_column("0")))
+    return (
+        select(
+            ours.c.relname,
+            _sum(func.pg_total_relation_size(each.c.oid)),
+            *counts,
+            func.bool_or(each.c.reltuples >= literal_column("0")),
+            cast(parts, BigInteger),
+        )
+        .select_from(ours.join(each, or_(each.c.oid == ours.c.oid, is_part)).join(_STATS, _STATS.c.relid == each.c.oid, isouter=True))
+        .where(each.c.relkind == literal_column("'r'"))
+        .group_by(ours.c.relname)
+        .order_by(ours.c.relname)
+    )
+
+
+def index_names(database: str) -> Select[Any]:
+    """The names of the indexes of our tables."""
+    if database == "sqlite":
+        return select(_MASTER.c.name).where(_MASTER.c.type == literal_column("'index'"), _MASTER.c.tbl_name.in_(_OUR_TABLES))
+    schema = func.coalesce(cast(bindparam("schema"), Text), func.current_schema())
+    return select(_INDEXES.c.indexname).where(_INDEXES.c.schemaname == schema, _INDEXES.c.tablename.in_(_OUR_TABLES))
+
+
+def newest_metadata(_database: str) -> Select[Any]:
+    """The metadata of the `page_size` newest checkpoints, as JSON."""
+    # The condition of the index.
+    has_id = CHECKPOINT.c.checkpoint_id > literal_column("''")
+    found = select(cast(CHECKPOINT.c.metadata, Text)).where(has_id, CHECKPOINT.c.hidden.is_(False))
+    return found.order_by(CHECKPOINT.c.checkpoint_id.desc()).limit(bindparam("page_size"))

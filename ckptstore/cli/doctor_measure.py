@@ -1,0 +1,116 @@
+"""A short write test beside a live store: in a folder next to a SQLite file, or a schema of the same PostgreSQL database.
+
+Both are taken away afterwards, also when the test is interrupted. What a killed test left is taken away by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, empty_checkpoint
+from sqlalchemy import URL
+
+from ckptstore.db.connection import Db
+from ckptstore.db.url import is_memory
+from ckptstore.errors import InvalidConfig
+from ckptstore.langgraph.saver import SQLAlchemySaver
+from ckptstore.monitoring.settings import MonitoringSettings
+
+_WRITERS = 32
+_VALUE_BYTES = 1_000
+# Another test may be under way.
+_LEFT_BEHIND_SECONDS = 600
+_FOLDER = ".ckptstore-doctor-"
+_SCHEMA = "ckpt_doctor_"
+_SCHEMAS = f"SELECT nspname FROM pg_catalog.pg_namespace WHERE left(nspname, {len(_SCHEMA)}) = '{_SCHEMA}'"
+
+
+class _Place(NamedTuple):
+    """Where the test writes."""
+
+    url: URL | str
+    schema: str | None
+
+
+def measure(url: URL, seconds: float, interrupted: threading.Event) -> float:
+    """How many writes per second 32 threads of agents get stored at this place of a store.
+
+    Args:
+        url: of the store.
+        seconds: how long the test takes; less if it is interrupted.
+        interrupted: ends the test.
+
+    Raises:
+        InvalidConfig: the database is in memory.
+        CkptStoreError: the database can't be reached, or the user may not create a schema.
+    """
+    if is_memory(url):
+        raise InvalidConfig("a database in memory can't be measured from another process")
+    with _scratch(url) as place:
+        return asyncio.run(_measure(place, seconds, interrupted))
+
+
+@contextmanager
+def _scratch(url: URL) -> Iterator[_Place]:
+    name = f"{int(time.time())}_{secrets.token_hex(4)}"
+    if url.get_backend_name() != "sqlite":
+        yield _Place(url, f"{_SCHEMA}{name}")
+        return
+    beside = Path(str(url.database)).absolute().parent
+    for left in beside.glob(f"{_FOLDER}*"):
+        if _is_left_behind(left.name.removeprefix(_FOLDER)):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = beside / f"{_FOLDER}{name}"
+    folder.mkdir()
+    try:
+        yield _Place(str(folder / "scratch.sqlite"), None)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _is_left_behind(name: str) -> bool:
+    began = name.partition("_")[0]
+    return began.isdecimal() and time.time() - int(began) > _LEFT_BEHIND_SECONDS
+
+
+async def _measure(place: _Place, seconds: float, interrupted: threading.Event) -> float:
+    quiet = MonitoringSettings(record_load=False)
+    async with SQLAlchemySaver.from_conn_string(place.url, schema=place.schema, monitoring=quiet) as saver:
+        try:
+            await saver.setup()
+            started = time.monotonic()
+            await asyncio.gather(*[_write(saver, f"agent {number}", started + seconds, interrupted) for number in range(_WRITERS)])
+            return saver.stats().since_start.writes / (time.monotonic() - started)
+        finally:
+            if place.schema is not None:
+                await asyncio.to_thread(saver.store.runner.write(partial(_drop_schemas, own=place.schema)).result)
+
+
+async def _write(saver: SQLAlchemySaver, thread_id: str, until: float, interrupted: threading.Event) -> None:
+    config: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+    step = 0
+    while time.monotonic() < until and not interrupted.is_set():
+        versions: dict[str, str | int | float] = {"text": step + 1}
+        value = {"text": secrets.token_hex(_VALUE_BYTES // 2)}
+        checkpoint: Checkpoint = {**empty_checkpoint(), "channel_values": value, "channel_versions": versions}
+        metadata: CheckpointMetadata = {"source": "loop", "step": step, "parents": {}}
+        config = await saver.aput(config, checkpoint, metadata, versions)
+        step += 1
+
+
+def _drop_schemas(db: Db, own: str) -> None:
+    """Drop the schema of a test, and those that killed tests have left."""
+    db.expect_long()
+    for (name,) in db.execute(_SCHEMAS):
+        if name == own or _is_left_behind(name.removeprefix(_SCHEMA)):
+            db.execute(f"DROP SCHEMA {db.connection.dialect.identifier_preparer.quote(name)} CASCADE")

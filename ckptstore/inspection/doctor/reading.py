@@ -1,0 +1,105 @@
+"""Reads from a store what the doctor goes by. It reads catalogues, counts and a sample, never all rows."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import URL
+from sqlalchemy.schema import CreateIndex
+
+from ckptstore.db import sql
+from ckptstore.db.connection import Db
+from ckptstore.db.models import Base
+from ckptstore.db.url import is_memory
+from ckptstore.errors import TagKeysChanged
+from ckptstore.inspection.doctor.facts import Facts, RetentionFacts, TableFacts, WalFacts
+from ckptstore.inspection.doctor.load_facts import load_facts, unsearched_keys
+from ckptstore.inspection.table_sizes import table_sizes
+from ckptstore.maintenance.reindex import stored_keys
+from ckptstore.records import StateFormat
+from ckptstore.runtime.steps import Steps
+from ckptstore.store.store import Store
+from ckptstore.tags.keys import EVERYTHING
+
+_WEEK_DAYS = 7
+_HOUR = 3600 * 1_000_000
+_RETENTION = "retention"
+
+
+def read_facts(store: Store, now: int, state_format: StateFormat, *, ceiling: float | None, overdue: int | None) -> Steps[Facts]:
+    """Read the facts of a store.
+
+    Args:
+        store: the store.
+        now: the current time in microseconds since 1970, UTC.
+        state_format: what the checkpoints mean.
+        ceiling: writes per second that this machine stored in a test; None without one.
+        overdue: checkpoints that a policy would delete now; None without a policy.
+    """
+    wal = yield from store.read(partial(_wal, url=store.runner.url))
+    return (yield from store.read(partial(_facts, now=now, state_format=state_format, wal=wal, ceiling=ceiling, overdue=overdue)))
+
+
+def _facts(db: Db, now: int, state_format: StateFormat, wal: WalFacts | None, ceiling: float | None, overdue: int | None) -> Facts:
+    db.expect_long()
+    with db.snapshot():
+        sizes = table_sizes(db, full=False)
+        schema = {"schema": db.statements.schema}
+        tables = () if db.on_sqlite else [_table(*row) for row in db.run(sql.stats.health_of_tables, schema)]
+        try:
+            tag_keys = stored_keys(db) or EVERYTHING
+        except TagKeysChanged:
+            tag_keys = EVERYTHING
+        return Facts(
+            on_sqlite=db.on_sqlite,
+            bytes=sizes.bytes,
+            free_bytes=sizes.free_bytes,
+            wal=wal,
+            load=load_facts(db, now),
+            ceiling=ceiling,
+            tables=tables,
+            missing_indexes=_missing_indexes(db),
+            invalid_index_tables=[table.name for table in sizes.tables if not table.indexes_are_valid],
+            retention=_retention(db, now, overdue),
+            unsearched=unsearched_keys(db, now, tag_keys, state_format),
+        )
+
+
+def _table(name: str, size: int, live: int, dead: int, changed: int, is_analysed: bool, partitions: int) -> TableFacts:
+    return TableFacts(
+        name=name, bytes=size, live_rows=live, dead_rows=dead, changed_rows=changed, is_analysed=is_analysed, partitions=partitions
+    )
+
+
+def _missing_indexes(db: Db) -> list[str]:
+    """The statements that create the indexes which are not there."""
+    present = {name for (name,) in db.run(sql.stats.index_names, {} if db.on_sqlite else {"schema": db.statements.schema})}
+    indexes = [index for table in Base.metadata.sorted_tables for index in table.indexes if index.name not in present]
+    made = sorted(" ".join(str(CreateIndex(index).compile(dialect=db.connection.dialect)).split()) for index in indexes)
+    schema = db.statements.schema
+    return [statement.replace(" ON ckpt_", f" ON {schema}.ckpt_") if schema else statement for statement in made]
+
+
+def _retention(db: Db, now: int, overdue: int | None) -> RetentionFacts:
+    rows = db.run(sql.settings_table.setting, {"name": _RETENTION}).all()
+    ran_at = json.loads(rows[0][0]).get("ran_at") if rows else None
+    _threads, checkpoints, _size = db.run(sql.stats.totals).found[0]
+    days = db.run(sql.stats.checkpoints_by_day, {"since": now - _WEEK_DAYS * 24 * _HOUR})
+    return RetentionFacts(
+        hours_since_run=None if ran_at is None else (now - ran_at) / _HOUR,
+        overdue_checkpoints=overdue,
+        checkpoints=checkpoints,
+        checkpoints_per_day=sum(count for _, count in days) / _WEEK_DAYS,
+    )
+
+
+def _wal(db: Db, url: URL) -> WalFacts | None:
+    if not db.on_sqlite or is_memory(url):
+        return None
+    # What savers do all the time: it moves what no reader needs, waits for nobody, and tells how much is left.
+    ((_busy, pages, moved),) = db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    page_size = db.execute("PRAGMA page_size").scalar_one()
+    log = Path(f"{url.database}-wal")
+    return WalFacts(bytes=log.stat().st_size if log.exists() else 0, pinned_bytes=max(0, pages - moved) * page_size)
