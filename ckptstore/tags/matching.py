@@ -19,7 +19,10 @@ def matches(found: Any, wanted: Any) -> bool:
     if isinstance(wanted, Mapping):
         if is_operators(wanted):
             return all(_TESTS[name](found, operand) for name, operand in wanted.items())
-        return isinstance(found, Mapping) and all(matches(found.get(key, ABSENT), inner) for key, inner in wanted.items())
+        if isinstance(found, Mapping):
+            return all(matches(found.get(key, ABSENT), inner) for key, inner in wanted.items())
+        # It has none of the keys, which `$ne` and `$exists: False` may ask for; the index says the same.
+        return bool(wanted) and all(matches(ABSENT, inner) for inner in wanted.values())
     if isinstance(wanted, (list, tuple)):
         return isinstance(found, (list, tuple)) and all(any(matches(item, inner) for item in found) for inner in wanted)
     return _same(found, wanted)

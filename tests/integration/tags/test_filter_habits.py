@@ -115,3 +115,15 @@ def test_equal_values_are_found_as_by_langgraphs_own_saver(url: str, values: lis
         for wanted in values:
             found, expected = ({c.metadata["step"] for c in saver.list(None, filter={"value": wanted})} for saver in (ours, theirs))
             assert found == expected, wanted
+
+
+@pytest.mark.parametrize("also", [{}, {"other": {"$exists": False}}], ids=["by the index", "by the metadata"])
+async def test_a_nested_key_that_nothing_has_is_absent(saver: SQLAlchemySaver, also: dict[str, Any]) -> None:
+    written: dict[str, Any] = {"scalar": {"a": 5}, "empty": {"a": {}}, "other": {"a": {"b": 2}}, "same": {"a": {"b": 1}}}
+    for thread_id, more in (written | {"without": {}}).items():
+        await put(saver, config(thread_id), **more)
+    for wanted in (dict[str, Any]({"a.b": {"$ne": 1}}), {"a": {"b": {"$ne": 1}}}):
+        assert await threads(saver, wanted | also) == ["empty", "other", "scalar", "without"]
+    assert await threads(saver, {"a.b": {"$exists": False}, **also}) == ["empty", "scalar", "without"]
+    assert await threads(saver, {"a": {"b": 1}, **also}) == ["same"]
+    assert await threads(saver, {"a": {}, **also}) == ["empty", "other", "same"]
