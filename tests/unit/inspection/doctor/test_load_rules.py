@@ -65,6 +65,7 @@ def test_how_far_the_ceiling_is() -> None:
 
 
 def test_no_load_errors_and_a_pool_without_a_free_connection() -> None:
-    assert ill(load_findings(facts(load=None))) == {"load": "note"}
+    (none,) = load_findings(facts(load=None))
+    assert (none.severity, "stored 2,000 writes per second" in none.message) == ("note", True)
     assert ill(load_findings(facts(load=load(errors=20_000)))) == {"errors": "care"}
     assert ill(load_findings(facts(load=load(pool_full_share=0.07)))) == {"pool": "care"}
