@@ -22,7 +22,14 @@ REFERENCE = {
     "saver": ("The saver", ["ckptstore.SQLAlchemySaver", "ckptstore.SaverOptions", "ckptstore.SizeLimitedCheckpointer"]),
     "settings": (
         "Settings",
-        ["ckptstore.DatabaseSettings", "ckptstore.BlobSettings", "ckptstore.SizeLimits", "ckptstore.TagKeys", "ckptstore.RetentionPolicy"],
+        [
+            "ckptstore.DatabaseSettings",
+            "ckptstore.BlobSettings",
+            "ckptstore.SizeLimits",
+            "ckptstore.TagKeys",
+            "ckptstore.RetentionPolicy",
+            "ckptstore.MonitoringSettings",
+        ],
     ),
     "models": ("Models and queries", ["ckptstore.models", "ckptstore.queries", "ckptstore.schema"]),
     "exceptions": ("Exceptions", ["ckptstore.errors"]),

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -35,6 +36,8 @@ from ckptstore.runtime.fork import in_child
 if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
+
+logger = logging.getLogger(__name__)
 
 #: Every revision, oldest first. Repeated here so that a saver can check its database without importing Alembic.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
@@ -131,15 +134,16 @@ def upgrade(db: Db, revision: str = "head") -> None:
     _quieten_alembic()
     from alembic import command
 
+    _log_started(current_revision(db), revision)
     with _alembic_lock, _config(db) as config:
         command.upgrade(config, revision)
 
 
 def _quieten_alembic() -> None:
     # A dozen lines at the first use of a SQLite file are of no interest to an application that logs at INFO. A level that was set is kept.
-    logger = logging.getLogger("alembic")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.WARNING)
+    alembic = logging.getLogger("alembic")
+    if alembic.level == logging.NOTSET:
+        alembic.setLevel(logging.WARNING)
 
 
 def downgrade(db: Db, revision: str) -> None:
@@ -156,8 +160,26 @@ def downgrade(db: Db, revision: str) -> None:
     found = current_revision(db)
     if found is not None and found not in REVISIONS:
         raise _too_new(db, found)
+    _log_started(found, revision)
     with _alembic_lock, _config(db) as config:
         command.downgrade(config, revision)
+
+
+def _log_started(before: str | None, wanted: str) -> None:
+    if before != (HEAD if wanted == "head" else wanted):
+        fields = {"event": "schema_change_started", "before": before, "wanted": wanted}
+        logger.log(_level(before), "the schema is being changed from revision %s to %s", before, wanted, extra=fields)
+
+
+def _log_changed(before: str | None, after: str | None, seconds: float) -> None:
+    if before != after:
+        fields = {"event": "schema_changed", "before": before, "after": after, "seconds": seconds}
+        logger.log(_level(before), "the schema was changed from revision %s to %s in %.3f s", before, after, seconds, extra=fields)
+
+
+def _level(before: str | None) -> int:
+    # The first use of a database is no news for an application that logs at INFO.
+    return logging.DEBUG if before is None else logging.INFO
 
 
 def upgrade_if_needed(db: Db) -> None:
@@ -209,12 +231,16 @@ def run_migrations(context: EnvironmentContext | Any, db: Db, finish: Work[None]
         finish: what is done once, after the last migration.
     """
     db.expect_long(unbounded=True)
+    started = time.perf_counter()
     has_data = current_revision(db) in REVISIONS[:-1]
     with upgrade_lock.announced(db) if has_data else nullcontext(), db.transaction():
         enter_exclusively(db)
+        before = current_revision(db)
         _configure(context, connection=db.connection)
         context.run_migrations()
         finish(db)
+        after = current_revision(db)
+    _log_changed(before, after, time.perf_counter() - started)
 
 
 def enter_exclusively(db: Db) -> None:

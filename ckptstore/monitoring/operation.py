@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from ckptstore.errors import BlobUrlChanged, SchemaOutOfDate, SchemaTooNew, StatementRefused, StoreMoved, TagKeysChanged
 from ckptstore.monitoring.attributes import Attributes
 from ckptstore.monitoring.histogram import BOUNDS
 from ckptstore.monitoring.subject import NO_SUBJECT, Subject
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from ckptstore.monitoring.monitor import Monitor
 
 logger = logging.getLogger(__name__)
+
+# Somebody has to change something before calls succeed again, so the first is logged. A size limit logs each of its refusals itself.
+_REFUSALS = (BlobUrlChanged, SchemaOutOfDate, SchemaTooNew, StatementRefused, StoreMoved, TagKeysChanged)
 
 
 class Operation:
@@ -65,7 +69,7 @@ class Operation:
             self._report(now, started, subject)
 
     def failed(self, started: float, exc: BaseException) -> None:
-        """Count one that failed. One that was cancelled or interrupted is none."""
+        """Count one that failed, and log the first refusal of each class. One that was cancelled or interrupted is none."""
         if not isinstance(exc, Exception):
             return
         now, error = perf_counter(), type(exc).__name__
@@ -74,7 +78,11 @@ class Operation:
         if self._family != "blobs":
             if now >= self._recent.next_at:
                 self._recent.note(now)
-            self._monitor.counters.errors[error] += 1
+            errors = self._monitor.counters.errors
+            if error not in errors and isinstance(exc, _REFUSALS):
+                fields = {"event": "operation_refused", "operation": self.name, "error": error}
+                logger.warning("%s was refused (further %s are counted, not logged): %s", self.name, error, exc, extra=fields)
+            errors[error] += 1
 
     @contextmanager
     def observed(self, subject: Subject = NO_SUBJECT, attributes: Attributes | None = None) -> Iterator[None]:

@@ -151,6 +151,7 @@ class BackgroundRetention:
         if not lease.is_held:
             return lease, None
         self._holds_lease = True
+        logger.info("this process has the lease for retention", extra={"event": "lease_acquired", "holder": self._holder})
         completed: int | None = None
         try:
             callbacks = PruneCallbacks(should_stop=self._should_stop)
@@ -160,6 +161,9 @@ class BackgroundRetention:
             return Lease(True, max(0, started + self._interval - self._now())), report
         finally:
             drive(self._store.run_in_queue(partial(release_lease, holder=self._holder, ran_at=completed)))
+            if self._holds_lease:
+                fields = {"event": "lease_released", "holder": self._holder, "completed": completed is not None}
+                logger.info("this process gave back the lease for retention", extra=fields)
 
     def _acquire(self, now: int) -> Lease:
         self._renew_at = now + _HEARTBEAT_SECONDS * _SECOND
@@ -175,6 +179,9 @@ class BackgroundRetention:
         now = self._now()
         if self._holds_lease and now >= self._renew_at:
             self._holds_lease = self._acquire(now).is_held
+            if not self._holds_lease:
+                fields = {"event": "lease_lost", "holder": self._holder}
+                logger.warning("another process took the lease for retention: this run stops", extra=fields)
 
     def _drive(self, steps: Steps[T]) -> T:
         return drive(steps, self._wait)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.stored_settings import read_setting
+
+logger = logging.getLogger(__name__)
 
 _SETTING = "moved"
 
@@ -36,6 +39,7 @@ def seal_store(db: Db, seal: Seal) -> None:
             db.execute(statement)
         value = json.dumps(seal._asdict(), separators=(",", ":"))
         db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": value}, "replace")
+    logger.warning("this store is sealed, its threads are at %s: it refuses writes", seal.to, extra={"event": "store_sealed", "to": seal.to})
 
 
 def unseal_store(db: Db) -> bool:
@@ -46,4 +50,6 @@ def unseal_store(db: Db) -> bool:
         for statement in sql.seal.unseal(db.connection.dialect, db.statements.schema):
             db.execute(statement)
         db.run(sql.settings_table.delete_setting, {"name": _SETTING})
+    if found is not None:
+        logger.warning("this store is not sealed any more: it accepts writes", extra={"event": "store_unsealed", "to": found.to})
     return found is not None
