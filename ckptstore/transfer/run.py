@@ -292,7 +292,8 @@ class Transfer:
 
     def _fail(self, thread: SourceThread, exc: Exception) -> None:
         self.report.failed_threads[thread.thread_id] = str(exc)
-        logger.warning("thread %r was not transferred: %s", thread.thread_id, exc, extra={"event": "thread_not_transferred"})
+        fields = {"event": "thread_not_transferred", "thread_id": thread.thread_id}
+        logger.warning("thread %r was not transferred: %s", thread.thread_id, exc, extra=fields)
         self._finish([thread])
 
     def _finish(self, threads: Sequence[SourceThread]) -> None:

@@ -39,7 +39,7 @@ def seal_store(db: Db, seal: Seal) -> None:
             db.execute(statement)
         value = json.dumps(seal._asdict(), separators=(",", ":"))
         db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": value}, "replace")
-    logger.warning("this store is sealed, its threads are at %s: it refuses writes", seal.to, extra={"event": "store_sealed", "to": seal.to})
+    logger.info("this store is sealed, its threads are at %s: it refuses writes", seal.to, extra={"event": "store_sealed", "to": seal.to})
 
 
 def unseal_store(db: Db) -> bool:
@@ -51,5 +51,5 @@ def unseal_store(db: Db) -> bool:
             db.execute(statement)
         db.run(sql.settings_table.delete_setting, {"name": _SETTING})
     if found is not None:
-        logger.warning("this store is not sealed any more: it accepts writes", extra={"event": "store_unsealed", "to": found.to})
+        logger.info("this store is not sealed any more: it accepts writes", extra={"event": "store_unsealed", "to": found.to})
     return found is not None

@@ -105,13 +105,22 @@ async def test_a_run_renews_its_lease_and_ends_when_it_has_lost_it(lasting_url: 
             return ask()
 
         mine._should_stop = should_stop  # type: ignore[method-assign]
-        _turn, report = mine.run_if_due()
+        with (
+            recorded_events("lease_acquired") as acquired,
+            recorded_events("lease_lost") as lost,
+            recorded_events("lease_released") as gone,
+        ):
+            _turn, report = mine.run_if_due()
+        assert [record["holder"] for record in (*acquired.records, *lost.records)] == [mine._holder] * 2
+        assert gone.records == [], "what it no longer has it does not give back"
         assert taken == [False, False, False, True]
         assert report is not None
         assert report.stopped
         assert report.checkpoints == 100
         assert noted(slow)["holder"] == theirs._holder, "what it no longer has it does not give back"
-        _turn, report = theirs.run_if_due()
+        with recorded_events("lease_released") as gone:
+            _turn, report = theirs.run_if_due()
+        assert [(record["holder"], record["completed"]) for record in gone.records] == [(theirs._holder, True)]
         assert report is not None
         assert (report.checkpoints, report.stopped) == (249, False)
         assert set(noted(slow)) == {"ran_at"}

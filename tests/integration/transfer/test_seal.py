@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -55,6 +56,20 @@ def test_every_write_is_refused_and_reads_go_on(lasting_url: str, tmp_path: Path
         assert not saver.store.runner.write(unseal_store).result()
         put(saver)
         saver.delete_thread("t0")
+
+
+def test_who_reads_the_log_knows_of_it(lasting_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        put(saver)
+        caplog.set_level(logging.INFO, "ckptstore.transfer.seal")
+        for work in (partial(seal_store, seal=Seal("there", 5)), partial(seal_store, seal=Seal("again", 6)), unseal_store, unseal_store):
+            saver.store.runner.write(work).result()
+    events = [
+        (record.levelname, vars(record)["event"], vars(record)["to"])
+        for record in caplog.records
+        if record.name == "ckptstore.transfer.seal"
+    ]
+    assert events == [("INFO", "store_sealed", "there"), ("INFO", "store_unsealed", "there")]
 
 
 def test_the_queue_goes_on_after_it(lasting_url: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ckptstore.errors import DatabaseUnavailable
+from ckptstore.errors import DatabaseUnavailable, SchemaOutOfDate, StoreMoved
 from ckptstore.monitoring.monitor import Monitor
 from ckptstore.monitoring.settings import MonitoringSettings
 
@@ -61,6 +61,15 @@ def test_failures_are_counted_by_class(monitor: Monitor) -> None:
     monitor.get.failed(0, KeyError("x"))
     assert monitor.since_start().errors == {"DatabaseUnavailable": 2, "KeyError": 1}
     assert monitor.last_minute().errors == {"DatabaseUnavailable": 2, "KeyError": 1}
+
+
+def test_the_first_refusal_of_each_class_is_logged(monitor: Monitor, caplog: pytest.LogCaptureFixture) -> None:
+    for exc in (StoreMoved("moved to B", "B"), StoreMoved("moved to B", "B"), DatabaseUnavailable("down"), SchemaOutOfDate("old")):
+        monitor.put_writes.failed(0, exc)
+    events = [(record.levelname, vars(record)["event"], vars(record)["operation"], vars(record)["error"]) for record in caplog.records]
+    assert events == [("WARNING", "operation_refused", "put_writes", name) for name in ("StoreMoved", "SchemaOutOfDate")]
+    assert "moved to B" in caplog.records[0].getMessage()
+    assert monitor.since_start().errors["StoreMoved"] == 2
 
 
 def test_whoever_gives_up_is_no_failure(monitor: Monitor) -> None:
