@@ -23,6 +23,7 @@ from ckptstore.db.migrations_folder import migrations_folder
 from ckptstore.db.models import TABLE_PREFIX, VERSION_TABLE, Base
 from ckptstore.db.open import open_database
 from ckptstore.db.runner import Work
+from ckptstore.db.schema_events import log_changed, log_started
 from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
@@ -36,8 +37,6 @@ from ckptstore.runtime.fork import in_child
 if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
-
-logger = logging.getLogger(__name__)
 
 #: Every revision, oldest first. Repeated here so that a saver can check its database without importing Alembic.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
@@ -134,7 +133,7 @@ def upgrade(db: Db, revision: str = "head") -> None:
     _quieten_alembic()
     from alembic import command
 
-    _log_started(current_revision(db), revision)
+    log_started(current_revision(db), HEAD if revision == "head" else revision)
     with _alembic_lock, _config(db) as config:
         command.upgrade(config, revision)
 
@@ -160,26 +159,9 @@ def downgrade(db: Db, revision: str) -> None:
     found = current_revision(db)
     if found is not None and found not in REVISIONS:
         raise _too_new(db, found)
-    _log_started(found, revision)
+    log_started(found, revision)
     with _alembic_lock, _config(db) as config:
         command.downgrade(config, revision)
-
-
-def _log_started(before: str | None, wanted: str) -> None:
-    if before != (HEAD if wanted == "head" else wanted):
-        fields = {"event": "schema_change_started", "before": before, "wanted": wanted}
-        logger.log(_level(before), "the schema is being changed from revision %s to %s", before, wanted, extra=fields)
-
-
-def _log_changed(before: str | None, after: str | None, seconds: float) -> None:
-    if before != after:
-        fields = {"event": "schema_changed", "before": before, "after": after, "seconds": seconds}
-        logger.log(_level(before), "the schema was changed from revision %s to %s in %.3f s", before, after, seconds, extra=fields)
-
-
-def _level(before: str | None) -> int:
-    # The first use of a database is no news for an application that logs at INFO.
-    return logging.DEBUG if before is None else logging.INFO
 
 
 def upgrade_if_needed(db: Db) -> None:
@@ -240,7 +222,7 @@ def run_migrations(context: EnvironmentContext | Any, db: Db, finish: Work[None]
         context.run_migrations()
         finish(db)
         after = current_revision(db)
-    _log_changed(before, after, time.perf_counter() - started)
+    log_changed(before, after, time.perf_counter() - started)
 
 
 def enter_exclusively(db: Db) -> None:

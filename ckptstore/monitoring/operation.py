@@ -38,7 +38,7 @@ class Operation:
         slow_seconds: one that took so long is logged.
     """
 
-    __slots__ = ("_durations", "_family", "_monitor", "_recent", "_reported_seconds", "_slow_seconds", "name")
+    __slots__ = ("_durations", "_family", "_monitor", "_recent", "_refusals", "_reported_seconds", "_slow_seconds", "name")
 
     def __init__(self, monitor: Monitor, name: str, family: Family, durations: list[int], slow_seconds: float = math.inf) -> None:
         self.name = name
@@ -48,6 +48,7 @@ class Operation:
         self._durations = durations
         self._slow_seconds = slow_seconds
         self._reported_seconds = slow_seconds
+        self._refusals: set[str] = set()
 
     def report_all(self) -> None:
         """Report also those that are not slow: there are metrics."""
@@ -78,11 +79,12 @@ class Operation:
         if self._family != "blobs":
             if now >= self._recent.next_at:
                 self._recent.note(now)
-            errors = self._monitor.counters.errors
-            if error not in errors and isinstance(exc, _REFUSALS):
-                fields = {"event": "operation_refused", "operation": self.name, "error": error}
-                logger.warning("%s was refused (further %s are counted, not logged): %s", self.name, error, exc, extra=fields)
-            errors[error] += 1
+            self._monitor.counters.errors[error] += 1
+        # Whoever runs maintenance is there to see its error, or logs it.
+        if self._family == "database" and isinstance(exc, _REFUSALS) and error not in self._refusals:
+            self._refusals.add(error)
+            fields = {"event": "operation_refused", "operation": self.name, "error": error}
+            logger.warning("%s was refused (further %s are counted, not logged): %s", self.name, error, exc, extra=fields)
 
     @contextmanager
     def observed(self, subject: Subject = NO_SUBJECT, attributes: Attributes | None = None) -> Iterator[None]:

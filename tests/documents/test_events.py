@@ -37,7 +37,7 @@ REPORTED = {
 }
 # Helpers that are given the logger of the module that calls them.
 FOREIGN_LOGGER = {"ckptstore.blobs.backends.transfer_log": {"ckptstore.blobs.backends.local", "ckptstore.blobs.backends.fsspec_backend"}}
-# The level is a variable in `_log_changed` and `_log_started`: see `_level`.
+# The level is the result of `_level` in db/schema_events.py.
 LEVELS = {"schema_changed": {"DEBUG", "INFO"}, "schema_change_started": {"DEBUG", "INFO"}}
 
 

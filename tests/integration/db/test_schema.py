@@ -119,20 +119,20 @@ def test_setting_up_in_plain_code_is_done_when_it_returns(bare_url: str) -> None
 
 
 def test_changes_of_the_schema_are_logged(bare_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "ckptstore.db.schema")
+    caplog.set_level(logging.DEBUG, "ckptstore.db.schema_events")
     database = open_database(parse_database_url(bare_url), DatabaseSettings())
     try:
         for work in (schema.upgrade, schema.upgrade, lambda db: schema.downgrade(db, "0003"), schema.upgrade_if_needed):
             database.write(work).result()
     finally:
         database.close()
-    events = [vars(record) for record in caplog.records if record.name == "ckptstore.db.schema"]
+    events = [vars(record) for record in caplog.records if record.name == "ckptstore.db.schema_events"]
     assert [(each["levelname"], each["event"], each["before"], each.get("wanted", each.get("after"))) for each in events] == [
-        ("DEBUG", "schema_change_started", None, "head"),
+        ("DEBUG", "schema_change_started", None, schema.HEAD),
         ("DEBUG", "schema_changed", None, schema.HEAD),
         ("INFO", "schema_change_started", schema.HEAD, "0003"),
         ("INFO", "schema_changed", schema.HEAD, "0003"),
-        ("INFO", "schema_change_started", "0003", "head"),
+        ("INFO", "schema_change_started", "0003", schema.HEAD),
         ("INFO", "schema_changed", "0003", schema.HEAD),
     ]
 

@@ -64,12 +64,13 @@ def test_failures_are_counted_by_class(monitor: Monitor) -> None:
 
 
 def test_the_first_refusal_of_each_class_is_logged(monitor: Monitor, caplog: pytest.LogCaptureFixture) -> None:
+    monitor.prune.failed(0, StoreMoved("moved to B", "B"))
     for exc in (StoreMoved("moved to B", "B"), StoreMoved("moved to B", "B"), DatabaseUnavailable("down"), SchemaOutOfDate("old")):
         monitor.put_writes.failed(0, exc)
     events = [(record.levelname, vars(record)["event"], vars(record)["operation"], vars(record)["error"]) for record in caplog.records]
     assert events == [("WARNING", "operation_refused", "put_writes", name) for name in ("StoreMoved", "SchemaOutOfDate")]
     assert "moved to B" in caplog.records[0].getMessage()
-    assert monitor.since_start().errors["StoreMoved"] == 2
+    assert monitor.since_start().errors["StoreMoved"] == 3
 
 
 def test_whoever_gives_up_is_no_failure(monitor: Monitor) -> None:
