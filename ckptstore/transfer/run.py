@@ -292,8 +292,7 @@ class Transfer:
 
     def _fail(self, thread: SourceThread, exc: Exception) -> None:
         self.report.failed_threads[thread.thread_id] = str(exc)
-        fields = {"event": "thread_not_transferred", "thread_id": thread.thread_id}
-        logger.warning("thread %r was not transferred: %s", thread.thread_id, exc, extra=fields)
+        logger.warning("thread %r was not transferred: %s", thread.thread_id, exc, extra={"event": "thread_not_transferred"})
         self._finish([thread])
 
     def _finish(self, threads: Sequence[SourceThread]) -> None:
