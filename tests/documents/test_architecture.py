@@ -1,0 +1,44 @@
+"""The page about the architecture names packages and modules that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.support.documents import CHECKOUT
+
+PACKAGE = CHECKOUT / "ckptstore"
+PAGE = (CHECKOUT / "docs" / "architecture.md").read_text()
+
+
+def rows() -> list[list[str]]:
+    table = PAGE.partition("| package | what it is for | open first |\n")[2].partition("\n\n")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[1:]]
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`(\w+)`", cell)
+
+
+def test_every_package_has_a_row() -> None:
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    listed = {name for cells in rows() for name in names(cells[0])}
+    # A hook for bundles, of which the text above the table speaks.
+    assert packages - {"pyinstaller"} == listed - {"queries", "records", "errors", "handles"}
+
+
+def test_what_to_open_first_exists() -> None:
+    for package, _, first in rows():
+        folder = PACKAGE / names(package)[0]
+        modules = {path.stem for path in folder.rglob("*.py")}
+        assert set(names(first)) <= modules, package
+
+
+def test_every_layer_is_drawn() -> None:
+    drawn = (CHECKOUT / "docs" / "diagrams" / "packages.mmd").read_text()
+    assert all(name in drawn for cells in rows() for name in names(cells[0]) if name != "handles")
+
+
+def test_every_module_says_what_it_does() -> None:
+    silent = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" and not path.read_text().startswith('"""')]
+    assert silent == [Path(PACKAGE / "pyinstaller" / "hook-ckptstore.py")] or silent == []
