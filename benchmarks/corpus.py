@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -27,7 +27,6 @@ from benchmarks.workload import sentence, thread
 from ckptstore import SQLAlchemySaver
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.sql.tables import Row
 from ckptstore.langgraph.encode import NewCheckpointKey
 from ckptstore.records import CheckpointKey, NewCheckpoint, NewWrites
 from ckptstore.runtime.future import Future
@@ -35,7 +34,6 @@ from ckptstore.runtime.wakeups import settled
 from ckptstore.values.encode import EncodedWrite, chunk_values, encode
 from ckptstore.writes.commit import commit_batch
 from ckptstore.writes.rows import BatchRows
-from ckptstore.writes.tag_rows import insert_tags
 
 STEPS = 10
 TENANTS = 10
@@ -170,7 +168,7 @@ async def fill(contender: Contender, corpus: Corpus) -> None:
     saver = contender.saver
     with tqdm(total=corpus.size, desc=contender.name, unit=" checkpoints", delay=_SHOW_AFTER_SECONDS, leave=False, disable=None) as bar:
         if isinstance(saver, SQLAlchemySaver):
-            sample = await fill_ours(saver, corpus, bar)
+            sample = await _fill_ours(saver, corpus, bar)
         else:
             async with _one_transaction(contender):
                 sample = await _fill_by_puts(saver, corpus, bar)
@@ -179,7 +177,7 @@ async def fill(contender: Contender, corpus: Corpus) -> None:
     await contender.database.settle()
 
 
-async def fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
+async def _fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
     """Through the codec and rows of the writer's kind; the next batch is made while one is stored."""
     entries = corpus.entries(saver)
     under_way: Future[None] | None = None
@@ -201,14 +199,12 @@ def _store(units: Sequence[EncodedWrite], db: Db) -> None:
     if db.on_sqlite:
         assert not any(commit_batch(db, units))
     else:
-        rows = BatchRows(enumerate(units)).parts
-        with db.transaction():
-            _copy(db.connection, rows)
-            insert_tags(db, rows["tags"])
+        _copy(db.connection, units)
 
 
-def _copy(connection: Connection, rows: Mapping[str, Sequence[Row]]) -> None:
+def _copy(connection: Connection, units: Sequence[EncodedWrite]) -> None:
     """PostgreSQL's own way for many rows; a million checkpoints would take half an hour in batches."""
+    rows = BatchRows(enumerate(units)).parts
     driver: Any = connection.connection.driver_connection
     for part, (table, _) in sql.batch_parts.BATCH_ROWS.items():
         if part in rows:

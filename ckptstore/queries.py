@@ -10,16 +10,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, inspect, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, true
+from sqlalchemy.orm import aliased
 
-from ckptstore.db.models import Checkpoint, Thread
-from ckptstore.db.sql.postings import at, place_of_checkpoint
-from ckptstore.db.tag_ids import id_text
-from ckptstore.db.tag_models import TAG, TAG_OWNER, TAG_VALUE
+from ckptstore.db.models import Checkpoint, Tag, Thread
 from ckptstore.errors import InvalidFilter
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.records import Posting
-from ckptstore.tags.conditions import ValueIn, ValueRange, keys_below
+from ckptstore.tags.conditions import ValueIn, ValueRange
 from ckptstore.tags.filters import Filter
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 
@@ -48,9 +46,8 @@ def _meets(parsed: Filter, of: type[Checkpoint]) -> ColumnElement[bool]:
     if not parsed.dotted:
         return met
     # Where no checkpoint has a key with this dot, it stands for a key of a nested dict.
-    values = or_(*[_is(ValueRange(path, include_nested=True)) for path in parsed.dotted])
-    in_use = exists().where(values, exists().where(TAG.c.value_id == TAG_VALUE.c.id))
-    return or_(met, and_(~in_use, _meets(parsed.nested(parsed.dotted.values()), of)))
+    in_use = or_(*[_is(ValueRange(path, include_nested=True), Tag) for path in parsed.dotted])
+    return or_(met, and_(~exists(select(Tag.key).where(in_use)), _meets(parsed.nested(parsed.dotted.values()), of)))
 
 
 def select_checkpoints(
@@ -76,11 +73,10 @@ def select_checkpoints(
     """
     parsed = _decided_by_tags(wanted or {}, tag_keys)
     query = select(Checkpoint).where(Checkpoint.hidden.is_(False))
+    order: Any = Checkpoint
     if parsed.required and len(parsed.required[0].values) == 1 and thread_id is None and not parsed.dotted:
-        query = query.select_from(TAG).join(TAG_OWNER, TAG_OWNER.c.id == TAG.c.owner_id).join(Checkpoint, _named_by_tag())
-        query = query.where(TAG.c.value_id == select(TAG_VALUE.c.id).where(_is(parsed.required[0])).scalar_subquery())
-        # The texts decide where two ids have one place in the index.
-        query = query.order_by(TAG.c.id_order.desc())
+        lead = order = aliased(Tag, name="lead")
+        query = query.join(lead, and_(_is(parsed.required[0], lead), _same_checkpoint(lead, Checkpoint)))
     query = query.where(has_tags(wanted or {}, tag_keys=tag_keys))
     if thread_id is not None:
         query = query.where(Checkpoint.thread_id == thread_id)
@@ -88,7 +84,7 @@ def select_checkpoints(
         query = query.where(Checkpoint.created_at >= created_after)
     if created_before is not None:
         query = query.where(Checkpoint.created_at < created_before)
-    return query.order_by(Checkpoint.checkpoint_id.desc(), Checkpoint.thread_id.desc(), Checkpoint.checkpoint_ns.desc())
+    return query.order_by(order.checkpoint_id.desc(), order.thread_id.desc(), order.checkpoint_ns.desc())
 
 
 def select_threads(wanted: Mapping[str, Any] | None = None, *, tag_keys: TagKeys = EVERYTHING) -> Select[Thread]:
@@ -116,25 +112,22 @@ def _decided_by_tags(wanted: Mapping[str, Any], tag_keys: TagKeys) -> Filter:
     return parsed
 
 
-def _named_by_tag() -> ColumnElement[bool]:
-    """Whether a checkpoint is that of a tag, which is joined with its owner."""
-    of_owner = and_(Checkpoint.thread_id == TAG_OWNER.c.thread_id, Checkpoint.checkpoint_ns == TAG_OWNER.c.checkpoint_ns)
-    return and_(of_owner, Checkpoint.checkpoint_id == id_text(TAG.c.id_order, TAG.c.id_rest, TAG_OWNER.c.own_id))
-
-
 def _has(condition: ValueIn | ValueRange | Posting, of: type[Checkpoint]) -> ColumnElement[bool]:
-    tag, value = TAG.alias(), select(TAG_VALUE.c.id).where(_is(condition))
-    single = isinstance(condition, Posting) or (isinstance(condition, ValueIn) and len(condition.values) == 1)
-    has_value = tag.c.value_id == value.scalar_subquery() if single else tag.c.value_id.in_(value)
-    return exists().where(has_value, *at(tag, place_of_checkpoint(inspect(of).selectable)))
+    tag = aliased(Tag)
+    return exists().where(_is(condition, tag), _same_checkpoint(tag, of))
 
 
-def _is(condition: ValueIn | ValueRange | Posting) -> ColumnElement[bool]:
-    key, value = TAG_VALUE.c.key, TAG_VALUE.c.value
+def _is(condition: ValueIn | ValueRange | Posting, tag: type[Tag]) -> ColumnElement[bool]:
+    at_key = tag.key == condition.key
     if isinstance(condition, Posting):
-        return and_(key == condition.key, value == condition.value)
+        return and_(at_key, tag.value == condition.value)
     if isinstance(condition, ValueIn):
-        return and_(key == condition.key, value.in_(condition.values))
-    within = and_(key == condition.key, value >= condition.low, value < condition.high)
-    first_below, after_below = keys_below(condition.key)
-    return or_(within, and_(key >= first_below, key < after_below)) if condition.include_nested else within
+        one = len(condition.values) == 1
+        return and_(at_key, tag.value == condition.values[0] if one else tag.value.in_(condition.values))
+    within = and_(at_key, tag.value >= condition.low, tag.value < condition.high)
+    # "0" follows "/": the range holds every key that begins with this key and a slash.
+    return or_(within, and_(tag.key >= f"{condition.key}/", tag.key < f"{condition.key}0")) if condition.include_nested else within
+
+
+def _same_checkpoint(tag: type[Tag], of: type[Checkpoint]) -> ColumnElement[bool]:
+    return and_(tag.thread_id == of.thread_id, tag.checkpoint_ns == of.checkpoint_ns, tag.checkpoint_id == of.checkpoint_id)

@@ -13,7 +13,6 @@ from ckptstore.db.connection import Db
 from ckptstore.errors import CkptStoreError
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.tags.encoding import postings
-from ckptstore.writes.tag_rows import insert_tags
 
 config = context.config
 arguments = context.get_x_argument(as_dictionary=True)
@@ -47,27 +46,24 @@ def make_tags_again(db: Db) -> None:
     columns = connection.execute(sa.text("SELECT * FROM ckpt_checkpoint WHERE 1 = 0")).keys()
     hidden = sa.column("hidden" if "hidden" in columns else "support", sa.Boolean)
     checkpoint = sa.table("ckpt_checkpoint", *KEY, sa.column("metadata", sa.JSON))
-    by_numbers = sa.inspect(connection).has_table("ckpt_tag_value")
-    for table in ("ckpt_tag", *(("ckpt_tag_value", "ckpt_tag_owner") if by_numbers else ())):
-        connection.execute(sa.delete(sa.table(table)))
+    connection.execute(sa.delete(sa.table("ckpt_tag")))
     after = ("", "", "")
     page = sa.select(*KEY, sa.column("metadata", sa.JSON)).select_from(checkpoint).where(hidden.is_(False))
     while rows := connection.execute(page.where(sa.tuple_(*KEY) > sa.tuple_(*after)).order_by(*KEY).limit(PAGE)).all():
         after = tuple(rows[-1][:3])
         # Sorted as the index is: neighbours are inserted together.
-        tags = sorted(
-            (posting.key, posting.value, checkpoint_id, thread_id, checkpoint_ns)
-            for thread_id, checkpoint_ns, checkpoint_id, metadata in rows
-            for posting in postings(metadata, unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
+        insert_tags(
+            connection,
+            sorted(
+                (posting.key, posting.value, checkpoint_id, thread_id, checkpoint_ns)
+                for thread_id, checkpoint_ns, checkpoint_id, metadata in rows
+                for posting in postings(metadata, unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
+            ),
         )
-        if by_numbers:
-            insert_tags(db, tags)
-        else:
-            insert_texts(connection, tags)
 
 
-def insert_texts(connection: sa.Connection, tags: list[tuple[str, ...]]) -> None:
-    """Insert tags as they were before revision 0008: on PostgreSQL as arrays, in one statement."""
+def insert_tags(connection: sa.Connection, tags: list[tuple[str, ...]]) -> None:
+    """Insert tags: on PostgreSQL as arrays, in one statement."""
     if not tags:
         return
     if connection.dialect.name == "sqlite":

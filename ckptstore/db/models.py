@@ -32,16 +32,12 @@ from ckptstore.db.channel_links import channel_links
 from ckptstore.db.load_model import Load
 from ckptstore.db.model_base import CLUSTERED, Base, Key
 from ckptstore.db.read_only import read_only
-from ckptstore.db.tag_models import Tag
 from ckptstore.db.times import UtcMicroseconds
-
-__all__ = [
-    "TABLE_PREFIX", "VERSION_TABLE", "Base", "Channel", "Checkpoint", "Key", "Load", "Segment",
-    "Setting", "StoredObject", "Tag", "Thread", "Write",
-]  # fmt: skip
 
 TABLE_PREFIX = "ckpt_"
 VERSION_TABLE = "ckpt_alembic_version"
+
+__all__ = ["Base", "Channel", "Checkpoint", "Load", "Segment", "Setting", "StoredObject", "Tag", "Thread", "Write"]
 
 _PRUNE = "await saver.aprune_by(policy)"
 _DELETE = f"await saver.adelete_thread(thread_id), saver.adelete_for_runs(run_ids) or {_PRUNE.removeprefix('await ')}"
@@ -267,6 +263,21 @@ class StoredObject(Base):
         Index("ckpt_object_by_digest", "digest"),
         Index("ckpt_object_by_state", "state", "changed_at"),
     )
+
+
+@read_only(write="await saver.arebuild_tags()", delete="await saver.arebuild_tags()")
+class Tag(Base):
+    """The inverted index of metadata: (key path, typed value) -> checkpoint, newest last."""
+
+    __tablename__ = "ckpt_tag"
+
+    key: Mapped[str] = mapped_column(Key, primary_key=True)
+    value: Mapped[str] = mapped_column(Key, primary_key=True)
+    checkpoint_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
+
+    __table_args__ = (CLUSTERED,)
 
 
 @read_only(write="await saver.setup()", delete="await saver.setup()")

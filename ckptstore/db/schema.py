@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Executable, func, inspect, select, true
@@ -29,7 +28,6 @@ from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sql.tables import PARTITIONED, THREAD
 from ckptstore.db.sqlstates import sqlstate_of
-from ckptstore.db.tag_models import TAG_INDEX
 from ckptstore.db.url import DATABASE_URL_VARIABLE, parse_database_url
 from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
 from ckptstore.runtime.fork import in_child
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
 
 #: Every revision, oldest first. Repeated here so that a saver can check its database without importing Alembic.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 HEAD = REVISIONS[-1]
 
 # What a server says about a table that is not there, or whose schema is not.
@@ -261,20 +259,16 @@ def _enter_schema(schema: str | None) -> list[Executable]:
 
 
 def _configure(context: EnvironmentContext | Any, **options: Any) -> None:
-    dialect_name = options["connection"].dialect.name if "connection" in options else options["dialect_name"]
     context.configure(
         target_metadata=Base.metadata,
         version_table=VERSION_TABLE,
-        include_object=partial(_is_ours, dialect_name=dialect_name),
+        include_object=_is_ours,
         transactional_ddl=True,
         **options,
     )
 
 
-def _is_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any, dialect_name: str) -> bool:
-    if kind == "index" and name == TAG_INDEX:
-        # Alembic compares without looking at `ddl_if`.
-        return dialect_name == "postgresql"
+def _is_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
     is_partition = re.fullmatch(rf"({'|'.join(PARTITIONED)})_p\d+", name or "")
     return kind != "table" or ((name or "").startswith(TABLE_PREFIX) and not is_partition)
 

@@ -30,8 +30,6 @@ _NAMES = {
     "ckpt_segment": "segments",
     "ckpt_write": "writes",
     "ckpt_tag": "tags",
-    "ckpt_tag_value": "keys and values of tags",
-    "ckpt_tag_owner": "whose tags",
     "ckpt_thread": "threads",
     "ckpt_object": "objects",
     "ckpt_setting": "settings",

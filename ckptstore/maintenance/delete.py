@@ -59,7 +59,6 @@ def delete_thread(db: Db, thread_id: str, *, at_once: bool = False) -> DeletedRo
         checkpoints = checkpoint_metadata(db, thread_id)
         _delete_tags(db, thread_id, checkpoints)
         deleted = {table: db.run(sql.delete.delete_thread_rows, {"thread_id": thread_id}, table).rowcount for table in _TABLES}
-        db.run(sql.tags.delete_unused_owners, {"thread_id": thread_id})
     return DeletedRows(
         deleted_threads=1,
         checkpoints=len(checkpoints),
@@ -74,7 +73,7 @@ def _delete_tags(db: Db, thread_id: str, checkpoints: Sequence[CheckpointMetadat
         delete_tags(db, stored_tag_rows(checkpoints))
     except CheckpointCorrupt:
         # Metadata was altered, so its tags are unknown: search the whole index.
-        db.run(sql.tags.delete_tags_of_thread, {"thread_id": thread_id})
+        db.run(sql.delete.delete_thread_rows, {"thread_id": thread_id}, sql.tables.TAG)
 
 
 def _is_large(db: Db, thread_id: str) -> bool:
@@ -121,8 +120,6 @@ def checkpoints_with_postings(db: Db, wanted: Sequence[Posting]) -> dict[str, se
     """The checkpoints that have at least one of the postings, by thread."""
     db.expect_long()
     found: dict[str, set[CheckpointRef]] = {}
-    for thread_id, checkpoint_ns, checkpoint_id in db.run(
-        sql.postings.checkpoints_with_postings, db.key_parameters(("key", "value"), wanted)
-    ):
+    for thread_id, checkpoint_ns, checkpoint_id in db.run(sql.pages.checkpoints_with_postings, db.key_parameters(("key", "value"), wanted)):
         found.setdefault(thread_id, set()).add(CheckpointRef(checkpoint_ns, checkpoint_id))
     return found

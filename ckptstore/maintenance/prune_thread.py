@@ -241,8 +241,6 @@ def _sweep(db: Db, request: PruneRequest, stamp: ThreadStamp) -> tuple[bool, Del
     # Even if this prune deleted nothing: a checkpoint or a write that was replaced leaves its segments behind.
     segments = [_DeletedSegment(*row) for row in db.run(sql.prune.delete_unlinked_segments, thread)]
     is_swept = max(len(writes), len(segments)) < _ROWS_PER_SWEEP
-    if is_swept:
-        db.run(sql.tags.delete_unused_owners, {"thread_id": request.thread_id})
     threads = db.run(sql.threads.delete_empty_thread, thread).rowcount if is_swept else 0
     return is_swept, DeletedRows(
         deleted_threads=threads,

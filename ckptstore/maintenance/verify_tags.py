@@ -60,7 +60,7 @@ def _check_page(db: Db, parameters: dict[str, Any], tag_keys: TagKeys, state_for
                 expected.update(indexed_tag_rows([each], tag_keys, state_format))
             except CheckpointCorrupt as exc:
                 corrupt.append(str(exc))
-        found = db.run(sql.tags.tags_among, db.key_parameters(sql.tables.TAG_ROW, expected)) if expected else ()
+        found = db.run(sql.verify.tags_among, db.key_parameters(sql.tables.TAG_KEY, expected)) if expected else ()
         missing = expected - {tuple(row) for row in found}
     return _Page(page, sorted({CheckpointKey(thread, ns, id_) for _, _, id_, thread, ns in missing}), corrupt)
 

@@ -26,6 +26,12 @@ class Meetings(NamedTuple):
     more: bool
 
 
+def just_before(checkpoint_id: str) -> CheckpointKey:
+    """A position in a listing before every checkpoint with this id."""
+    # No id is between the two: ids have no NUL characters.
+    return CheckpointKey("", "", f"{checkpoint_id}\x01")
+
+
 def just_after(checkpoint_id: str) -> CheckpointKey:
     """A position in a listing after every checkpoint with this id."""
     return CheckpointKey("", "", checkpoint_id)
@@ -95,8 +101,7 @@ class _Search:
         if reached is None:
             self.more = False
             return _Skipped(worthwhile=False, to_meeting=False)
-        if reached < self.after.checkpoint_id:
-            self.after = CheckpointKey("", "", reached)
+        self.after = just_before(reached)
         if to_meeting:
             return _Skipped(worthwhile=False, to_meeting=True)
         within = self._run(sql.meetings.posting_after, {**start, "skipped": steps * _POSTINGS_PER_STEP})

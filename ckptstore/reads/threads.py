@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.times import from_microseconds, to_microseconds
-from ckptstore.reads.meetings import find_meetings, has_many_near, just_after
+from ckptstore.reads.meetings import find_meetings, has_many_near, just_before
 from ckptstore.reads.planner import PagePlan, ThreadPagePlan, plan_thread_page
 from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import CheckpointKey, ThreadInfo
@@ -95,7 +95,7 @@ def _cheapest_plan(db: Db, plan: ThreadPagePlan, size: int) -> PagePlan:
     """The plan for all threads in order; where few checkpoints have two frequent tags, one for the threads of these."""
     if plan.meetings is None or has_many_near(db, plan.meetings, size):
         return plan.page
-    meetings = find_meetings(db, plan.meetings, just_after(GREATEST_TEXT), _MAX_MEETINGS)
+    meetings = find_meetings(db, plan.meetings, just_before(GREATEST_TEXT), _MAX_MEETINGS)
     if meetings.more:
         return plan.page
     thread_ids = list({key.thread_id for key in meetings.keys})

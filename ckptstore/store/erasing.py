@@ -13,7 +13,6 @@ from ckptstore.db.times import from_microseconds
 from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance.gc import collect_now
 from ckptstore.maintenance.reports import CollectReport, EraseReport
-from ckptstore.maintenance.tag_values import delete_unused_values
 from ckptstore.reads.threads import ThreadPage, load_threads
 from ckptstore.records import ThreadInfo
 from ckptstore.runtime.steps import Steps
@@ -60,9 +59,6 @@ class Erasure:
                 self._progress(self.report)
             if dry_run or not found:
                 break
-        if not dry_run:
-            # The texts of the tags that these threads had: nothing names them any more.
-            yield from delete_unused_values(self._store)
         yield from self._count_blobs()
         self.report.ended_at = from_microseconds(self._clock())
         counts = {"threads": len(self.report.threads), "checkpoints": self.report.checkpoints, "objects": self.report.objects}

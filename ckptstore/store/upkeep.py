@@ -21,7 +21,6 @@ from ckptstore.maintenance.reencrypt import Recode, Reencryption
 from ckptstore.maintenance.reindex import RebuiltTags, begin_rebuilding, next_threads, rebuild_tags, store_keys
 from ckptstore.maintenance.relocate import relocate
 from ckptstore.maintenance.reports import CollectReport, DeletedRows, PruneReport, ReencryptReport, VacuumReport, VerifyReport
-from ckptstore.maintenance.tag_values import delete_unused_values
 from ckptstore.maintenance.vacuum import vacuum
 from ckptstore.maintenance.verify import verify
 from ckptstore.records import Posting
@@ -100,10 +99,7 @@ class StoreUpkeep(StoreBase):
         if not dry_run:
             yield from self.finish_deletions()
             yield from self.run_in_queue(partial(delete_old, now=now))
-        report = yield from self._observed_prune(self._pruner.by_policy(policy, now, callbacks, dry_run=dry_run))
-        if not dry_run:
-            yield from delete_unused_values(self)
-        return report
+        return (yield from self._observed_prune(self._pruner.by_policy(policy, now, callbacks, dry_run=dry_run)))
 
     def _observed_prune(self, pruning: Steps[PruneReport]) -> Steps[PruneReport]:
         with self.monitor.prune.observed():
@@ -141,7 +137,6 @@ class StoreUpkeep(StoreBase):
             after, threads = page[-1], threads + len(page)
             progress(threads)
         yield self._queue.run(partial(store_keys, tag_keys=self._tag_keys))
-        yield from delete_unused_values(self)
         seconds = time.perf_counter() - started
         fields = {"event": "tags_rebuilt", "tags": tags, "threads": threads, "seconds": seconds}
         logger.info("tags rebuilt: %d of %d threads in %.3f s", tags, threads, seconds, extra=fields)

@@ -18,7 +18,7 @@ from ckptstore.transfer.reading import marks_of
 from ckptstore.transfer.remembered import Remembered, remember, remembered
 from ckptstore.transfer.row_hash import hash_of_marks
 from ckptstore.writes.rows import new_generation
-from ckptstore.writes.tag_rows import delete_tags, insert_tags, stored_tag_rows
+from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
 _KEYS_PER_DELETE = 500
 
@@ -80,11 +80,9 @@ class StoreParcel:
                 _make_way(db, ids[0], self._parcel, self._parcel.existing)
             for kind, rows in self._parcel.spool.pages():
                 table = Base.metadata.tables[kind]
-                if table is TAG:
-                    insert_tags(db, rows)
-                else:
-                    conflict = "replace_object" if table is SEGMENT else "replace" if self._parcel.existing else "keep"
-                    db.insert(table, conflict, rows)
+                conflict = {TAG: "keep", SEGMENT: "replace_object"}.get(table, "replace" if self._parcel.existing else "keep")
+                # The index of tags is clustered: rows in its order go to fewer of its pages.
+                db.insert(table, conflict, sorted(rows) if table is TAG else rows)
             self._set_threads(db)
 
     def _was_stored(self, db: Db, ids: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ _ENTRY_ELEMENTS = 5
 
 
 class FunctionParameters:
-    """Collects the rows of some writes as flat lists of texts, in the order in which migrations 0006 and 0008 read them.
+    """Collects the rows of some writes as flat lists of texts, in the order in which migration 0006 reads them.
 
     Args:
         writes: the writes of a batch, each with its number in it; no two of them write the same row.

@@ -14,7 +14,7 @@ from ckptstore.records import CheckpointKey
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.rows import BatchRows, thread_rows
-from ckptstore.writes.tag_rows import delete_tags, insert_tags, stored_tag_rows
+from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
 #: Writes by their number in the batch.
 NumberedWrites = Mapping[int, EncodedWrite]
@@ -38,7 +38,6 @@ def store_writes(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
     for part, some in rows.items():
         if part in _CONFLICTS:
             db.insert(*_CONFLICTS[part], some)
-    insert_tags(db, rows.get("tags", ()))
     db.insert(sql.tables.THREAD, "add_up", thread_rows(writes.values(), not_new=existing))
     for thread_id in {key.thread_id for key in existing}:
         db.run(sql.threads.recount, {"thread_id": thread_id})

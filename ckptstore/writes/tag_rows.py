@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
@@ -28,16 +27,9 @@ def stored_tag_rows(checkpoints: Iterable[tuple[CheckpointKey, str]]) -> list[Ro
 def delete_tags(db: Db, rows: Sequence[Row]) -> None:
     """Delete rows of the tag index."""
     if rows:
-        db.run(sql.tags.delete_tags, _parameters(db, rows))
+        db.run(sql.delete.delete_tags, db.key_parameters(sql.tables.TAG_KEY, rows))
 
 
 def insert_tags(db: Db, rows: Sequence[Row]) -> None:
-    """Add rows to the tag index, within a transaction that has locked their threads; existing ones are kept."""
-    if rows:
-        parameters = _parameters(db, rows)
-        for build in (sql.tags.number_values, sql.tags.number_owners, sql.tags.insert_tags):
-            db.run(build, parameters)
-
-
-def _parameters(db: Db, rows: Sequence[Row]) -> dict[str, Any]:
-    return db.key_parameters(sql.tables.TAG_ROW, rows)
+    """Add rows to the tag index; existing ones are kept."""
+    db.insert(sql.tables.TAG, "keep", rows)

@@ -208,7 +208,7 @@ $function$
 # The tables' own schema: the first one on the path may be another one, and have tables of the same names one day.
 NAMESPACE = "SELECT relnamespace FROM pg_class WHERE oid = 'ckpt_thread'::regclass"
 SCHEMA = f"SELECT nspname FROM pg_namespace WHERE oid = ({NAMESPACE})"
-EXISTS = f"SELECT count(*) FROM pg_proc WHERE proname = '%s' AND pronamespace = ({NAMESPACE})"
+EXISTS = f"SELECT count(*) FROM pg_proc WHERE proname = 'ckpt_commit_batch_1' AND pronamespace = ({NAMESPACE})"
 
 # What PostgreSQL, and what only talks like it, say where a function can't be created.
 REFUSED = ("42501", "42601", "42704", "42883", "0A000")
@@ -219,16 +219,15 @@ def in_schema(statement: str) -> str:
     return f"DO $do$ BEGIN EXECUTE format($sql${statement}$sql$, ({SCHEMA})); END $do$"
 
 
-def create(statement: str) -> None:
-    """Create a function, where functions can be created."""
+def upgrade() -> None:
     if op.get_context().dialect.name != "postgresql":
         return
     if context.is_offline_mode():
-        op.execute(in_schema(statement))
+        op.execute(in_schema(CREATE))
         return
     op.execute("SAVEPOINT without_function")
     try:
-        op.execute(in_schema(statement))
+        op.execute(in_schema(CREATE))
     except DBAPIError as exc:
         if getattr(exc.orig, "sqlstate", None) not in REFUSED:
             raise
@@ -238,17 +237,8 @@ def create(statement: str) -> None:
     op.execute("RELEASE SAVEPOINT without_function")
 
 
-def drop(name: str) -> None:
-    """Drop a function, where it was created."""
+def downgrade() -> None:
     if op.get_context().dialect.name != "postgresql":
         return
-    if context.is_offline_mode() or op.get_bind().execute(sa.text(EXISTS % name)).scalar():
-        op.execute(in_schema(f"DROP FUNCTION IF EXISTS %1$I.{name}"))
-
-
-def upgrade() -> None:
-    create(CREATE)
-
-
-def downgrade() -> None:
-    drop("ckpt_commit_batch_1")
+    if context.is_offline_mode() or op.get_bind().execute(sa.text(EXISTS)).scalar():
+        op.execute(in_schema("DROP FUNCTION IF EXISTS %1$I.ckpt_commit_batch_1"))

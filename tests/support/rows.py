@@ -7,18 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Executable, MappingResult, func, select
+from sqlalchemy import MappingResult, Select, func, select
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.connection import Db
 from ckptstore.db.models import Base
-from ckptstore.db.sql.tables import CHECKPOINT, TAG, TAG_OWNER, TAG_TABLES, TAG_VALUE
-from ckptstore.db.tag_models import whole_tags
+from ckptstore.db.sql.tables import CHECKPOINT, TAG
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.tags.encoding import postings
 
 
-def select_in_schema(db: Db, query: Executable) -> MappingResult:
+def select_in_schema(db: Db, query: Select[Any]) -> MappingResult:
     """What a query finds in the schema of a saver: whatever else the search path has."""
     schema = db.statements.schema
     options = {"schema_translate_map": {None: schema}} if schema else {}
@@ -33,10 +32,10 @@ class Rows:
 
     @classmethod
     def of(cls, saver: SQLAlchemySaver) -> Rows:
-        queries = {name: table.select() for name, table in Base.metadata.tables.items() if table not in TAG_TABLES}
-        # Numbers depend on what was stored before.
-        queries |= {TAG.name: whole_tags(), TAG_OWNER.name: select(TAG_OWNER.c.thread_id, TAG_OWNER.c.checkpoint_ns, TAG_OWNER.c.own_id)}
-        found = saver.store.runner.read(lambda db: {name: select_in_schema(db, query).all() for name, query in queries.items()}).result()
+        tables = Base.metadata.tables
+        found = saver.store.runner.read(
+            lambda db: {name: select_in_schema(db, table.select()).all() for name, table in tables.items()}
+        ).result()
         return cls({name: [dict(row) for row in rows] for name, rows in found.items()})
 
     def orphans(self) -> dict[str, set[Any]]:
@@ -56,7 +55,6 @@ class Rows:
             "ckpt_channel": self._keys("ckpt_channel", "thread_id", "checkpoint_ns", "channel", "version") - linked,
             "ckpt_write": self._keys("ckpt_write", "thread_id", "checkpoint_ns", "checkpoint_id") - set(checkpoints),
             "ckpt_tag": self._keys("ckpt_tag", "thread_id", "checkpoint_ns", "checkpoint_id") - visible,
-            "ckpt_tag_owner": {owner for owner in self._keys("ckpt_tag_owner", "thread_id") if owner[0] not in threads},
             "ckpt_segment": set(segments) - named,
             "ckpt_segment, missing": named - set(segments),
             "ckpt_thread": {key[0] for key in self._keys("ckpt_thread", "thread_id")} ^ threads,
@@ -80,7 +78,6 @@ def rows(saver: SQLAlchemySaver) -> dict[str, int]:
         return {
             name: db.connection.execute(select(func.count()).select_from(table)).scalar_one()
             for name, table in Base.metadata.tables.items()
-            if table not in (TAG_VALUE, TAG_OWNER)
         }
 
     found = saver.store.runner.read(count).result()
@@ -88,7 +85,7 @@ def rows(saver: SQLAlchemySaver) -> dict[str, int]:
 
 
 def tag_rows(saver: SQLAlchemySaver) -> set[tuple[Any, ...]]:
-    return {tuple(row.values()) for row in saver.store.runner.read(lambda db: select_in_schema(db, whole_tags()).all()).result()}
+    return {tuple(row) for row in saver.store.runner.read(lambda db: db.connection.execute(TAG.select()).all()).result()}
 
 
 async def expect_tags_of(saver: SQLAlchemySaver) -> None:

@@ -1,4 +1,4 @@
-"""A whole batch by a function of PostgreSQL's, which migration 0008 creates: a call whose plan is one node, and that takes few parameters.
+"""A whole batch by a function of PostgreSQL's, which migration 0006 creates: a call whose plan is one node, and that takes few parameters.
 
 The function locks the rows of the batch's threads, then checks what the batch requires, then inserts. Each of its statements sees what
 was committed before, so what it finds stays until it commits: whoever deletes values locks the thread's row first.
@@ -15,8 +15,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseList
 
 #: With the version of its parameters: a release that needs others adds another function, while other processes still use this one.
-FUNCTION = "ckpt_commit_batch_2"
-#: The parts of a batch, in the order of the parameters. Migrations 0006 and 0008 define the elements of each part's rows.
+FUNCTION = "ckpt_commit_batch_1"
+#: The parts of a batch, in the order of the parameters. Migration 0006 defines the elements of each part's rows.
 PARTS = ("entries", "carried", "known", "checkpoints", "channels", "tags", "segments", "kept_writes", "replaced_writes")
 
 

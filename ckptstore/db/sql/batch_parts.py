@@ -8,13 +8,13 @@ from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, cast
 
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, rows_with_keys
 from ckptstore.db.sql.parameters import keys_table
-from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, CHECKPOINT_KEY, SEGMENT, SEGMENT_KEY, TAG_ROW, VERSION_KEY, WRITE
+from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, CHECKPOINT_KEY, SEGMENT, SEGMENT_KEY, TAG, VERSION_KEY, WRITE
 
-#: The parts of a batch except its threads and `tags` (rows of `TAG_ROW`): the table of each, and the rule for a row whose key exists (see
-#: `insert.resolve_conflict`).
+#: The parts of a batch except its threads: the table of each, and the rule for a row whose key exists (see `insert.resolve_conflict`).
 BATCH_ROWS = {
     "checkpoints": (CHECKPOINT, "keep"),
     "channels": (CHANNEL, "replace"),
+    "tags": (TAG, "keep"),
     "segments": (SEGMENT, "keep"),
     "kept_writes": (WRITE, "keep"),
     "replaced_writes": (WRITE, "replace"),
@@ -23,13 +23,6 @@ BATCH_ROWS = {
 #: The rows that the entries of a batch require: the table, and the key in it. `carried` are channel values of earlier checkpoints
 #: that a new one refers to; `known` are segments that the writer believes to be stored in the thread.
 BATCH_NEEDS = {"carried": (CHANNEL, VERSION_KEY), "known": (SEGMENT, SEGMENT_KEY)}
-
-
-def columns_of(part: str) -> list[str]:
-    """The columns of a part's rows."""
-    if part in BATCH_ROWS:
-        return [column.name for column in BATCH_ROWS[part][0].c]
-    return list(TAG_ROW if part == "tags" else BATCH_NEEDS[part][1])
 
 
 def missing_needs(database: str, need: str) -> Select[Any]:

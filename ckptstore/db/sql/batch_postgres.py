@@ -13,7 +13,6 @@ from sqlalchemy import (
     FromClause,
     GenerativeSelect,
     Select,
-    Table,
     Text,
     bindparam,
     cast,
@@ -26,13 +25,11 @@ from sqlalchemy import (
     union_all,
 )
 
-from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS, columns_of
+from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS
 from ckptstore.db.sql.insert import column_arrays, insert_into, resolve_conflict
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row
 from ckptstore.db.sql.parameters import driver_type, unnest
-from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG, TAG_OWNER, TAG_ROW, TAG_VALUE, THREAD, Row
-from ckptstore.db.sql.tags import OWNER_KEY, TAG_COLUMNS, VALUE_KEY, new_owners, new_values
-from ckptstore.db.tag_ids import id_order, id_rest, own_id
+from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, THREAD, Row
 
 _ONE: Select[Any] = select(literal_column("1"))
 _ENTRY_COLUMNS = [
@@ -57,7 +54,8 @@ def entry_parameters(rows: Sequence[Row], lock_timeout: str | None) -> dict[str,
 
 def batch_parameters(part: str, rows: Sequence[Row], entry_nos: Sequence[int]) -> dict[str, Any]:
     """The parameters of one part of a `commit_batch`: its rows, and for each row the number of its entry."""
-    return {**column_arrays(columns_of(part), rows, part), f"{part}_entry_no": list(entry_nos)}
+    columns = BATCH_NEEDS[part][1] if part in BATCH_NEEDS else [column.name for column in BATCH_ROWS[part][0].c]
+    return {**column_arrays(columns, rows, part), f"{part}_entry_no": list(entry_nos)}
 
 
 def commit_batch(_database: str, parts: frozenset[str]) -> GenerativeSelect:
@@ -76,8 +74,6 @@ def commit_batch(_database: str, parts: frozenset[str]) -> GenerativeSelect:
     undisturbed = _undisturbed(storable, threads)
     stored = _with_new_checkpoint(undisturbed, _insert_checkpoints(undisturbed)) if "checkpoints" in parts else undisturbed
     inserts = [_insert_part(name, stored) for name in BATCH_ROWS if name in parts and name != "checkpoints"]
-    if "tags" in parts:
-        inserts += _insert_tags(stored)
     return select(stored.c.entry_no).add_cte(threads, *inserts)
 
 
@@ -177,38 +173,3 @@ def _insert_part(name: str, stored: CTE) -> CTE:
     insert = resolve_conflict(insert_into("postgresql", table).from_select([c.name for c in table.c], wanted), table, conflict)
     cte: CTE = insert.cte(f"new_{name}")
     return cte
-
-
-def _insert_tags(stored: CTE) -> list[CTE]:
-    """Insert the tags, and before them the values and owners that have no number."""
-    rows = unnest("tags", [*((name, Text()) for name in TAG_ROW), ("entry_no", BigInteger())])
-    wanted = select(*[rows.c[name] for name in TAG_ROW]).where(_is_in(rows.c.entry_no, select(stored.c.entry_no)))
-    given = wanted.cte("given_tags")
-    values = _numbered(TAG_VALUE, VALUE_KEY, new_values("postgresql", given))
-    owners = _numbered(TAG_OWNER, OWNER_KEY, new_owners("postgresql", given))
-    numbers = (_number(TAG_VALUE, values, given, given.c.value), _number(TAG_OWNER, owners, given, own_id(given.c.checkpoint_id)))
-    checkpoint = (id_order(given.c.checkpoint_id), id_rest(given.c.checkpoint_id))
-    cells = zip(TAG_COLUMNS, (numbers[0], *checkpoint, numbers[1]), strict=True)
-    tags = select(*[cell.label(name) for name, cell in cells]).offset(literal_column("0")).subquery("numbered_tags")
-    same = _ONE.select_from(TAG).where(*equal_columns(TAG, tags, TAG_COLUMNS))
-    new = select(tags).where(~exists_for_row("postgresql", same))
-    insert: CTE = insert_into("postgresql", TAG).from_select(TAG_COLUMNS, new).cte("new_tags")
-    return [insert]
-
-
-def _numbered(table: Table, key: Sequence[str], new: Select[Any]) -> CTE:
-    """Insert rows that the snapshot does not have; returns them, also where another transaction has inserted one since."""
-    insert = insert_into("postgresql", table).from_select(key, new)
-    found = insert.on_conflict_do_update(index_elements=key, set_={key[-1]: insert.excluded[key[-1]]}).returning(*table.c)
-    made: CTE = found.cte(f"new_{table.name}")
-    return made
-
-
-def _number(table: Table, new: CTE, given: CTE, last: ColumnElement[Any]) -> ColumnElement[int]:
-    """The number of a row, from the snapshot or from those that were inserted."""
-    *first, own = [column.name for column in table.c if column.name != "id"]
-
-    def number(rows: FromClause) -> ColumnElement[int]:
-        return select(rows.c.id).where(*equal_columns(rows, given, first), rows.c[own] == last).scalar_subquery()
-
-    return func.coalesce(number(table), number(new))

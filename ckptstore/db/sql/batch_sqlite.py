@@ -17,14 +17,13 @@ from sqlalchemy.dialects import sqlite
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS, is_missing
 from ckptstore.db.sql.insert import cells, resolve_conflict, touch_thread
 from ckptstore.db.sql.parameters import json_rows
-from ckptstore.db.sql.tables import CHECKPOINT, SEGMENT, TAG_ROW, THREAD, Row
-from ckptstore.db.sql.tags import insert_tags, number_owners, number_values
+from ckptstore.db.sql.tables import CHECKPOINT, SEGMENT, TAG, THREAD, Row
 
 _NAME = "ckpt_batch"
 
 # The parts that are rows of a table, and the rule for a row whose key exists. A checkpoint that exists makes the batch fail.
 _ROWS: Mapping[str, tuple[Table, str]] = {
-    **BATCH_ROWS,
+    **{part: of for part, of in BATCH_ROWS.items() if part != "tags"},
     "checkpoints": (CHECKPOINT, "fail"),
     "segments": (SEGMENT, "replace_object"),
     "threads": (THREAD, "add_counts"),
@@ -61,8 +60,7 @@ def _trigger_body(part: str) -> list[ClauseElement]:
     if part in BATCH_NEEDS:
         return [_refuse_if_missing(part)]
     if part == "tags":
-        tags = json_rows(_FIRST_CELL, TAG_ROW)
-        return [number_values("sqlite", tags), number_owners("sqlite", tags), insert_tags("sqlite", tags)]
+        return [_insert_tags()]
     insert = _insert_row(*_ROWS[part])
     return [insert, _touch_thread()] if part == "threads" else [insert]
 
@@ -76,6 +74,15 @@ def _insert_row(into: Table, conflict: str) -> Insert:
 def _touch_thread() -> Update:
     cell = dict(zip(THREAD.c.keys(), _CELLS, strict=False))
     return touch_thread(THREAD, literal_column(f"NEW.{cell['thread_id']}"), literal_column(f"NEW.{cell['updated_at']}", BigInteger))
+
+
+def _insert_tags() -> Insert:
+    names = [each.name for each in TAG.c]
+    rows = json_rows(_FIRST_CELL, names)
+    # Without a WHERE, SQLite parses the ON of ON CONFLICT as that of a join.
+    found = select(*[rows.c[name] for name in names]).where(literal_column("true"))
+    made: Insert = resolve_conflict(sqlite.insert(TAG).from_select(names, found), TAG, "keep")
+    return made
 
 
 def _refuse_if_missing(need: str) -> ClauseElement:

@@ -1,10 +1,13 @@
-"""Statements that delete a thread's rows; `prune` deletes single checkpoints, and `tags` their tags."""
+"""Statements that delete a thread's rows, and its checkpoints' tags; `prune` deletes single checkpoints."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sqlalchemy import BigInteger, Delete, Select, Table, bindparam, delete, func, literal_column, select
+
+from ckptstore.db.sql.lookups import has_given_key
+from ckptstore.db.sql.tables import TAG, TAG_KEY
 
 
 def delete_thread_rows(_database: str, table: Table) -> Delete:
@@ -21,3 +24,8 @@ def count_thread_rows(_database: str, table: Table) -> Select[Any]:
 def refs_in_thread(_database: str, table: Table) -> Select[Any]:
     """Namespace and id of a thread's checkpoints (`ckpt_checkpoint`), or of those that it has writes for (`ckpt_write`)."""
     return select(table.c.checkpoint_ns, table.c.checkpoint_id).where(table.c.thread_id == bindparam("thread_id")).distinct()
+
+
+def delete_tags(database: str) -> Delete:
+    """Delete the given tags. The keys are whole, since the index is ordered by tag and not by thread."""
+    return delete(TAG).where(has_given_key(database, TAG, TAG_KEY))

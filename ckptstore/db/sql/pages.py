@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     CompoundSelect,
@@ -18,14 +19,14 @@ from sqlalchemy import (
     literal_column,
     select,
     tuple_,
+    union,
     union_all,
 )
 
 from ckptstore.db.sql.checkpoints import whole
-from ckptstore.db.sql.lookups import equal_columns, hidden_value, is_visible, lookup_join, namespaces_of_thread
-from ckptstore.db.sql.postings import Owned, Place, collected, given_value, has_posting, owned, place_of_checkpoint, place_of_tag
+from ckptstore.db.sql.lookups import equal_columns, exists_for_row, hidden_value, is_visible, lookup_join, namespaces_of_thread
+from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG
-from ckptstore.db.tag_ids import id_order
 from ckptstore.records import StateFormat
 
 # The greatest 64-bit integer.
@@ -33,13 +34,6 @@ _END_OF_TIME = 2**63 - 1
 
 #: The order of a listing, newest first.
 ORDER = ("checkpoint_id", "thread_id", "checkpoint_ns")
-
-# What the restrictions on ids mean for the order of the tags: necessary, not sufficient.
-_BOUNDS = {
-    "floor": TAG.c.id_order >= id_order(bindparam("floor", type_=Text())),
-    "before": TAG.c.id_order <= id_order(bindparam("before", type_=Text())),
-    "after": TAG.c.id_order <= id_order(bindparam("after_checkpoint_id", type_=Text())),
-}
 
 
 class Shape(NamedTuple):
@@ -96,16 +90,16 @@ def page(database: str, shape: Shape) -> Select[Any]:
     if shape.source == "checkpoints" and "thread_id" in shape.given and shape.given.isdisjoint(("checkpoint_ns", "checkpoint_id")):
         return _page_of_thread(database, shape)
     if shape.source == "checkpoints":
-        query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT, place_of_checkpoint(CHECKPOINT))
+        query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT)
         if "thread_id" not in shape.given:
             # The condition of the partial index `ckpt_checkpoint_newest`, without which it is not used.
             query = query.where(CHECKPOINT.c.checkpoint_id > literal_column("''"))
     elif shape.source == "time":
-        query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT, place_of_checkpoint(CHECKPOINT))
+        query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT)
     else:
         candidates = collected(database, shape.source)
-        joined, found = _checkpoints_at(database, owned(database, candidates, candidates))
-        return _newest(_restricted(select(found).select_from(joined), database, shape, found, place_of_tag(candidates)), found)
+        joined, found = lookup_join(database, candidates, CHECKPOINT, equal_columns(CHECKPOINT, candidates, CHECKPOINT_KEY))
+        return _newest(_restricted(select(found).select_from(joined), database, shape, candidates, found), found)
     return _newest(query, CHECKPOINT)
 
 
@@ -114,7 +108,7 @@ def _page_of_thread(database: str, shape: Shape) -> Select[Any]:
     namespaces = namespaces_of_thread()
     each = CHECKPOINT.alias("each")
     query = select(each).where(*equal_columns(each, namespaces, ("thread_id", "checkpoint_ns")))
-    newest = _newest(_restricted(query, database, shape._replace(given=shape.given - {"thread_id"}), each, place_of_checkpoint(each)), each)
+    newest = _newest(_restricted(query, database, shape._replace(given=shape.given - {"thread_id"}), each, each), each)
     if database == "postgresql":
         found = newest.correlate(namespaces).lateral("found")
         return _newest(select(found).select_from(namespaces.join(found, literal_column("true"))), found)
@@ -124,44 +118,47 @@ def _page_of_thread(database: str, shape: Shape) -> Select[Any]:
 
 
 def _stream(database: str, shape: Shape, number: int) -> Select[Any]:
-    named = owned(database, TAG, TAG)
-    joined, found = _checkpoints_at(database, named)
-    query = select(found).select_from(joined).where(TAG.c.value_id == given_value("source", f"_{number}"))
-    # Looked at before the checkpoint is read: the conditions on its own columns decide.
-    query = query.where(*[getattr(named, name) == bindparam(name) for name in ("thread_id", "checkpoint_ns") if name in shape.given])
-    query = query.where(*[within for name, within in _BOUNDS.items() if name in shape.given])
-    query = _restricted(query, database, shape, found, place_of_tag(TAG))
-    return _newest(query.order_by(TAG.c.id_order.desc()), found)
+    joined, found = lookup_join(database, TAG, CHECKPOINT, equal_columns(CHECKPOINT, TAG, CHECKPOINT_KEY))
+    query = select(found).select_from(joined)
+    query = query.where(TAG.c.key == bindparam("source_key"), TAG.c.value == bindparam(f"source_value_{number}"))
+    return _newest(_restricted(query, database, shape, TAG, found), TAG)
 
 
-def _checkpoints_at(database: str, tags: Owned) -> tuple[FromClause, FromClause]:
-    """The checkpoints that tags are of, see `lookup_join`."""
-    return lookup_join(database, tags.joined, CHECKPOINT, [CHECKPOINT.c[name] == getattr(tags, name) for name in CHECKPOINT_KEY])
+def collected(database: str, source: str) -> FromClause:
+    """The keys of the checkpoints that the postings of a `list`, `span` or `span and below` name."""
+    columns = [TAG.c[name] for name in CHECKPOINT_KEY]
+    if source == "list":
+        return select(*columns).where(_one_of(database, "source")).distinct().subquery("collected")
+    within = select(*columns).where(_in_span())
+    if source == "span":
+        return within.distinct().subquery("collected")
+    return union(within, select(*columns).where(_nested())).subquery("collected")
 
 
-def _restricted(query: Select[Any], database: str, shape: Shape, checkpoints: FromClause, place: Place) -> Select[Any]:
+def _restricted(
+    query: Select[Any], database: str, shape: Shape, candidates: FromClause, checkpoints: FromClause = CHECKPOINT
+) -> Select[Any]:
     """Add the conditions that every checkpoint of the page satisfies.
 
     Args:
         query: selects the checkpoints.
         database: the dialect's name.
         shape: the restrictions.
-        checkpoints: the table with their columns.
-        place: where their tags are.
+        candidates: the table with the key columns, for conditions on keys.
+        checkpoints: the table with the other columns.
     """
-    c = checkpoints.c
-    query = query.where(is_visible(checkpoints), *[c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in shape.given])
+    query = query.where(is_visible(checkpoints), *[candidates.c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in shape.given])
     if "floor" in shape.given:
-        query = query.where(c.checkpoint_id >= bindparam("floor"))
+        query = query.where(candidates.c.checkpoint_id >= bindparam("floor"))
     if "before" in shape.given:
-        query = query.where(c.checkpoint_id < bindparam("before"))
+        query = query.where(candidates.c.checkpoint_id < bindparam("before"))
     query = query.where(*_created_within(database, shape.given, checkpoints))
     if "after" in shape.given:
         last = [bindparam(f"after_{name}", type_=Text()) for name in ORDER]
-        query = query.where(tuple_(*[c[name] for name in ORDER]) < tuple_(*last))
+        query = query.where(tuple_(*[candidates.c[name] for name in ORDER]) < tuple_(*last))
     for number, several in enumerate(shape.required):
-        query = query.where(has_posting(database, place, f"has_{number}", several=several))
-    return query.where(*[~has_posting(database, place, f"excluded_{number}") for number in range(shape.forbidden)])
+        query = query.where(has_posting(database, candidates, f"has_{number}", several=several))
+    return query.where(*[~has_posting(database, candidates, f"excluded_{number}") for number in range(shape.forbidden)])
 
 
 def _created_within(database: str, given: frozenset[str], checkpoints: FromClause) -> list[ColumnElement[bool]]:
@@ -180,6 +177,71 @@ def _created_within(database: str, given: frozenset[str], checkpoints: FromClaus
 
 def _newest(query: Select[Any], order: FromClause) -> Select[Any]:
     return query.order_by(*[order.c[name].desc() for name in ORDER]).limit(bindparam("page_size", type_=BigInteger))
+
+
+def has_posting(database: str, of: FromClause, prefix: str, *, several: bool = False) -> ColumnElement[bool]:
+    """Whether a checkpoint (a row with its key) has a posting: `prefix_key`, and `prefix_value` or one of `prefix_values`."""
+    probe = TAG.alias(prefix)
+    wanted = _one_of(database, prefix, probe) if several else _is(prefix, probe)
+    return exists_for_row(database, select(literal_column("1")).select_from(probe).where(wanted, *equal_columns(probe, of, CHECKPOINT_KEY)))
+
+
+def _is(prefix: str, tag: FromClause) -> ColumnElement[bool]:
+    return and_(tag.c.key == bindparam(f"{prefix}_key"), tag.c.value == bindparam(f"{prefix}_value"))
+
+
+def _one_of(database: str, prefix: str, tag: FromClause = TAG) -> ColumnElement[bool]:
+    return and_(tag.c.key == bindparam(f"{prefix}_key"), tag.c.value.in_(text_list(database, f"{prefix}_values")))
+
+
+def text_list(database: str, parameter: str) -> Select[Any]:
+    """The texts of a parameter that holds several: a JSON array on SQLite, an array on PostgreSQL."""
+    if database == "sqlite":
+        return select(func.json_each(bindparam(parameter, type_=Text)).table_valued("value", name=parameter).c.value)
+    each = func.unnest(bindparam(parameter, type_=ARRAY(Text()))).table_valued("value", name=parameter).render_derived()
+    return select(each.c.value)
+
+
+def _in_span() -> ColumnElement[bool]:
+    value = TAG.c.value
+    return and_(TAG.c.key == bindparam("source_key"), value >= bindparam("source_low"), value < bindparam("source_high"))
+
+
+def _nested() -> ColumnElement[bool]:
+    return and_(TAG.c.key >= bindparam("source_first_below"), TAG.c.key < bindparam("source_after_below"))
+
+
+def checkpoints_with_postings(database: str) -> Select[Any]:
+    """The checkpoints that have one of the given postings: (thread, namespace, id)."""
+    given_keys = keys_table(database, ("key", "value"))
+    return select(*[TAG.c[name] for name in CHECKPOINT_KEY]).join(given_keys, and_(*equal_columns(TAG, given_keys, ("key", "value"))))
+
+
+def count_of_postings(database: str, source: str) -> Select[Any]:
+    """How many postings a source has (`list`, `span` or `span and below`), counted up to `bound`."""
+    one: ColumnElement[int] = literal_column("1")
+    if source == "list":
+        return _count(select(one).select_from(TAG).where(_one_of(database, "source")))
+    within = select(one).select_from(TAG).where(_in_span())
+    if source == "span":
+        return _count(within)
+    parts = [within.subquery("within"), select(one).select_from(TAG).where(_nested()).subquery("below")]
+    return _count(select(union_all(*[select(one.label("one")).select_from(part) for part in parts]).subquery("both")))
+
+
+def weights_of_postings(database: str) -> Select[Any]:
+    """For each posting given as a key: how many checkpoints have it, counted up to `bound`, and how far back they reach.
+
+    Columns: key, value, count, and the id of the checkpoint that follows `skipped` newer ones below `below`, or null.
+    """
+    given = keys_table(database, ("key", "value"))
+    posting = [TAG.c.key == given.c.key, TAG.c.value == given.c.value]
+    one: ColumnElement[int] = literal_column("1")
+    some = select(one.label("one")).select_from(TAG).where(*posting).limit(bindparam("bound", type_=BigInteger)).correlate(given)
+    count = select(func.count()).select_from(some.subquery("some")).scalar_subquery()
+    newest = select(TAG.c.checkpoint_id).where(*posting, TAG.c.checkpoint_id < bindparam("below")).order_by(TAG.c.checkpoint_id.desc())
+    reached = newest.limit(one).offset(bindparam("skipped", type_=BigInteger)).correlate(given).scalar_subquery()
+    return select(given.c.key, given.c.value, count, reached)
 
 
 def count_of_thread(_database: str) -> Select[Any]:

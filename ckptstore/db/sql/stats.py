@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from ckptstore.db.models import VERSION_TABLE, Base
 from ckptstore.db.sql.lookups import lookup_join
-from ckptstore.db.sql.postings import text_list
+from ckptstore.db.sql.pages import text_list
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, OBJECT, SEGMENT, THREAD, WRITE
 
 _DAY: ColumnElement[int] = literal_column(str(24 * 60 * 60 * 1_000_000))

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 
-from ckptstore.db import tag_models
-from ckptstore.db.models import Base, Channel, Checkpoint, Load, Segment, Setting, StoredObject, Thread, Write
+from ckptstore.db.models import Base, Channel, Checkpoint, Load, Segment, Setting, StoredObject, Tag, Thread, Write
 from ckptstore.records import CheckpointKey
 
 #: A row of a table, or of a part of a batch.
@@ -63,9 +62,9 @@ CHECKPOINT = _table_of(Checkpoint)
 CHANNEL = _table_of(Channel)
 SEGMENT = _table_of(Segment)
 WRITE = _table_of(Write)
+TAG = _table_of(Tag)
 OBJECT = _table_of(StoredObject)
 LOAD = _table_of(Load)
-TAG, TAG_VALUE, TAG_OWNER = tag_models.TAG, tag_models.TAG_VALUE, tag_models.TAG_OWNER
 
 #: The tables that may be partitioned by a hash of `thread_id` on PostgreSQL. The partitions of `ckpt_x` are `ckpt_x_p0`, `ckpt_x_p1`, ...
 PARTITIONED = tuple(table.name for table in (THREAD, CHECKPOINT, CHANNEL, SEGMENT, WRITE))
@@ -75,13 +74,9 @@ CLUSTERED_TABLES = frozenset(
     table.name for table in Base.metadata.tables.values() if table.dialect_options["sqlite"]["with_rowid"] is False
 )
 
-#: Those of the tag index.
-TAG_TABLES = (TAG, TAG_VALUE, TAG_OWNER)
-
 CHECKPOINT_KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
 VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")
 CHANNEL_WRITES_KEY = (*CHECKPOINT_KEY, "channel")
 SEGMENT_KEY = ("thread_id", "digest")
 OBJECT_KEY = ("key",)
-#: A tag as everything outside the statements has it.
-TAG_ROW = ("key", "value", "checkpoint_id", "thread_id", "checkpoint_ns")
+TAG_KEY = tuple(column.name for column in TAG.primary_key)

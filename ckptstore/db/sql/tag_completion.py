@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, select
 from sqlalchemy.sql.functions import min as least
 
-from ckptstore.db.sql.lookups import exists_for_row
-from ckptstore.db.sql.tables import TAG, TAG_VALUE
+from ckptstore.db.sql.tables import TAG
 
 
-def keys_from(database: str) -> Select[Any]:
+def keys_from(_database: str) -> Select[Any]:
     """The first `page_size` key paths from `first` up to but not including `last`, in order."""
-    return _distinct(database, TAG_VALUE.c.key)
+    return _distinct(TAG.c.key)
 
 
-def values_from(database: str) -> Select[Any]:
+def values_from(_database: str) -> Select[Any]:
     """Like `keys_from`, the values of the key path `key`."""
-    return _distinct(database, TAG_VALUE.c.value, TAG_VALUE.c.key == bindparam("key", type_=Text()))
+    return _distinct(TAG.c.value, TAG.c.key == bindparam("key", type_=Text()))
 
 
-def _distinct(database: str, of: ColumnElement[str], *conditions: ColumnElement[bool]) -> Select[Any]:
+def _distinct(of: ColumnElement[str], *conditions: ColumnElement[bool]) -> Select[Any]:
     """The distinct texts of a column, found one after the other past the rows of each."""
     first, last = (bindparam(name, type_=Text()) for name in ("first", "last"))
-    # A value may be there that no checkpoint has any more.
-    is_used = exists_for_row(database, select(literal_column("1")).select_from(TAG).where(TAG.c.value_id == TAG_VALUE.c.id))
-    within = (*conditions, of < last, is_used)
+    within = (*conditions, of < last)
     start = select(select(least(of)).where(of >= first, *within).scalar_subquery().label("text"))
     found = start.cte("found", recursive=True)
     following = select(least(of)).where(of > found.c.text, *within).correlate(found).scalar_subquery()

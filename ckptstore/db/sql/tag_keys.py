@@ -8,7 +8,7 @@ from sqlalchemy import Select, and_, literal_column, or_, select
 
 from ckptstore.db.sql.lookups import exists_for_row
 from ckptstore.db.sql.parameters import keys_table
-from ckptstore.db.sql.tables import TAG, TAG_VALUE
+from ckptstore.db.sql.tables import TAG
 
 #: The parameters of `keys_in_use`: a key, and the range of the keys that are nested below it.
 KEY_AND_BELOW = ("key", "first_below", "after_below")
@@ -17,8 +17,7 @@ KEY_AND_BELOW = ("key", "first_below", "after_below")
 def keys_in_use(database: str) -> Select[Any]:
     """Those of the given keys that a checkpoint has, or has keys nested below: one look-up in the index for each."""
     given = keys_table(database, KEY_AND_BELOW)
-    in_use = exists_for_row(database, select(literal_column("1")).select_from(TAG).where(TAG.c.value_id == TAG_VALUE.c.id))
-    at = TAG_VALUE.c.key == given.c.key
-    below = and_(TAG_VALUE.c.key >= given.c.first_below, TAG_VALUE.c.key < given.c.after_below)
-    values: Select[Any] = select(literal_column("1")).select_from(TAG_VALUE).where(in_use)
-    return select(given.c.key).where(or_(*[exists_for_row(database, values.where(condition)) for condition in (at, below)]))
+    at = TAG.c.key == given.c.key
+    below = and_(TAG.c.key >= given.c.first_below, TAG.c.key < given.c.after_below)
+    found = [exists_for_row(database, select(literal_column("1")).select_from(TAG).where(condition)) for condition in (at, below)]
+    return select(given.c.key).where(or_(*found))

@@ -29,10 +29,9 @@ from sqlalchemy import (
 )
 
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, lookup_join
-from ckptstore.db.sql.pages import Shape
+from ckptstore.db.sql.pages import Shape, collected, has_posting, text_list
 from ckptstore.db.sql.parameters import keys_table
-from ckptstore.db.sql.postings import Place, collected, has_posting, place_of_checkpoint, place_of_tag, text_list
-from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG_OWNER, THREAD, WRITE
+from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, THREAD, WRITE
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
 
@@ -142,10 +141,7 @@ def _thread_ids(database: str, shape: Shape) -> Select[Any]:
         given = text_list(database, "source_threads").subquery("given")
         return select(given.c[0].label("thread_id"))
     found = collected(database, shape.source)
-    # A thread has many tags, and few owners of them.
-    owners = select(found.c.owner_id).where(*_tags_of(database, shape, place_of_tag(found))).distinct().subquery("owners")
-    joined, owner = lookup_join(database, owners, TAG_OWNER, [TAG_OWNER.c.id == owners.c.owner_id], ["thread_id"])
-    return select(owner.c.thread_id).select_from(joined).distinct()
+    return select(found.c.thread_id).where(*_tags_of(database, shape, found)).distinct()
 
 
 def metadata_of_threads(database: str, shape: Shape) -> Select[Any]:
@@ -157,10 +153,10 @@ def metadata_of_threads(database: str, shape: Shape) -> Select[Any]:
 
 
 def _conditions(database: str, shape: Shape) -> list[ColumnElement[bool]]:
-    return [is_visible(), *_tags_of(database, shape, place_of_checkpoint(CHECKPOINT))]
+    return [is_visible(), *_tags_of(database, shape, CHECKPOINT)]
 
 
-def _tags_of(database: str, shape: Shape, of: Place) -> list[ColumnElement[bool]]:
+def _tags_of(database: str, shape: Shape, of: FromClause) -> list[ColumnElement[bool]]:
     """The conditions on a checkpoint's tags; a hidden checkpoint has none."""
     has = [has_posting(database, of, f"has_{number}", several=several) for number, several in enumerate(shape.required)]
     return [*has, *[~has_posting(database, of, f"excluded_{number}") for number in range(shape.forbidden)]]

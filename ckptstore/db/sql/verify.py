@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from ckptstore.db.cell_types import stored_type
 from ckptstore.db.sql.checkpoints import channel_row, checkpoint_row, write_row
-from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, layout_entries, version_entries
+from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, layout_entries, rows_with_keys, version_entries
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import (
     CHANNEL,
@@ -41,6 +41,8 @@ from ckptstore.db.sql.tables import (
     OBJECT_KEY,
     SEGMENT,
     SEGMENT_KEY,
+    TAG,
+    TAG_KEY,
     THREAD,
     WRITE,
 )
@@ -143,6 +145,12 @@ def metadata_after(_database: str) -> Select[Any]:
     key = [CHECKPOINT.c[name] for name in CHECKPOINT_KEY]
     after = tuple_(*[bindparam(f"after_{name}", type_=Text()) for name in CHECKPOINT_KEY])
     return select(*key, cast(CHECKPOINT.c.metadata, Text)).where(tuple_(*key) > after, is_visible()).order_by(*key).limit(_PAGE_SIZE)
+
+
+def tags_among(database: str) -> Select[Any]:
+    """Those of the given tags that exist."""
+    joined, found = rows_with_keys(database, TAG, TAG_KEY)
+    return select(*[found.c[name] for name in TAG_KEY]).select_from(joined)
 
 
 def rows_after(_database: str, table: Table) -> Select[Any]:

@@ -21,7 +21,7 @@ from tests.support.attempts import new_checkpoint
 from tests.support.build import chain, config
 from tests.support.faults import reported_statements
 
-FUNCTION = "ckpt_commit_batch_2"
+FUNCTION = "ckpt_commit_batch_1"
 CALL = f".{FUNCTION}("
 
 

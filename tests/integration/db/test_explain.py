@@ -33,7 +33,6 @@ from ckptstore.runtime.steps import drive
 from ckptstore.store import listing
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.commit import commit_batch
-from ckptstore.writes.tag_rows import insert_tags
 from tests.support.attempts import encoded, new_checkpoint, task_writes
 from tests.support.build import checkpoint, config
 from tests.support.build import metadata as metadata_of
@@ -90,8 +89,6 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         # No table may be so small that it is best read whole.
         segments = [("filler", f"digest-{number}", 1, "raw", b"x", None) for number in range(2_000)]
         saver.store.runner.write(lambda db: db.insert(sql.tables.SEGMENT, "keep", segments)).result()
-        tags = [(f"filler {n % 10}", f"s{n}", str(uuid6()), f"filler {n}", "") for n in range(2_000)]
-        saver.store.runner.write(lambda db: insert_tags(db, tags)).result()
         with no_autovacuum(saver):
             yield saver
 
@@ -201,10 +198,7 @@ async def test_a_search_of_threads_reads_no_whole_table(planned: SQLAlchemySaver
 FIRST_COLUMNS = {
     "ckpt_checkpoint_pkey": "thread_id",
     "ckpt_checkpoint_by_time": "created_at",
-    "ckpt_tag_pkey": "value_id",
-    "ckpt_tag_newest": "value_id",
-    "ckpt_tag_value_key": "key",
-    "ckpt_tag_owner_key": "thread_id",
+    "ckpt_tag_pkey": "key",
     "ckpt_channel_pkey": "thread_id",
     "ckpt_write_pkey": "thread_id",
 }
@@ -287,7 +281,7 @@ async def test_no_page_of_a_search_is_read_from_end_to_end(planned: SQLAlchemySa
 
 def test_a_full_read_is_noticed(filled: SQLAlchemySaver) -> None:
     def look(db: Db) -> list[list[str]]:
-        whole = ["SELECT * FROM ckpt_tag AS has_0 WHERE owner_id = 1", "SELECT * FROM ckpt_checkpoint WHERE checkpoint_ns = 'x'"]
+        whole = ["SELECT * FROM ckpt_tag AS has_0 WHERE value = 'x'", "SELECT * FROM ckpt_checkpoint WHERE checkpoint_ns = 'x'"]
         explained = [db.execute(f"{'EXPLAIN QUERY PLAN' if db.on_sqlite else 'EXPLAIN'} {each}").all() for each in whole]
         return [full_reads(each, [str(row[-1]) for row in plan]) for each, plan in zip(whole, explained, strict=True)]
 

@@ -7,7 +7,6 @@ import logging.config
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -233,34 +232,3 @@ async def test_going_back_never_loses_values(bare_url: str) -> None:
         assert await saver.aget_tuple(config("t")) is not None
         await saver.adelete_thread("t")
     assert CliRunner().invoke(main, ["downgrade", "--url", bare_url, "0001"]).exit_code == 0
-
-
-def test_roles_keep_their_rights_on_tags(bare_url: str) -> None:
-    """Whoever may read and write tags may do so after migration 0008, on all of their tables, and after the way back."""
-    if not bare_url.startswith("postgresql"):
-        pytest.skip("SQLite knows no roles")
-    role = '"reader of tags"'
-    database = open_database(parse_database_url(bare_url), DatabaseSettings())
-
-    def execute(*statements: str) -> None:
-        for statement in statements:
-            database.write(lambda db, statement=statement: db.execute(statement)).result()  # type: ignore[misc]
-
-    def may(db: Db) -> set[tuple[str, ...]]:
-        query = f"""
-            SELECT c.relname::text, a.privilege_type FROM pg_class AS c, aclexplode(c.relacl) AS a
-            WHERE starts_with(c.relname, 'ckpt_tag') AND c.relkind = 'r' AND a.grantee = '{role}'::regrole
-        """
-        return {tuple(row) for row in db.execute(query).all()}
-
-    try:
-        database.write(partial(schema.upgrade, revision="0007")).result()
-        execute(f"CREATE ROLE {role}", f"GRANT SELECT, INSERT ON ckpt_tag TO {role}")
-        tables = ("ckpt_tag", "ckpt_tag_value", "ckpt_tag_owner")
-        for command, revision, expected in ((schema.upgrade, "head", tables), (schema.downgrade, "0007", tables[:1])):
-            database.write(partial(command, revision=revision)).result()
-            found = database.read(may).result()
-            assert found == {(table, privilege) for table in expected for privilege in ("SELECT", "INSERT")}
-    finally:
-        execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
-        database.close()

@@ -18,11 +18,8 @@ async def test_checkpoints_without_some_of_their_tags_are_reported(lasting_url: 
         await put(saver, config("u"), long="x" * 500, parents={})
         assert (await saver.averify()).ok
         newest = (await saver.alist(config("t")))[0].config["configurable"]["checkpoint_id"]
-        # The greatest of a value is its newest.
-        of_user = "SELECT id FROM ckpt_tag_value WHERE key = 'user'"
-        newest_tag = f"SELECT max(id_order) FROM ckpt_tag WHERE value_id IN ({of_user})"
-        run(saver, f"DELETE FROM ckpt_tag WHERE value_id IN ({of_user}) AND id_order = ({newest_tag})")
-        run(saver, "UPDATE ckpt_tag SET owner_id = 0 WHERE value_id IN (SELECT id FROM ckpt_tag_value WHERE key = 'long')")
+        run(saver, f"DELETE FROM ckpt_tag WHERE key = 'user' AND checkpoint_id = '{newest}'")
+        run(saver, "UPDATE ckpt_tag SET thread_id = 'w' WHERE thread_id = 'u' AND key = 'long'")
         report = await saver.averify()
         assert [key.thread_id for key in report.untagged_checkpoints] == ["t", "u"]
         assert report.untagged_checkpoints[0].checkpoint_id == newest
@@ -35,7 +32,7 @@ async def test_only_the_keys_that_are_indexed_are_looked_for(lasting_url: str) -
     async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=TagKeys(exclude=["user"])) as saver:
         await chain(saver, "t", 2, user="ann", kind="x")
         assert (await saver.averify()).ok
-        run(saver, "DELETE FROM ckpt_tag WHERE value_id IN (SELECT id FROM ckpt_tag_value WHERE key = 'kind')")
+        run(saver, "DELETE FROM ckpt_tag WHERE key = 'kind'")
         assert len((await saver.averify()).untagged_checkpoints) == 2
         # While it is being rebuilt the index lacks tags.
         run(saver, """UPDATE ckpt_setting SET value = '{"rebuilding": true}' WHERE name = 'tag_keys'""")

@@ -20,7 +20,6 @@ from ckptstore.runtime.wakeups import settled
 from ckptstore.values.encode import EncodedWrite, StoredForm
 from ckptstore.writes import commit_postgres
 from ckptstore.writes.attempt import MissingParts
-from ckptstore.writes.tag_rows import insert_tags
 from tests.support.attempts import encoded, new_checkpoint, task_writes
 from tests.support.batches import ODD, recorded, saver_commit, small_checkpoint, work
 from tests.support.databases import empty_tables, url_of
@@ -147,7 +146,7 @@ async def test_a_batch_that_is_repeated_stores_and_counts_nothing_twice(saver: S
         assert await saver_commit(saver, batch) == [None] * 3
     assert await listed_counts(saver) == await counted(saver)
     assert {name: len(rows) for name, rows in Rows.of(saver).tables.items() if rows} == {
-        "ckpt_thread": 2, "ckpt_checkpoint": 2, "ckpt_tag": 2, "ckpt_tag_owner": 2, "ckpt_write": 1,
+        "ckpt_thread": 2, "ckpt_checkpoint": 2, "ckpt_tag": 2, "ckpt_write": 1,
     }  # fmt: skip
 
 
@@ -155,7 +154,7 @@ async def test_rows_that_nobody_of_ours_left_there_are_no_obstacle(saver: SQLAlc
     """A tag without its checkpoint, and a segment that this process does not know of."""
     segment = NewSegment("d", 1, "raw", b"x", None)
     assert await saver_commit(saver, [task_writes("t", "task")._replace(segments=(segment,))]) == [None]
-    await settled(saver.store.runner.write(lambda db: insert_tags(db, [("p", "s", "c", "t", "")])))
+    await settled(saver.store.runner.write(lambda db: db.execute("INSERT INTO ckpt_tag VALUES ('p', 's', 'c', 't', '')")))
     batch = [small_checkpoint("t", "c")._replace(segments=(segment,)), small_checkpoint("u", "c")]
     assert await saver_commit(saver, batch) == [None] * 2
     tables = Rows.of(saver).tables

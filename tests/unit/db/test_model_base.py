@@ -1,22 +1,18 @@
-"""What the models of all tables share."""
+"""What all tables share."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, MetaData, Table
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.schema import CreateTable
+from sqlalchemy import make_url
 
-from ckptstore.db.model_base import CLUSTERED, Key, Number
-
-
-def test_texts_compare_as_bytes_and_sqlite_assigns_numbers() -> None:
-    table = Table("t", MetaData(), Column("n", Number, primary_key=True), Column("k", Key))
-    on_sqlite, on_server = (str(CreateTable(table).compile(dialect=each.dialect())) for each in (sqlite, postgresql))
-    assert "n INTEGER NOT NULL" in on_sqlite
-    assert "n BIGSERIAL" in on_server
-    assert 'k TEXT COLLATE "C"' in on_server
+from ckptstore.db.model_base import Base, Key
+from ckptstore.db.models import TABLE_PREFIX
 
 
-def test_a_clustered_table_has_no_row_ids() -> None:
-    table = Table("t", MetaData(), Column("k", Key, primary_key=True), **CLUSTERED)
-    assert "WITHOUT ROWID" in str(CreateTable(table).compile(dialect=sqlite.dialect()))
+def test_keys_compare_as_bytes_on_either_database() -> None:
+    assert Key.compile(make_url("postgresql://").get_dialect()()) == 'TEXT COLLATE "C"'
+    # SQLite's own comparison is that of bytes.
+    assert Key.compile(make_url("sqlite://").get_dialect()()) == "TEXT"
+
+
+def test_every_table_has_the_prefix() -> None:
+    assert [name for name in Base.metadata.tables if not name.startswith(TABLE_PREFIX)] == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ckptstore.db.connection import Db
-from ckptstore.db.tag_models import whole_tags
 from ckptstore.records import CheckpointKey
 from ckptstore.writes.tag_rows import delete_tags, insert_tags, stored_tag_rows
 
@@ -25,5 +24,5 @@ def test_tags_that_follow_from_metadata_are_deleted_and_no_others(db: Db) -> Non
     assert count(db) == 4
     delete_tags(db, [])
     delete_tags(db, rows)
-    assert {row.checkpoint_id for row in db.connection.execute(whole_tags())} == {"2"}
+    assert db.execute("SELECT DISTINCT checkpoint_id FROM ckpt_tag").all() == [("2",)]
     assert count(db) == 2

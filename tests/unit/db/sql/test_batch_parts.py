@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS, metadata_of, missing_needs
-from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, WRITE
+from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, TAG, WRITE
 from tests.support.statements import compiled
 
 
@@ -23,7 +23,7 @@ def test_what_is_missing_is_named_by_its_entry_and_its_key(kind: str, need: str)
 
 
 def test_every_row_of_a_checkpoint_and_of_writes_has_a_part() -> None:
-    assert {table for table, _ in BATCH_ROWS.values()} == {CHECKPOINT, CHANNEL, SEGMENT, WRITE}
+    assert {table for table, _ in BATCH_ROWS.values()} == {CHECKPOINT, CHANNEL, TAG, SEGMENT, WRITE}
     # A task's results are kept as they were first put; what interrupts and errors say is replaced.
     assert (BATCH_ROWS["kept_writes"][1], BATCH_ROWS["replaced_writes"][1]) == ("keep", "replace")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ckptstore.db.sql import pages, postings
+from ckptstore.db.sql import pages
 from ckptstore.db.sql.pages import ORDER, Shape
 from ckptstore.langgraph.format import LANGGRAPH
 from tests.support.statements import compiled
@@ -16,8 +16,7 @@ SOURCES = ["checkpoints", "tags", "list", "span", "span and below", "time"]
 def test_a_page_is_newest_first_and_shows_nothing_hidden(kind: str, source: str) -> None:
     given = frozenset({"created_after"}) if source == "time" else frozenset[str]()
     found = compiled(kind, pages.page(kind, Shape(source, given=given)))
-    # Streams are in the order of the index first.
-    ordered = found.text.rpartition("ORDER BY")[2].replace(" ckpt_tag.id_order DESC,", "")
+    ordered = found.text.rpartition("ORDER BY")[2]
     assert [part.rpartition(".")[2].partition(" ")[0] for part in ordered.split(" DESC")[:3]] == list(ORDER)
     assert "hidden IS " in found.text
     assert "page_size" in found.parameters
@@ -55,10 +54,10 @@ def test_pages_come_whole_or_as_metadata(kind: str) -> None:
 
 def test_what_a_condition_leads_to_is_counted_up_to_a_bound(kind: str) -> None:
     counts = [
-        *(postings.count_of_postings(kind, source) for source in ("list", "span", "span and below")),
+        *(pages.count_of_postings(kind, source) for source in ("list", "span", "span and below")),
         pages.count_of_thread(kind),
         pages.count_of_time(kind, frozenset({"created_before"})),
-        postings.weights_of_postings(kind),
+        pages.weights_of_postings(kind),
     ]
     for count in counts:
         found = compiled(kind, count)

@@ -20,6 +20,7 @@ def test_every_table_of_the_models_is_known_to_the_statements() -> None:
         (tables.CHANNEL, tables.VERSION_KEY),
         (tables.SEGMENT, tables.SEGMENT_KEY),
         (tables.OBJECT, tables.OBJECT_KEY),
+        (tables.TAG, tables.TAG_KEY),
     ],
     ids=lambda value: value.name if isinstance(value, Table) else None,
 )

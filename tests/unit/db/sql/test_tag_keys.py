@@ -12,12 +12,9 @@ from tests.support.statements import compiled
 
 def test_a_key_is_in_use_if_it_or_one_below_it_has_a_posting() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute("CREATE TABLE ckpt_tag_value (id, key, value)")
-        connection.execute("CREATE TABLE ckpt_tag (value_id)")
-        keys = ["source", "user/name", "userland", "a0", "gone"]
-        connection.executemany("INSERT INTO ckpt_tag_value VALUES (?, ?, '')", list(enumerate(keys)))
-        connection.executemany("INSERT INTO ckpt_tag VALUES (?)", [(number,) for number, key in enumerate(keys) if key != "gone"])
-        asked = [(name, f"{name}/", f"{name}0") for name in ("source", "user", "a", "absent", "gone")]
+        connection.execute("CREATE TABLE ckpt_tag (key, value)")
+        connection.executemany("INSERT INTO ckpt_tag VALUES (?, '')", [("source",), ("user/name",), ("userland",), ("a0",)])
+        asked = [(name, f"{name}/", f"{name}0") for name in ("source", "user", "a", "absent")]
         parameters = key_parameters("sqlite", KEY_AND_BELOW, asked)
         found = connection.execute(compiled("sqlite", keys_in_use("sqlite")).text, [parameters["keys"]])
         assert {key for (key,) in found} == {"source", "user"}
@@ -26,4 +23,4 @@ def test_a_key_is_in_use_if_it_or_one_below_it_has_a_posting() -> None:
 def test_postgresql_looks_each_key_up_by_itself() -> None:
     found = compiled("postgresql", keys_in_use("postgresql"))
     assert found.parameters == {f"keys_{name}" for name in KEY_AND_BELOW}
-    assert found.text.count("OFFSET 0") == 4
+    assert found.text.count("OFFSET 0") == 2
