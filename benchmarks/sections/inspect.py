@@ -31,7 +31,6 @@ LONG, LARGE = "long thread", "large state"
 _AT_A_TIME = 200
 # A message of about 2 KB.
 _WORDS = 330
-_LOADS = 5
 
 #: Page -> milliseconds to the first byte, to the last one, to the first paint, and until all is there; by lap.
 Times = dict[str, dict[str, float]]
@@ -91,7 +90,7 @@ async def inspecting(url: str) -> AsyncIterator[str]:
         await process.wait()
 
 
-def ask(printed: str, paths: Mapping[str, str]) -> Times:
+def ask(printed: str, paths: Mapping[str, str], loads: int) -> Times:
     """Ask for each page some times, and take the medians: to the first byte of the page, and to the last one."""
     base = urlsplit(printed)
     assert base.hostname is not None
@@ -102,7 +101,7 @@ def ask(printed: str, paths: Mapping[str, str]) -> Times:
     cookie = str(answer.headers["set-cookie"]).partition(";")[0]
     found: Times = {}
     for label, path in paths.items():
-        laps = [_ask_once(connection, path, cookie) for _ in range(_LOADS)]
+        laps = [_ask_once(connection, path, cookie) for _ in range(loads)]
         found[label] = {what: statistics.median(lap[what] for lap in laps) for what in laps[0]}
     connection.close()
     return found
@@ -119,7 +118,7 @@ def _ask_once(connection: HTTPConnection, path: str, cookie: str) -> dict[str, f
     return {"first byte": (first - started) * 1e3, "last byte": (time.perf_counter() - started) * 1e3}
 
 
-async def paint(printed: str, paths: Mapping[str, str]) -> Times:
+async def paint(printed: str, paths: Mapping[str, str], loads: int) -> Times:
     """The medians of what the browser itself measures: its first paint of something, and when all of the page was there."""
     from playwright.async_api import async_playwright
 
@@ -132,7 +131,7 @@ async def paint(printed: str, paths: Mapping[str, str]) -> Times:
         base = printed.partition("/?")[0]
         for label, path in paths.items():
             laps = []
-            for _ in range(_LOADS):
+            for _ in range(loads):
                 await page.goto(base + path, wait_until="load")
                 laps.append(await page.evaluate(_PAINTED))
             found[label] = {"first paint": statistics.median(lap[0] for lap in laps), "complete": statistics.median(lap[1] for lap in laps)}
@@ -146,12 +145,12 @@ _PAINTED = """() => new Promise((resolve) => new PerformanceObserver((list) => r
 ])).observe({ type: "paint", buffered: true }))"""
 
 
-async def measure(contender: Contender, paths: Mapping[str, str]) -> Times:
+async def measure(contender: Contender, paths: Mapping[str, str], loads: int) -> Times:
     """One lap."""
     assert contender.database is not None
     async with inspecting(contender.database.url) as printed:
-        found = await asyncio.to_thread(ask, printed, paths)
-        painted: dict[str, Any] = await paint(printed, paths) if CHROMIUM else {}
+        found = await asyncio.to_thread(ask, printed, paths, loads)
+        painted: dict[str, Any] = await paint(printed, paths, loads) if CHROMIUM else {}
     return {label: {**times, **painted.get(label, {})} for label, times in found.items()}
 
 
@@ -159,12 +158,12 @@ async def run(bench: Bench) -> list[Table]:
     """Measure both databases."""
     bench = bench.among([contender for contender in bench.contenders if contender.name in OURS])
     threads, checkpoints = bench.size(100_000, 60, quick=10_000), bench.size(10_000, 30, quick=2_000)
-    messages = bench.size(4_400, 20, quick=4_400)
+    messages, loads = bench.size(4_400, 20, quick=4_400), bench.size(5, 1, quick=5)
     async with bench.all_open():
         for contender in bench.contenders:
             await fill(contender, threads, checkpoints, messages)
         paths = pages(threads)
-        laps = await bench.interleaved(lambda contender: measure(contender, paths))
+        laps = await bench.interleaved(lambda contender: measure(contender, paths, loads))
     table = bench.table(
         f"pages of {threads:,} threads, one of {checkpoints:,} checkpoints, and a state of {messages * 2.3 / 1_000:.1f} MB, ms"
     )

@@ -64,7 +64,8 @@ async def test_a_key_that_no_checkpoint_ever_had_is_logged_once(saver: SQLAlchem
             assert await threads(saver, wanted) == []
             assert await saver.alist(config("t"), filter=wanted, limit=1) == []
     assert [record.__dict__["key"] for record in caplog.records if record.__dict__.get("event") == "unknown_key"] == ["knid", "user/nmae"]
-    assert "ann" not in caplog.text
+    # Another test of this process may have let Alembic log.
+    assert not [record for record in caplog.records if record.name.startswith("ckptstore") and "ann" in record.getMessage()]
 
 
 async def test_an_operator_in_the_place_of_a_key_is_refused(saver: SQLAlchemySaver) -> None:
