@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.cookies import SimpleCookie
+from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import urlencode
 
@@ -134,7 +134,7 @@ def _cookies(request: Request) -> dict[str, str]:
     found = SimpleCookie()
     try:
         found.load(request.headers.get("cookie", ""))
-    except Exception:
+    except CookieError:
         return {}
     return {name: morsel.value for name, morsel in found.items()}
 
