@@ -34,6 +34,8 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "created after": {"created_after": NOW + timedelta(minutes=STEPS - 1)},
     "a tag, created before": {"filter": {"user": "u7"}, "created_before": NOW + timedelta(minutes=2)},
     "a thread": {"config": config("thread-7")},
+    "all namespaces of a thread": {"config": {"configurable": {"thread_id": "thread-7"}}},
+    "all namespaces of a thread, and a tag": {"config": {"configurable": {"thread_id": "thread-7"}}, "filter": {"kind": "odd"}},
     "a thread and a tag": {"config": config("thread-7"), "filter": {"kind": "odd"}},
     "everything": {},
     "several of a list": {"filter": {"labels": [{"$in": ["b3", "b4"]}], "kind": "odd"}},

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from ckptstore.db.sql.checkpoints import whole
-from ckptstore.db.sql.lookups import equal_columns, exists_for_row, hidden_value, is_visible, lookup_join, namespaces_of_thread
+from ckptstore.db.sql.lookups import OrderedJoin, equal_columns, exists_for_row, hidden_value, is_visible, lookup_join, namespaces_of_thread
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG
 from ckptstore.records import StateFormat
@@ -114,7 +114,7 @@ def _page_of_thread(database: str, shape: Shape) -> Select[Any]:
         return _newest(select(found).select_from(namespaces.join(found, literal_column("true"))), found)
     ids = newest.with_only_columns(each.c.checkpoint_id).correlate(namespaces)
     in_namespace = [*equal_columns(CHECKPOINT, namespaces, ("thread_id", "checkpoint_ns")), CHECKPOINT.c.checkpoint_id.in_(ids)]
-    return _newest(select(CHECKPOINT).select_from(namespaces.join(CHECKPOINT, and_(*in_namespace))), CHECKPOINT)
+    return _newest(select(CHECKPOINT).select_from(OrderedJoin(namespaces, CHECKPOINT, and_(*in_namespace))), CHECKPOINT)
 
 
 def _stream(database: str, shape: Shape, number: int) -> Select[Any]:

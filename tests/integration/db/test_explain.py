@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import pytest
@@ -21,6 +21,7 @@ from ckptstore.db import sql
 from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.statement import CompiledStatement
 from ckptstore.db.url import parse_database_url
 from ckptstore.inspection import sample
 from ckptstore.inspection.outline import find_checkpoint, thread_page
@@ -68,6 +69,13 @@ def units(saver: SQLAlchemySaver) -> Iterator[EncodedWrite]:
             unit = saver.encoder.checkpoint(config(f"thread-{n}"), NewCheckpointKey(key, None, moment), made, metadata, {"n"})  # type: ignore[arg-type]
             yield encoded(unit)
             yield encoded(saver.encoder.writes(key, [("n", step)], "task", "", moment))
+
+
+class Explained(NamedTuple):
+    """A statement, and the lines of its plan."""
+
+    statement: str
+    plan: list[str]
 
 
 KINDS = ["sqlite", "asyncpg", "asyncpg engine", "psycopg unprepared"]
@@ -128,39 +136,48 @@ def is_prepared(db: Db) -> bool:
 
 
 @contextmanager
-def explained() -> Iterator[list[str]]:
-    """The plans of all statements that are run."""
-    plans: list[str] = []
+def explained() -> Iterator[list[Explained]]:
+    """All statements that are run, with the plans for their parameters."""
+    plans: list[Explained] = []
     run = Db.run
 
     def explain(db: Db, build: Any, parameters: Any = None, *args: Any) -> Any:
         statement = db.statements[build, *args]
-        how = "EXPLAIN QUERY PLAN" if db.on_sqlite else "EXPLAIN"
-        plans.extend(str(row[-1]) for row in db.execute(f"{how} {statement.text}", statement.arguments(parameters or {})))
+        plans.append(Explained(statement.text, _plan(db, statement, parameters)))
         return run(db, build, parameters, *args)
 
     with mock.patch.object(Db, "run", explain):
         yield plans
 
 
-def whole_tables(plans: list[str]) -> list[str]:
-    """What is read from end to end; a walk in the order of an index ends with the page."""
-    walks = [line for line in plans if re.search(r"SCAN ckpt_|Seq Scan on ckpt_", line) and not any(name in line for name in ORDERED)]
-    # SQLite's way to say that it walks along the primary key.
-    return [line for line in walks if line != "SCAN ckpt_thread" or any("ORDER BY" in other for other in plans)]
+def _plan(db: Db, statement: CompiledStatement, parameters: Any) -> list[str]:
+    how = "EXPLAIN QUERY PLAN" if db.on_sqlite else "EXPLAIN"
+    return [str(row[-1]) for row in db.execute(f"{how} {statement.text}", statement.arguments(parameters or {}))]
+
+
+def whole_tables(plans: list[Explained]) -> list[tuple[str, str]]:
+    """What is read from end to end, and by which statement; a walk in the order of an index ends with the page."""
+    found = []
+    for statement, plan in plans:
+        walks = [line for line in plan if re.search(r"SCAN ckpt_|Seq Scan on ckpt_", line) and not any(name in line for name in ORDERED)]
+        # SQLite's way to say that it walks along the primary key.
+        walks = [line for line in walks if line != "SCAN ckpt_thread" or any("ORDER BY" in other for other in plan)]
+        found += [(line, statement) for line in walks]
+    return found
 
 
 def set_statistics(saver: SQLAlchemySaver, statistics: str) -> None:
     """What the planner knows of the tables: all, or nothing, as of a database that grows faster than it is analyzed."""
 
     def work(db: Db) -> None:
-        if statistics == "with statistics":
-            db.execute("ANALYZE")
-        elif db.on_sqlite:
-            db.execute("ANALYZE")
-            db.execute("DELETE FROM sqlite_stat1")
-            db.execute("ANALYZE sqlite_schema")
-        else:
+        db.execute("ANALYZE")
+        if db.on_sqlite:
+            if statistics != "with statistics":
+                db.execute("DELETE FROM sqlite_stat1")
+            # SQLite's connections read the statistics with the schema: one that is open has to notice that it changed.
+            db.execute("CREATE TABLE changed (x)")
+            db.execute("DROP TABLE changed")
+        elif statistics != "with statistics":
             ours = "SELECT oid FROM pg_class WHERE starts_with(relname, 'ckpt_') AND relkind IN ('r', 'i')"
             db.execute(f"DELETE FROM pg_statistic WHERE starelid IN ({ours})")
             db.execute(f"UPDATE pg_class SET reltuples = -1, relpages = 0, relallvisible = 0 WHERE oid IN ({ours})")
@@ -205,33 +222,29 @@ FIRST_COLUMNS = {
 
 
 @contextmanager
-def kept_plans() -> Iterator[list[tuple[str, list[str]]]]:
+def kept_plans() -> Iterator[list[Explained]]:
     """All statements that are run, with the plan that serves whatever their parameters are."""
-    plans: list[tuple[str, list[str]]] = []
+    plans: list[Explained] = []
     run = Db.run
 
     def explain(db: Db, build: Any, parameters: Any = None, *args: Any) -> Any:
         statement = db.statements[build, *args]
-        if is_prepared(db):
-            rows = generic_plan(db, statement.text)
-        else:
-            how = "EXPLAIN QUERY PLAN" if db.on_sqlite else "EXPLAIN"
-            rows = db.execute(f"{how} {statement.text}", statement.arguments(parameters or {})).all()
-        plans.append((statement.text, [str(row[-1]) for row in rows]))
+        plan = generic_plan(db, statement.text) if is_prepared(db) else _plan(db, statement, parameters)
+        plans.append(Explained(statement.text, plan))
         return run(db, build, parameters, *args)
 
     with mock.patch.object(Db, "run", explain):
         yield plans
 
 
-def generic_plan(db: Db, statement: str) -> Any:
+def generic_plan(db: Db, statement: str) -> list[str]:
     """What PostgreSQL does with a prepared statement before it looks at parameters."""
     arguments = max(map(int, re.findall(r"\$(\d+)", statement)), default=0)
     nulls = f"({', '.join(['NULL'] * arguments)})" if arguments else ""
     db.execute(f"PREPARE explained AS {statement}")
     db.execute("SET plan_cache_mode = force_generic_plan")
     try:
-        return db.execute(f"EXPLAIN EXECUTE explained{nulls}").all()
+        return [str(row[-1]) for row in db.execute(f"EXPLAIN EXECUTE explained{nulls}")]
     finally:
         db.execute("RESET plan_cache_mode")
         db.execute("DEALLOCATE explained")
@@ -316,7 +329,7 @@ async def test_no_put_reads_a_whole_table(planned: SQLAlchemySaver, plans_of: An
             await planned.aput_writes(where, [("n", step), ("text", "long " * 10_000)], "task")
         await planned.aput(config("put"), made, metadata_of(9), new)  # type: ignore[arg-type]
     await planned.adelete_thread("put")
-    lines = [line for each in plans for line in (each[1] if isinstance(each, tuple) else [each])]
+    lines = [line for _, plan in plans for line in plan]
     assert any("Insert on ckpt_checkpoint" in line for line in lines)
     scans = [number for number, line in enumerate(lines) if re.search(r"(Seq|Index|Only) Scan (using|on) ckpt_", line)]
     assert len(scans) >= 10
@@ -365,4 +378,4 @@ def test_a_sample_of_threads_reads_the_rows_of_threads_only(planned: SQLAlchemyS
     with explained() as plans:
         found = planned.store.runner.read(lambda db: sample.read_sample(db, THREADS, 5, full=False)).result()
     assert (found.threads, found.writes) == (6, 6 * STEPS)
-    assert [line for line in whole_tables(plans) if not re.search("ckpt_(thread|object)", line)] == []
+    assert [(line, statement) for line, statement in whole_tables(plans) if not re.search("ckpt_(thread|object)", line)] == []

@@ -18,6 +18,12 @@ def test_an_offset_keeps_postgresql_from_joining_whole_tables(kind: str) -> None
         assert ("OFFSET 0" in compiled(kind, statement).text) == (kind == "postgresql")
 
 
+def test_sqlite_reads_the_rows_before_the_table(kind: str) -> None:
+    joined, found = rows_with_keys(kind, SEGMENT, SEGMENT_KEY)
+    text = compiled(kind, select(found.c.digest).select_from(joined)).text
+    assert ("AS keys CROSS JOIN ckpt_segment ON ckpt_segment.thread_id = " in text) == (kind == "sqlite")
+
+
 def test_rows_to_delete_are_found_by_their_keys_first(kind: str) -> None:
     found = compiled(kind, delete(SEGMENT).where(has_given_key(kind, SEGMENT, SEGMENT_KEY)))
     # A row's place is unique only within its partition.
