@@ -72,6 +72,9 @@ def _print(report: MoveReport, as_json: bool) -> None:
     if not report.done:
         click.echo("not moved; the source is as it was, and accepts writes", err=True)
         return
+    if not report.rounds:
+        click.echo(f"an earlier run has moved everything; there are {report.threads} threads with {report.checkpoints} checkpoints now")
+        return
     click.echo(
         f"{report.threads} threads with {report.checkpoints} checkpoints moved in {len(report.rounds)} rounds; writers waited for "
         f"{report.sealed_seconds:.1f} s"

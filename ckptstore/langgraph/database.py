@@ -1,9 +1,11 @@
-"""The first argument of the saver's constructor: an asynchronous engine, or the URL that `from_conn_string` was given."""
+"""The databases of a saver: an asynchronous engine, or the URL that `from_conn_string` was given; and where it may move."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import URL, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,6 +17,7 @@ from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
 from ckptstore.errors import InvalidEngine
 from ckptstore.monitoring.monitor import Monitor
+from ckptstore.store.store import Store
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -55,6 +58,26 @@ def open_runner(engine: AsyncEngine | OwnDatabase, settings: DatabaseSettings, s
     if isinstance(engine, OwnDatabase):
         return open_database(engine.url, settings, schema, monitor)
     return adopt_engine(engine, settings, schema, monitor)
+
+
+def store_kind(moved_to: str | os.PathLike[str] | URL | None, blob_url: str | os.PathLike[str] | None) -> Callable[..., Store]:
+    """What makes the store of a saver, with the arguments of `StoreBase`.
+
+    Args:
+        moved_to: see `SaverOptions`, and so is `blob_url`.
+        blob_url: as it was given.
+
+    Raises:
+        InvalidUrl: `moved_to` can't be read.
+        MissingDriver: no driver for it is installed.
+    """
+    if moved_to is None:
+        return Store
+    # Loaded at its first use, like all that copies threads: most processes never do.
+    from ckptstore.transfer.following import FollowingStore, NewPlace
+
+    blobs = None if blob_url is None else os.fspath(blob_url)
+    return partial(FollowingStore, new_place=NewPlace(parse_conn_string(moved_to).url, blobs))
 
 
 def _kind(given: object) -> str:

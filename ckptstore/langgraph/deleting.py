@@ -9,7 +9,7 @@ from ckptstore.langgraph.base import SaverBase
 from ckptstore.langgraph.config import check_ids, require_ids, require_text, run_ids_of, thread_id_of
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.maintenance.prune_plan import Rule, keep_newest, keep_nothing
-from ckptstore.maintenance.reports import PruneReport
+from ckptstore.maintenance.reports import DeletedRows, PruneReport
 from ckptstore.records import Posting
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.tags.filter_input import MAX_VALUES
@@ -42,11 +42,15 @@ class Deleting(SaverBase):
         died or its task was cancelled, is finished by the next call, by the next prune by a policy (background retention, `prune_by`,
         `ckptstore prune`), before anything is copied or imported to the thread, and before the store moves.
         """
-        drive(self.store.delete_thread(thread_id_of(thread_id)))
+        drive(self._delete_thread(thread_id))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """See `delete_thread`."""
-        await drive_async(self.store.delete_thread(thread_id_of(thread_id)))
+        await drive_async(self._delete_thread(thread_id))
+
+    def _delete_thread(self, thread_id: str) -> Steps[DeletedRows]:
+        named = thread_id_of(thread_id)
+        return self.store.wherever(lambda: self.store.delete_thread(named))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints whose metadata has one of these run ids.
@@ -67,7 +71,8 @@ class Deleting(SaverBase):
         runs = run_ids_of(run_ids)
         parts = [runs[start : start + MAX_VALUES] for start in range(0, len(runs) or 1, MAX_VALUES)]
         wanted = [self._parse_filter({"run_id": {"$in": part}}).required[0] for part in parts]
-        return (yield from self.store.delete_with_postings([Posting(each.key, value) for each in wanted for value in each.values]))
+        postings = [Posting(each.key, value) for each in wanted for value in each.values]
+        return (yield from self.store.wherever(lambda: self.store.delete_with_postings(postings)))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str, *, newest: int | None = None, at: str | None = None) -> None:
         """Copy everything that a thread has to another thread id, inside the database. Blobs are shared.
@@ -106,8 +111,9 @@ class Deleting(SaverBase):
         source, target = thread_id_of(source_thread_id), thread_id_of(target_thread_id)
         check_ids({"thread_id": target})
         if newest is None and at is None:
-            return (yield from self.store.copy_thread(source, target))
-        return (yield from copy_part(self.store, source, target, _part(newest, at), LANGGRAPH, self._now))
+            return (yield from self.store.wherever(lambda: self.store.copy_thread(source, target)))
+        part = _part(newest, at)
+        return (yield from self.store.wherever(lambda: copy_part(self.store, source, target, part, LANGGRAPH, self._now)))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete all checkpoints of these threads but the newest (`keep_latest`), or all of them (`delete`).
@@ -133,4 +139,4 @@ class Deleting(SaverBase):
         if rule is None:
             raise InvalidConfig(f"unknown prune strategy {brief(strategy)}; the known ones are {', '.join(_PRUNE_RULES)}")
         ids = [thread_id_of(thread_id) for thread_id in require_ids(thread_ids, "thread_ids")]
-        return (yield from self.store.prune(ids, rule))
+        return (yield from self.store.wherever(lambda: self.store.prune(ids, rule)))

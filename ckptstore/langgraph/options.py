@@ -43,6 +43,12 @@ class SaverOptions(TypedDict, total=False):
     serde: SerializerProtocol | None
     """The serialiser of values. By default LangGraph's `JsonPlusSerializer`."""
 
+    moved_to: str | os.PathLike[str] | URL | None
+    """Where the threads of this database will move (`ckptstore move`): the URL with its password. When the saver meets the seal, it goes on
+    there, once the move has ended; what was refused meanwhile is written there. The seal must name the same host, port and database; it
+    names the schema, and the new database where its blobs are. Until then each read looks for the seal, too. Without it, writes raise
+    `StoreMoved`."""
+
     reuse: bool
     """Remember the messages and documents that LangGraph's own serialiser wrote and read, so that a turn of a long chat costs what is new
     in it. What is stored and what is read stay the same; the process keeps up to 64 MiB for this. By default True."""

@@ -23,7 +23,7 @@ from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import InvalidConfig, brief
 from ckptstore.langgraph.base import utc_now
 from ckptstore.langgraph.config import MAX_ID_BYTES
-from ckptstore.langgraph.database import OwnDatabase, open_runner, parse_conn_string
+from ckptstore.langgraph.database import OwnDatabase, open_runner, parse_conn_string, store_kind
 from ckptstore.langgraph.decode import config_of
 from ckptstore.langgraph.deleting import Deleting
 from ckptstore.langgraph.encode import CheckpointPut, TaskWritesPut
@@ -45,7 +45,6 @@ from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import Outcome, Steps, drive_async
 from ckptstore.store.background import BackgroundRetention
 from ckptstore.store.files import BlobStore
-from ckptstore.store.store import Store
 from ckptstore.tags.keys import EVERYTHING
 from ckptstore.values.size_limits import DEFAULT_LIMITS, SizeChecker, SizeLimits
 
@@ -73,7 +72,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
         InvalidEngine: `engine` is not an `AsyncEngine`; the message names what to write instead.
         InvalidConfig: `schema` was given for SQLite.
         InvalidPolicy: `retention` is not a policy, or `retention_interval` is not positive.
-        InvalidUrl: `blob_url` can't be used.
+        InvalidUrl: `blob_url` or `moved_to` can't be used.
         MissingDriver: the package for the scheme of `blob_url` is not installed.
     """
 
@@ -93,7 +92,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
         self._reuse = options.get("reuse", True)
         self.clock = options.get("clock", utc_now)
         self.tag_keys = options.get("tag_keys", EVERYTHING)
-        self.store = Store(
+        self.store = store_kind(options.get("moved_to"), options.get("blob_url"))(
             runner,
             settings,
             blobs=blob_url_of(options, runner.url),

@@ -98,7 +98,7 @@ class Upkeep(SaverBase):
             raise InvalidPolicy(
                 f"policy must be a RetentionPolicy, got {brief(policy)}; RetentionPolicy.from_dict makes one of plain values"
             )
-        return self.store.prune_by(policy, self._now(), callbacks, dry_run=dry_run)
+        return self.store.wherever(lambda: self.store.prune_by(policy, self._now(), callbacks, dry_run=dry_run))
 
     # --- serialiser
 
@@ -161,7 +161,8 @@ class Upkeep(SaverBase):
         return await drive_async(self._collect(dry_run, grace))
 
     def _collect(self, dry_run: bool, grace: timedelta) -> Steps[CollectReport]:
-        return self.store.collect(GcPass(self._now(), checked_grace(grace), dry_run))
+        gc_pass = GcPass(self._now(), checked_grace(grace), dry_run)
+        return self.store.wherever(lambda: self.store.collect(gc_pass))
 
     def erase(
         self,
@@ -207,7 +208,7 @@ class Upkeep(SaverBase):
         self, wanted: Mapping[str, Any], grace: timedelta, dry_run: bool, progress: Callable[[EraseReport], None]
     ) -> Steps[EraseReport]:
         erasure = Erasure(self.store, self._parse_filter(wanted), checked_grace(grace), self._now, progress)
-        return erasure.run(dry_run=dry_run)
+        return self.store.wherever(lambda: erasure.run(dry_run=dry_run))
 
     def relocate_blobs(self, *, force: bool = False) -> None:
         """Say that the blobs of the database are at this saver's `blob_url` from now on, after they were copied there.

@@ -155,7 +155,8 @@ class BackgroundRetention:
         completed: int | None = None
         try:
             callbacks = PruneCallbacks(should_stop=self._should_stop)
-            report = self._drive(run_maintenance(self._store, self._policy, self._now, callbacks))
+            maintenance = partial(run_maintenance, self._store, self._policy, self._now, callbacks)
+            report = self._drive(self._store.wherever(maintenance))
             if not report.stopped:
                 completed = started
             return Lease(True, max(0, started + self._interval - self._now())), report

@@ -69,30 +69,39 @@ class StoreBase:
         tag_keys: TagKeys | None,
         state_format: StateFormat,
     ) -> None:
-        self.runner = runner
         self.monitor = runner.monitor
-        known = KnownSegments()
-        self._cache = MemoryCache(blob_settings.cache_bytes, self.monitor.counters)
-        self._cached_reads = CachedReads()
-        opened = None if blobs is None else partial(open_backend, blobs, blob_settings, self.monitor)
-        self.objects = ObjectRegistry(runner, opened, blob_settings.recheck_seconds)
-        self.downloads = Downloader(self.objects, self._cache, _folder_cache(blob_settings))
-        encoder = WriteEncoder(known, self.objects, self._cache.put)
-        self._queue = WriteQueue(runner, commit_batch, encoder, settings, begin_batch=BatchCommit)
-        self.load = LoadRecorder(runner, partial(getattr, self._queue, "depth"))
-        self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=self._check_settings)
         self.wants_tags = tag_keys
         self._tag_keys = tag_keys or EVERYTHING
         self._state_format = state_format
-        #: Paths of the tag index that some checkpoint has, and those about which it was logged that none has.
-        self._used_keys: set[str] = set()
-        self._logged_keys = LoggedNames()
+        self._settings, self._blob_settings = settings, blob_settings
         self._close_seconds = settings.close_seconds
         self._closed = False
         self._closing: Future[None] | None = None
+        #: Paths of the tag index about which it was logged that no checkpoint has them.
+        self._logged_keys = LoggedNames()
+        self._open(runner, blobs, upgrade=upgrade)
+
+    def _open(self, runner: Runner, blobs: str | None, *, upgrade: bool) -> None:
+        """Set up connections, caches and queue for a place, see the constructor."""
         #: True once the schema was checked, while the store is open: reads and writes then start at once.
         self._is_ready = False
+        self.runner = runner
+        known = KnownSegments()
+        self._cache = MemoryCache(self._blob_settings.cache_bytes, self.monitor.counters)
+        self._cached_reads = CachedReads()
+        opened = None if blobs is None else partial(open_backend, blobs, self._blob_settings, self.monitor)
+        self.objects = ObjectRegistry(runner, opened, self._blob_settings.recheck_seconds)
+        self.downloads = Downloader(self.objects, self._cache, _folder_cache(self._blob_settings))
+        encoder = WriteEncoder(known, self.objects, self._cache.put)
+        self._queue = self._new_queue(runner, encoder)
+        self.load = LoadRecorder(runner, partial(getattr, self._queue, "depth"))
+        self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=self._check_settings)
+        #: Paths of the tag index that some checkpoint has.
+        self._used_keys: set[str] = set()
         self.monitor.start(database_attributes(runner.url, runner.statements.schema), self._gauges)
+
+    def _new_queue(self, runner: Runner, encoder: WriteEncoder) -> WriteQueue:
+        return WriteQueue(runner, commit_batch, encoder, self._settings, begin_batch=BatchCommit)
 
     def _gauges(self) -> Gauges | None:
         if self._closed:
@@ -175,6 +184,10 @@ class StoreBase:
             operation.failed(started, exc)
             raise
         operation.ended(started, attempt.key)
+
+    def wherever(self, operation: Callable[[], Steps[T]]) -> Steps[T]:
+        """Run an operation that may be repeated, where this store is; see `ckptstore.transfer.following` for one that may be elsewhere."""
+        return operation()
 
     def run_in_queue(self, work: Work[T], *threads: str) -> Steps[T]:
         """Run work that writes to these threads, after the writes to them that were queued before. It opens its own transaction."""

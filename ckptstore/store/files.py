@@ -68,14 +68,21 @@ class BlobStore:
         return Outcome(self._put(source, media_type), name="blobs.put")
 
     def _put(self, source: Any, media_type: str | None) -> Steps[BlobRef]:
+        if not hasattr(source, "read"):
+            return (yield from self._store.wherever(lambda: self._upload(source, media_type)))
+        objects = yield from self._store.ready_objects()
+        with temporary_path() as spool:
+            # An open file is read once only.
+            yield objects.run(asyncio.to_thread(_copy, source, spool))
+            return (yield from self._store.wherever(lambda: self._upload(spool, media_type)))
+
+    def _upload(self, source: Any, media_type: str | None) -> Steps[BlobRef]:
         objects = yield from self._store.ready_objects()
         upload = _BlobUpload(objects, to_microseconds(self._clock()), self._limiter)
         if isinstance(source, (bytes, bytearray, memoryview)):
             uploading = upload.content(bytes(source))
         elif isinstance(source, (str, os.PathLike)):
             uploading = upload.file(Path(source))
-        elif hasattr(source, "read"):
-            uploading = upload.stream(source)
         else:
             raise InvalidConfig(f"a blob is bytes, a path or an open file, got {type(source).__name__}")
         stored: _StoredBlob = yield objects.run(uploading)
@@ -162,11 +169,6 @@ class _BlobUpload:
         if await asyncio.to_thread(_modification, path) != before:
             raise BlobCorrupt(f"{path} was modified while it was stored; put it again when no program writes to it")
         return stored
-
-    async def stream(self, file: IO[bytes]) -> _StoredBlob:
-        with temporary_path() as spool:
-            await asyncio.to_thread(_copy, file, spool)
-            return await self.file(spool)
 
     async def _store(self, digest: str, size: int, upload: Upload) -> _StoredBlob:
         self._limiter.check_blob(size, "a blob")

@@ -16,8 +16,9 @@ from ckptstore.transfer.copying import Copied, copy_store
 from ckptstore.transfer.objects import ObjectTransfer
 from ckptstore.transfer.options import BlobMode, TransferCallbacks, TransferOptions, Verify
 from ckptstore.transfer.own_source import thread_totals
+from ckptstore.transfer.remembered import origin_of_database
 from ckptstore.transfer.report import TransferReport
-from ckptstore.transfer.seal import Seal, read_seal, seal_store, unseal_store
+from ckptstore.transfer.seal import Seal, end_move, read_seal, seal_store, unseal_store
 
 # Little is left when a round takes less than this, or hardly less than the one before: agents write as fast as it copies.
 _SHORT_SECONDS = 1.0
@@ -42,8 +43,8 @@ class MoveReport:
 
     @property
     def last(self) -> TransferReport:
-        """The last round."""
-        return self.rounds[-1]
+        """The last round; an empty report if an earlier run had moved everything."""
+        return self.rounds[-1] if self.rounds else TransferReport()
 
 
 class Move:
@@ -88,6 +89,11 @@ class Move:
             raise InvalidConfig(
                 f"this store has moved to {sealed.to}; take the seal away first if that is not so: ckptstore move --from URL --unseal"
             )
+        if sealed is not None and sealed.done:
+            # Savers may have written at the new place since: it is not compared any more.
+            yield from self._count()
+            self.report.done = True
+            return self.report
         if sealed is None:
             # A prune would finish them, but not at the target.
             yield from self._source.finish_deletions()
@@ -117,17 +123,27 @@ class Move:
     def _finish(self) -> Steps[None]:
         """Seal the source and bring the rest. If that fails, the source is unsealed, and accepts writes again."""
         started = time.perf_counter()
-        yield self._source.runner.write(partial(seal_store, seal=Seal(self.report.to, self._clock())))
+        yield self._source.runner.write(partial(seal_store, seal=self._seal()))
+        is_whole = False
         try:
             yield from self._round()
             if self._went_through():
                 yield from self._bring_other_objects()
                 yield from self._compare()
-                self.report.done = True
+                is_whole = True
         finally:
-            if not self.report.done:
+            if not is_whole:
                 yield self._source.runner.write(unseal_store)
+        if is_whole:
+            # Savers may follow as soon as this is stored, so the seal stays even if its outcome is unknown: the next run ends it.
+            yield self._source.runner.write(end_move)
+            self.report.done = True
         self.report.sealed_seconds = time.perf_counter() - started
+
+    def _seal(self) -> Seal:
+        there = self._target.runner
+        schema = there.statements.schema
+        return Seal(self.report.to, self._clock(), origin_of_database(there.url, schema), schema)
 
     def _bring_other_objects(self) -> Steps[None]:
         """Blobs that were put by handle a moment ago, and that no state refers to yet."""
@@ -142,7 +158,11 @@ class Move:
                 f"the source has {before.threads} threads with {before.checkpoints} checkpoints of {before.bytes} bytes, the target has "
                 f"{after.threads} with {after.checkpoints} of {after.bytes}; was something else at the target?"
             )
-        self.report.threads, self.report.checkpoints = before.threads, before.checkpoints
+        yield from self._count()
+
+    def _count(self) -> Steps[None]:
+        found = yield from self._target.read(thread_totals)
+        self.report.threads, self.report.checkpoints = found.threads, found.checkpoints
 
 
 def unseal(source: Store) -> Steps[bool]:

@@ -17,6 +17,7 @@ from ckptstore.db.stored_settings import formed
 from ckptstore.transfer.parcel import Stamp
 
 _PREFIX = "transfer:"
+_DEFAULT_PORT = 5432
 
 
 class Remembered(NamedTuple):
@@ -41,8 +42,9 @@ def origin_of_database(url: URL, schema: str | None) -> str:
     """The place of a database, however its user and driver are written."""
     if url.get_backend_name() == "sqlite":
         return origin_of("sqlite", os.path.realpath(str(url.database)))
+    port = str(url.port or _DEFAULT_PORT)
     query = [f"{name}={value}" for name, value in sorted(url.query.items()) if name == "host"]
-    return origin_of("postgresql", url.host or "", str(url.port or ""), url.database or "", schema or "", *query)
+    return origin_of("postgresql", url.host or "", port, url.database or "", schema or "", *query)
 
 
 def remembered(db: Db, thread_ids: Iterable[str]) -> dict[str, Remembered]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import asdict
 from functools import partial
 
 from ckptstore.errors import (
@@ -29,11 +27,10 @@ from ckptstore.transfer.mirroring import delete_gone
 from ckptstore.transfer.objects import ObjectTransfer
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
 from ckptstore.transfer.parcel import Parcel, SourceThread, Stamp, ThreadGone, ThreadSource, is_full
+from ckptstore.transfer.progress import Progress
 from ckptstore.transfer.report import TransferReport
 from ckptstore.transfer.sample import Sample
 from ckptstore.transfer.writing import Attempt, ObjectsGone, StoreParcel, ThreadChanged
-
-logger = logging.getLogger(__name__)
 
 # Activity is noted once a second, and clocks differ: a thread that was written to so recently is looked at again by the next run.
 _SETTLED_MICROSECONDS = 5_000_000
@@ -64,21 +61,18 @@ class Transfer:
         callbacks: TransferCallbacks,
     ) -> None:
         self._source, self._target, self._objects = source, target, objects
-        self._options, self._clock, self._callbacks = options, clock, callbacks
-        self.report = TransferReport()
-        #: Some of the checkpoints that were stored, to be compared as objects.
-        self.sample = Sample()
-        self._done = 0
-        self._stopped = False
+        self._options, self._clock = options, clock
+        self._progress = Progress(callbacks)
         self._check: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
         """End the run after the parcel that is being stored; what was stored is kept, and the next run continues."""
-        self._stopped = True
+        self._progress.is_stopped = True
 
-    def _must_stop(self) -> bool:
-        self._stopped = self._stopped or self._callbacks.should_stop()
-        return self._stopped
+    @property
+    def sample(self) -> Sample:
+        """Some of the checkpoints that were stored."""
+        return self._progress.sample
 
     async def run(self) -> TransferReport:
         """Transfer all chosen threads.
@@ -91,15 +85,13 @@ class Transfer:
         if self._options.on_conflict == "refuse":
             await self._refuse_existing()
         await self._transfer_all()
-        self.report.stopped = self._stopped
-        if self._options.mirror and not self._stopped:
-            self.report.deleted_threads = await delete_gone(self._source, self._target, self._options.choice)
+        report = self._progress.report
+        if self._options.mirror and not self._progress.is_stopped:
+            report.deleted_threads = await delete_gone(self._source, self._target, self._options.choice)
         if self._objects is not None:
-            self.report.objects, self.report.object_bytes = self._objects.copied, self._objects.copied_bytes
-        self.report.seconds = time.perf_counter() - started
-        counts = {name: count for name, count in asdict(self.report).items() if not isinstance(count, (list, dict))}
-        logger.info("transferred %d threads", self.report.threads, extra={"event": "transferred", **counts})
-        return self.report
+            report.objects, report.object_bytes = self._objects.copied, self._objects.copied_bytes
+        report.seconds = time.perf_counter() - started
+        return self._progress.end()
 
     async def _refuse_existing(self) -> None:
         async with aclosing(self._source.threads(self._options.choice)) as pages:
@@ -137,7 +129,7 @@ class Transfer:
             async with aclosing(self._source.threads(self._options.choice)) as pages:
                 async for page in pages:
                     for thread, decision in zip(page, await self._decide(page), strict=True):
-                        if self._must_stop():
+                        if self._progress.must_stop():
                             return
                         if decision is Decision.NEW:
                             if new and is_full([*new, thread]):
@@ -160,26 +152,25 @@ class Transfer:
         try:
             await parcels.put(await self._source.parcel(threads, None))
         except ThreadGone:
-            self._finish(threads)
+            self._progress.finish(threads)
         except _THREAD_FAULTS as exc:
             if len(threads) == 1:
-                self._fail(threads[0], exc)
+                self._progress.failed(threads[0], exc)
                 return
             for each in threads:
                 await self._read([each], parcels)
 
     async def _read_existing(self, thread: SourceThread, decision: Decision, parcels: asyncio.Queue[Parcel | None]) -> None:
         if decision is Decision.UNCHANGED:
-            self.report.unchanged_threads += 1
-            self._finish([thread])
+            self._progress.unchanged(thread)
             return
         try:
             parcel = await self._compared(thread, decision)
         except (ThreadGone, ThreadChanged):
             # The next run looks at it again.
-            self._finish([thread])
+            self._progress.finish([thread])
         except _THREAD_FAULTS as exc:
-            self._fail(thread, exc)
+            self._progress.failed(thread, exc)
         else:
             if parcel is not None:
                 await parcels.put(parcel)
@@ -197,8 +188,7 @@ class Transfer:
         if comparison is Comparison.SAME or (comparison is Comparison.BEHIND and self._options.on_conflict == "continue"):
             return parcel
         parcel.spool.close()
-        self.report.skipped_threads.append(thread.thread_id)
-        self._finish([thread])
+        self._progress.skipped(thread)
         return None
 
     # --- storing
@@ -214,7 +204,7 @@ class Transfer:
             for each in threads:
                 await self._store_alone(each)
         else:
-            self._note(parcel, existing is not None)
+            self._progress.stored(parcel, existed=existing is not None)
 
     async def _store_alone(self, thread: SourceThread) -> None:
         """Read and store one thread, after a fault of the parcel that it was in, or because something has changed."""
@@ -224,7 +214,7 @@ class Transfer:
                 await self._read_and_store(thread)
                 return
             except ThreadGone:
-                self._finish([thread])
+                self._progress.finish([thread])
                 return
             except (ThreadChanged, ObjectsGone) as exc:
                 last = exc
@@ -232,18 +222,18 @@ class Transfer:
                 last = exc
                 break
         message = str(last) or f"thread {thread.thread_id!r} changed at the target {_MAX_TRIES} times while it was stored"
-        self._fail(thread, CheckpointCorrupt(message) if not isinstance(last, CkptStoreError) else last)
+        self._progress.failed(thread, CheckpointCorrupt(message) if not isinstance(last, CkptStoreError) else last)
 
     async def _read_and_store(self, thread: SourceThread) -> None:
         (decision,) = await self._decide([thread])
         parcel = await self._source.parcel([thread], None) if decision is Decision.NEW else None
         if decision is Decision.UNCHANGED:
-            self._finish([thread])
+            self._progress.finish([thread])
             return
         parcel = parcel or await self._compared(thread, decision)
         if parcel is not None:
             await self._store_once(parcel)
-            self._note(parcel, decision is not Decision.NEW)
+            self._progress.stored(parcel, existed=decision is not Decision.NEW)
 
     async def _store_once(self, parcel: Parcel) -> None:
         now = self._clock()
@@ -261,40 +251,13 @@ class Transfer:
     async def _verify(self, parcel: Parcel, stamps: dict[str, Stamp]) -> None:
         check = partial(check_stored, stamps=stamps, expected=parcel.expected)
         try:
-            self.report.verified_rows += await self._target.objects.read(check)
+            self._progress.report.verified_rows += await self._target.objects.read(check)
         except _THREAD_FAULTS as exc:
             for thread in parcel.threads:
-                self.report.failed_threads[thread.thread_id] = str(exc)
+                self._progress.report.failed_threads[thread.thread_id] = str(exc)
 
     async def _checked(self) -> None:
         """Wait until the last parcel is verified."""
         check, self._check = self._check, None
         if check is not None:
             await check
-
-    # --- the report
-
-    def _note(self, parcel: Parcel, existed: bool) -> None:
-        report = self.report
-        if not existed:
-            report.threads += len(parcel.threads)
-        elif parcel.rows or (parcel.existing is not None and parcel.existing.hashes - parcel.expected):
-            report.updated_threads += 1
-        else:
-            report.unchanged_threads += 1
-        report.checkpoints += parcel.rows.get("ckpt_checkpoint", 0)
-        report.writes += parcel.rows.get("ckpt_write", 0)
-        report.values += parcel.rows.get("ckpt_channel", 0)
-        report.segments += parcel.rows.get("ckpt_segment", 0)
-        report.bytes += parcel.bytes
-        self.sample.add(parcel.visible)
-        self._finish(parcel.threads)
-
-    def _fail(self, thread: SourceThread, exc: Exception) -> None:
-        self.report.failed_threads[thread.thread_id] = str(exc)
-        logger.warning("thread %r was not transferred: %s", thread.thread_id, exc, extra={"event": "thread_not_transferred"})
-        self._finish([thread])
-
-    def _finish(self, threads: Sequence[SourceThread]) -> None:
-        self._done += sum(max(1, thread.checkpoints) for thread in threads)
-        self._callbacks.progress(self.report, self._done)

@@ -22,6 +22,11 @@ class Seal(NamedTuple):
     to: str
     #: Microseconds since 1970, UTC.
     at: int
+    #: The new place as `remembered.origin_of_database` names it, and its PostgreSQL schema.
+    place: str = ""
+    schema: str | None = None
+    #: Whether everything is there: until then nobody writes, neither here nor there.
+    done: bool = False
 
 
 def read_seal(db: Db) -> Seal | None:
@@ -37,9 +42,21 @@ def seal_store(db: Db, seal: Seal) -> None:
             return
         for statement in sql.seal.seal(db.connection.dialect, db.statements.schema, seal.to):
             db.execute(statement)
-        value = json.dumps(seal._asdict(), separators=(",", ":"))
-        db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": value}, "replace")
+        _store(db, seal)
     logger.info("this store is sealed, its threads are at %s: it refuses writes", seal.to, extra={"event": "store_sealed", "to": seal.to})
+
+
+def end_move(db: Db) -> None:
+    """Note that everything is at the new place: savers that were told of it may follow."""
+    with db.transaction():
+        found = read_seal(db)
+        if found is not None:
+            _store(db, found._replace(done=True))
+
+
+def _store(db: Db, seal: Seal) -> None:
+    value = json.dumps(seal._asdict(), separators=(",", ":"))
+    db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": value}, "replace")
 
 
 def unseal_store(db: Db) -> bool:

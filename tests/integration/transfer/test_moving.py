@@ -90,9 +90,12 @@ def test_what_it_says_and_what_it_leaves(savers: Pair) -> None:
     assert (report.threads, report.checkpoints) == (3, 15)
     assert rows_of(other) == rows_of(one)
     assert other.blobs.get(ref).result() == b"not referred to yet"
-    # Once more: it is sealed already, and nothing is left to do.
+    # Once more: everything is there, and somebody has written there since.
+    other.put(config("later"), checkpoint({}), metadata(0), {})
     again = drive(the_move(savers).run())
-    assert (again.done, len(again.rounds), again.last.unchanged_threads + again.last.updated_threads) == (True, 1, 3)
+    assert (again.done, again.rounds, again.last, again.threads) == (True, [], TransferReport(), 4)
+    with pytest.raises(StoreMoved):
+        one.delete_thread("t0")
     assert drive(unseal(one.store))
     one.delete_thread("t0")
 
