@@ -10,8 +10,7 @@ import click
 from tqdm import tqdm
 
 from ckptstore.cli.options import interruptible, open_store, store_options, wall_clock
-from ckptstore.cli.transfer import open_side, print_problems, progress_bar
-from ckptstore.db.url import DATABASE_URL_VARIABLE
+from ckptstore.cli.transfer import open_side, print_problems, progress_bar, target_option
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.backup import back_up
@@ -53,14 +52,7 @@ def backup(url: str, in_schema: str | None, blob_url: str | None, to: str, as_js
 
 @click.command()
 @click.argument("source")
-@click.option(
-    "--to",
-    "target_url",
-    envvar=DATABASE_URL_VARIABLE,
-    required=True,
-    show_envvar=True,
-    help="The database URL to restore to; it must be empty.",
-)
+@target_option("The database URL to restore to; it must be empty.")
 @click.option("--to-schema", help="The PostgreSQL schema to restore to.")
 @click.option("--to-blob-url", help="The URL for the blobs; by default the folder next to a SQLite file.")
 @click.option("--name", help="The name of the backup; by default the newest.")

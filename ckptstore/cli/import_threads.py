@@ -9,8 +9,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore.cli.options import errors_as_messages, interruptible, wall_clock
 from ckptstore.cli.serialisers import load_serialiser
-from ckptstore.cli.transfer import choice_of, open_side, print_report, progress_bar, transfer_options
-from ckptstore.db.url import DATABASE_URL_VARIABLE
+from ckptstore.cli.transfer import choice_of, open_side, print_report, progress_bar, target_option, transfer_options
 from ckptstore.langgraph.imports.importing import import_threads
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
@@ -18,14 +17,7 @@ from ckptstore.transfer.options import TransferCallbacks, TransferOptions
 
 @click.command("import")
 @click.argument("source")
-@click.option(
-    "--to",
-    "target_url",
-    envvar=DATABASE_URL_VARIABLE,
-    required=True,
-    show_envvar=True,
-    help="The database URL to import to. A SQLite file is created if it does not exist; it may be the source's.",
-)
+@target_option("The database URL to import to. A SQLite file is created if it does not exist; it may be the source's.")
 @click.option("--from-schema", help="The PostgreSQL schema of the source's tables.")
 @click.option("--to-schema", help="The PostgreSQL schema to import to.")
 @click.option("--to-blob-url", help="The URL for large values; by default the folder next to a SQLite file.")

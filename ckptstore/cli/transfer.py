@@ -23,7 +23,7 @@ from ckptstore.db.open_read_only import open_read_only
 from ckptstore.db.runner import Runner
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.times import to_microseconds
-from ckptstore.db.url import BLOB_URL_VARIABLE, default_blob_url
+from ckptstore.db.url import BLOB_URL_VARIABLE, DATABASE_URL_VARIABLE, default_blob_url
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.store.store import Store
 from ckptstore.tags.filters import Filter
@@ -31,6 +31,11 @@ from ckptstore.transfer.parcel import Choice
 from ckptstore.transfer.report import TransferReport
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def target_option(help_text: str) -> Callable[[Command], Command]:
+    """`--to`, or the variable of the database's URL, as `target_url`."""
+    return click.option("--to", "target_url", envvar=DATABASE_URL_VARIABLE, required=True, show_envvar=True, help=help_text)
 
 
 def parse_filter(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Filter | None:

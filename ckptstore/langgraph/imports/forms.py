@@ -122,7 +122,31 @@ class _Msgpack:
         return first <= 0x7F or 0xA0 <= first <= 0xC0 or first in (0xC2, 0xC3) or 0xCA <= first <= 0xD3 or first == 0xD9 or first >= 0xE0
 
 
-class _Json:
+class _ObjectParts:
+    """What forms share whose parts are Python's objects."""
+
+    def plain(self, part: Part) -> Any:
+        """See `Form.plain`."""
+        return part
+
+    def part(self, plain: Any) -> Part:
+        """See `Form.part`."""
+        return plain
+
+    def pair(self, one: Part, other: Part) -> Part:
+        """See `Form.pair`."""
+        return [one, other]
+
+    def mapping(self, parts: Mapping[str, Part]) -> Part:
+        """See `Form.mapping`."""
+        return dict(parts)
+
+    def may_be_scalar(self, part: Part) -> bool:
+        """See `Form.may_be_scalar`."""
+        return part is None or isinstance(part, (str, int, float))
+
+
+class _Json(_ObjectParts):
     type = "json"
 
     def split(self, data: bytes) -> dict[str, Part]:
@@ -140,26 +164,11 @@ class _Json:
     def value(self, part: Part) -> tuple[str, bytes]:
         return self.type, json.dumps(part, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
-    def plain(self, part: Part) -> Any:
-        return part
-
-    def part(self, plain: Any) -> Part:
-        return plain
-
-    def pair(self, one: Part, other: Part) -> Part:
-        return [one, other]
-
-    def mapping(self, parts: Mapping[str, Part]) -> Part:
-        return dict(parts)
-
     def join(self, parts: Mapping[str, Part]) -> bytes:
         return self.value(dict(parts))[1]
 
-    def may_be_scalar(self, part: Part) -> bool:
-        return part is None or isinstance(part, (str, int, float))
 
-
-class ObjectForm:
+class ObjectForm(_ObjectParts):
     """A serialised dict in any other form: its parts are objects.
 
     Args:
@@ -186,32 +195,12 @@ class ObjectForm:
         """See `Form.value`."""
         return PLAIN.dumps_typed(part)
 
-    def plain(self, part: Part) -> Any:
-        """See `Form.plain`."""
-        return part
-
-    def part(self, plain: Any) -> Part:
-        """See `Form.part`."""
-        return plain
-
-    def pair(self, one: Part, other: Part) -> Part:
-        """See `Form.pair`."""
-        return [one, other]
-
-    def mapping(self, parts: Mapping[str, Part]) -> Part:
-        """See `Form.mapping`."""
-        return dict(parts)
-
     def join(self, parts: Mapping[str, Part]) -> bytes:
         """See `Form.join`."""
         type_, data = PLAIN.dumps_typed(dict(parts))
         if type_ != self.type:
             raise CheckpointCorrupt("a checkpoint has objects outside of its channels' values")
         return data
-
-    def may_be_scalar(self, part: Part) -> bool:
-        """See `Form.may_be_scalar`."""
-        return part is None or isinstance(part, (str, int, float))
 
 
 def _alternating(pairs: Iterable[tuple[bytes, bytes]]) -> Iterable[bytes]:
