@@ -118,10 +118,10 @@ class StatementRefused(CkptStoreError):
 
 
 class StoreMoved(CkptStoreError):
-    """The threads of this database have moved (`ckptstore move`), and it refuses writes. Nothing was stored; open a saver at the new place.
+    """The threads of this database have moved (`ckptstore move`), and it refuses writes. Nothing was stored; open a saver there.
 
     Attributes:
-        to: the URL of the new place, without secrets.
+        to: the URL of the new location, without secrets.
     """
 
     def __init__(self, message: str, to: str = "") -> None:

@@ -36,7 +36,7 @@ _ENDPOINT = "?endpoint_url="
 
 
 class BlobLocation:
-    """The place that a store has for blobs, and the one that its database remembers.
+    """The location that a store has for blobs, and the one that its database remembers.
 
     Args:
         database: the URL of the database.
@@ -52,14 +52,14 @@ class BlobLocation:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether the database remembers another place than the store's."""
+        """Whether the database remembers another location than the store's."""
         return self.remembered is not None and (self.url is None or not _are_same(self.url, self.remembered))
 
     @property
     def explanation(self) -> str:
         """What is wrong, and the way out, for a message."""
         if self.url is None:
-            where = "in another place" if self.remembered is None else f"at {self.remembered}"
+            where = "at another location" if self.remembered is None else f"at {self.remembered}"
             return f"this saver has no blob_url, and the blobs of its database are {where}; pass that blob_url (--blob-url)"
         return (
             f"the blobs of this database are at {self.remembered}, and the blob_url of this saver is {self.url}; use that one, or copy "
@@ -70,7 +70,7 @@ class BlobLocation:
     # --- work on the database
 
     def look_up(self, db: Db) -> None:
-        """Read which place is remembered."""
+        """Read which location is remembered."""
         self.remembered = read_setting(db, _SETTING, lambda stored: from_portable(stored["url"], self._database))
 
     def check(self, db: Db) -> None:
@@ -80,7 +80,7 @@ class BlobLocation:
             logger.warning("%s", self.explanation, extra={"event": "blobs_elsewhere", "remembered": self.remembered, "blob_url": self.url})
 
     def remember(self, db: Db, conflict: str = "keep") -> None:
-        """Remember the store's place; with `replace` also where another is remembered."""
+        """Remember the store's location; with `replace` also where another is remembered."""
         assert self.url is not None
         value = json.dumps({"url": to_portable(self.url, self._database)})
         db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": value}, conflict)
@@ -90,7 +90,7 @@ class BlobLocation:
     # --- on the event loop of the objects
 
     async def note_upload(self, objects: ObjectRegistry) -> None:
-        """Remember where this process uploaded its first object, unless a place is remembered already."""
+        """Remember where this process uploaded its first object, unless a location is remembered already."""
         if self._noted:
             return
         self._noted = True
@@ -101,7 +101,7 @@ class BlobLocation:
             await objects.write(self.remember)
 
     async def require(self, objects: ObjectRegistry) -> None:
-        """Return if the database has no objects, or they are at the store's place.
+        """Return if the database has no objects, or they are at the store's location.
 
         Raises:
             BlobUrlChanged: they are elsewhere, or the store has no backend.

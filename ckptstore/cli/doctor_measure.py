@@ -35,7 +35,7 @@ _SCHEMA = "ckpt_doctor_"
 _SCHEMAS = f"SELECT nspname FROM pg_catalog.pg_namespace WHERE left(nspname, {len(_SCHEMA)}) = '{_SCHEMA}'"
 
 
-class _Place(NamedTuple):
+class _Scratch(NamedTuple):
     """Where the test writes."""
 
     url: URL | str
@@ -43,7 +43,7 @@ class _Place(NamedTuple):
 
 
 def measure(url: URL, seconds: float, interrupted: threading.Event) -> float:
-    """How many writes per second 32 threads of agents get stored at this place of a store.
+    """How many writes per second 32 threads of agents get stored at this location of a store.
 
     Args:
         url: of the store.
@@ -56,15 +56,15 @@ def measure(url: URL, seconds: float, interrupted: threading.Event) -> float:
     """
     if is_memory(url):
         raise InvalidConfig("a database in memory can't be measured from another process")
-    with _scratch(url) as place:
-        return asyncio.run(_measure(place, seconds, interrupted))
+    with _scratch(url) as scratch:
+        return asyncio.run(_measure(scratch, seconds, interrupted))
 
 
 @contextmanager
-def _scratch(url: URL) -> Iterator[_Place]:
+def _scratch(url: URL) -> Iterator[_Scratch]:
     name = f"{int(time.time())}_{secrets.token_hex(4)}"
     if url.get_backend_name() != "sqlite":
-        yield _Place(url, f"{_SCHEMA}{name}")
+        yield _Scratch(url, f"{_SCHEMA}{name}")
         return
     beside = Path(str(url.database)).absolute().parent
     for left in beside.glob(f"{_FOLDER}*"):
@@ -73,7 +73,7 @@ def _scratch(url: URL) -> Iterator[_Place]:
     folder = beside / f"{_FOLDER}{name}"
     folder.mkdir()
     try:
-        yield _Place(str(folder / "scratch.sqlite"), None)
+        yield _Scratch(str(folder / "scratch.sqlite"), None)
     finally:
         shutil.rmtree(folder)
 
@@ -83,17 +83,17 @@ def _is_left_behind(name: str) -> bool:
     return began.isdecimal() and time.time() - int(began) > _LEFT_BEHIND_SECONDS
 
 
-async def _measure(place: _Place, seconds: float, interrupted: threading.Event) -> float:
+async def _measure(scratch: _Scratch, seconds: float, interrupted: threading.Event) -> float:
     quiet = MonitoringSettings(record_load=False)
-    async with SQLAlchemySaver.from_conn_string(place.url, schema=place.schema, monitoring=quiet) as saver:
+    async with SQLAlchemySaver.from_conn_string(scratch.url, schema=scratch.schema, monitoring=quiet) as saver:
         try:
             await saver.setup()
             started = time.monotonic()
             await asyncio.gather(*[_write(saver, f"agent {number}", started + seconds, interrupted) for number in range(_WRITERS)])
             return saver.stats().since_start.writes / (time.monotonic() - started)
         finally:
-            if place.schema is not None:
-                await asyncio.to_thread(saver.store.runner.write(partial(_drop_schemas, own=place.schema)).result)
+            if scratch.schema is not None:
+                await asyncio.to_thread(saver.store.runner.write(partial(_drop_schemas, own=scratch.schema)).result)
 
 
 async def _write(saver: SQLAlchemySaver, thread_id: str, until: float, interrupted: threading.Event) -> None:

@@ -104,7 +104,7 @@ def _print(page: ThreadPage) -> None:
         return
     signs = _UNICODE if console().encoding.startswith("utf") else _ASCII
     print_table(_columns(page), _rows(page, signs, wide=console().width >= _WIDE))
-    if any(checkpoint.parent is Parent.GONE for checkpoint in page.checkpoints):
+    if any(checkpoint.parent is Parent.MISSING for checkpoint in page.checkpoints):
         click.echo(f"{signs.gap} the checkpoints before this one were pruned or deleted")
     if page.more:
         click.echo(f"more: --before {page.checkpoints[-1].key.checkpoint_id}")
@@ -149,4 +149,4 @@ def _lanes(row: Drawn[CheckpointKey], signs: _Signs, parent: Parent) -> str:
     for lane in row.joined:
         drawn[2 * lane] = signs.fork
     drawn[2 * row.lane] = signs.first if parent is Parent.NONE else signs.checkpoint
-    return "".join(drawn) + f" {signs.gap}" * (parent is Parent.GONE)
+    return "".join(drawn) + f" {signs.gap}" * (parent is Parent.MISSING)

@@ -15,7 +15,7 @@ from ckptstore.db.sqlstates import fault_of, sqlstate_of
 from ckptstore.db.url import why_unwritable
 from ckptstore.errors import CkptStoreError, DatabaseCorrupt, DatabaseUnavailable, SchemaOutOfDate, StatementRefused, StoreMoved
 
-#: What the triggers of a sealed store say, before the new place.
+#: What the triggers of a sealed store say, before the new location.
 MOVED = "ckptstore moved: "
 _MISSING_SCHEMA_SQLSTATES = ("42P01", "42703", "3F000")
 # What asyncpg raises on a connection that was closed, before asyncpg itself has noticed, and when no server of several is the primary.

@@ -28,7 +28,7 @@ class Parent(StrEnum):
     NONE = "none"
     STORED = "stored"
     #: It was pruned or deleted, or has never arrived.
-    GONE = "gone"
+    MISSING = "missing"
 
 
 class ChannelWrites(NamedTuple):
@@ -191,7 +191,7 @@ def _outlined(thread_id: str, row: _Row, writes: dict[CheckpointKey, list[Channe
         parent = Parent.NONE
     else:
         # SQLite has 0 and 1 for booleans.
-        parent = Parent.GONE if row.is_parent_hidden is None or row.is_parent_hidden else Parent.STORED
+        parent = Parent.MISSING if row.is_parent_hidden is None or row.is_parent_hidden else Parent.STORED
     return OutlinedCheckpoint(
         key=key,
         parent_checkpoint_id=row.parent_checkpoint_id,

@@ -74,7 +74,7 @@ def _kind(checkpoint: OutlinedCheckpoint, step: Step) -> str:
 def _parents(checkpoints: Sequence[OutlinedCheckpoint], points: Sequence[Point], height: int) -> Iterator[Line]:
     at = {checkpoint.key: point for checkpoint, point in zip(checkpoints, points, strict=True)}
     for checkpoint, (x, y, _) in zip(checkpoints, points, strict=True):
-        if checkpoint.parent is Parent.GONE:
+        if checkpoint.parent is Parent.MISSING:
             yield Line(f"M{x} {y}V{y + _GAP}", "pruned")
         elif checkpoint.parent is Parent.STORED:
             parent = at.get(checkpoint.parent_key) if checkpoint.parent_key is not None else None

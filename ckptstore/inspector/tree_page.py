@@ -63,7 +63,7 @@ def _row(checkpoint: OutlinedCheckpoint) -> Row:
         checkpoint=checkpoint,
         step=step_of(checkpoint),
         namespace=short_namespace(key.checkpoint_ns),
-        is_pruned_before=checkpoint.parent is Parent.GONE,
+        is_pruned_before=checkpoint.parent is Parent.MISSING,
         link=checkpoint_link(key),
         chosen_as=f"{key.checkpoint_id} {key.checkpoint_ns}",
     )

@@ -16,7 +16,7 @@ _PAGE_SIZE = 500
 
 
 async def relocate(objects: ObjectRegistry, *, force: bool) -> None:
-    """Remember the registry's backend as the place of the database's objects, on the event loop of the objects.
+    """Remember the registry's backend as the location of the database's objects, on the event loop of the objects.
 
     Args:
         objects: the registry.

@@ -19,7 +19,7 @@ def seal(dialect: Dialect, schema: str | None, to: str) -> list[str]:
     Args:
         dialect: of the database.
         schema: the PostgreSQL schema of the tables.
-        to: the new place, without secrets.
+        to: the new location, without secrets.
     """
     message = _literal(MOVED + to)
     if dialect.name == "sqlite":

@@ -87,10 +87,10 @@ class MessageWriter:
         for n, part in enumerate(parts):
             if part is None:
                 parts[n] = self._pack_new(elements[n], keys[n], pack, depth)
-        packed = [part for part in parts if part is not None]
+        written = [part for part in parts if part is not None]
         if name != _NOT_KNOWN:
-            self.prefixes.add(name, begins, keys[:settled], packed[:settled])
-        return b"".join([header, *[group.data for group in begins], *packed])
+            self.prefixes.add(name, begins, keys[:settled], written[:settled])
+        return b"".join([header, *[group.data for group in begins], *written])
 
     def _known_groups(self, elements: list[Any]) -> tuple[bytes, list[Group]]:
         """The name of a list, and those known groups of elements with which it still begins."""

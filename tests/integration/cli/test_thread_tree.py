@@ -86,7 +86,7 @@ async def test_a_gap_is_shown_where_parents_were_pruned(lasting_url: str) -> Non
     assert "● ┆" in done.stdout
     assert done.stdout.splitlines()[-1] == "┆ the checkpoints before this one were pruned or deleted"
     [left] = json.loads(run(lasting_url, "t", "--json").stdout)["checkpoints"]
-    assert (left["parent"], left["parent_checkpoint_id"] is None) == ("gone", False)
+    assert (left["parent"], left["parent_checkpoint_id"] is None) == ("missing", False)
 
 
 async def test_hostile_metadata_and_ids_do_no_harm(sqlite_url: str) -> None:

@@ -29,7 +29,7 @@ async def test_a_page_has_parents_sizes_metadata_and_writes(saver: SQLAlchemySav
 async def test_a_parent_that_is_hidden_or_never_came_is_gone(saver: SQLAlchemySaver) -> None:
     await put(saver, config("t", "never-stored"), {"n": 1})
     page = await drive_async(thread_page(saver.store, "t", "", None, 10))
-    assert (page.checkpoints[0].parent, page.checkpoints[0].parent_key) == (Parent.GONE, None)
+    assert (page.checkpoints[0].parent, page.checkpoints[0].parent_key) == (Parent.MISSING, None)
 
 
 async def test_metadata_that_was_altered_does_not_hide_the_checkpoint(saver: SQLAlchemySaver) -> None:

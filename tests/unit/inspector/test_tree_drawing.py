@@ -14,7 +14,7 @@ PLAIN = Step("loop", 1, None, 0, 0, [])
 
 
 def checkpoint(id_: str, parent: str | None = None, ns: str = "", gone: bool = False) -> OutlinedCheckpoint:
-    kind = Parent.GONE if gone else Parent.STORED if parent else Parent.NONE
+    kind = Parent.MISSING if gone else Parent.STORED if parent else Parent.NONE
     return OutlinedCheckpoint(CheckpointKey("t", ns, id_), parent, kind, datetime.now(UTC), 1, {}, 0, [])
 
 
