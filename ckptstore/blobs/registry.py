@@ -58,7 +58,7 @@ class ObjectRegistry:
     """
 
     def __init__(self, runner: Runner, open_backend: Callable[[], BlobBackend] | None, recheck_seconds: float) -> None:
-        self._runner = runner
+        self.runner = runner
         self._open_backend = open_backend
         self._recheck_seconds = recheck_seconds
         self._start()
@@ -72,7 +72,7 @@ class ObjectRegistry:
     def _start(self) -> None:
         self._loop = LoopThread("ckptstore-blobs")
         self._backend: BlobBackend | None = None if self._open_backend is None else self._open_backend()
-        self.location = BlobLocation(self._runner.url, None if self._backend is None else self._backend.url)
+        self.location = BlobLocation(self.runner.url, None if self._backend is None else self._backend.url)
         #: The objects that this process has seen in the backend, by key, and the keys by digest. Touched on the loop only.
         self._seen: LRUCache[str, _SeenObject] = LRUCache(_MAX_SEEN_OBJECTS)
         self._seen_keys: LRUCache[str, str] = LRUCache(_MAX_SEEN_OBJECTS)
@@ -277,7 +277,7 @@ class ObjectRegistry:
 
     async def read(self, work: Callable[[Db], T]) -> T:
         """Run work that reads the database."""
-        return await settled(self._runner.read(work))
+        return await settled(self.runner.read(work))
 
     async def rows(self, build: Callable[..., ClauseElement], parameters: Mapping[str, Any], *args: Any) -> Sequence[Any]:
         """All rows of a statement that reads the database, see `Db.run`."""
@@ -289,7 +289,7 @@ class ObjectRegistry:
 
     async def write(self, work: Callable[[Db], T]) -> T:
         """Run work that writes to the database."""
-        return await settled(self._runner.write(work))
+        return await settled(self.runner.write(work))
 
     def close(self, seconds: float) -> None:
         """Finish what is running, and close the backend. Blocks; after so many seconds what still runs is cancelled."""

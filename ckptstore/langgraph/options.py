@@ -40,6 +40,18 @@ class SaverOptions(TypedDict, total=False):
     schema: str | None
     """The PostgreSQL schema that holds the tables. By default the first one of the connection's search path."""
 
+    read_url: str | os.PathLike[str] | URL | None
+    """A streaming standby of the PostgreSQL database, for what may be some seconds old: listings, searches, and the dry runs of upkeep. A
+    listing of one thread with `limit=1` is not: a graph continues there. While the standby can't be read, or is too far behind, the
+    database itself is. By default there is none."""
+
+    read_newest: bool
+    """Whether single checkpoints are read from `read_url` too. A graph that continues with a checkpoint some seconds old repeats what was
+    done since: set it only for savers that show states and run no graph. By default False."""
+
+    max_lag_seconds: float
+    """How far behind the standby of `read_url` may be. By default 60."""
+
     serde: SerializerProtocol | None
     """The serialiser of values. By default LangGraph's `JsonPlusSerializer`."""
 

@@ -33,6 +33,7 @@ from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.langgraph.monitored import Monitored
 from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_kinds, check_names
 from ckptstore.langgraph.reading import Reading
+from ckptstore.langgraph.replica import open_replica
 from ckptstore.langgraph.serialise import allow_handles
 from ckptstore.langgraph.size_advice import advise
 from ckptstore.langgraph.trust import strict_serialiser
@@ -70,7 +71,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
 
     Raises:
         InvalidEngine: `engine` is not an `AsyncEngine`; the message names what to write instead.
-        InvalidConfig: `schema` was given for SQLite.
+        InvalidConfig: `schema` or `read_url` was given for SQLite.
         InvalidPolicy: `retention` is not a policy, or `retention_interval` is not positive.
         InvalidUrl: `blob_url` or `moved_to` can't be used.
         MissingDriver: the package for the scheme of `blob_url` is not installed.
@@ -84,10 +85,8 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
         check_kinds(options)
         settings = options.get("settings") or DatabaseSettings()
         monitor = Monitor(options.get("monitoring") or MonitoringSettings())
+        serde = strict_serialiser(options.get("serde")) if options.get("strict", False) else options.get("serde")
         runner = open_runner(engine, settings, options.get("schema"), monitor)
-        serde = options.get("serde")
-        if options.get("strict", False):
-            serde = strict_serialiser(serde)
         self._allow_plain = options.get("allow_plain", False)
         self._reuse = options.get("reuse", True)
         self.clock = options.get("clock", utc_now)
@@ -100,6 +99,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
             upgrade=runner.statements.on_sqlite,
             tag_keys=self.tag_keys,
             state_format=LANGGRAPH,
+            replica=open_replica(options, runner, settings),
         )
         self._limit(options.get("limits", DEFAULT_LIMITS), "max_checkpoint_bytes of SizeLimits")
         super().__init__(serde=serde)

@@ -68,6 +68,18 @@ class PeriodStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaStats:
+    """What a saver with a `read_url` reads from the replica, since it was built."""
+
+    #: Reads that the replica answered, and those for which the primary was read instead.
+    reads: int
+    fallbacks: int
+    #: How old what the replica shows was when that was last measured: every 10 seconds while it is read. None before, and where neither
+    #: side says.
+    lag_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaverStats:
     """The state of a saver in this process, and what it did: since it was built, and in the last minute."""
 
@@ -81,6 +93,8 @@ class SaverStats:
     connections_in_use: int
     connections_idle: int
     connections_limit: int
+    #: None without a `read_url`.
+    replica: ReplicaStats | None = None
     since_start: PeriodStats
     last_minute: PeriodStats
 

@@ -30,6 +30,7 @@ from ckptstore.runtime.steps import Steps, drive
 from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.hints import hint_at_import
 from ckptstore.store.load import LoadRecorder
+from ckptstore.store.replica import Replica
 from ckptstore.store.schema_gate import SchemaGate
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.values.cache import FolderCache, MemoryCache
@@ -56,6 +57,7 @@ class StoreBase:
         upgrade: True if the first use brings the schema to head (an embedded database), False if it only checks it (a server).
         tag_keys: the metadata keys that are indexed; None for a store that neither writes tags nor searches by them.
         state_format: what channels, metadata and namespaces of the checkpoints mean, see `ckptstore.langgraph.format`.
+        replica: a standby for reads that may be some seconds old; None for none.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class StoreBase:
         upgrade: bool,
         tag_keys: TagKeys | None,
         state_format: StateFormat,
+        replica: Replica | None = None,
     ) -> None:
+        self.replica = replica
         self.monitor = runner.monitor
         self.wants_tags = tag_keys
         self._tag_keys = tag_keys or EVERYTHING
@@ -145,6 +149,14 @@ class StoreBase:
             yield from self._ready()
         result: T = yield self.runner.read(work)
         return result
+
+    def read_stale(self, work: Work[T]) -> Steps[T]:
+        """Run work whose result may be some seconds old: on the replica, if there is one."""
+        if self.replica is None:
+            return (yield from self.read(work))
+        if not self._is_ready:
+            yield from self._ready()
+        return (yield from self.replica.read(work))
 
     def write(self, attempt: WriteAttempt) -> Steps[None]:
         """Store one write; writes of a thread are stored in the order of these calls. Returns when it is durable."""
@@ -226,6 +238,7 @@ class StoreBase:
             connections_in_use=in_use,
             connections_idle=idle,
             connections_limit=limit,
+            replica=None if self.replica is None else self.replica.stats(),
             since_start=self.monitor.since_start(),
             last_minute=self.monitor.last_minute(),
         )
@@ -274,6 +287,8 @@ class StoreBase:
             self._queue.close(left())
             self.objects.close(left())
         finally:
+            if self.replica is not None:
+                self.replica.close(left())
             self.runner.close(left())
 
 

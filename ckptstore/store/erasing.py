@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.runner import Work
 from ckptstore.db.times import from_microseconds
 from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance.gc import collect_now
@@ -18,6 +20,8 @@ from ckptstore.records import ThreadInfo
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
 from ckptstore.tags.filters import Filter
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -65,13 +69,16 @@ class Erasure:
         logger.info("erased %d threads", len(self.report.threads), extra={"event": "erased", "dry_run": dry_run, **counts})
         return self.report
 
+    def _read(self, work: Work[T]) -> Steps[T]:
+        return self._store.read_stale(work) if self.report.dry_run else self._store.read(work)
+
     def _matching(self, wanted: Filter) -> Steps[list[ThreadInfo]]:
         found: list[ThreadInfo] = []
         after: ThreadInfo | None = None
         more = True
         while more:
             work = partial(load_threads, wanted=wanted, order_by="thread_id", after=after, size=_PAGE_SIZE)
-            page: ThreadPage = yield from self._store.read(work)
+            page: ThreadPage = yield from self._read(work)
             found += page.threads
             after, more = page.last, page.more
         return found
@@ -79,7 +86,7 @@ class Erasure:
     def _count(self, thread: ThreadInfo) -> Steps[None]:
         self.report.threads.append(thread.thread_id)
         self.report.checkpoints += thread.checkpoints
-        self._keys.update((yield from self._store.read(partial(_objects_of, thread_id=thread.thread_id))))
+        self._keys.update((yield from self._read(partial(_objects_of, thread_id=thread.thread_id))))
 
     def _erase(self, thread_id: str) -> Steps[None]:
         # Before: afterwards nothing says which they were.
@@ -98,7 +105,7 @@ class Erasure:
             report.failed += collected.failed
 
     def _count_blobs(self) -> Steps[None]:
-        referred_to = yield from self._store.read(partial(_referred_to, keys=sorted(self._keys)))
+        referred_to = yield from self._read(partial(_referred_to, keys=sorted(self._keys)))
         if self.report.dry_run:
             return
         self.report.shared_objects = len(referred_to)

@@ -115,7 +115,7 @@ class ThreadPages:
         work = partial(
             load_threads, wanted=self._wanted, order_by=self._order_by, after=self._after, size=size, conditions=self._conditions
         )
-        page = yield from self._store.read(work)
+        page = yield from self._store.read_stale(work)
         self._more, self._after = page.more, page.last
         if self._remaining is not None:
             self._remaining -= len(page.threads)
@@ -162,6 +162,8 @@ class CheckpointPages(Generic[T]):
         self._decode = decode
         self._after: CheckpointKey | None = None
         self._more = limit != 0
+        #: One checkpoint of one thread is the newest one, after which a graph continues.
+        self._may_be_stale = search.thread_id is None or limit != 1
         self._started = self._found_some = False
         #: Checkpoints whose rows were read: the contents of their objects are fetched group by group, to bound memory.
         self._groups: deque[tuple[Sequence[LoadedCheckpoint], SegmentSet]] = deque()
@@ -181,7 +183,7 @@ class CheckpointPages(Generic[T]):
             wanted = yield from self._store.resolve_filter(self._search.metadata_filter)
             self._search = replace(self._search, metadata_filter=wanted)
         size = _PAGE_SIZE if self._remaining is None else min(self._remaining, _PAGE_SIZE)
-        page = yield from self._store.page(self._search, self._after, size)
+        page = yield from self._store.page(self._search, self._after, size, stale=self._may_be_stale)
         self._more, self._after = page.more, page.last
         if self._remaining is not None:
             self._remaining -= len(page.checkpoints)

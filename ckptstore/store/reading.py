@@ -34,7 +34,10 @@ class StoreReading(StoreBase):
 
     def checkpoint(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> Steps[LoadedCheckpoint | None]:
         """The checkpoint with this id, or without an id the newest one of the namespace; None if there is none."""
-        return self._load(OneCheckpoint(thread_id, checkpoint_ns, checkpoint_id, self._state_format, self._cache, self._cached_reads))
+        work = OneCheckpoint(thread_id, checkpoint_ns, checkpoint_id, self._state_format, self._cache, self._cached_reads)
+        if self.replica is not None and self.replica.reads_newest:
+            return self._load_stale(work, checkpoint_id)
+        return self._load(work)
 
     def checkpoint_here(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> LoadedCheckpoint | None:
         """Like `checkpoint`, in plain code: on this thread where that is possible."""
@@ -42,16 +45,23 @@ class StoreReading(StoreBase):
         found = self.runner.try_read(work) if self._is_ready else None
         if found is not None and not found[0].segments.remote:
             return found[0].result
-        return drive(self._load(work))
+        return drive(self.checkpoint(thread_id, checkpoint_ns, checkpoint_id))
 
     def named(self, keys: Sequence[CheckpointKey]) -> Steps[Loaded[list[LoadedCheckpoint]]]:
         """The checkpoints with these keys, newest first, without the contents of objects; missing ones are left out."""
         return self.read(partial(reads.load_named, keys=keys, state_format=self._state_format, cache=self._cache))
 
-    def page(self, search: CheckpointQuery, after: CheckpointKey | None, size: int) -> Steps[reads.Page]:
-        """The next page of a listing, newest first, without the contents of objects: see `with_objects`."""
+    def page(self, search: CheckpointQuery, after: CheckpointKey | None, size: int, *, stale: bool) -> Steps[reads.Page]:
+        """The next page of a listing, newest first, without the contents of objects: see `with_objects`.
+
+        Args:
+            search: which checkpoints to list.
+            after: the last one of the page before; None for the first page.
+            size: the largest number of checkpoints.
+            stale: whether the page may be some seconds old, see `read_stale`.
+        """
         work = partial(reads.load_page, search=search, after=after, size=size, state_format=self._state_format, cache=self._cache)
-        return self.read(work)
+        return self.read_stale(work) if stale else self.read(work)
 
     def resolve_filter(self, wanted: Filter) -> Steps[Filter]:
         """The filter with those of its dotted keys that no checkpoint has read as keys of nested dicts.
@@ -80,7 +90,7 @@ class StoreReading(StoreBase):
         candidates = [path for path in paths if path not in self._used_keys]
         if not candidates:
             return []
-        in_use = yield from self.read(partial(keys_in_use, paths=candidates))
+        in_use = yield from self.read_stale(partial(keys_in_use, paths=candidates))
         if len(self._used_keys) < _MAX_USED_KEYS:
             self._used_keys |= in_use
         return [path for path in candidates if path not in in_use]
@@ -128,11 +138,25 @@ class StoreReading(StoreBase):
             yield from self._ready()
         loaded: Loaded[T] = yield self.runner.read(work)
         if loaded.segments.remote:
-            try:
-                fetched: Mapping[str, bytes] = yield self.downloads.fetch(loaded.segments.remote_segments(loaded.values))
-            except BlobMissing:
-                # The checkpoint may have been pruned, and its objects collected, since the rows were read: read them again.
-                loaded = yield from self.read(work)
-                fetched = yield self.downloads.fetch(loaded.segments.remote_segments(loaded.values))
-            loaded.segments.local.update(fetched)
+            loaded = yield from self._with_remote(work, loaded)
         return loaded.result
+
+    def _load_stale(self, work: OneCheckpoint, checkpoint_id: str | None) -> Steps[LoadedCheckpoint | None]:
+        """Like `_load`, from the replica. A checkpoint that is named, and that it does not have yet, comes from the primary."""
+        loaded: Loaded[LoadedCheckpoint | None] = yield from self.read_stale(work)
+        if loaded.result is None and checkpoint_id is not None:
+            return (yield from self._load(work))
+        if loaded.segments.remote:
+            loaded = yield from self._with_remote(work, loaded)
+        return loaded.result
+
+    def _with_remote(self, work: Work[Loaded[T]], loaded: Loaded[T]) -> Steps[Loaded[T]]:
+        """What work has loaded, with the contents of its objects."""
+        try:
+            fetched: Mapping[str, bytes] = yield self.downloads.fetch(loaded.segments.remote_segments(loaded.values))
+        except BlobMissing:
+            # The checkpoint may have been pruned, and its objects collected, since the rows were read: read them again.
+            loaded = yield from self.read(work)
+            fetched = yield self.downloads.fetch(loaded.segments.remote_segments(loaded.values))
+        loaded.segments.local.update(fetched)
+        return loaded

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 
-from ckptstore.errors import CheckpointCorrupt, InvalidConfig
+from ckptstore.blobs.registry import ObjectRegistry
+from ckptstore.db.runner import Runner
+from ckptstore.errors import CheckpointCorrupt, DatabaseUnavailable, InvalidConfig
 from ckptstore.maintenance.copy_run import ThreadCopier
 from ckptstore.maintenance.delete import LargeThread, checkpoints_with_postings, delete_thread, forget_unfinished, unfinished_deletions
 from ckptstore.maintenance.gc import GcPass, collect
@@ -29,6 +33,28 @@ from ckptstore.store.base import StoreBase
 from ckptstore.store.load import delete_old
 
 logger = logging.getLogger(__name__)
+
+
+class _StaleReads:
+    """A store as a dry run uses it: what it reads may be some seconds old, see `StoreBase.read_stale`."""
+
+    def __init__(self, store: StoreBase) -> None:
+        self._store = store
+        self.read = store.read_stale
+        self.run_in_queue = store.run_in_queue
+        self.run_concurrently = store.run_concurrently
+
+    @property
+    def idle_seconds(self) -> float:
+        """See `StoreBase.idle_seconds`."""
+        return self._store.idle_seconds
+
+
+def _reading_from(runner: Runner, objects: ObjectRegistry) -> ObjectRegistry:
+    """A registry with the same loop and the same backend, and another database to read from."""
+    other = copy.copy(objects)
+    other.runner = runner
+    return other
 
 
 class StoreUpkeep(StoreBase):
@@ -99,7 +125,8 @@ class StoreUpkeep(StoreBase):
         if not dry_run:
             yield from self.finish_deletions()
             yield from self.run_in_queue(partial(delete_old, now=now))
-        return (yield from self._observed_prune(self._pruner.by_policy(policy, now, callbacks, dry_run=dry_run)))
+        pruner = Pruner(_StaleReads(self), self._state_format) if dry_run else self._pruner
+        return (yield from self._observed_prune(pruner.by_policy(policy, now, callbacks, dry_run=dry_run)))
 
     def _observed_prune(self, pruning: Steps[PruneReport]) -> Steps[PruneReport]:
         with self.monitor.prune.observed():
@@ -177,9 +204,19 @@ class StoreUpkeep(StoreBase):
             logger.warning("a backup is under way: no blobs are collected", extra={"event": "collector_held"})
             return CollectReport(dry_run=gc_pass.dry_run, held=True)
         with self.monitor.collect.observed():
-            report: CollectReport = yield self.objects.run(collect(self.objects, gc_pass))
+            report = yield from self._collect(gc_pass)
         if not gc_pass.dry_run:
             self.monitor.reclaimed("collect", report.deleted_bytes)
+        return report
+
+    def _collect(self, gc_pass: GcPass) -> Steps[CollectReport]:
+        stale_runner = (yield from self.replica.usable_runner()) if gc_pass.dry_run and self.replica is not None else None
+        report: CollectReport
+        if stale_runner is not None:
+            with suppress(DatabaseUnavailable):
+                report = yield self.objects.run(collect(_reading_from(stale_runner, self.objects), gc_pass))
+                return report
+        report = yield self.objects.run(collect(self.objects, gc_pass))
         return report
 
     def require_blob_url(self) -> Steps[None]:

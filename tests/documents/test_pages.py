@@ -26,7 +26,7 @@ def page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_url: str)
     with new_database(postgres_url, "psycopg") as url, moto_server("bucket") as s3:
         monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
         plain = url.replace("postgresql+psycopg://", "postgresql://")
-        replaced = {POSTGRES: plain, POSTGRES.replace("://", "+psycopg://", 1): url}
+        replaced = {POSTGRES: plain, POSTGRES.replace("@host", "@replica"): plain, POSTGRES.replace("://", "+psycopg://", 1): url}
         yield PageRun(tmp_path, replaced, monkeypatch.setenv)
 
 

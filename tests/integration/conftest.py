@@ -1,4 +1,4 @@
-"""A server of S3, one for all tests of a worker, and a database with a folder of blobs, on each kind of database."""
+"""A server of S3 and a PostgreSQL server with a standby, one each for all tests of a worker, and databases with a folder of blobs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend
 from tests.support.blob_backends import ONE_REQUEST, numbers
 from tests.support.collector import SharedStore
-from tests.support.databases import new_database, url_of
+from tests.support.databases import empty_tables, new_database, url_of
 from tests.support.orm import engine_on
 from tests.support.s3 import S3Server, moto_server
+from tests.support.standbys import StandbyPair, standby_pair
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +60,17 @@ async def engine(lasting_url: str) -> AsyncIterator[AsyncEngine]:
     engine = engine_on(lasting_url)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def started_pair() -> Iterator[StandbyPair]:
+    with standby_pair() as pair:
+        yield pair
+
+
+@pytest.fixture
+def pair(started_pair: StandbyPair) -> StandbyPair:
+    """A PostgreSQL server without rows, and its standby."""
+    empty_tables(started_pair.primary)
+    started_pair.catch_up()
+    return started_pair
