@@ -5,6 +5,10 @@ No message contains a password, a key or a value of the user's.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
+
 
 class CkptStoreError(Exception):
     """The base class: `except CkptStoreError` catches every error that ckptstore raises by design."""
@@ -146,6 +150,20 @@ class StoreClosed(CkptStoreError):
 
     def __init__(self, message: str = "the saver is closed; build another one") -> None:
         super().__init__(message)
+
+
+def own(exc: E) -> E:
+    """The error for one of several callers who wait for the same thing.
+
+    Each raise adds its frames to the traceback of what is raised: if all raised the same object, the thousandth caller would log the
+    frames of a thousand. Errors of others may not be copied.
+    """
+    if not isinstance(exc, CkptStoreError):
+        return exc
+    copied = type(exc).__new__(type(exc), *exc.args).with_traceback(exc.__traceback__)
+    copied.__dict__.update(exc.__dict__)
+    copied.__cause__, copied.__context__, copied.__suppress_context__ = exc.__cause__, exc.__context__, exc.__suppress_context__
+    return copied
 
 
 _LONGEST_SHOWN = 40

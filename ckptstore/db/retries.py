@@ -64,7 +64,7 @@ class Retries:
         """Return what `attempt(*args)` returns.
 
         Args:
-            deadline: no attempt begins after it.
+            deadline: no attempt begins after it, but for the first.
             attempt: a function.
             *args: its arguments.
 
@@ -74,7 +74,7 @@ class Retries:
         try:
             result = attempt(*args)
         except Exception as exc:
-            self._note_repetition(self._transient(exc))
+            self._note_repetition(self._transient(exc, deadline))
             retrying = self._retrying.copy(stop=partial(_is_too_late, deadline))
             repeated: T = retrying(self._once, attempt, *args)
             return repeated
@@ -87,16 +87,16 @@ class Retries:
         try:
             result = await attempt(*args)
         except Exception as exc:
-            self._note_repetition(self._transient(exc))
+            self._note_repetition(self._transient(exc, deadline))
             retrying = self._async_retrying.copy(stop=partial(_is_too_late, deadline))
             return await retrying(self._once_async, attempt, *args)
         self._reached = True
         return result
 
-    def _transient(self, exc: Exception) -> Exception:
+    def _transient(self, exc: Exception, deadline: Deadline) -> Exception:
         """The error, if what failed is to be repeated; else it is raised."""
         error = self._translated(exc)
-        if not self._is_transient(error):
+        if not self._is_transient(error) or time.monotonic() >= deadline():
             raise error from self._secrets.cause(exc)
         return error
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from ckptstore.errors import own
+
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class Future(Generic[T]):
             found: T = result
             return found
         try:
-            raise exc
+            raise own(exc)
         finally:
             # The exception refers to this frame: without a reference back, both are freed at once.
             del exc, self

@@ -71,8 +71,6 @@ class Committer:
         self._under_way = BatchesUnderWay(runner, pending, self._policy, self._scan)
         #: Writes that their callers store themselves.
         self.direct = DirectWrites(runner, pending, self._stored_directly)
-        #: Why the last batch failed, if the database did not answer.
-        self._fault: DatabaseUnavailable | None = None
         self._arrivals: Arrivals | None = None
         #: Until when `drain` waits; without it, for ever.
         self._drain_until = math.inf
@@ -135,8 +133,8 @@ class Committer:
         exc: BaseException | None = None
         if entry.encoding is not None and entry.encoding.done():
             exc = entry.take_encoded()
-        if exc is None and self._fault is not None and self._deadlines.has_passed(entry):
-            exc = self._fault
+        if exc is None and self._deadlines.fault is not None:
+            exc = self._deadlines.why_in_vain(entry)
         if exc is not None:
             self._pending.fail(entry, exc)
         elif entry.abandoned and entry.state is not State.ENCODING:
@@ -253,9 +251,7 @@ class Committer:
         self._under_way.end(batch)
         if batch.span is not None:
             batch.end_span(exc)
-        self._fault = exc if isinstance(exc, DatabaseUnavailable) else None
-        if self._fault is None:
-            self._deadlines.answered()
+        self._deadlines.ended(exc)
         done = self._stored(batch, results) if exc is None else [(entry, None) for entry in self._failed_with(batch, exc)]
         for entry, _ in done:
             self._pending.remove(entry)

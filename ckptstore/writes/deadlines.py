@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from time import monotonic
 
+from ckptstore.errors import DatabaseUnavailable
 from ckptstore.writes.entry import QueueEntry, State
 
 # Entries that have no more than this part of their time left fail together: an attempt for each would gain nothing.
@@ -28,10 +29,27 @@ class Deadlines:
     def __init__(self, retry_seconds: float) -> None:
         self._retry_seconds = retry_seconds
         self._answered_at = -math.inf
+        #: Why the last batch failed, if the database did not answer, and when that was.
+        self.fault: DatabaseUnavailable | None = None
+        self._failed_at = -math.inf
 
     def answered(self) -> None:
         """Note that the database stored or refused something."""
-        self._answered_at = monotonic()
+        self._answered_at, self.fault = monotonic(), None
+
+    def ended(self, exc: BaseException | None) -> None:
+        """Note how a batch ended."""
+        if isinstance(exc, DatabaseUnavailable):
+            self.fault, self._failed_at = exc, monotonic()
+        else:
+            self.answered()
+
+    def why_in_vain(self, entry: QueueEntry) -> DatabaseUnavailable | None:
+        """The fault with which an entry fails whose time is over, without an attempt of its own; None if it is to be tried.
+
+        One that came after the fault is tried in any case, however short its time: the database may be back.
+        """
+        return self.fault if entry.waiting_since < self._failed_at and self.has_passed(entry) else None
 
     def of(self, entry: QueueEntry) -> float:
         """The deadline of an entry, by the monotonic clock."""

@@ -80,6 +80,20 @@ def test_retries_end_with_the_error_of_the_last_attempt() -> None:
         reached().run(seconds_from_now(0.01), attempt)
 
 
+async def test_without_time_one_attempt_is_made() -> None:
+    attempt, left = failing("40001", "40001", "40001")
+
+    async def attempt_async() -> str:
+        return attempt()
+
+    with pytest.raises(DatabaseUnavailable):
+        reached().run(seconds_from_now(0), attempt)
+    assert len(left) == 2
+    with pytest.raises(DatabaseUnavailable):
+        await reached().run_async(seconds_from_now(0), attempt_async)
+    assert len(left) == 1
+
+
 def test_a_defect_is_neither_repeated_nor_translated() -> None:
     calls: list[int] = []
 

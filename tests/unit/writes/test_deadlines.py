@@ -125,6 +125,20 @@ def test_a_fault_that_is_not_repeated_fails_its_batch_at_once(runner: ManualRunn
     assert isinstance(never_reached.exception(0), DatabaseUnavailable)
 
 
+def test_a_write_after_a_fault_is_tried_however_short_its_time(runner: ManualRunner, clock: Clock) -> None:
+    queue = WriteQueue(runner, runner.commit, GivenEncoder(), DatabaseSettings(retry_seconds=0))  # type: ignore[arg-type]
+    first, behind = submit(queue, "t", "first"), submit(queue, "t", "behind")
+    clock.now += 1
+    fail_one(runner)
+    assert isinstance(first.exception(0), DatabaseUnavailable)
+    assert isinstance(behind.exception(0), DatabaseUnavailable)
+    clock.now += 1
+    after = submit(queue, "t", "after")
+    clock.now += 1
+    runner.finish_one()
+    assert after.result(0) is None
+
+
 def test_closing_ends_at_its_bound_when_the_database_never_answers(runner: ManualRunner) -> None:
     queue = WriteQueue(runner, runner.commit, GivenEncoder(), DatabaseSettings())  # type: ignore[arg-type]
     under_way, behind = submit(queue, "t", "a"), submit(queue, "t", "b")
