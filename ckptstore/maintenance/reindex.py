@@ -33,6 +33,8 @@ def require_same_keys(db: Db, tag_keys: TagKeys) -> None:
     if stored is None and wanted != _patterns(EVERYTHING) and not db.run(sql.settings_table.any_checkpoint).all():
         db.run(sql.settings_table.set_setting, {"name": _SETTING, "value": json.dumps(wanted)}, "keep")
         stored = _stored_patterns(db)
+    if stored is not None and "include" not in stored:
+        raise _rebuilding()
     # Without a stored setting every metadata key is in the index.
     stored = stored or _patterns(EVERYTHING)
     if stored != wanted:
@@ -52,8 +54,15 @@ def stored_keys(db: Db) -> TagKeys | None:
     if stored is None:
         return None
     if "include" not in stored:
-        raise TagKeysChanged("the tag index of this database is being rebuilt; finish it: ckptstore tags rebuild --url URL")
+        raise _rebuilding()
     return TagKeys(include=stored["include"], exclude=stored["exclude"])
+
+
+def _rebuilding() -> TagKeysChanged:
+    return TagKeysChanged(
+        "the tag index of this database is being rebuilt, or a rebuild was interrupted: wait for it, or do it again, "
+        "from the beginning: ckptstore tags rebuild --url URL"
+    )
 
 
 def begin_rebuilding(db: Db) -> None:

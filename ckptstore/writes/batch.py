@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 MAX_ENTRIES = 500
 # A PostgreSQL message is limited to 1 GB, and a small write should not wait for many large ones. One entry always fits.
 _MAX_BYTES = 16 * 1024 * 1024
+#: How long a batch waits for the row of a thread that another transaction has locked: its other writes, and other batches, wait for it.
+LOCK_SECONDS = 0.1
 
 
 class Batch:
     """Entries that are stored together."""
 
-    __slots__ = ("deadline", "entries", "has_begun", "is_slow", "queued", "seconds", "span", "started_at")
+    __slots__ = ("deadline", "entries", "has_begun", "is_slow", "lock_seconds", "queued", "seconds", "span", "started_at")
 
     def __init__(self) -> None:
         self.entries: list[QueueEntry] = []
@@ -30,6 +32,8 @@ class Batch:
         self.has_begun = False
         #: Whether it has been under way for longer than several ordinary ones.
         self.is_slow = False
+        #: How long an attempt waits for the row of a thread.
+        self.lock_seconds = LOCK_SECONDS
         #: Since when it is under way, by the monotonic clock.
         self.started_at = -math.inf
         #: Its span, if there are spans.

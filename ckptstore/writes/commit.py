@@ -8,13 +8,18 @@ from ckptstore.db.connection import Db
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes import commit_postgres, commit_sqlite
 from ckptstore.writes.attempt import MissingParts
+from ckptstore.writes.batch import LOCK_SECONDS
 
 
-def commit_batch(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | None]:
+def commit_batch(db: Db, batch: Sequence[EncodedWrite], lock_seconds: float = LOCK_SECONDS) -> Sequence[MissingParts | None]:
     """Make a batch durable, except the writes that refer to something missing.
+
+    Args:
+        db: of the database.
+        batch: the writes.
+        lock_seconds: how long it waits for the row of a thread (PostgreSQL).
 
     Returns:
         For each write None, or what is missing.
     """
-    commit = commit_sqlite.commit if db.on_sqlite else commit_postgres.commit
-    return commit(db, batch)
+    return commit_sqlite.commit(db, batch) if db.on_sqlite else commit_postgres.commit(db, batch, lock_seconds)

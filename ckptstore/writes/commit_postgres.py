@@ -16,30 +16,25 @@ from ckptstore.db.statement_work import Call
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.function_parameters import FunctionParameters
+from ckptstore.writes.locked_threads import ThreadLocked
 from ckptstore.writes.replace import store_writes
 from ckptstore.writes.rows import BatchRows, entry_rows, row_keys, thread_rows
 
 logger = logging.getLogger(__name__)
 
-# A batch waits no longer for the row of a thread that another transaction has locked: its other writes need not wait.
-_LOCK_TIMEOUT = "100ms"
 _LOCK_NOT_AVAILABLE = "55P03"
 _UNIQUE_VIOLATION = "23505"
 # The schema was downgraded, or restored from a dump without functions; or the right to call it was revoked.
 _NO_FUNCTION = ("42883", "42501")
 
 
-class ThreadLocked(Exception):
-    """Another transaction holds the row of a thread. The queue then stores each write of the batch alone, so that the others don't wait."""
-
-
-def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | None]:
+def commit(db: Db, batch: Sequence[EncodedWrite], lock_seconds: float) -> Sequence[MissingParts | None]:
     """Make a batch durable, see `commit.commit_batch`.
 
     Raises:
-        ThreadLocked: a thread of several is locked by another transaction.
+        ThreadLocked: a thread is locked by another transaction.
     """
-    attempt = BatchCommit(batch)
+    attempt = BatchCommit(batch, lock_seconds)
     call = attempt.statement(db.statements, db.abilities)
     if call is not None:
         try:
@@ -55,12 +50,12 @@ class BatchCommit:
 
     Args:
         batch: the batch.
+        lock_seconds: how long it waits for the row of a thread that another transaction has locked.
     """
 
-    def __init__(self, batch: Sequence[EncodedWrite]) -> None:
+    def __init__(self, batch: Sequence[EncodedWrite], lock_seconds: float) -> None:
         self._batch = batch
-        # With a single write, nobody else waits for the lock.
-        self._lock_timeout = _LOCK_TIMEOUT if len(batch) > 1 else None
+        self._lock_timeout = f"{round(lock_seconds * 1000)}ms"
         self._ordinary = _ordinary(batch)
         self._parameters: FunctionParameters | None = None
         self._abilities: Abilities | None = None
@@ -114,8 +109,8 @@ class BatchCommit:
 
     def explain(self, exc: Exception) -> Exception:
         """The error to raise in place of a statement's."""
-        if self._lock_timeout is not None and sqlstate_of(exc) == _LOCK_NOT_AVAILABLE:
-            return ThreadLocked(f"one of {len(self._batch)} threads is locked by another transaction")
+        if sqlstate_of(exc) == _LOCK_NOT_AVAILABLE:
+            return ThreadLocked(f"the thread of one of {len(self._batch)} writes is locked by another transaction")
         return exc
 
     def raise_explained(self, exc: Exception) -> NoReturn:
@@ -150,7 +145,7 @@ class _Done(NamedTuple):
     miscounted: Set[int]
 
 
-def _store_in_one_statement(db: Db, writes: Mapping[int, EncodedWrite], lock_timeout: str | None) -> _Done:
+def _store_in_one_statement(db: Db, writes: Mapping[int, EncodedWrite], lock_timeout: str) -> _Done:
     """Store what can be stored without replacing anything, where there is no function."""
     rows = BatchRows(writes.items())
     parameters = sql.batch_postgres.entry_parameters(entry_rows(writes.items()), lock_timeout)
@@ -161,20 +156,19 @@ def _store_in_one_statement(db: Db, writes: Mapping[int, EncodedWrite], lock_tim
     return _Done(stored, writes.keys() - stored)
 
 
-def _store_alone(db: Db, number: int, write: EncodedWrite, lock_timeout: str | None, *, was_counted: bool) -> dict[int, MissingParts]:
+def _store_alone(db: Db, number: int, write: EncodedWrite, lock_timeout: str, *, was_counted: bool) -> dict[int, MissingParts]:
     """Store one write in a transaction of its own.
 
     Args:
         db: of the database.
         number: the write's number in its batch.
         write: the write.
-        lock_timeout: how long it waits for a lock; None for as long as the server lets it.
+        lock_timeout: how long it waits for a lock, as PostgreSQL takes it.
         was_counted: whether the statement for ordinary writes counted it in its thread's row.
     """
     key = write.record.key
     with db.transaction():
-        if lock_timeout is not None:
-            db.execute(f"SET LOCAL lock_timeout = '{lock_timeout}'")
+        db.execute(f"SET LOCAL lock_timeout = '{lock_timeout}'")
         # Locks the thread's row before any other row of the thread is read.
         db.insert(sql.tables.THREAD, "add_up", thread_rows([write], not_new={key}))
         missing = store_writes(db, {number: write})

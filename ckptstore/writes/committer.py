@@ -7,7 +7,7 @@ scans again. A lone write waits for no other; among many, a batch lingers for mo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -20,21 +20,16 @@ from ckptstore.errors import DatabaseUnavailable, StoreClosed
 from ckptstore.runtime.coalesced import CoalescedCall
 from ckptstore.runtime.future import Future
 from ckptstore.values.encode import EncodedWrite
-from ckptstore.writes.attempt import MissingParts, WriteEncoder
+from ckptstore.writes.attempt import WriteEncoder
 from ckptstore.writes.batch import MAX_ENTRIES, Batch, fill, threads_of
 from ckptstore.writes.deadlines import Deadlines
 from ckptstore.writes.direct import DirectWrites
 from ckptstore.writes.entry import QueueEntry, State, complete
-from ckptstore.writes.execution import BatchExecution, BeginBatch
+from ckptstore.writes.execution import BatchExecution, BeginBatch, CommitBatch
 from ckptstore.writes.linger import Arrivals, GroupCommitPolicy
+from ckptstore.writes.locked_threads import LockedThreads, ThreadLocked
 from ckptstore.writes.pending import PendingEntries
 from ckptstore.writes.under_way import BatchesUnderWay
-
-#: Stores a batch; returns for each write None, or why it was not stored: it is then encoded again and keeps its turn.
-CommitBatch = Callable[[Db, Sequence[EncodedWrite]], Sequence[MissingParts | None]]
-
-# The runner gives up so much before the deadline at most: it does not begin a pause that would end later.
-_MAX_PAUSE_SECONDS = 1.5
 
 
 class Committer:
@@ -68,6 +63,7 @@ class Committer:
         self._monitor = runner.monitor
         self._policy = GroupCommitPolicy()
         self._deadlines = Deadlines(retry_seconds)
+        self._locked = LockedThreads(runner.max_batches, retry_seconds)
         self._under_way = BatchesUnderWay(runner, pending, self._policy, self._scan)
         #: Writes that their callers store themselves.
         self.direct = DirectWrites(runner, pending, self._stored_directly)
@@ -116,10 +112,14 @@ class Committer:
             self.direct.wait()
             entries = self._encode_waiting([entry for entry in self._pending.in_order() if self._is_usable(entry)])
             if not self._under_way or self._under_way.may_start():
+                if self._under_way or self._locked.since:
+                    entries = self._locked.arrange(entries, self._under_way)
                 batch = Batch()
                 fill(batch.entries, entries, busy=self._under_way.threads if self._under_way else frozenset())
                 if batch.entries:
                     self._start(batch)
+                    if self._under_way and self._under_way.may_start():
+                        self.scan_soon()
             if self._under_way and not self._under_way.may_start():
                 # The end of a batch scans, or the time at which another one may overtake it.
                 self._scans.promise()
@@ -133,8 +133,8 @@ class Committer:
         exc: BaseException | None = None
         if entry.encoding is not None and entry.encoding.done():
             exc = entry.take_encoded()
-        if exc is None and self._deadlines.fault is not None:
-            exc = self._deadlines.why_in_vain(entry)
+        if exc is None and (self._deadlines.fault is not None or self._locked.since):
+            exc = self._deadlines.why_in_vain(entry) or self._locked.why_in_vain(entry)
         if exc is not None:
             self._pending.fail(entry, exc)
         elif entry.abandoned and entry.state is not State.ENCODING:
@@ -168,6 +168,8 @@ class Committer:
 
     def _start(self, batch: Batch) -> None:
         self._under_way.begin(batch)
+        if self._locked.since:
+            batch.lock_seconds = self._locked.lock_seconds(batch)
         batch.queued = self._deadlines.answered_since(batch.entries[0])
         batch.deadline = self._deadlines.first_of(batch.entries)
         if self._runner.may_wait:
@@ -213,7 +215,7 @@ class Committer:
             self._linger(batch, threads_of(batch.entries))
         batch.has_begun = True
         started = monotonic()
-        results = self._commit_batch(db, batch.writes)
+        results = self._commit_batch(db, batch.writes, batch.lock_seconds)
         self._note_stored(batch, started)
         return results
 
@@ -251,7 +253,8 @@ class Committer:
         self._under_way.end(batch)
         if batch.span is not None:
             batch.end_span(exc)
-        self._deadlines.ended(exc)
+        if exc is not None or self._locked.since:
+            self._locked.ended(batch, exc)
         done = self._stored(batch, results) if exc is None else [(entry, None) for entry in self._failed_with(batch, exc)]
         for entry, _ in done:
             self._pending.remove(entry)
@@ -267,6 +270,7 @@ class Committer:
 
     def _stored(self, batch: Batch, results: Sequence[Any]) -> Sequence[tuple[QueueEntry, Any]]:
         """The entries that are durable, with their results."""
+        self._deadlines.answered()
         stored: list[tuple[QueueEntry, Any]] = []
         writes = size = 0
         for entry, result in zip(batch.entries, results, strict=True):
@@ -283,12 +287,10 @@ class Committer:
 
     def _failed_with(self, batch: Batch, exc: BaseException) -> Sequence[QueueEntry]:
         """The entries that fail with their batch; the others are tried again."""
+        self._deadlines.failed(exc)
         if isinstance(exc, DatabaseUnavailable):
-            if not exc.transient or monotonic() < self._deadline(batch) - _MAX_PAUSE_SECONDS:
-                return batch.entries
-            failed = [entry for entry in batch.entries if self._deadlines.of(entry) <= batch.deadline or self._deadlines.has_passed(entry)]
-            return failed + self._deadlines.waited_behind(failed, self._pending.in_order())
-        if len(batch.entries) == 1 or isinstance(exc, StoreClosed):
+            return self._deadlines.run_out(batch, exc, self._deadline(batch), self._pending.in_order())
+        if isinstance(exc, StoreClosed) or (len(batch.entries) == 1 and not isinstance(exc, ThreadLocked)):
             return batch.entries
         # One of the entries is bad, and nothing tells which: each is tried alone, in the same order.
         for entry in batch.entries:

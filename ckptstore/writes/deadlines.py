@@ -8,10 +8,13 @@ from operator import attrgetter
 from time import monotonic
 
 from ckptstore.errors import DatabaseUnavailable
+from ckptstore.writes.batch import Batch
 from ckptstore.writes.entry import QueueEntry, State
 
 # Entries that have no more than this part of their time left fail together: an attempt for each would gain nothing.
 _SLACK_RATIO = 0.05
+# The runner gives up so much before the deadline at most: it does not begin a pause that would end later.
+_MAX_PAUSE_SECONDS = 1.5
 _WAITING_SINCE = attrgetter("waiting_since")
 
 
@@ -37,8 +40,8 @@ class Deadlines:
         """Note that the database stored or refused something."""
         self._answered_at, self.fault = monotonic(), None
 
-    def ended(self, exc: BaseException | None) -> None:
-        """Note how a batch ended."""
+    def failed(self, exc: BaseException) -> None:
+        """Note why a batch failed."""
         if isinstance(exc, DatabaseUnavailable):
             self.fault, self._failed_at = exc, monotonic()
         else:
@@ -68,7 +71,21 @@ class Deadlines:
         """Whether it is not worth while to try an entry again."""
         return self.of(entry) <= monotonic() + self._retry_seconds * _SLACK_RATIO
 
-    def waited_behind(self, failed: Sequence[QueueEntry], entries: Iterable[QueueEntry]) -> list[QueueEntry]:
+    def run_out(self, batch: Batch, exc: DatabaseUnavailable, deadline: float, pending: Iterable[QueueEntry]) -> Sequence[QueueEntry]:
+        """The entries that fail with a batch: all if the fault is not repeated, or else those whose time is over.
+
+        Args:
+            batch: the batch.
+            exc: why it failed.
+            deadline: until when it might be repeated.
+            pending: all entries, in order.
+        """
+        if not exc.transient or monotonic() < deadline - _MAX_PAUSE_SECONDS:
+            return batch.entries
+        failed = [entry for entry in batch.entries if self.of(entry) <= batch.deadline or self.has_passed(entry)]
+        return failed + self._waited_behind(failed, pending)
+
+    def _waited_behind(self, failed: Sequence[QueueEntry], entries: Iterable[QueueEntry]) -> list[QueueEntry]:
         """The entries that waited behind failed ones of their threads, although others may have been stored meanwhile."""
         threads = frozenset([thread for entry in failed for thread in entry.threads])
         over = monotonic() - self._retry_seconds * (1 - _SLACK_RATIO)

@@ -11,13 +11,18 @@ from ckptstore.db.connection import Db
 from ckptstore.db.statement import Statements
 from ckptstore.db.statement_work import Call, StatementWork
 from ckptstore.values.encode import EncodedWrite
+from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.batch import Batch
+
+#: Stores a batch, waiting so many seconds for locks; returns for each write None, or why it was not stored: it is then encoded again and
+#: keeps its turn.
+CommitBatch = Callable[[Db, Sequence[EncodedWrite], float], Sequence[MissingParts | None]]
 
 
 class BeginBatch(Protocol):
     """Begins an attempt to store some writes, see `commit_postgres.BatchCommit`."""
 
-    def __call__(self, batch: Sequence[EncodedWrite], /) -> BatchAttempt: ...
+    def __call__(self, batch: Sequence[EncodedWrite], lock_seconds: float, /) -> BatchAttempt: ...
 
 
 class BatchAttempt(Protocol):
@@ -70,7 +75,7 @@ class BatchExecution(StatementWork[Sequence[Any]]):
             return None
         self._batch.has_begun = True
         self._started = monotonic()
-        self._attempt = self._begin(self._batch.writes)
+        self._attempt = self._begin(self._batch.writes, self._batch.lock_seconds)
         return self._attempt.statement(statements, abilities)
 
     def result(self, rows: Sequence[Any]) -> Sequence[Any] | None:

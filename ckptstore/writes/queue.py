@@ -19,9 +19,9 @@ from ckptstore.errors import StoreClosed
 from ckptstore.runtime.fork import in_child
 from ckptstore.runtime.future import Future
 from ckptstore.writes.attempt import WriteAttempt, WriteEncoder
-from ckptstore.writes.committer import CommitBatch, Committer
+from ckptstore.writes.committer import Committer
 from ckptstore.writes.entry import QueueEntry, State
-from ckptstore.writes.execution import BeginBatch
+from ckptstore.writes.execution import BeginBatch, CommitBatch
 from ckptstore.writes.pending import PendingEntries
 
 _MAX_HELD_BYTES = 256 * 1024 * 1024
@@ -140,12 +140,13 @@ class WriteQueue:
     def abandon(self, future: Future[Any]) -> None:
         """Note that nobody waits for this future of `submit` or `run` any more: a write that has not begun leaves the queue.
 
-        While worker threads encode it, it counts towards the bounds. Its upload ends, and what was uploaded is collected.
+        While worker threads encode it, it counts towards the bounds. Its upload ends, and what was uploaded is collected. One that is
+        under way is stored, or not, and not tried again on its own.
         """
         entry = self._pending.find(future)
-        if entry is None or entry.state is State.UNDER_WAY:
+        if entry is None:
             return
-        if entry.state is State.ENCODING:
+        if entry.state in (State.ENCODING, State.UNDER_WAY):
             entry.abandoned = True
         else:
             self._pending.remove(entry)

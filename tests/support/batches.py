@@ -26,9 +26,9 @@ def recorded(saver: SQLAlchemySaver) -> list[Sequence[EncodedWrite]]:
     queue = saver.store._queue._committer
     commit, batches = queue._commit_batch, list[Sequence[EncodedWrite]]()
 
-    def noted(connection: Any, batch: Sequence[EncodedWrite]) -> Sequence[Any]:
+    def noted(connection: Any, batch: Sequence[EncodedWrite], lock_seconds: float) -> Sequence[Any]:
         batches.append(batch)
-        return commit(connection, batch)
+        return commit(connection, batch, lock_seconds)
 
     queue._commit_batch, queue._begin_batch = noted, None
     return batches

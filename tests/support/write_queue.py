@@ -51,7 +51,7 @@ class ManualRunner:
     def call_later(self, _seconds: float, function: Callable[[], object]) -> None:
         self.timers.append(function)
 
-    def commit(self, _db: Db, batch: Sequence[EncodedWrite]) -> list[MissingParts | None]:
+    def commit(self, _db: Db, batch: Sequence[EncodedWrite], _lock_seconds: float) -> list[MissingParts | None]:
         records = [write.record for write in batch]
         names = [record.task_id if isinstance(record, NewWrites) else record.key.checkpoint_id for record in records]
         if self.poison & set(names):
