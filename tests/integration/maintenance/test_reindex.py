@@ -36,7 +36,7 @@ async def test_savers_have_to_agree_until_the_tags_are_made_anew(lasting_url: st
         monkeypatch.setattr(upkeep, "rebuild_tags", breaks_down)
         with pytest.raises(RuntimeError, match="power cut"):
             await saver.arebuild_tags()
-        with pytest.raises(TagKeysChanged, match="a rebuild was interrupted.*ckptstore tags rebuild"):
+        with pytest.raises(TagKeysChanged, match=r"a rebuild was interrupted.*ckptstore tags rebuild"):
             await saver.alist(None)
         assert await saver.arebuild_tags() == len(tag_rows(saver)) == await saver.arebuild_tags()
         await expect_tags_of(saver)
