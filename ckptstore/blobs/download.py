@@ -82,7 +82,7 @@ class Downloader:
     async def _from_backend(self, segment: LoadedSegment) -> bytes:
         if segment.object_key is None:
             raise BlobCorrupt(f"segment {segment.digest} has neither bytes nor an object: its row was altered; restore a backup")
-        if not self._objects.has_backend:
+        if not self._objects.reaches(segment.object_key):
             raise BlobMissing(f"object {segment.object_key}: {self._objects.location.explanation}")
         # Compressed only where that makes it smaller.
         raw = await self._objects.content(segment.object_key, segment.size)

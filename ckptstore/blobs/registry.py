@@ -1,4 +1,4 @@
-"""The objects in blob storage: each is registered in the database before its upload, and shared by all that have the same content.
+"""The objects of a store: each is registered in the database before its upload, and shared by all that have the same content.
 
 Everything here runs on one event loop of its own, which belongs to no caller.
 """
@@ -12,19 +12,21 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from cachetools import LRUCache
 from sqlalchemy import ClauseElement
 
+from ckptstore.blobs.backends.database import FOLDER, DatabaseBackend, RoutedBackend, is_in_database
 from ckptstore.blobs.backends.local import is_local
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.location import BlobLocation
 from ckptstore.blobs.registered import RegisteredObject, registered_objects
+from ckptstore.blobs.seen_objects import SeenObjects
+from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner
-from ckptstore.errors import BlobMissing, BlobUnavailable, InvalidConfig
+from ckptstore.errors import BlobMissing, BlobUnavailable, CheckpointTooLarge, InvalidConfig
 from ckptstore.runtime.fork import abandon, in_child
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.loop_thread import LoopThread
@@ -35,32 +37,22 @@ T = TypeVar("T")
 Upload = Callable[[BlobBackend, str], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
-
-_MAX_SEEN_OBJECTS = 20_000
-
-
-class _SeenObject(NamedTuple):
-    """An object that was in the backend, with its full size."""
-
-    digest: str
-    size: int
-    #: When it was last seen there, by the monotonic clock.
-    seen_at: float
+_MEGABYTE = 1_000_000
 
 
 class ObjectRegistry:
-    """The objects of a store, which are outside its database.
+    """The objects of a store, which are outside its database; without a backend, its files are in the database.
 
     Args:
         runner: of the database in which objects are registered.
         open_backend: opens the backend, or None if large values are stored in the database.
-        recheck_seconds: see `BlobSettings.recheck_seconds`.
+        settings: when objects are looked for again, and how large a file in the database may be.
     """
 
-    def __init__(self, runner: Runner, open_backend: Callable[[], BlobBackend] | None, recheck_seconds: float) -> None:
+    def __init__(self, runner: Runner, open_backend: Callable[[], BlobBackend] | None, settings: BlobSettings) -> None:
         self.runner = runner
         self._open_backend = open_backend
-        self._recheck_seconds = recheck_seconds
+        self._settings = settings
         self._start()
         # A child of fork does not have the loop, and must not use its parent's connections.
         in_child(self._start_again)
@@ -71,24 +63,26 @@ class ObjectRegistry:
 
     def _start(self) -> None:
         self._loop = LoopThread("ckptstore-blobs")
-        self._backend: BlobBackend | None = None if self._open_backend is None else self._open_backend()
-        self.location = BlobLocation(self.runner.url, None if self._backend is None else self._backend.url)
-        #: The objects that this process has seen in the backend, by key, and the keys by digest. Touched on the loop only.
-        self._seen: LRUCache[str, _SeenObject] = LRUCache(_MAX_SEEN_OBJECTS)
-        self._seen_keys: LRUCache[str, str] = LRUCache(_MAX_SEEN_OBJECTS)
+        outside = None if self._open_backend is None else self._open_backend()
+        self._backend: BlobBackend = RoutedBackend(DatabaseBackend(self.runner), outside)
+        self.location = BlobLocation(self.runner.url, None if outside is None else outside.url)
+        #: Touched on the loop only.
+        self._seen = SeenObjects()
         self._uploads: dict[str, asyncio.Task[str]] = {}
 
     @property
     def has_backend(self) -> bool:
         """Whether large values are stored outside the database."""
-        return self._backend is not None
+        return self._open_backend is not None
 
     @property
     def backend(self) -> BlobBackend:
-        """The backend; raises like `require_backend`."""
-        self.require_backend()
-        assert self._backend is not None
+        """Where the objects are: the backend, and for some keys the database."""
         return self._backend
+
+    def reaches(self, key: str) -> bool:
+        """Whether an object with this key can be read and deleted: it is in the database, or there is a backend."""
+        return self.has_backend or is_in_database(key)
 
     def require_backend(self) -> None:
         """Return if there is a backend.
@@ -96,7 +90,7 @@ class ObjectRegistry:
         Raises:
             InvalidConfig: there is none; large values are stored in the database.
         """
-        if self._backend is None:
+        if not self.has_backend:
             raise InvalidConfig("this saver keeps large values in its database; give it a blob_url")
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
@@ -105,7 +99,7 @@ class ObjectRegistry:
 
     # --- storing
 
-    async def ensure_uploaded(self, digest: str, size: int, created_at: int, upload: Upload) -> str:
+    async def ensure_uploaded(self, digest: str, size: int, created_at: int, upload: Upload, *, in_database: bool = False) -> str:
         """The key of an object with this content, which is uploaded if none exists. Callers with the same content share an upload.
 
         Args:
@@ -113,10 +107,14 @@ class ObjectRegistry:
             size: bytes of the content.
             created_at: of an object that is registered now (microseconds since 1970, UTC).
             upload: puts the content under a key of a backend.
+            in_database: store it in the database, although there is a backend.
+
+        Raises:
+            CheckpointTooLarge: it would be stored in the database, and is larger than `BlobSettings.database_bytes`.
         """
         task = self._uploads.get(digest)
         if task is None:
-            task = asyncio.ensure_future(self._find_or_upload(digest, size, created_at, upload))
+            task = asyncio.ensure_future(self._find_or_upload(digest, size, created_at, upload, in_database or not self.has_backend))
             self._uploads[digest] = task
             task.add_done_callback(lambda _: self._uploads.pop(digest, None))
         return await asyncio.shield(task)
@@ -124,29 +122,26 @@ class ObjectRegistry:
     async def is_there(self, key: str) -> bool:
         """Whether an object that this process has seen is still in the backend with its full size; False for any other object.
 
-        A local file is looked at each time, a remote object if it was last seen longer than `recheck_seconds` ago.
+        A local file and a row are looked at each time, a remote object if it was last seen longer than `recheck_seconds` ago.
         """
         seen = self._seen.get(key)
         if seen is None:
             return False
-        if time.monotonic() - seen.seen_at < self._recheck_seconds and not is_local(self.backend):
+        is_near = is_in_database(key) or is_local(self.backend)
+        if not is_near and time.monotonic() - seen.seen_at < self._settings.recheck_seconds:
             return True
         return await self._is_whole(RegisteredObject(key, seen.size), seen.digest)
 
-    def _saw(self, key: str, digest: str, size: int) -> None:
-        self._seen[key] = _SeenObject(digest, size, time.monotonic())
-        self._seen_keys[digest] = key
-
-    async def _find_or_upload(self, digest: str, size: int, created_at: int, upload: Upload) -> str:
-        key = self._seen_keys.get(digest)
+    async def _find_or_upload(self, digest: str, size: int, created_at: int, upload: Upload, in_database: bool) -> str:
+        key = self._seen.key_of(digest)
         if key is not None and await self.is_there(key):
             return key
-        registered = (await self._registered([digest])).get(digest, [])
+        registered = [each for each in (await self._registered([digest])).get(digest, []) if self.reaches(each.key)]
         for found in registered:
             if await self._is_whole(found, digest):
                 return found.key
         restored = [lost.key for lost in registered if await self._restore(lost, digest, created_at, upload)]
-        return restored[0] if restored else await self._register_and_upload(digest, size, created_at, upload)
+        return restored[0] if restored else await self._register_and_upload(digest, size, created_at, upload, in_database)
 
     async def _restore(self, lost: RegisteredObject, digest: str, created_at: int, upload: Upload) -> bool:
         """Upload the content of an object that is lost or truncated again; False if it is being deleted.
@@ -157,24 +152,35 @@ class ObjectRegistry:
         if not await self.confirm_live(lost.key, created_at):
             return False
         await upload(self.backend, lost.key)
-        self._saw(lost.key, digest, lost.size)
+        self._seen.add(lost.key, digest, lost.size)
         extra = {"event": "blob_restored", "key": lost.key, "bytes": lost.size}
         logger.warning("object %s was missing or truncated at %s, and is stored again", lost.key, self.backend.url, extra=extra)
         return True
 
-    async def _register_and_upload(self, digest: str, size: int, created_at: int, upload: Upload) -> str:
+    async def _register_and_upload(self, digest: str, size: int, created_at: int, upload: Upload, in_database: bool) -> str:
         started = time.perf_counter()
-        key = new_object_key(digest)
+        if in_database:
+            self._check_size(size)
+        key = new_object_key(digest, FOLDER if in_database else None)
         row = (key, digest, size, created_at, "pending", created_at)
         # Registered before the upload: the collector finds what a crash leaves behind by this row.
         await self.write(partial(Db.insert, table=sql.tables.OBJECT, conflict="keep", rows=[row]))
         await upload(self.backend, key)
-        self._saw(key, digest, size)
-        await self.location.note_upload(self)
+        self._seen.add(key, digest, size)
+        if not in_database:
+            await self.location.note_upload(self)
         seconds = time.perf_counter() - started
         extra = {"event": "blob_uploaded", "key": key, "bytes": size, "seconds": seconds}
         logger.info("uploaded %d bytes to %s in %.3f s", size, key, seconds, extra=extra)
         return key
+
+    def _check_size(self, size: int) -> None:
+        bound = self._settings.database_bytes
+        if size > bound:
+            raise CheckpointTooLarge(
+                f"a file of {size / _MEGABYTE:.1f} MB exceeds the {bound / _MEGABYTE:.1f} MB that are kept in a database; give the saver a "
+                "blob_url, or raise database_bytes of BlobSettings"
+            )
 
     def forget_soon(self, keys: Sequence[str]) -> None:
         """Like `forget`, from any worker thread and without waiting: writes that are encoded afterwards upload them again."""
@@ -186,7 +192,7 @@ class ObjectRegistry:
 
         A collector may have deleted an object before its upload ended. What was uploaded afterwards is deleted here: it has no row.
         """
-        self._forget_seen(keys)
+        self._seen.forget(keys)
         await asyncio.gather(*[self.delete(key) for key in keys])
 
     async def delete(self, key: str) -> bool:
@@ -242,9 +248,9 @@ class ObjectRegistry:
         """Whether an object is in the backend with its full size."""
         is_whole = await self.backend.size(found.key) == found.size
         if is_whole:
-            self._saw(found.key, digest, found.size)
+            self._seen.add(found.key, digest, found.size)
         else:
-            self._forget_seen([found.key])
+            self._seen.forget([found.key])
         return is_whole
 
     async def content(self, key: str, max_bytes: int) -> bytes:
@@ -263,15 +269,10 @@ class ObjectRegistry:
         try:
             yield
         except BlobMissing as exc:
-            self._forget_seen([key])
+            self._seen.forget([key])
             if self.location.is_elsewhere:
                 raise BlobMissing(f"{exc}; {self.location.explanation}") from exc
             raise
-
-    def _forget_seen(self, keys: Sequence[str]) -> None:
-        for key in keys:
-            if (seen := self._seen.pop(key, None)) is not None and self._seen_keys.get(seen.digest) == key:
-                del self._seen_keys[seen.digest]
 
     # --- the database, from this loop
 
@@ -293,8 +294,4 @@ class ObjectRegistry:
 
     def close(self, seconds: float) -> None:
         """Finish what is running, and close the backend. Blocks; after so many seconds what still runs is cancelled."""
-        self._loop.close(self._close_backend(), seconds)
-
-    async def _close_backend(self) -> None:
-        if self._backend is not None:
-            await self._backend.close()
+        self._loop.close(self._backend.close(), seconds)

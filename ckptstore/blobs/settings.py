@@ -26,6 +26,7 @@ class BlobSettings:
             next read of their thread need not fetch them. 0 disables it.
         cache_folder: a folder for a cache that outlives the process; None for no such cache.
         cache_folder_bytes: the size of that cache.
+        database_bytes: the largest file of `saver.blobs` that a store without a blob backend keeps in its database.
         options: passed to the fsspec file system unchanged; they override the URL and are never shown.
     """
 
@@ -36,6 +37,7 @@ class BlobSettings:
     cache_bytes: int = 64 * _MEBIBYTE
     cache_folder: str | None = None
     cache_folder_bytes: int = 1024 * _MEBIBYTE
+    database_bytes: int = 32 * _MEBIBYTE
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -48,6 +50,6 @@ class BlobSettings:
             raise ValueError(f"max_parallel must be at least 1, got {self.max_parallel!r}")
         if self.part_bytes < _SMALLEST_PART:
             raise ValueError(f"part_bytes must be at least {_SMALLEST_PART} (5 MiB), got {self.part_bytes!r}")
-        for name in ("retry_seconds", "recheck_seconds", "cache_bytes", "cache_folder_bytes"):
+        for name in ("retry_seconds", "recheck_seconds", "cache_bytes", "cache_folder_bytes", "database_bytes"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")

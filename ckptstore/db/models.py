@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 
 from ckptstore.db.channel_links import channel_links
+from ckptstore.db.content_model import ObjectContent
 from ckptstore.db.load_model import Load
 from ckptstore.db.model_base import CLUSTERED, Base, Key
 from ckptstore.db.read_only import read_only
@@ -37,7 +38,7 @@ from ckptstore.db.times import UtcMicroseconds
 TABLE_PREFIX = "ckpt_"
 VERSION_TABLE = "ckpt_alembic_version"
 
-__all__ = ["Base", "Channel", "Checkpoint", "Load", "Segment", "Setting", "StoredObject", "Tag", "Thread", "Write"]
+__all__ = ["Base", "Channel", "Checkpoint", "Load", "ObjectContent", "Segment", "Setting", "StoredObject", "Tag", "Thread", "Write"]
 
 _PRUNE = "await saver.aprune_by(policy)"
 _DELETE = f"await saver.adelete_thread(thread_id), saver.adelete_for_runs(run_ids) or {_PRUNE.removeprefix('await ')}"

@@ -220,7 +220,7 @@ class Upkeep(SaverBase):
 
         Raises:
             BlobUrlChanged: blobs are missing there; nothing was changed.
-            InvalidConfig: the saver has no blob backend.
+            InvalidConfig: the saver has no `blob_url`, and its database is not a SQLite file.
             BlobUnavailable: the backend failed; nothing was changed.
         """
         drive(self.store.relocate_blobs(force=force))

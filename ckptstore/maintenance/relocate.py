@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from ckptstore.blobs.backends.database import is_in_database
 from ckptstore.blobs.registered import RegisteredObject
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
@@ -41,7 +42,8 @@ async def _missing_objects(objects: ObjectRegistry) -> list[str]:
     missing: list[str] = []
     after = ""
     while rows := await objects.rows(sql.verify.registered_objects, {"after": after, "page_size": _PAGE_SIZE}):
-        found = [RegisteredObject(key, size) for key, _, size, state in rows if state in ("live", "marked")]
+        stored = [(key, size) for key, _, size, state in rows if state in ("live", "marked")]
+        found = [RegisteredObject(key, size) for key, size in stored if not is_in_database(key)]
         sizes = await asyncio.gather(*[objects.backend.size(each.key) for each in found])
         missing += [each.key for each, size in zip(found, sizes, strict=True) if size != each.size]
         after = rows[-1][0]

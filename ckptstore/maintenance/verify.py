@@ -131,8 +131,7 @@ class _Verifier:
         ]
         if self._deep:
             checks.insert(0, self._check_database)
-        if self._objects.has_backend:
-            checks += [self._check_objects, self._find_unregistered_objects]
+        checks += [self._check_objects, self._find_unregistered_objects]
         for check in checks:
             try:
                 await check()
@@ -183,15 +182,16 @@ class _Verifier:
     def _is_broken(self, segment: Segment) -> bool:
         # A writer makes an object live in the transaction that stores its segment, so `pending` is a fault. A marked object that
         # is referred to exists: the next garbage collection pass unmarks it.
-        exists = self._objects.has_backend and segment.object_state in ("live", "marked")
-        return segment.object_key is not None and not exists
+        key = segment.object_key
+        return key is not None and not (self._objects.reaches(key) and segment.object_state in ("live", "marked"))
 
     # --- in the backend
 
     async def _check_objects(self) -> None:
         async for rows in pages(self._read_objects, {"after": ""}, lambda last: {"after": last.key}, _ROWS_PER_PAGE):
             # A pending object may not be uploaded yet, and one in state `deleting` may be deleted already.
-            await asyncio.gather(*[self._check_object(row) for row in rows if row.state in ("live", "marked")])
+            stored = [row for row in rows if row.state in ("live", "marked") and self._objects.reaches(row.key)]
+            await asyncio.gather(*[self._check_object(row) for row in stored])
 
     async def _read_objects(self, parameters: dict[str, Any]) -> Sequence[_ObjectRow]:
         return [_ObjectRow(*row) for row in await self._objects.scan(sql.verify.registered_objects, parameters)]

@@ -94,7 +94,7 @@ class StoreBase:
         self._cache = MemoryCache(self._blob_settings.cache_bytes, self.monitor.counters)
         self._cached_reads = CachedReads()
         opened = None if blobs is None else partial(open_backend, blobs, self._blob_settings, self.monitor)
-        self.objects = ObjectRegistry(runner, opened, self._blob_settings.recheck_seconds)
+        self.objects = ObjectRegistry(runner, opened, self._blob_settings)
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(self._blob_settings))
         encoder = WriteEncoder(known, self.objects, self._cache.put)
         self._queue = self._new_queue(runner, encoder)
@@ -249,13 +249,8 @@ class StoreBase:
         return time.monotonic() - self._queue.last_write_at
 
     def ready_objects(self) -> Steps[ObjectRegistry]:
-        """The registry of objects, once the schema has been checked.
-
-        Raises:
-            InvalidConfig: the store has no blob backend.
-        """
+        """The registry of objects, once the schema has been checked."""
         yield from self._ready()
-        self.objects.require_backend()
         return self.objects
 
     # --- closing

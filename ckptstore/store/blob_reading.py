@@ -18,7 +18,7 @@ def read_blob(store: Store, digest: str, max_bytes: int) -> Steps[bytes]:
         max_bytes: a larger one is not read.
 
     Raises:
-        InvalidConfig: it is larger, or the store has no blob backend.
+        InvalidConfig: it is larger.
         BlobMissing: it is not registered, or its object is not in the backend.
         BlobCorrupt: its bytes have another digest.
         BlobUnavailable: the backend failed.

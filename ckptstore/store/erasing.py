@@ -98,8 +98,9 @@ class Erasure:
             report.threads.append(thread_id)
         for name in ("checkpoints", "writes", "values", "segments"):
             setattr(report, name, getattr(report, name) + getattr(deleted, name))
-        if keys and not self._grace and self._store.objects.has_backend:
-            collected: CollectReport = yield self._store.objects.run(collect_now(self._store.objects, keys, self._clock()))
+        objects = self._store.objects
+        if not self._grace and (reached := [key for key in keys if objects.reaches(key)]):
+            collected: CollectReport = yield objects.run(collect_now(objects, reached, self._clock()))
             report.objects += collected.deleted
             report.object_bytes += collected.deleted_bytes
             report.failed += collected.failed

@@ -34,7 +34,7 @@ class BlobStore:
 
     A blob is kept while a checkpoint or a write holds its handle; a blob whose handle no one holds yet is kept for the garbage
     collector's grace period. Equal contents are stored once. They are stored as they are: a serialiser that encrypts does not
-    encrypt them.
+    encrypt them. Without a blob backend (PostgreSQL without a `blob_url`) they are kept in the database, up to a bound.
 
     Args:
         store: the store.
@@ -61,8 +61,9 @@ class BlobStore:
             The handle to keep in the graph's state.
 
         Raises:
-            InvalidConfig: the saver has no blob backend, or `source` has another type.
-            CheckpointTooLarge: the content exceeds `max_blob_bytes` of the saver's `SizeLimits`; nothing was stored.
+            InvalidConfig: `source` has another type, or can't be read.
+            CheckpointTooLarge: the content exceeds `max_blob_bytes` of the saver's `SizeLimits`, or, without a blob backend,
+                `database_bytes` of its `BlobSettings`; nothing was stored.
             BlobUnavailable: the backend failed. The garbage collector deletes what it may have stored.
         """
         return Outcome(self._put(source, media_type), name="blobs.put")
@@ -98,7 +99,7 @@ class BlobStore:
             Bytes whose SHA-256 is `ref.digest` (its first 160 bits are compared).
 
         Raises:
-            InvalidConfig: `ref` is not a handle, or the saver has no blob backend.
+            InvalidConfig: `ref` is not a handle.
             BlobMissing: the blob is not registered, or its object is not in the backend.
             BlobCorrupt: the bytes have another digest.
             BlobUnavailable: the backend failed; safe to retry.

@@ -61,7 +61,7 @@ class BackupReport:
     database: str = ""
     database_bytes: int = 0
     database_digest: str = ""
-    #: Blobs that the copy refers to or registers, and their bytes.
+    #: Blobs that the copy refers to or registers and that are not in it, and their bytes.
     objects: int = 0
     object_bytes: int = 0
     #: How many of them were copied now; the others were there from an earlier backup.
@@ -186,7 +186,8 @@ class _Files:
 
 _OBJECTS = """
 SELECT key, digest, size FROM ckpt_object AS object
-WHERE state = 'live' OR (state = 'marked' AND EXISTS (SELECT * FROM ckpt_segment WHERE object_key = object.key))
+WHERE (state = 'live' OR (state = 'marked' AND EXISTS (SELECT * FROM ckpt_segment WHERE object_key = object.key)))
+    AND key NOT LIKE 'database/%'
 ORDER BY key
 """
 

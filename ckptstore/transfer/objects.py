@@ -1,4 +1,7 @@
-"""The objects in blob storage that transferred rows refer to: they stay where they are, are copied, or move into the database."""
+"""The objects that transferred rows refer to: they stay where they are, are copied, or move into the database.
+
+Objects that are in the source's database are always copied.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from ckptstore.blobs.backends.database import is_in_database
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
@@ -64,19 +68,17 @@ class ObjectTransfer:
         Raises:
             BlobMissing: one is not registered at the source, or lost.
             BlobCorrupt: one was altered.
-            InvalidConfig: a file of the user's can't be kept in a database.
+            CheckpointTooLarge: a file that was stored by handle is too large for the target's database.
         """
         if not parcel.object_keys:
             return
         found = await self._registered(sorted(parcel.object_keys))
         if self.keeps:
-            for each in found.values():
-                parcel.objects.append((*each[:4], "live", now))
-            await self._target.location.note_upload(self._target)
+            await self._keep(parcel, found, now)
         elif self._target.has_backend:
             await self._copy(parcel, found, now)
         else:
-            await self._into_rows(parcel, found)
+            await self._into_rows(parcel, found, now)
 
     async def bring_unreferenced(self, now: int) -> None:
         """Make the live objects of the source the target's that no row refers to: their handles may be stored any moment."""
@@ -84,11 +86,12 @@ class ObjectTransfer:
         while page := await self._source.read(partial(_live_objects, after=after)):
             after = page[-1].key
             if self.keeps:
-                rows = [(*each[:4], "live", now) for each in page]
+                rows = [(*each[:4], "live", now) for each in page if not is_in_database(each.key)]
                 await self._target.write(partial(_register, rows=rows))
-            elif self._target.has_backend:
-                for start in range(0, len(page), _PARALLEL):
-                    await asyncio.gather(*[self._copy_unreferenced(each, now) for each in page[start : start + _PARALLEL]])
+            # A large value that a backend has may be one of them: a target without a backend does without.
+            copied = [each for each in page if is_in_database(each.key) or (not self.keeps and self._target.has_backend)]
+            for start in range(0, len(copied), _PARALLEL):
+                await asyncio.gather(*[self._copy_unreferenced(each, now) for each in copied[start : start + _PARALLEL]])
 
     async def _registered(self, keys: Sequence[str]) -> dict[str, _Object]:
         found: dict[str, _Object] = {}
@@ -102,6 +105,16 @@ class ObjectTransfer:
             )
         return found
 
+    async def _keep(self, parcel: Parcel, found: Mapping[str, _Object], now: int) -> None:
+        inside = {key: each for key, each in found.items() if is_in_database(key)}
+        for key, each in found.items():
+            if key not in inside:
+                parcel.objects.append((*each[:4], "live", now))
+        if len(inside) < len(found):
+            await self._target.location.note_upload(self._target)
+        if inside:
+            await self._copy(parcel, inside, now)
+
     async def _copy(self, parcel: Parcel, found: Mapping[str, _Object], now: int) -> None:
         new_keys: dict[str, str] = {}
         objects = list(found.values())
@@ -113,11 +126,11 @@ class ObjectTransfer:
         for kind, rows in parcel.spool.pages():
             for row in rows:
                 new_row = row
-                if kind == SEGMENT.name and (key := SegmentCells(*row).object_key) is not None:
+                if kind == SEGMENT.name and (key := SegmentCells(*row).object_key) in new_keys:
                     new_row = tuple(SegmentCells(*row)._replace(object_key=new_keys[key]))
                 spool.add(kind, new_row, _bytes_of(row))
         _exchange(parcel, spool)
-        parcel.object_keys = set(new_keys.values())
+        parcel.object_keys = {new_keys.get(key, key) for key in parcel.object_keys}
 
     async def _copy_unreferenced(self, found: _Object, now: int) -> None:
         key = await self._copy_one(found, now)
@@ -134,28 +147,28 @@ class ObjectTransfer:
             self.copied += 1
             self.copied_bytes += found.size
 
-        return await self._target.ensure_uploaded(found.digest, found.size, now, upload)
+        return await self._target.ensure_uploaded(found.digest, found.size, now, upload, in_database=self.keeps)
 
-    async def _into_rows(self, parcel: Parcel, found: Mapping[str, _Object]) -> None:
-        spool = Spool()
+    async def _into_rows(self, parcel: Parcel, found: Mapping[str, _Object], now: int) -> None:
+        spool, kept = Spool(), set[str]()
         for kind, rows in parcel.spool.pages():
             for row in rows:
                 new_row = row
                 if kind == SEGMENT.name and (key := SegmentCells(*row).object_key) is not None:
-                    new_row = await self._with_content(SegmentCells(*row), found[key])
+                    new_row = await self._with_content(SegmentCells(*row), found[key], now)
+                    if new_row.object_key is not None:
+                        kept.add(new_row.object_key)
                 spool.add(kind, new_row, _bytes_of(new_row))
         _exchange(parcel, spool)
-        parcel.object_keys = set()
+        parcel.object_keys = kept
 
-    async def _with_content(self, segment: SegmentCells, found: _Object) -> Row:
+    async def _with_content(self, segment: SegmentCells, found: _Object, now: int) -> SegmentCells:
         if segment.digest.startswith("@"):
-            raise InvalidConfig(
-                f"thread {segment.thread_id!r} has files that were stored by handle (saver.blobs.put), which a database does not hold; "
-                "give the target a blob URL (--to-blob-url)"
-            )
+            # A file that was stored by handle stays one.
+            return segment._replace(object_key=await self._copy_one(found, now))
         content = await settled(self._source.run(self._source.content(found.key, found.size)))
         self._check(found, await asyncio.to_thread(digest_of, content))
-        return tuple(segment._replace(data=content, object_key=None))
+        return segment._replace(data=content, object_key=None)
 
     def _check(self, found: _Object, digest: str) -> None:
         if digest != found.digest:

@@ -9,6 +9,15 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Table
 
 from ckptstore.db.sql.tables import Row
+from ckptstore.errors import (
+    BlobCorrupt,
+    BlobMissing,
+    CheckpointCorrupt,
+    CheckpointTooLarge,
+    InvalidConfig,
+    NotEncrypted,
+    SerializationFailed,
+)
 from ckptstore.records import CheckpointKey
 from ckptstore.tags.filters import Filter
 from ckptstore.transfer.spool import Spool
@@ -19,6 +28,9 @@ _BYTES_PER_PARCEL = 8 * 1024 * 1024
 _THREADS_PER_PARCEL = 200
 # From which a sample is taken.
 _MAX_VISIBLE = 1_000
+
+#: Faults of one thread; the others are transferred.
+THREAD_FAULTS = (BlobCorrupt, BlobMissing, CheckpointCorrupt, CheckpointTooLarge, InvalidConfig, NotEncrypted, SerializationFailed)
 
 #: Tells whether a thread has changed: numbers and texts that are compared, and stored as JSON.
 Stamp = list[Any]

@@ -8,16 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 
-from ckptstore.errors import (
-    BlobCorrupt,
-    BlobMissing,
-    CheckpointCorrupt,
-    CkptStoreError,
-    InvalidConfig,
-    NotEncrypted,
-    SerializationFailed,
-    ThreadExists,
-)
+from ckptstore.errors import CheckpointCorrupt, CkptStoreError, ThreadExists
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import drive_async
 from ckptstore.store.store import Store
@@ -26,7 +17,7 @@ from ckptstore.transfer.decisions import Comparison, Decision, compare, decide_a
 from ckptstore.transfer.mirroring import delete_gone
 from ckptstore.transfer.objects import ObjectTransfer
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
-from ckptstore.transfer.parcel import Parcel, SourceThread, Stamp, ThreadGone, ThreadSource, is_full
+from ckptstore.transfer.parcel import THREAD_FAULTS, Parcel, SourceThread, Stamp, ThreadGone, ThreadSource, is_full
 from ckptstore.transfer.progress import Progress
 from ckptstore.transfer.report import TransferReport
 from ckptstore.transfer.sample import Sample
@@ -35,8 +26,6 @@ from ckptstore.transfer.writing import Attempt, ObjectsGone, StoreParcel, Thread
 # Activity is noted once a second, and clocks differ: a thread that was written to so recently is looked at again by the next run.
 _SETTLED_MICROSECONDS = 5_000_000
 _MAX_TRIES = 5
-# Faults of one thread; the others are transferred.
-_THREAD_FAULTS = (BlobCorrupt, BlobMissing, CheckpointCorrupt, InvalidConfig, NotEncrypted, SerializationFailed)
 
 
 class Transfer:
@@ -153,7 +142,7 @@ class Transfer:
             await parcels.put(await self._source.parcel(threads, None))
         except ThreadGone:
             self._progress.finish(threads)
-        except _THREAD_FAULTS as exc:
+        except THREAD_FAULTS as exc:
             if len(threads) == 1:
                 self._progress.failed(threads[0], exc)
                 return
@@ -169,7 +158,7 @@ class Transfer:
         except (ThreadGone, ThreadChanged):
             # The next run looks at it again.
             self._progress.finish([thread])
-        except _THREAD_FAULTS as exc:
+        except THREAD_FAULTS as exc:
             self._progress.failed(thread, exc)
         else:
             if parcel is not None:
@@ -197,7 +186,7 @@ class Transfer:
         threads, existing = parcel.threads, parcel.existing
         try:
             await self._store_once(parcel)
-        except (ThreadChanged, ObjectsGone, *_THREAD_FAULTS) as exc:
+        except (ThreadChanged, ObjectsGone, *THREAD_FAULTS) as exc:
             parcel.spool.close()
             if isinstance(exc, ObjectsGone):
                 await self._target.objects.forget(exc.keys)
@@ -218,7 +207,7 @@ class Transfer:
                 return
             except (ThreadChanged, ObjectsGone) as exc:
                 last = exc
-            except _THREAD_FAULTS as exc:
+            except THREAD_FAULTS as exc:
                 last = exc
                 break
         message = str(last) or f"thread {thread.thread_id!r} changed at the target {_MAX_TRIES} times while it was stored"
@@ -252,7 +241,7 @@ class Transfer:
         check = partial(check_stored, stamps=stamps, expected=parcel.expected)
         try:
             self._progress.report.verified_rows += await self._target.objects.read(check)
-        except _THREAD_FAULTS as exc:
+        except THREAD_FAULTS as exc:
             for thread in parcel.threads:
                 self._progress.report.failed_threads[thread.thread_id] = str(exc)
 

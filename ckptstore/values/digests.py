@@ -75,6 +75,9 @@ def _compact(digest: bytes) -> str:
     return b2a_base64(digest[:_COMPACT_BYTES], newline=False).translate(_URL_SAFE).decode()[:_COMPACT_LENGTH]
 
 
-def new_object_key(digest: str) -> str:
-    """A key for one upload of content with this (hexadecimal) digest: it contains no thread id, and no other upload gets the same key."""
-    return f"{digest[:2]}/{digest}-{secrets.token_hex(8)}"
+def new_object_key(digest: str, folder: str | None = None) -> str:
+    """A key for one upload of content with this (hexadecimal) digest: it contains no thread id, and no other upload gets the same key.
+
+    It is in one of 256 folders, by the digest, or in the given one.
+    """
+    return f"{folder or digest[:2]}/{digest}-{secrets.token_hex(8)}"

@@ -30,4 +30,4 @@ def compiled(kind: str, statement: ClauseElement) -> Compiled:
     values: Mapping[str, Any] = made.params
     # SQLite quotes this name, PostgreSQL does not.
     text = " ".join(str(made).split()).replace('"key"', "key")
-    return Compiled(text, {name for name, value in values.items() if value is None}, set(re.findall(r"\bckpt_[a-z]+\b", text)))
+    return Compiled(text, {name for name, value in values.items() if value is None}, set(re.findall(r"\bckpt_[a-z_]+\b", text)))

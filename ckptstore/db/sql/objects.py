@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from ckptstore.db.sql.content import is_outside
 from ckptstore.db.sql.lookups import rows_with_keys
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import OBJECT, OBJECT_KEY, SEGMENT
@@ -60,14 +61,14 @@ def objects_with_digests(database: str) -> Select[Any]:
 
 
 def newest_objects(_database: str) -> Select[Any]:
-    """Keys of the newest objects whose upload has ended."""
-    some = select(OBJECT.c.key).where(_in_state("live", "marked")).order_by(OBJECT.c.created_at.desc(), OBJECT.c.key)
+    """Keys of the newest objects of the blob backend whose upload has ended."""
+    some = select(OBJECT.c.key).where(_in_state("live", "marked"), is_outside()).order_by(OBJECT.c.created_at.desc(), OBJECT.c.key)
     return some.limit(literal_column("20"))
 
 
 def any_object(_database: str) -> Select[Any]:
-    """One row if any object is registered."""
-    return select(literal_column("1")).select_from(OBJECT).limit(literal_column("1"))
+    """One row if any object of the blob backend is registered."""
+    return select(literal_column("1")).select_from(OBJECT).where(is_outside()).limit(literal_column("1"))
 
 
 def confirm_live(database: str) -> Update:

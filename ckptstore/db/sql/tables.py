@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 
-from ckptstore.db.models import Base, Channel, Checkpoint, Load, Segment, Setting, StoredObject, Tag, Thread, Write
+from ckptstore.db.models import Base, Channel, Checkpoint, Load, ObjectContent, Segment, Setting, StoredObject, Tag, Thread, Write
 from ckptstore.records import CheckpointKey
 
 #: A row of a table, or of a part of a batch.
@@ -65,6 +65,7 @@ WRITE = _table_of(Write)
 TAG = _table_of(Tag)
 OBJECT = _table_of(StoredObject)
 LOAD = _table_of(Load)
+CONTENT = _table_of(ObjectContent)
 
 #: The tables that may be partitioned by a hash of `thread_id` on PostgreSQL. The partitions of `ckpt_x` are `ckpt_x_p0`, `ckpt_x_p1`, ...
 PARTITIONED = tuple(table.name for table in (THREAD, CHECKPOINT, CHANNEL, SEGMENT, WRITE))

@@ -281,12 +281,12 @@ async def test_blobs_under_another_url_are_missing_and_the_url_is_named(url: str
         assert found.checkpoint["channel_values"]["file"] == PDF
 
 
-async def test_a_saver_without_a_backend_is_refused(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+async def test_a_saver_without_a_backend_has_nothing_to_relocate(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     async with SQLAlchemySaver.from_conn_string(url_of("asyncpg", request, tmp_path)) as saver:
-        with pytest.raises(InvalidConfig, match="blob_url"):
-            await saver.blobs.put(PDF)
         assert (await saver.acollect()).marked == 0
         assert (await saver.averify()).objects == 0
+        with pytest.raises(InvalidConfig, match="blob_url"):
+            await saver.arelocate_blobs()
 
 
 @pytest.mark.parametrize("source", [7, None, ["a"], io.StringIO("text")])
