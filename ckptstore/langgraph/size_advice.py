@@ -8,6 +8,8 @@ from ckptstore.values.base64_text import base64_offsets, may_hold_text
 # LangGraph's serialiser names the module of each object that it writes.
 _MESSAGES = b"langchain_core.messages"
 _LOOKED_AT = 4096
+# A file in base64 has nearly all of its 64 characters; a repeated letter or a hexadecimal dump has few.
+_LEAST_CHARACTERS = 33
 
 
 def advise(value: Value | None, leaves_count: bool) -> str:
@@ -31,4 +33,6 @@ def advise(value: Value | None, leaves_count: bool) -> str:
 
 
 def _has_more_base64(value: Value) -> bool:
-    return not set(base64_offsets(value.data)) <= set(value.leaf_offsets)
+    offsets = base64_offsets(value.data)
+    texts = [value.data[start:end] for start, end in zip(offsets[::2], offsets[1::2], strict=True) if start not in value.leaf_offsets]
+    return any(len(set(text)) >= _LEAST_CHARACTERS for text in texts)

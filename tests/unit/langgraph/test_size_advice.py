@@ -24,9 +24,11 @@ PAYLOAD = base64.b64encode(noise(70_000)).decode()
         ({"screenshot": PAYLOAD}, False, "keep files as bytes, or in image, audio or file blocks"),
         ([HumanMessage("hello")] * 9, False, "trim its messages"),
         ("two words " * 10_000, False, "saver.blobs.put"),
+        ("x" * 100_000, False, "saver.blobs.put"),
+        ({"dump": noise(50_000).hex()}, False, "saver.blobs.put"),
         (list(range(100_000)), False, "trim it"),
     ],
-    ids=["bytes", "image", "base64", "messages", "text", "numbers"],
+    ids=["bytes", "image", "base64", "messages", "text", "one word", "hexadecimal", "numbers"],
 )
 def test_the_advice(value: Any, leaves_count: bool, says: str) -> None:
     assert says in advise(serialise(JsonPlusSerializer(), value, "c"), leaves_count)
