@@ -48,7 +48,7 @@ def facts(*, on_sqlite: bool = True, **changes: Any) -> Facts:
         "ceiling": 2_000.0,
         "tables": () if on_sqlite else (table(),),
         "missing_indexes": (),
-        "invalid_index_tables": (),
+        "invalid_indexes": (),
         "retention": retention(),
         "unsearched": (),
     }

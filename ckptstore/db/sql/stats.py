@@ -238,6 +238,20 @@ def index_names(database: str) -> Select[Any]:
     return select(_INDEXES.c.indexname).where(_INDEXES.c.schemaname == schema, _INDEXES.c.tablename.in_(_OUR_TABLES))
 
 
+def invalid_indexes(_database: str) -> Select[Any]:
+    """The names of the indexes that were built without success, of our tables and their partitions (PostgreSQL)."""
+    index, indexed = _CLASS.alias("found"), _CLASS.alias("indexed")
+    schema = func.coalesce(cast(bindparam("schema"), Text), func.current_schema())
+    joined = (
+        _INDEX.join(index, index.c.oid == _INDEX.c.indexrelid)
+        .join(indexed, indexed.c.oid == _INDEX.c.indrelid)
+        .join(_NAMESPACE, _NAMESPACE.c.oid == indexed.c.relnamespace)
+    )
+    ours = func.starts_with(cast(indexed.c.relname, Text), literal_column("'ckpt_'"))
+    invalid = select(index.c.relname).select_from(joined).where(~_INDEX.c.indisvalid, _NAMESPACE.c.nspname == schema, ours)
+    return invalid.where(index.c.relkind == literal_column("'i'")).order_by(index.c.relname)
+
+
 def newest_metadata(_database: str) -> Select[Any]:
     """The metadata of the `page_size` newest checkpoints, as JSON."""
     # The condition of the index.

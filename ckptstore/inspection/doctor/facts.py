@@ -88,7 +88,7 @@ class Facts:
     tables: Sequence[TableFacts]
     #: The statements that create them.
     missing_indexes: Sequence[str]
-    #: Tables with an index that was built without success.
-    invalid_index_tables: Sequence[str]
+    #: The names of those that were built without success.
+    invalid_indexes: Sequence[str]
     retention: RetentionFacts
     unsearched: Sequence[UnsearchedKey]

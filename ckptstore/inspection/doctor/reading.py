@@ -61,7 +61,7 @@ def _facts(db: Db, now: int, state_format: StateFormat, wal: WalFacts | None, ce
             ceiling=ceiling,
             tables=tables,
             missing_indexes=_missing_indexes(db),
-            invalid_index_tables=[table.name for table in sizes.tables if not table.indexes_are_valid],
+            invalid_indexes=_invalid_indexes(db),
             retention=_retention(db, now, overdue),
             unsearched=unsearched_keys(db, now, tag_keys, state_format),
         )
@@ -78,8 +78,18 @@ def _missing_indexes(db: Db) -> list[str]:
     present = {name for (name,) in db.run(sql.stats.index_names, {} if db.on_sqlite else {"schema": db.statements.schema})}
     indexes = [index for table in Base.metadata.sorted_tables for index in table.indexes if index.name not in present]
     made = sorted(" ".join(str(CreateIndex(index).compile(dialect=db.connection.dialect)).split()) for index in indexes)
+    return [statement.replace(" ON ckpt_", f" ON {_prefix(db)}ckpt_") for statement in made]
+
+
+def _invalid_indexes(db: Db) -> list[str]:
+    found = () if db.on_sqlite else db.run(sql.stats.invalid_indexes, {"schema": db.statements.schema})
+    return [_prefix(db) + db.connection.dialect.identifier_preparer.quote(name) for (name,) in found]
+
+
+def _prefix(db: Db) -> str:
+    """What stands before the names of tables in statements for a user to run: the schema, in quotes where it needs them."""
     schema = db.statements.schema
-    return [statement.replace(" ON ckpt_", f" ON {schema}.ckpt_") if schema else statement for statement in made]
+    return f"{db.connection.dialect.identifier_preparer.quote(schema)}." if schema else ""
 
 
 def _retention(db: Db, now: int, overdue: int | None) -> RetentionFacts:

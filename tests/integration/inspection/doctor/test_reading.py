@@ -20,6 +20,7 @@ from tests.support.build import chain, config, put
 from tests.support.databases import url_of
 from tests.support.doctor import ill
 from tests.support.loads import add_loads, load_row
+from tests.support.transfers import schema
 
 DAY = 24 * 3_600_000_000
 
@@ -53,6 +54,19 @@ async def test_a_store_that_is_well(place: tuple[str, str]) -> None:
     assert (found.on_sqlite, found.retention.checkpoints, found.missing_indexes) == (kind == "sqlite", 5, [])
     assert {table.name: table.partitions for table in found.tables}.get("ckpt_thread", 0) == (4 if kind.endswith("partitioned") else 0)
     assert found.retention.checkpoints_per_day == pytest.approx(5 / 7)
+
+
+def test_advice_in_a_schema_can_be_run_as_it_is(postgres_url: str) -> None:
+    with schema(postgres_url, "Tenant one"), SQLAlchemySaver.from_conn_string(postgres_url, schema="Tenant one") as saver:
+        execute(saver, 'DROP INDEX "Tenant one".ckpt_object_by_digest')
+        finding = findings(saver)["index"]
+        assert finding.command == 'CREATE INDEX ckpt_object_by_digest ON "Tenant one".ckpt_object (digest)'
+        execute(saver, finding.command)
+        execute(saver, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '\"Tenant one\".ckpt_object_by_digest'::regclass")
+        command = findings(saver)["index"].command
+        assert command == 'REINDEX INDEX CONCURRENTLY "Tenant one".ckpt_object_by_digest'
+        execute(saver, command)
+        assert findings(saver)["index"].severity == "ok"
 
 
 async def test_an_index_that_was_dropped(lasting_url: str) -> None:
@@ -164,6 +178,6 @@ async def test_an_index_that_was_built_without_success(url: str) -> None:
         change = "UPDATE pg_index SET indisvalid = {} WHERE indexrelid = 'ckpt_object_by_digest'::regclass"
         execute(saver, change.format("false"))
         try:
-            assert findings(saver)["index"].command == "REINDEX TABLE CONCURRENTLY ckpt_object"
+            assert findings(saver)["index"].command == "REINDEX INDEX CONCURRENTLY ckpt_object_by_digest"
         finally:
             execute(saver, change.format("true"))

@@ -38,7 +38,7 @@ def test_a_store_that_is_well(on_sqlite: bool) -> None:
         (on_server(changed_rows=60_000), "statistics", "care"),
         (on_server(changed_rows=30_000), "statistics", "note"),
         (facts(missing_indexes=["CREATE INDEX ckpt_x ON ckpt_y (z)"]), "index", "urgent"),
-        (facts(on_sqlite=False, invalid_index_tables=["ckpt_object"]), "index", "urgent"),
+        (facts(on_sqlite=False, invalid_indexes=["ckpt_object_by_digest"]), "index", "urgent"),
     ],
 )
 def test_one_illness(of: Facts, name: str | None, severity: str | None) -> None:
