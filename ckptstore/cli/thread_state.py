@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -10,12 +10,15 @@ import click
 from ckptstore.cli.options import store_options
 from ckptstore.cli.reading import decrypt_with, ns_option, parse_id, reading_store, serde_option, shows_data
 from ckptstore.cli.tables import console, json_option, print_json, print_lines
+from ckptstore.errors import CkptStoreError
 from ckptstore.inspection.outline import find_checkpoint
+from ckptstore.inspection.sharing import Shared, shared_with_parent
 from ckptstore.langgraph.inspection.state import ChannelState, CheckpointState, checkpoint_state
 from ckptstore.langgraph.inspection.state_json import state_as_json
 from ckptstore.langgraph.structure.as_text import byte_count, printable
 from ckptstore.langgraph.structure.blocks import Limits, block
 from ckptstore.runtime.steps import drive
+from ckptstore.store.store import Store
 
 _BRIEF = Limits(elements=20, text=2_000, depth=6)
 _FULL = Limits(elements=10**9, text=10**9, depth=60)
@@ -45,16 +48,34 @@ def state(
 ) -> None:
     """Show the state of a thread at a checkpoint, channel by channel, with what tasks have written since.
 
+    Beside each channel stand its size and what of it is stored once for this checkpoint and its parent.
+
     No class is imported: LangChain's messages are shown as messages, other objects by their fields. What can't be shown says why.
     """
     with reading_store(url, in_schema, blob_url) as store:
         decrypt = decrypt_with(serde)
         key = drive(find_checkpoint(store, thread_id, checkpoint_ns, checkpoint_id))
         found = only_channels(drive(checkpoint_state(store, key, decrypt)), names)
+        shared = _shared(store, found)
     if as_json:
-        print_json(state_as_json(found))
+        print_json(_as_json(found, shared))
     else:
-        print_lines(_lines(found, console().width, _FULL if full else _BRIEF))
+        print_lines(_lines(found, shared, console().width, _FULL if full else _BRIEF))
+
+
+def _shared(store: Store, found: CheckpointState) -> dict[str, Shared]:
+    try:
+        return drive(shared_with_parent(store, found.key, found.parent_checkpoint_id))
+    except CkptStoreError:
+        # Of an altered row: the values themselves say so.
+        return {}
+
+
+def _as_json(found: CheckpointState, shared: Mapping[str, Shared]) -> dict[str, Any]:
+    shown = state_as_json(found)
+    for name, channel in shown["channels"].items():
+        channel["shared"] = shared[name]._asdict() if name in shared else None
+    return shown
 
 
 def only_channels(found: CheckpointState, names: tuple[str, ...]) -> CheckpointState:
@@ -68,7 +89,7 @@ def only_channels(found: CheckpointState, names: tuple[str, ...]) -> CheckpointS
     return found._replace(channels={name: found.channels[name] for name in names}, writes=[w for w in found.writes if w.channel in names])
 
 
-def _lines(found: CheckpointState, width: int, limits: Limits) -> Iterator[str]:
+def _lines(found: CheckpointState, shared: Mapping[str, Shared], width: int, limits: Limits) -> Iterator[str]:
     key = found.key
     yield f"thread {printable(key.thread_id)}, checkpoint {printable(key.checkpoint_id)}"
     if key.checkpoint_ns:
@@ -78,7 +99,7 @@ def _lines(found: CheckpointState, width: int, limits: Limits) -> Iterator[str]:
     internal = [name for name, of in found.channels.items() if of.is_internal]
     for name, of in found.channels.items():
         if not of.is_internal:
-            yield from _section(name, _size(of), of.content, width, limits)
+            yield from _section(name, _size(of, shared.get(name)), of.content, width, limits)
     if internal:
         yield ""
         yield click.style("LangGraph's own channels", bold=True) + f"  {printable(', '.join(internal))}"
@@ -97,7 +118,10 @@ def _section(title: str, about: str, content: Any, width: int, limits: Limits) -
     yield from (f"  {line}" for line in block(content, width - 2, limits))
 
 
-def _size(of: ChannelState) -> str:
+def _size(of: ChannelState, shared: Shared | None) -> str:
     if of.size is None:
         return ""
-    return byte_count(of.size) + (f", {byte_count(of.blob_bytes)} of it in blob storage" if of.blob_bytes else "")
+    text = byte_count(of.size) + (f", {byte_count(of.blob_bytes)} of it in blob storage" if of.blob_bytes else "")
+    if shared is None or not (shared.is_unchanged or shared.bytes):
+        return text
+    return f"{text}, unchanged: stored once" if shared.is_unchanged else f"{text}, {byte_count(shared.bytes)} shared with its parent"

@@ -39,6 +39,27 @@ def test_the_newest_state_of_a_conversation(lasting_url: str) -> None:
     assert found["writes"][0]["channel"] == "__interrupt__"
 
 
+async def test_what_is_shared_with_the_parent_is_said(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        lines = [f"line {number} of a note that grows" for number in range(4_000)]
+        first = checkpoint(
+            {"notes": lines[:3_900], "kept": "a text of more than thirty-two characters"}, {"notes": "00000001.a", "kept": "00000001.a"}
+        )
+        where = await saver.aput(config("t"), first, metadata(), first["channel_versions"])
+        second = checkpoint(
+            {"notes": lines, "kept": "a text of more than thirty-two characters"}, {"notes": "00000002.a", "kept": "00000001.a"}
+        )
+        await saver.aput(where, second, metadata(1), {"notes": "00000002.a"})
+    text = run(lasting_url, "t").stdout
+    assert "unchanged: stored once" in text
+    assert "shared with its parent" in text
+    channels = json.loads(run(lasting_url, "t", "--json").stdout)["channels"]
+    assert channels["kept"]["shared"] == {"is_unchanged": True, "bytes": 0}
+    assert channels["notes"]["size"] / 2 < channels["notes"]["shared"]["bytes"] < channels["notes"]["size"]
+    at_first = json.loads(run(lasting_url, "t", "--at", first["id"], "--json").stdout)["channels"]
+    assert at_first["notes"]["shared"] is None
+
+
 def test_no_class_is_imported(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
