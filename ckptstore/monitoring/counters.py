@@ -28,6 +28,9 @@ class Counters:
     prune: list[int] = field(default_factory=new_counts)
     collect: list[int] = field(default_factory=new_counts)
     transfer: list[int] = field(default_factory=new_counts)
+    erase: list[int] = field(default_factory=new_counts)
+    #: Of each thread.
+    delete_thread: list[int] = field(default_factory=new_counts)
     #: Writes of each batch.
     batch_sizes: list[int] = field(default_factory=new_size_counts)
     #: Puts and tasks' writes that are durable.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Filters may name any number of keys.
 _MAX_SEARCHED = 1_000
+_MAINTENANCE = ("prune", "collect", "transfer", "erase", "delete_thread")
 
 
 class Monitor:
@@ -61,9 +62,8 @@ class Monitor:
         self.list = Operation(self, "list", "database", counters.list_page, read)
         self.upload = Operation(self, "upload", "blobs", counters.upload)
         self.download = Operation(self, "download", "blobs", counters.download)
-        self.prune = Operation(self, "prune", "maintenance", counters.prune)
-        self.collect = Operation(self, "collect", "maintenance", counters.collect)
-        self.transfer = Operation(self, "transfer", "maintenance", counters.transfer)
+        self._maintenance = [Operation(self, name, "maintenance", getattr(counters, name)) for name in _MAINTENANCE]
+        self.prune, self.collect, self.transfer, self.erase, self.delete_thread = self._maintenance
         in_child(self._reset)
 
     def _reset(self) -> None:
@@ -100,7 +100,7 @@ class Monitor:
             self.metrics = Metrics(meters, self._attributes, self._read_gauges)
             for operation in (self.put, self.put_writes, self.get, self.list, self.upload, self.download):
                 operation.report_all()
-            for operation in (self.prune, self.collect, self.transfer):
+            for operation in self._maintenance:
                 operation.report_all()
 
     # --- counting

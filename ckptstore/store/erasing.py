@@ -55,6 +55,10 @@ class Erasure:
     def run(self, *, dry_run: bool) -> Steps[EraseReport]:
         """Erase, or with `dry_run` find what would be."""
         self.report.dry_run = dry_run
+        with self._store.monitor.erase.observed():
+            return (yield from self._run(dry_run))
+
+    def _run(self, dry_run: bool) -> Steps[EraseReport]:
         wanted = yield from self._store.resolve_filter(self._wanted)
         for _ in range(_MAX_PASSES):
             found = yield from self._matching(wanted)

@@ -64,6 +64,10 @@ class StoreUpkeep(StoreBase):
 
     def delete_thread(self, thread_id: str) -> Steps[DeletedRows]:
         """Delete everything that a thread has, a large thread in small transactions between which others write."""
+        with self.monitor.delete_thread.observed((thread_id, None, None)):
+            return (yield from self._delete_thread(thread_id))
+
+    def _delete_thread(self, thread_id: str) -> Steps[DeletedRows]:
         started = time.perf_counter()
         deleted = yield from self.run_in_queue(partial(delete_thread, thread_id=thread_id), thread_id)
         if isinstance(deleted, LargeThread):
@@ -198,8 +202,6 @@ class StoreUpkeep(StoreBase):
             BlobUrlChanged: the database's objects are not at this store's blob URL.
         """
         yield from self.require_blob_url()
-        if not self.objects.has_backend:
-            return CollectReport(dry_run=gc_pass.dry_run)
         if (yield from self.read(partial(is_held, now=gc_pass.now))):
             logger.warning("a backup is under way: no blobs are collected", extra={"event": "collector_held"})
             return CollectReport(dry_run=gc_pass.dry_run, held=True)
@@ -227,6 +229,7 @@ class StoreUpkeep(StoreBase):
     def relocate_blobs(self, *, force: bool) -> Steps[None]:
         """Remember that the objects are at this store's blob URL from now on, see `maintenance.relocate`."""
         objects = yield from self.ready_objects()
+        objects.require_backend()
         yield objects.run(relocate(objects, force=force))
 
     def verify(self, *, deep: bool) -> Steps[VerifyReport]:

@@ -165,8 +165,12 @@ async def test_upkeep_has_spans(url: str, tmp_path: Path, otel: Telemetry) -> No
         await saver.acollect(grace=timedelta(0))
         async with SQLAlchemySaver.from_conn_string(str(tmp_path / "copy.sqlite"), monitoring=otel.settings) as other:
             await saver.acopy_to(other)
-    for name in ("prune", "collect", "transfer"):
+        await put(saver, config("u"), user_id="ann")
+        await saver.aerase({"user_id": "ann"})
+    for name in ("prune", "collect", "transfer", "erase", "delete_thread"):
         assert attributes_of(otel.span(name))["db.operation.name"] == name
+    assert ids(otel.span("delete_thread")) == ("u", None, None)
+    assert is_child(otel.span("delete_thread"), otel.span("erase"))
 
 
 async def test_without_a_provider_nothing_is_made(url: str) -> None:
