@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table
@@ -93,17 +93,13 @@ def _content(db: Db, thread_id: str) -> LargeThread:
     return LargeThread(frozenset(refs), written)
 
 
-def unfinished_deletions(db: Db, thread_id: str | None = None) -> dict[str, LargeThread]:
-    """The deletions of large threads that have begun and not ended, by thread; or that of one thread."""
-    found: dict[str, LargeThread] = {}
-    if thread_id is None:
-        rows = db.run(sql.settings_table.settings_beginning_with, {"prefix": _UNFINISHED, "length": len(_UNFINISHED)}).all()
+def unfinished_deletions(db: Db, thread_ids: Iterable[str] | None = None) -> dict[str, LargeThread]:
+    """The deletions of large threads that have begun and not ended, by thread; or those of some threads."""
+    if thread_ids is None:
+        rows = db.run(sql.settings_table.settings_beginning_with, {"prefix": _UNFINISHED, "length": len(_UNFINISHED)})
     else:
-        name = _UNFINISHED + thread_id
-        rows = [(name, value) for (value,) in db.run(sql.settings_table.setting, {"name": name})]
-    for name, value in rows:
-        found[name.removeprefix(_UNFINISHED)] = formed(name, value, _large_thread)
-    return found
+        rows = db.run(sql.transfer.given_settings, db.key_parameters(("name",), [(_UNFINISHED + each,) for each in thread_ids]))
+    return {name.removeprefix(_UNFINISHED): formed(name, value, _large_thread) for name, value in rows}
 
 
 def _large_thread(stored: dict[str, Any]) -> LargeThread:

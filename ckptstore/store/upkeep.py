@@ -98,7 +98,7 @@ class StoreUpkeep(StoreBase):
         Args:
             thread_id: only of this thread.
         """
-        unfinished = yield from self.read(partial(unfinished_deletions, thread_id=thread_id))
+        unfinished = yield from self.read(partial(unfinished_deletions, thread_ids=None if thread_id is None else [thread_id]))
         for each, content in unfinished.items():
             deleted = yield from self._delete_large_thread(each, content)
             fields = {"event": "deletion_finished", "thread_id": each, "checkpoints": deleted.checkpoints}

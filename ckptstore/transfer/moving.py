@@ -9,6 +9,7 @@ from functools import partial
 
 from ckptstore.db.secrets import masked
 from ckptstore.errors import CheckpointCorrupt, InvalidConfig
+from ckptstore.maintenance.delete import unfinished_deletions
 from ckptstore.records import StateFormat
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
@@ -151,8 +152,9 @@ class Move:
         yield self._target.objects.run(objects.bring_unreferenced(self._clock()))
 
     def _compare(self) -> Steps[None]:
-        before = yield from self._source.read(thread_totals)
-        after = yield from self._target.read(thread_totals)
+        half_deleted = yield from self._source.read(unfinished_deletions)
+        before = yield from self._source.read(partial(thread_totals, without=half_deleted))
+        after = yield from self._target.read(partial(thread_totals, without=half_deleted))
         if before != after:
             raise CheckpointCorrupt(
                 f"the source has {before.threads} threads with {before.checkpoints} checkpoints of {before.bytes} bytes, the target has "

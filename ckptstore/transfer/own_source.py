@@ -13,6 +13,7 @@ from ckptstore.db.connection import Db
 from ckptstore.db.runner import Work
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, TAG, THREAD, WRITE, CheckpointCells, Row, SegmentCells
 from ckptstore.db.url import is_memory
+from ckptstore.maintenance.delete import LargeThread, unfinished_deletions
 from ckptstore.maintenance.prune_nodes import thread_view
 from ckptstore.maintenance.prune_plan import Rule
 from ckptstore.reads.rows import layout_of, parsed_metadata
@@ -23,6 +24,7 @@ from ckptstore.runtime.wakeups import settled
 from ckptstore.store.store import Store
 from ckptstore.tags.encoding import postings
 from ckptstore.tags.keys import TagKeys
+from ckptstore.transfer.half_deleted import gone_threads, select_left
 from ckptstore.transfer.parcel import Choice, Parcel, SourceThread, TargetThread, ThreadGone, ThreadTimes, stamp_of
 from ckptstore.transfer.reading import Marks, fit_together, read_thread, read_together
 from ckptstore.transfer.remembered import origin_of, origin_of_database
@@ -70,20 +72,20 @@ class OwnSource:
             async for ids in self._matching(choice):
                 yield _since(await self._named(ids), choice.since)
         else:
-            after = ""
-            while page := await self._page(after, choice.since):
+            after: str | None = ""
+            while after is not None:
+                page, after = await self._page(after, choice.since)
                 yield page
-                after = page[-1].thread_id
 
-    async def _page(self, after: str, since: int | None) -> list[SourceThread]:
+    async def _page(self, after: str, since: int | None) -> tuple[list[SourceThread], str | None]:
+        """A page of threads, and the id after which the next one begins; None after the last."""
         parameters = {"after": after, "since": since, "page_size": _THREADS_PER_PAGE}
         given = frozenset(("since",) if since is not None else ())
         parameters = {name: value for name, value in parameters.items() if value is not None}
-        return await self._read(lambda db: _threads(db.scan(sql.transfer.page_of_threads, parameters, given)))
+        return await self._read(lambda db: _page_of(db, db.scan(sql.transfer.page_of_threads, parameters, given)))
 
     async def _named(self, ids: Sequence[str]) -> list[SourceThread]:
-        found = await self._read(partial(rows_of, thread_ids=ids))
-        return [_thread(found[each]) for each in sorted(found)]
+        return await self._read(partial(_named_threads, thread_ids=ids))
 
     async def _matching(self, choice: Choice) -> AsyncGenerator[list[str], None]:
         assert choice.wanted is not None
@@ -119,28 +121,35 @@ class OwnSource:
     def _read_rows(self, db: Db, parcel: Parcel) -> None:
         ids = [thread.thread_id for thread in parcel.threads]
         found = rows_of(db, ids)
+        half_deleted = unfinished_deletions(db, found)
+        for each in gone_threads(db, half_deleted) if half_deleted else ():
+            del found[each]
         if len(ids) == 1 and not found:
             raise ThreadGone(ids[0])
         # As of this snapshot; a thread that was deleted since is left out.
         parcel.threads = [_thread(found[each]) for each in ids if each in found]
         parcel.times = {each: ThreadTimes(row["created_at"], row["updated_at"]) for each, row in found.items()}
         ids = [each for each in ids if each in found]
-        if parcel.existing is None and self._rule is None and fit_together(db, ids):
+        if parcel.existing is None and self._rule is None and not half_deleted and fit_together(db, ids):
             read_together(db, ids, partial(self._take, parcel, Everything()))
             return
         for each in ids:
-            chosen = self._chosen(db, each, parcel.times[each].updated_at)
+            chosen = self._chosen(db, each, parcel.times[each].updated_at, half_deleted.get(each))
             wants, take = partial(_wants, parcel, each, chosen), partial(self._take, parcel, chosen)
             *naming, named = sql.transfer.THREAD_TABLES
             read_thread(db, each, naming, wants, take)
-            if self._rule is not None:
+            if chosen.is_part:
                 chosen.segments |= _listed(db, each, chosen.segments)
             read_thread(db, each, [named], wants, take)
 
-    def _chosen(self, db: Db, thread_id: str, updated_at: int) -> Selection:
-        if self._rule is None:
+    def _chosen(self, db: Db, thread_id: str, updated_at: int, half_deleted: LargeThread | None) -> Selection:
+        if self._rule is None and half_deleted is None:
             return Everything()
-        return select(thread_id, thread_view(db, thread_id, self._state_format, updated_at), self._rule)
+        view = thread_view(db, thread_id, self._state_format, updated_at)
+        if half_deleted is not None:
+            return select_left(thread_id, view, self._rule, half_deleted)
+        assert self._rule is not None
+        return select(thread_id, view, self._rule)
 
     def _take(self, parcel: Parcel, chosen: Selection, table: Table, row: Row) -> None:
         row = checked(table, row)
@@ -148,7 +157,7 @@ class OwnSource:
             row = self._take_checkpoint(parcel, chosen, row)
         elif table is SEGMENT and (object_key := SegmentCells(*row).object_key) is not None:
             parcel.object_keys.add(object_key)
-        if (table is CHANNEL or table is WRITE) and self._rule is not None and (layout := row[-2]) is not None:
+        if (table is CHANNEL or table is WRITE) and chosen.is_part and (layout := row[-2]) is not None:
             entries = layout_of(f"a value of thread {row[0]!r}", layout)
             chosen.segments.update(layout_digests(entries), layout_references(entries))
         parcel.expected.add(row_hash(table.name, row))
@@ -201,13 +210,23 @@ class Totals(NamedTuple):
     bytes: int
 
 
-def thread_totals(db: Db) -> Totals:
-    """What a store has: for a progress bar, and for a comparison."""
-    return Totals(*db.scan(sql.transfer.totals_of_threads, {})[0])
+def thread_totals(db: Db, without: Iterable[str] = ()) -> Totals:
+    """What a store has, without some threads: for a progress bar, and for a comparison."""
+    totals = Totals(*db.scan(sql.transfer.totals_of_threads, {})[0])
+    for row in rows_of(db, list(without)).values():
+        totals = Totals(totals.threads - 1, totals.checkpoints - row["checkpoint_count"], totals.bytes - row["size"])
+    return totals
 
 
-def _threads(rows: Sequence[Row]) -> list[SourceThread]:
-    return [_thread(row) for row in _named(rows)]
+def _page_of(db: Db, rows: Sequence[Row]) -> tuple[list[SourceThread], str | None]:
+    threads = [_thread(row) for row in _named(rows)]
+    gone = gone_threads(db, [thread.thread_id for thread in threads])
+    return [thread for thread in threads if thread.thread_id not in gone], threads[-1].thread_id if threads else None
+
+
+def _named_threads(db: Db, thread_ids: Sequence[str]) -> list[SourceThread]:
+    found = rows_of(db, thread_ids)
+    return [_thread(found[each]) for each in sorted(found.keys() - gone_threads(db, list(found)))]
 
 
 def _named(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -24,6 +24,15 @@ class Selection:
         #: Names of the segments that the chosen values consist of; filled while those are read.
         self.segments: set[str] = set()
 
+    @property
+    def is_part(self) -> bool:
+        """Whether something may be left out."""
+        return True
+
+    def leave_out(self, refs: Iterable[CheckpointRef]) -> None:
+        """Leave out the writes of more checkpoints."""
+        self._left_out.update(refs)
+
     def has(self, table: str, key: Row) -> bool:
         """Whether a row is transferred, given its key within the thread."""
         if table == CHANNEL.name:
@@ -42,6 +51,11 @@ class Everything(Selection):
 
     def __init__(self) -> None:
         super().__init__((), (), ())
+
+    @property
+    def is_part(self) -> bool:
+        """See `Selection.is_part`."""
+        return False
 
     def has(self, table: str, key: Row) -> bool:
         """See `Selection.has`."""
