@@ -10,8 +10,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from ckptstore.cli.options import interruptible, wall_clock
 from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.cli.transfer import choice_of, open_side, print_report, progress_bar, transfer_options
+from ckptstore.langgraph.comparing import compare_checkpoints, loading
 from ckptstore.langgraph.format import LANGGRAPH
-from ckptstore.langgraph.transfer import compare_checkpoints
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.copying import copy_store
 from ckptstore.transfer.options import BlobMode, TransferCallbacks, TransferOptions
@@ -62,6 +62,6 @@ def copy(
             copied = drive(copy_store(source, target, TransferOptions(choice=choice, **options), blobs, LANGGRAPH, wall_clock, callbacks))
         if options["verify"] == "objects":
             reading = JsonPlusSerializer() if serde is None else load_serialiser(serde)
-            compared = drive(compare_checkpoints((source, reading), (target, reading), copied.sample))
+            compared = drive(compare_checkpoints(loading(source, reading), loading(target, reading), reading, copied.sample))
             copied.report.compared_checkpoints = compared
     print_report(copied.report, as_json=as_json)

@@ -54,7 +54,7 @@ class Importing(Transferring):
             newest: see `copy_to`.
             on_conflict: see `copy_to`.
             mirror: see `copy_to`.
-            verify: see `copy_to`; `objects` is as `digests` here.
+            verify: see `copy_to`; for `objects`, an official saver's store is read by that saver, which must be installed.
             progress: see `copy_to`.
             should_stop: see `copy_to`.
 
@@ -63,6 +63,8 @@ class Importing(Transferring):
 
         Raises:
             InvalidSource: there is no saver's store; the message says what is there.
+            MissingDriver: with `objects`, the official saver is not installed; nothing was stored.
+            CheckpointCorrupt: with `objects`, the savers load something different.
             InvalidConfig: the source is one of ours (use `copy_to`), or an argument has the wrong type or value.
             ThreadExists: with `refuse`, a thread is here already; nothing was stored.
             DatabaseUnavailable: a database can't be reached; run it again.

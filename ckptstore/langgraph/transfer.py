@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from langgraph.checkpoint.base import CheckpointTuple
-from langgraph.checkpoint.serde.base import SerializerProtocol
-
 from ckptstore.db.times import to_microseconds
-from ckptstore.errors import CheckpointCorrupt, InvalidConfig, brief
+from ckptstore.errors import InvalidConfig, brief
 from ckptstore.langgraph.base import SaverBase
+from ckptstore.langgraph.comparing import compare_checkpoints, loading
 from ckptstore.langgraph.config import require_ids, thread_id_of
-from ckptstore.langgraph.decode import decode_checkpoint
 from ckptstore.langgraph.format import LANGGRAPH
-from ckptstore.records import CheckpointKey
 from ckptstore.runtime.steps import Steps, drive, drive_async
-from ckptstore.store.store import Store
 from ckptstore.transfer.options import BlobMode, OnConflict, TransferCallbacks, TransferOptions, Verify, ignore_progress, never_stop
 from ckptstore.transfer.parcel import Choice
 from ckptstore.transfer.report import TransferReport
-
-logger = logging.getLogger(__name__)
 
 
 class Transferring(SaverBase):
@@ -122,58 +114,7 @@ class Transferring(SaverBase):
             raise InvalidConfig(f"the target must be a SQLAlchemySaver, got {brief(other)}")
         copied = yield from copy_store(self.store, other.store, options, blobs, LANGGRAPH, other._now, callbacks)
         if options.verify == "objects":
-            mine, theirs = (self.store, self._reading_serde), (other.store, other._reading_serde)
-            copied.report.compared_checkpoints = yield from compare_checkpoints(mine, theirs, copied.sample)
+            mine, theirs = loading(self.store, self._reading_serde), loading(other.store, other._reading_serde)
+            compared = yield from compare_checkpoints(mine, theirs, other._reading_serde, copied.sample)
+            copied.report.compared_checkpoints = compared
         return copied.report
-
-
-def compare_checkpoints(
-    source: tuple[Store, SerializerProtocol], target: tuple[Store, SerializerProtocol], keys: Sequence[CheckpointKey]
-) -> Steps[int]:
-    """Load checkpoints from two stores, each with its serialiser, and compare them; returns how many.
-
-    Raises:
-        CheckpointCorrupt: one differs.
-    """
-    compared = 0
-    for key in keys:
-        before = yield from _load(*source, key)
-        after = yield from _load(*target, key)
-        if before is None or after is None:
-            # Deleted since.
-            continue
-        if not _are_equal(before, after, target[1]):
-            raise CheckpointCorrupt(f"checkpoint {key.checkpoint_id!r} of thread {key.thread_id!r} is loaded differently from the target")
-        compared += 1
-    return compared
-
-
-def _load(store: Store, serde: SerializerProtocol, key: CheckpointKey) -> Steps[CheckpointTuple | None]:
-    loaded = yield from store.checkpoint(*key)
-    return None if loaded is None else decode_checkpoint(serde, loaded, _no_version)
-
-
-def _no_version(_current: None, _channel: None) -> str:
-    return "0"
-
-
-def _are_equal(before: CheckpointTuple, after: CheckpointTuple, serde: SerializerProtocol) -> bool:
-    if after.parent_config not in (before.parent_config, None):
-        # None also where the parent was not transferred.
-        return False
-    parts: Sequence[Callable[[CheckpointTuple], Any]] = (
-        lambda found: found.checkpoint,
-        lambda found: found.metadata,
-        lambda found: found.pending_writes,
-    )
-    return all(_same(part(before), part(after), serde) for part in parts)
-
-
-def _same(one: Any, other: Any, serde: SerializerProtocol) -> bool:
-    try:
-        if one == other:
-            return True
-    except Exception as exc:
-        # For example arrays, which compare element by element.
-        logger.debug("compared as bytes: %s", exc, extra={"event": "compared_as_bytes"})
-    return serde.dumps_typed(one) == serde.dumps_typed(other)

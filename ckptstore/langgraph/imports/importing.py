@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from ckptstore.langgraph.comparing import compare_checkpoints, loading
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.imports.opening import Source, open_source
+from ckptstore.langgraph.imports.sources import loading_from
 from ckptstore.runtime.steps import Steps
+from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.store import Store
 from ckptstore.transfer.copying import run_transfer, target_keys
 from ckptstore.transfer.mirroring import require_whole_choice
@@ -46,6 +51,8 @@ def import_threads(
 
     Raises:
         InvalidSource: there is no saver's store.
+        MissingDriver: objects are to be compared, and the official saver is not installed; nothing was stored.
+        CheckpointCorrupt: the two savers load something different.
         ThreadExists: with `refuse`, a thread is at the target already; nothing was stored.
         DatabaseUnavailable: one of the two can't be reached any more; run it again, and it continues.
     """
@@ -54,5 +61,18 @@ def import_threads(
         require_whole_choice(options.choice)
     yield from target.finish_deletions()
     reader = yield from open_source(source, schema, serde, target_serde, tag_keys, loop)
-    records = RecordSource(reader, target, options.choice, LANGGRAPH)
-    return (yield from run_transfer(Transfer(records, target, None, options, clock, callbacks), target, reader.close))
+    with ExitStack() as stack:
+        try:
+            load = None
+            if options.verify == "objects":
+                opening = partial(stack.enter_context, loading_from(source, schema, serde, loop))
+                load = yield run_in_thread(opening, "ckptstore-compare")
+        except BaseException:
+            reader.close()
+            raise
+        transfer = Transfer(RecordSource(reader, target, options.choice, LANGGRAPH), target, None, options, clock, callbacks)
+        report = yield from run_transfer(transfer, target, reader.close)
+        if load is not None:
+            loaded = loading(target, target_serde)
+            report.compared_checkpoints = yield from compare_checkpoints(load, loaded, target_serde, transfer.sample.keys)
+    return report

@@ -73,7 +73,8 @@ def test_a_shallow_saver_keeps_one_checkpoint(connection: Any, place: Place, our
     official = shallow(connection)
     official.setup()
     fill(official, values={"file": [1, 2, 3]})
-    assert ours.import_from(place.source, schema=place.schema).threads == 3
+    report = ours.import_from(place.source, schema=place.schema, verify="objects")
+    assert (report.threads, report.compared_checkpoints) == (3, 3)
     assert contents(ours) == contents(official)
     # The next one replaces it there; here it is one more.
     where = official.get_tuple(config("t0"))
