@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, ThreadView, ke
 from ckptstore.transfer.selection import Selection, select
 
 
-def gone_threads(db: Db, thread_ids: Sequence[str]) -> set[str]:
+def gone_threads(db: Db, thread_ids: Iterable[str]) -> set[str]:
     """Those of some threads of which nothing is left once their deletion ends."""
     return {each for each, content in unfinished_deletions(db, thread_ids).items() if _is_gone(db, each, content)}
 

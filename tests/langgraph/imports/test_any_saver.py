@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import InvalidSource
 from tests.langgraph.imports.test_official_sqlite import contents, fill
-from tests.support.build import config
+from tests.support.build import checkpoint, config, metadata
 from tests.support.transfers import threads_of
 
 
@@ -52,3 +54,22 @@ def test_a_saver_that_lists_no_threads_needs_their_names(tmp_path: Path) -> None
         with pytest.raises(InvalidSource, match="name the threads to import"):
             ours.import_from(limited)
         assert ours.import_from(limited, threads=["t1", "nobody"]).threads == 1
+
+
+def test_a_long_thread_is_read_some_checkpoints_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ckptstore.langgraph.imports.any_saver._CHECKPOINTS_PER_PAGE", 2)
+    memory = InMemorySaver()
+    where = config("t")
+    for step in range(60):
+        made = checkpoint({"file": os.urandom(500_000), "n": step}, dict.fromkeys(("file", "n"), f"{step:08}.x"))
+        where = memory.put(where, made, metadata(step), made["channel_versions"])
+    with SQLAlchemySaver.from_conn_string(tmp_path / "ours.sqlite") as ours:
+        ours.import_from(memory, threads=["nobody"])
+        tracemalloc.start()
+        report = ours.import_from(memory, verify="none")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert report.checkpoints == 60
+        # 30 MB pass.
+        assert peak < 10_000_000
+        assert contents(ours) == contents(memory)
