@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -124,9 +125,9 @@ def _stream(database: str, shape: Shape, number: int) -> Select[Any]:
     return _newest(_restricted(query, database, shape, TAG, found), TAG)
 
 
-def collected(database: str, source: str) -> FromClause:
-    """The keys of the checkpoints that the postings of a `list`, `span` or `span and below` name."""
-    columns = [TAG.c[name] for name in CHECKPOINT_KEY]
+def collected(database: str, source: str, names: Sequence[str] = CHECKPOINT_KEY) -> FromClause:
+    """The keys of the checkpoints that the postings of a `list`, `span` or `span and below` name, or these columns of them: each once."""
+    columns = [TAG.c[name] for name in names]
     if source == "list":
         return select(*columns).where(_one_of(database, "source")).distinct().subquery("collected")
     within = select(*columns).where(_in_span())

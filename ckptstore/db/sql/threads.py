@@ -140,6 +140,9 @@ def _thread_ids(database: str, shape: Shape) -> Select[Any]:
     if shape.source == "threads":
         given = text_list(database, "source_threads").subquery("given")
         return select(given.c[0].label("thread_id"))
+    if not (shape.required or shape.forbidden):
+        # Nothing else is asked of the checkpoints, so which of a thread's they are does not matter.
+        return select(collected(database, shape.source, ("thread_id",)))
     found = collected(database, shape.source)
     return select(found.c.thread_id).where(*_tags_of(database, shape, found)).distinct()
 

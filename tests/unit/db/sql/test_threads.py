@@ -48,6 +48,13 @@ def test_threads_found_by_tags_are_looked_up_once_each(kind: str, source: str) -
     assert {"has_0_key", "excluded_0_key"} <= found.parameters
 
 
+@pytest.mark.parametrize("source", ["list", "span", "span and below"])
+def test_threads_with_a_tag_are_found_without_naming_their_checkpoints(kind: str, source: str) -> None:
+    found = compiled(kind, threads.page_of_threads(kind, "updated_at", Shape(source)))
+    assert "checkpoint_id" not in found.text
+    assert "checkpoint_id" in compiled(kind, threads.page_of_threads(kind, "updated_at", Shape(source, forbidden=1))).text
+
+
 def test_metadata_is_read_for_any_number_of_threads(kind: str) -> None:
     found = compiled(kind, threads.metadata_of_threads(kind, Shape()))
     assert found.parameters == {"threads"}
