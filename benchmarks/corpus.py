@@ -114,7 +114,7 @@ class Corpus:
         threads: dict[int, _Thread] = {}
         for place, number, step, metadata in self._all_metadata():
             if step == 0:
-                threads[number] = _Thread(number, thread(_thread_id(number)))
+                threads[number] = _Thread(number, thread(thread_id(number)))
             current = threads[number] if step < STEPS - 1 else threads.pop(number)
             yield self._entry(saver, current, place, metadata)
 
@@ -158,7 +158,7 @@ class Corpus:
                     place += 1
 
 
-def _thread_id(number: int) -> str:
+def thread_id(number: int) -> str:
     """A name that says nothing of when its thread began, as those of real ones don't."""
     return f"{random.Random(number).getrandbits(96):024x}"  # noqa: S311
 
@@ -168,7 +168,7 @@ async def fill(contender: Contender, corpus: Corpus) -> None:
     saver = contender.saver
     with tqdm(total=corpus.size, desc=contender.name, unit=" checkpoints", delay=_SHOW_AFTER_SECONDS, leave=False, disable=None) as bar:
         if isinstance(saver, SQLAlchemySaver):
-            sample = await _fill_ours(saver, corpus, bar)
+            sample = await fill_ours(saver, corpus, bar)
         else:
             async with _one_transaction(contender):
                 sample = await _fill_by_puts(saver, corpus, bar)
@@ -177,7 +177,7 @@ async def fill(contender: Contender, corpus: Corpus) -> None:
     await contender.database.settle()
 
 
-async def _fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
+async def fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
     """Through the codec and rows of the writer's kind; the next batch is made while one is stored."""
     entries = corpus.entries(saver)
     under_way: Future[None] | None = None
