@@ -138,6 +138,8 @@ async def test_keys(visitor: Visitor) -> None:
     assert [await page.locator(".choose input").nth(n).is_checked() for n in range(3)] == [True, True, False]
     await page.keyboard.press("c")
     await expect(page.get_by_role("heading", name="Difference")).to_be_visible()
+    # A key counts only once the script runs.
+    await page.wait_for_load_state()
     await page.keyboard.press("u")
     await page.wait_for_url("**/thread?thread=ann")
     await page.keyboard.press("j")

@@ -39,12 +39,11 @@ def containers(document: Any) -> list[Any]:
 @pytest.mark.parametrize(("name", "words"), list(commands()))
 def test_a_command_can_be_parsed(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CKPTSTORE_DATABASE_URL", "checkpoints.sqlite")
-    command: click.Command = main
-    context = main.make_context("ckptstore", list(words))
-    while isinstance(command, click.Group):
-        _, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-        assert found is not None, (name, words)
-        command, context = found, found.make_context(found.name, rest, parent=context)
+    parsed: list[str | None] = []
+    monkeypatch.setattr(click.Command, "invoke", lambda command, _context: parsed.append(command.name))
+    main.main(list(words), "ckptstore", standalone_mode=False)
+    assert len(parsed) > 1, (name, words)
+    assert parsed[-1] in words
 
 
 def test_every_example_is_looked_at() -> None:
