@@ -5,6 +5,7 @@ No message contains a password, a key or a value of the user's.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeVar
 
 E = TypeVar("E", bound=BaseException)
@@ -131,6 +132,36 @@ class StoreMoved(CkptStoreError):
     def __init__(self, message: str, to: str = "") -> None:
         super().__init__(message)
         self.to = to
+
+
+class ThreadBusy(CkptStoreError):
+    """Another run or task holds the thread. Nothing was stored; try again later, or wait for it (`hold(..., wait=...)`).
+
+    Attributes:
+        thread_id: the thread.
+        host: the machine of the holder.
+        pid: its process id there.
+        label: what the holder calls itself; a run of `one_writer` has its run id in it.
+        until: when its lease expires unless it is renewed, in UTC, by the database's clock.
+    """
+
+    def __init__(
+        self, message: str, *, thread_id: str = "", host: str = "", pid: int = 0, label: str = "", until: datetime | None = None
+    ) -> None:
+        super().__init__(message)
+        self.thread_id, self.host, self.pid, self.label, self.until = thread_id, host, pid, label, until
+
+
+class LeaseLost(CkptStoreError):
+    """The lease of a thread expired and another one took it, or it was released. Nothing was stored since; read the thread again.
+
+    Attributes:
+        thread_id: the thread.
+    """
+
+    def __init__(self, message: str, thread_id: str = "") -> None:
+        super().__init__(message)
+        self.thread_id = thread_id
 
 
 class InvalidSource(CkptStoreError, ValueError):

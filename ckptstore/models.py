@@ -1,5 +1,18 @@
 """The ORM models of ckptstore's tables, for statements and sessions of your own."""
 
-from ckptstore.db.models import Base, Channel, Checkpoint, Load, ObjectContent, Segment, Setting, StoredObject, Tag, Thread, Write
+from ckptstore.db.models import Base, Channel, Checkpoint, Lease, Load, ObjectContent, Segment, Setting, StoredObject, Tag, Thread, Write
 
-__all__ = ["Base", "Channel", "Checkpoint", "Load", "ObjectContent", "Segment", "Setting", "StoredObject", "Tag", "Thread", "Write"]
+__all__ = [
+    "Base",
+    "Channel",
+    "Checkpoint",
+    "Lease",
+    "Load",
+    "ObjectContent",
+    "Segment",
+    "Setting",
+    "StoredObject",
+    "Tag",
+    "Thread",
+    "Write",
+]

@@ -30,15 +30,30 @@ from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 
 from ckptstore.db.channel_links import channel_links
 from ckptstore.db.content_model import ObjectContent
+from ckptstore.db.lease_model import Lease
 from ckptstore.db.load_model import Load
 from ckptstore.db.model_base import CLUSTERED, Base, Key
 from ckptstore.db.read_only import read_only
+from ckptstore.db.setting_model import Setting
 from ckptstore.db.times import UtcMicroseconds
 
 TABLE_PREFIX = "ckpt_"
 VERSION_TABLE = "ckpt_alembic_version"
 
-__all__ = ["Base", "Channel", "Checkpoint", "Load", "ObjectContent", "Segment", "Setting", "StoredObject", "Tag", "Thread", "Write"]
+__all__ = [
+    "Base",
+    "Channel",
+    "Checkpoint",
+    "Lease",
+    "Load",
+    "ObjectContent",
+    "Segment",
+    "Setting",
+    "StoredObject",
+    "Tag",
+    "Thread",
+    "Write",
+]
 
 _PRUNE = "await saver.aprune_by(policy)"
 _DELETE = f"await saver.adelete_thread(thread_id), saver.adelete_for_runs(run_ids) or {_PRUNE.removeprefix('await ')}"
@@ -277,17 +292,5 @@ class Tag(Base):
     checkpoint_id: Mapped[str] = mapped_column(Key, primary_key=True)
     thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
     checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
-
-    __table_args__ = (CLUSTERED,)
-
-
-@read_only(write="await saver.setup()", delete="await saver.setup()")
-class Setting(Base):
-    """A setting that all savers on a database must share."""
-
-    __tablename__ = "ckpt_setting"
-
-    name: Mapped[str] = mapped_column(Key, primary_key=True)
-    value: Mapped[dict[str, Any]] = mapped_column(JSON)
 
     __table_args__ = (CLUSTERED,)

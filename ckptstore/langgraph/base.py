@@ -14,6 +14,7 @@ from ckptstore.db.times import to_microseconds
 from ckptstore.langgraph.encode import Encoder
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.metadata import MetadataEncoder
+from ckptstore.langgraph.one_writer import OneWriter
 from ckptstore.langgraph.serialiser.reusing import reusing
 from ckptstore.langgraph.trust import EncryptedOnly
 from ckptstore.store.store import Store
@@ -46,6 +47,7 @@ class SaverBase(BaseCheckpointSaver[str]):
     _reading_serde: SerializerProtocol
     _metadata: MetadataEncoder
     _limiter: SizeChecker
+    _one_writer: OneWriter | None
     _allow_plain: bool
     _reuse: bool
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from sqlalchemy import URL
@@ -94,6 +94,15 @@ class SaverOptions(TypedDict, total=False):
 
     monitoring: MonitoringSettings | None
     """What is logged as slow, and other settings of what the saver tells about itself."""
+
+    one_writer: Literal["refuse", "wait"] | None
+    """Let one graph run at a time write to a thread, across processes and machines: with `refuse`, a run of a thread that another one holds
+    raises `ThreadBusy`; with `wait`, it waits its turn, in the order of asking. Writes outside of runs (`update_state`) are refused while a
+    run holds the thread. Reads, listings and time travel are free. By default None: two runs of a thread at the same time both go on from
+    the same checkpoint, as with every saver. All savers on a database should agree."""
+
+    one_writer_wait: float
+    """How many seconds a run waits for its turn at most, with `one_writer="wait"`. By default 60."""
 
     retention_interval: timedelta
     """Time from the start of one background run to the next, over all processes. By default one day."""

@@ -12,16 +12,16 @@ from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 
 from ckptstore.db.models import Checkpoint
 from ckptstore.errors import InvalidConfig, brief
-from ckptstore.langgraph.base import SaverBase
 from ckptstore.langgraph.config import check_channels, ids_of, keys_of, require_ids, require_limit, search_of
 from ckptstore.langgraph.decode import decode_checkpoint, decode_history
+from ckptstore.langgraph.holding import Holding
 from ckptstore.reads.threads import ThreadOrder
 from ckptstore.records import LoadedCheckpoint, ThreadInfo
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.store.listing import CheckpointPages, Listing, ThreadPages, load_in_order
 
 
-class Reading(SaverBase):
+class Reading(Holding):
     """The part of the saver that reads."""
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -41,7 +41,10 @@ class Reading(SaverBase):
             BlobCorrupt: stored bytes have another digest.
             BlobUnavailable: the blob backend failed.
             DatabaseUnavailable: the database can't be reached.
+            ThreadBusy: a graph run begins, `one_writer` is set, and another one holds the thread.
         """
+        if self._one_writer is not None:
+            drive(self._begin_run(self._one_writer, config))
         if self.store.monitor.tracing is not None:
             return drive(self._get_in_span(ids_of(config)))
         started, ids = perf_counter(), ids_of(config)
@@ -56,6 +59,8 @@ class Reading(SaverBase):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `get_tuple`."""
+        if self._one_writer is not None:
+            await drive_async(self._begin_run(self._one_writer, config))
         if self.store.monitor.tracing is not None:
             return await drive_async(self._get_in_span(ids_of(config)))
         started, ids = perf_counter(), ids_of(config)

@@ -31,6 +31,7 @@ from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.import_from import Importing
 from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.langgraph.monitored import Monitored
+from ckptstore.langgraph.one_writer import one_writer_of
 from ckptstore.langgraph.options import SaverOptions, blob_settings_of, blob_url_of, check_kinds, check_names
 from ckptstore.langgraph.reading import Reading
 from ckptstore.langgraph.replica import open_replica
@@ -43,7 +44,7 @@ from ckptstore.monitoring.monitor import Monitor
 from ckptstore.monitoring.settings import MonitoringSettings
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.random_ids import random_text
-from ckptstore.runtime.steps import Outcome, Steps, drive_async
+from ckptstore.runtime.steps import Outcome, Steps, drive, drive_async
 from ckptstore.store.background import BackgroundRetention
 from ckptstore.store.files import BlobStore
 from ckptstore.tags.keys import EVERYTHING
@@ -101,6 +102,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
             state_format=LANGGRAPH,
             replica=open_replica(options, runner, settings),
         )
+        self._one_writer = one_writer_of(options, self.store.leases)
         self._limit(options.get("limits", DEFAULT_LIMITS), "max_checkpoint_bytes of SizeLimits")
         super().__init__(serde=serde)
         self.serde = allow_handles(self)
@@ -225,7 +227,10 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
         put = CheckpointPut(self.encoder, config, checkpoint, metadata, new_versions, self._now())
-        self.store.write_here(put)
+        if self.store.leases.in_use and not self._under_lease(config, put):
+            drive(self._write_alone(put))
+        else:
+            self.store.write_here(put)
         return config_of(put.at.key)
 
     async def aput(
@@ -233,7 +238,8 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
     ) -> RunnableConfig:
         """See `put`."""
         put = CheckpointPut(self.encoder, config, checkpoint, metadata, new_versions, self._now())
-        await drive_async(self.store.write(put))
+        may_write = not self.store.leases.in_use or self._under_lease(config, put)
+        await drive_async(self.store.write(put) if may_write else self._write_alone(put))
         return config_of(put.at.key)
 
     def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
@@ -246,13 +252,21 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
             BlobUnavailable: a large value can't be uploaded; none of the writes was stored.
             DatabaseUnavailable: the database can't be reached; nothing was acknowledged.
         """
-        if writes:
-            self.store.write_here(TaskWritesPut(self.encoder, config, writes, task_id, task_path, self._now()))
+        if not writes:
+            return
+        put = TaskWritesPut(self.encoder, config, writes, task_id, task_path, self._now())
+        if self.store.leases.in_use and not self._under_lease(config, put):
+            drive(self._write_alone(put))
+        else:
+            self.store.write_here(put)
 
     async def aput_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
         """See `put_writes`."""
-        if writes:
-            await drive_async(self.store.write(TaskWritesPut(self.encoder, config, writes, task_id, task_path, self._now())))
+        if not writes:
+            return
+        put = TaskWritesPut(self.encoder, config, writes, task_id, task_path, self._now())
+        may_write = not self.store.leases.in_use or self._under_lease(config, put)
+        await drive_async(self.store.write(put) if may_write else self._write_alone(put))
 
     # --- versions
 

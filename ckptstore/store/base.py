@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +17,7 @@ from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner, Work
 from ckptstore.db.settings import DatabaseSettings
-from ckptstore.errors import StoreClosed
+from ckptstore.errors import CkptStoreError, StoreClosed
 from ckptstore.maintenance.reindex import require_same_keys
 from ckptstore.monitoring.attributes import database_attributes
 from ckptstore.monitoring.gauges import Gauges
@@ -29,6 +30,7 @@ from ckptstore.runtime.logged_names import LoggedNames
 from ckptstore.runtime.steps import Steps, drive
 from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.hints import hint_at_import
+from ckptstore.store.leases import Leases
 from ckptstore.store.load import LoadRecorder
 from ckptstore.store.replica import Replica
 from ckptstore.store.schema_gate import SchemaGate
@@ -81,6 +83,8 @@ class StoreBase:
         self._close_seconds = settings.close_seconds
         self._closed = False
         self._closing: Future[None] | None = None
+        #: Who may write to a thread, where that is asked for.
+        self.leases = Leases(self)
         #: Paths of the tag index about which it was logged that no checkpoint has them.
         self._logged_keys = LoggedNames()
         self._open(runner, blobs, upgrade=upgrade)
@@ -276,6 +280,10 @@ class StoreBase:
 
         if before is not None:
             before(left())
+        if self.leases.in_use:
+            with suppress(TimeoutError, CkptStoreError):
+                # Those that can't be given back expire.
+                run_in_thread(self.leases.close, "ckptstore-close-leases").result(timeout=left())
         self._closed = True
         self._is_ready = False
         try:

@@ -47,6 +47,8 @@ class EncodedWrite(NamedTuple):
     blocks_thread: bool
     #: Whether it may meet an object in blob storage, or a row that refers to one.
     touches_objects: bool = False
+    #: Of the lease under which it is written: stored only while that is held. None without one.
+    fence: str | None = None
 
     @property
     def object_keys(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ from ckptstore.records import CheckpointKey, WriteRecord
 from ckptstore.runtime.future import Future
 from ckptstore.values.encode import LARGE_BYTES, EncodedWrite, Remember, chunk_values, encode, encode_small, is_large, needs_blob_storage
 from ckptstore.values.known_segments import KnownSegments
+from ckptstore.writes.thread_lease import ThreadLease
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -33,10 +34,13 @@ class MissingParts:
     segments: tuple[str, ...] = ()
     #: Keys of objects that are being deleted, or were deleted.
     objects: tuple[str, ...] = ()
+    #: Whether the lease under which it is written is no longer held.
+    lease: bool = False
 
     def __or__(self, other: MissingParts) -> MissingParts:
         """What is missing in either."""
-        return MissingParts(self.channels + other.channels, self.segments + other.segments, self.objects + other.objects)
+        lists = (self.channels + other.channels, self.segments + other.segments, self.objects + other.objects)
+        return MissingParts(*lists, lease=self.lease or other.lease)
 
 
 class WriteAttempt(ABC):
@@ -47,7 +51,7 @@ class WriteAttempt(ABC):
         expected_bytes: about how many bytes it serialises to; if they are many, a worker thread serialises it.
     """
 
-    __slots__ = ("expected_bytes", "key", "record", "span", "thread_id", "tries")
+    __slots__ = ("expected_bytes", "key", "lease", "record", "span", "thread_id", "tries")
 
     #: As what it is counted.
     operation: ClassVar[Literal["put", "put_writes"]]
@@ -58,6 +62,8 @@ class WriteAttempt(ABC):
         self.expected_bytes = expected_bytes
         #: The span of the call, if there are spans: that of its batch links it.
         self.span: Span | None = None
+        #: The lease under which it is written; None without one.
+        self.lease: ThreadLease | None = None
         #: What `serialise` returned last.
         self.record: WriteRecord | None = None
         #: How often it was encoded.
@@ -104,6 +110,7 @@ class WriteEncoder:
 
         Raises:
             DatabaseUnavailable: something that it refers to was deleted too often.
+            LeaseLost: the lease under which it is written is held no longer.
         """
         attempt.tries += 1
         if missing is not None:
@@ -125,6 +132,8 @@ class WriteEncoder:
         return encode(record, partial(self._known.among, attempt.thread_id), chunked, self._remember)
 
     def _forget(self, missing: MissingParts, attempt: WriteAttempt) -> None:
+        if missing.lease and attempt.lease is not None:
+            raise attempt.lease.lose()
         if attempt.tries > _MAX_TRIES:
             raise DatabaseUnavailable(
                 f"thread {attempt.thread_id!r}: what a write builds on was deleted {_MAX_TRIES} times before it could be stored"

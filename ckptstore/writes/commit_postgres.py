@@ -122,20 +122,25 @@ class BatchCommit:
 
 
 def _ordinary(batch: Sequence[EncodedWrite]) -> dict[int, EncodedWrite]:
-    """The writes that touch no object and no row that another one writes; later writes of a thread are left out with its first one."""
+    """The ordinary writes whose rows no other one writes; later writes of a thread are left out with its first one."""
     if len(batch) == 1:
-        return {} if batch[0].touches_objects else {0: batch[0]}
+        return {0: batch[0]} if _is_ordinary(batch[0]) else {}
     left_out: set[str] = set()
     written: set[Row] = set()
     ordinary: dict[int, EncodedWrite] = {}
     for number, write in enumerate(batch):
         keys = row_keys(write)
-        if write.touches_objects or write.record.key.thread_id in left_out or not written.isdisjoint(keys):
+        if not _is_ordinary(write) or write.record.key.thread_id in left_out or not written.isdisjoint(keys):
             left_out.add(write.record.key.thread_id)
         else:
             written.update(keys)
             ordinary[number] = write
     return ordinary
+
+
+def _is_ordinary(write: EncodedWrite) -> bool:
+    """Whether a write touches no object, and no lease: a statement with one snapshot would not see that another one has taken it."""
+    return not write.touches_objects and write.fence is None
 
 
 class _Done(NamedTuple):

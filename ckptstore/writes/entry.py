@@ -83,14 +83,19 @@ class QueueEntry:
             self.encoding, self.state = encoded, State.ENCODING
         else:
             self.write, self.state = encoded, State.READY
+            if self.attempt.lease is not None:
+                self.write = encoded._replace(fence=self.attempt.lease.fence)
         self.missing = None
 
     def take_encoded(self) -> BaseException | None:
         """Take what worker threads have encoded; returns why they could not."""
         assert self.encoding is not None
+        assert self.attempt is not None
         exc = self.encoding.exception()
         if exc is None:
             self.write = self.encoding.result()
+            if self.attempt.lease is not None:
+                self.write = self.write._replace(fence=self.attempt.lease.fence)
             # Uploading is not waiting for the database.
             self.waiting_since = monotonic()
         self.encoding, self.state = None, State.READY if exc is None else State.WAITING

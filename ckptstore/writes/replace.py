@@ -54,15 +54,22 @@ def _missing_of(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
     for need, keys in rows.parts.items():
         if need in sql.batch_parts.BATCH_NEEDS:
             key = sql.batch_parts.BATCH_NEEDS[need][1]
+            if need == "leases":
+                # Whoever takes a thread over waits for this transaction, or is seen by the next statement.
+                db.run(sql.leases.lock_fences, db.key_parameters(key, keys))
             given = [(*row, str(number)) for row, number in zip(keys, rows.entry_nos[need], strict=True)]
             for entry_no, *found in db.run(sql.batch_parts.missing_needs, db.key_parameters((*key, "entry_no"), given), need):
-                named = dict(zip(key, found, strict=True))
-                carried = need == "carried"
-                note(entry_no, MissingParts(channels=(named["channel"],)) if carried else MissingParts(segments=(named["digest"],)))
+                note(entry_no, _missing_part(need, dict(zip(key, found, strict=True))))
     for number, write in writes.items():
         if deleted := confirm_objects(db, write):
             note(number, MissingParts(objects=deleted))
     return missing
+
+
+def _missing_part(need: str, key: Mapping[str, str]) -> MissingParts:
+    if need == "carried":
+        return MissingParts(channels=(key["channel"],))
+    return MissingParts(segments=(key["digest"],)) if need == "known" else MissingParts(lease=True)
 
 
 def confirm_objects(db: Db, write: EncodedWrite) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ class BatchRows:
         for number, write in writes:
             if write.known or write.segments:
                 self._add_segments(number, write)
+            if write.fence is not None:
+                self._add("leases", number, [(write.record.key.thread_id, write.fence)])
             if isinstance(write.record, NewCheckpoint):
                 self._add_checkpoint(number, write, write.record)
             else:

@@ -22,6 +22,11 @@ def test_the_readme_shows_the_quickstart_as_it_is() -> None:
     assert (CHECKOUT / "examples" / "quickstart.py").read_text() in (CHECKOUT / "README.md").read_text()
 
 
+def test_a_page_shows_the_web_server_as_it_is() -> None:
+    # Its own test is on the page, and runs there.
+    assert (CHECKOUT / "examples" / "double_texting.py").read_text() in (CHECKOUT / "docs" / "how-to" / "double-texting.md").read_text()
+
+
 def test_the_quickstart_continues_where_it_was(tmp_path: Path) -> None:
     assert run(tmp_path, "quickstart.py").splitlines()[-1] == "ai: that was message 1"
     assert run(tmp_path, "quickstart.py").splitlines()[-1] == "ai: that was message 3"

@@ -75,7 +75,7 @@ def rows_of(saver: SQLAlchemySaver) -> dict[str, list[Any]]:
     return {
         name: sorted(json.dumps({k: v for k, v in row.items() if k not in left_out}, default=str, sort_keys=True) for row in rows)
         for name, rows in tables.items()
-        if name not in ("ckpt_setting", "ckpt_object", "ckpt_load", "ckpt_alembic_version")
+        if name not in ("ckpt_setting", "ckpt_object", "ckpt_load", "ckpt_lease", "ckpt_alembic_version")
     }
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, cast
 
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, rows_with_keys
 from ckptstore.db.sql.parameters import keys_table
-from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, CHECKPOINT_KEY, SEGMENT, SEGMENT_KEY, TAG, VERSION_KEY, WRITE
+from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, CHECKPOINT_KEY, LEASE, LEASE_KEY, SEGMENT, SEGMENT_KEY, TAG, VERSION_KEY, WRITE
 
 #: The parts of a batch except its threads: the table of each, and the rule for a row whose key exists (see `insert.resolve_conflict`).
 BATCH_ROWS = {
@@ -21,8 +21,9 @@ BATCH_ROWS = {
 }
 
 #: The rows that the entries of a batch require: the table, and the key in it. `carried` are channel values of earlier checkpoints
-#: that a new one refers to; `known` are segments that the writer believes to be stored in the thread.
-BATCH_NEEDS = {"carried": (CHANNEL, VERSION_KEY), "known": (SEGMENT, SEGMENT_KEY)}
+#: that a new one refers to; `known` are segments that the writer believes to be stored in the thread; `leases` are those under which
+#: entries are written.
+BATCH_NEEDS = {"carried": (CHANNEL, VERSION_KEY), "known": (SEGMENT, SEGMENT_KEY), "leases": (LEASE, LEASE_KEY)}
 
 
 def missing_needs(database: str, need: str) -> Select[Any]:

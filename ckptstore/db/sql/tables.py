@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 
-from ckptstore.db.models import Base, Channel, Checkpoint, Load, ObjectContent, Segment, Setting, StoredObject, Tag, Thread, Write
+from ckptstore.db.models import Base, Channel, Checkpoint, Lease, Load, ObjectContent, Segment, Setting, StoredObject, Tag, Thread, Write
 from ckptstore.records import CheckpointKey
 
 #: A row of a table, or of a part of a batch.
@@ -66,6 +66,7 @@ TAG = _table_of(Tag)
 OBJECT = _table_of(StoredObject)
 LOAD = _table_of(Load)
 CONTENT = _table_of(ObjectContent)
+LEASE = _table_of(Lease)
 
 #: The tables that may be partitioned by a hash of `thread_id` on PostgreSQL. The partitions of `ckpt_x` are `ckpt_x_p0`, `ckpt_x_p1`, ...
 PARTITIONED = tuple(table.name for table in (THREAD, CHECKPOINT, CHANNEL, SEGMENT, WRITE))
@@ -80,4 +81,6 @@ VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")
 CHANNEL_WRITES_KEY = (*CHECKPOINT_KEY, "channel")
 SEGMENT_KEY = ("thread_id", "digest")
 OBJECT_KEY = ("key",)
+#: A request for a thread. Its place changes.
+LEASE_KEY = ("thread_id", "fence")
 TAG_KEY = tuple(column.name for column in TAG.primary_key)

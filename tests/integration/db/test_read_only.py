@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from ckptstore.errors import CkptStoreError, ReadOnlyModel
-from ckptstore.models import Channel, Checkpoint, Load, Segment, Setting, StoredObject, Tag, Thread, Write
+from ckptstore.models import Channel, Checkpoint, Lease, Load, Segment, Setting, StoredObject, Tag, Thread, Write
 from tests.support.orm import MISSING
 
 METHODS = {
@@ -22,6 +22,7 @@ METHODS = {
     StoredObject: ("blobs.put", "acollect"),
     Tag: ("arebuild_tags", "arebuild_tags"),
     Setting: ("setup", "setup"),
+    Lease: ("ahold", "ahold"),
     Load: ("record_load", "record_load"),
 }
 
