@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, NamedTuple, get_args
 
 from starlette.requests import Request
@@ -13,8 +14,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from ckptstore.db.times import to_microseconds
 from ckptstore.errors import CkptStoreError, InvalidConfig, InvalidFilter
 from ckptstore.inspection.completion import tag_keys_like, tag_values_like
+from ckptstore.inspector.checkpoint_page import Problem, attempt
 from ckptstore.inspector.context import Inspector, inspector_of, required, text_of
-from ckptstore.inspector.rendering import link, page
+from ckptstore.inspector.rendering import link, page, streamed
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.maintenance.policy import parse_age
 from ckptstore.maintenance.reindex import stored_keys
@@ -52,12 +54,22 @@ class Chip(NamedTuple):
     without: str
 
 
+class Found(NamedTuple):
+    """A page of the list."""
+
+    threads: list[ThreadInfo]
+    #: The address of the next page, if there is one.
+    following: str | None
+    #: The keys that are offered for a tag.
+    keys: list[str]
+
+
 def threads(request: Request) -> Response:
-    """The list, or, after a tag was chosen, a redirect to the list with it."""
+    """The list, or, after a tag was chosen, a redirect to the list with it. The form is sent before the threads are read."""
     inspector = inspector_of(request)
     given = {name: value for name in _PARAMETERS if (value := request.query_params.get(name))}
     context: dict[str, Any] = {"given": given, "activity": ACTIVITY, "sizes": SIZES, "orders": ORDERS, "now": inspector.now()}
-    context |= {"found": [], "following": None, "problem": None, "chips": [], "keys": _keys(inspector), "place": "threads"}
+    context |= {"inspector": inspector, "place": "threads", "chips": [], "is_first": "after" not in request.query_params}
     try:
         for name in given:
             text_of(request, name)
@@ -66,14 +78,10 @@ def threads(request: Request) -> Response:
             merged = _merged(wanted, _typed(required(request, "key"), request.query_params.get("value", "")))
             return RedirectResponse(link("/threads", **{**given, "filter": json.dumps(merged, ensure_ascii=False)}), 303)
         context["chips"] = _chips(wanted, given)
-        found = _found(inspector, given, wanted, text_of(request, "after"))
+        read = _search(inspector, given, wanted, text_of(request, "after"))
     except (InvalidFilter, InvalidConfig) as exc:
-        return page("threads.html", 400, inspector=inspector, **{**context, "problem": str(exc)})
-    context["found"] = found[:PAGE_SIZE]
-    if len(found) > PAGE_SIZE:
-        last = found[PAGE_SIZE - 1]
-        context["following"] = link("/threads", **given, after=json.dumps([to_microseconds(last.updated_at), last.thread_id]))
-    return page("threads.html", inspector=inspector, is_first="after" not in request.query_params, **context)
+        return page("threads.html", 400, read=partial(Problem, str(exc)), **context)
+    return streamed("threads.html", read=partial(attempt, read), **context)
 
 
 def _keys(inspector: Inspector) -> list[str]:
@@ -146,17 +154,25 @@ def _require_shown(inspector: Inspector, wanted: Any, path: tuple[str, ...] = ()
 # --- the list
 
 
-def _found(inspector: Inspector, given: Mapping[str, str], wanted: dict[str, Any], after: str | None) -> list[ThreadInfo]:
-    """A page of threads, and one more if there is one."""
+def _search(inspector: Inspector, given: Mapping[str, str], wanted: dict[str, Any], after: str | None) -> Callable[[], Found]:
+    """What reads a page of the list. Whatever is wrong with what was asked for is raised here, before anything is sent."""
     _require_shown(inspector, wanted)
     store = inspector.store
-    keys = store.runner.read(stored_keys).result() or EVERYTHING
+    keys = (store.runner.read(stored_keys).result() if wanted else None) or EVERYTHING
     filter_ = Filter.parse(wanted or None, keys, unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
     order = given.get("order", "updated_at")
     if order not in get_args(ThreadOrder):
         raise InvalidConfig(f"threads can't be ordered by {order[:40]!r}; choose one of {', '.join(ORDERS)}")
     pages = ThreadPages(store, filter_, order, PAGE_SIZE + 1, _after(after), _conditions(given, inspector.now()))  # type: ignore[arg-type]
-    return list(Listing(lambda: iter(pages)))
+    return partial(_found, inspector, given, Listing(lambda: iter(pages)))
+
+
+def _found(inspector: Inspector, given: Mapping[str, str], listing: Listing[ThreadInfo]) -> Found:
+    found, following = list(listing), None
+    if len(found) > PAGE_SIZE:
+        last = found[PAGE_SIZE - 1]
+        following = link("/threads", **given, after=json.dumps([to_microseconds(last.updated_at), last.thread_id]))
+    return Found(found[:PAGE_SIZE], following, _keys(inspector))
 
 
 def _conditions(given: Mapping[str, str], now: datetime) -> ThreadConditions:
