@@ -1,6 +1,7 @@
 """A short write test beside a live store: in a folder next to a SQLite file, or a schema of the same PostgreSQL database.
 
-Both are taken away afterwards, also when the test is interrupted. What a killed test left is taken away by the next one.
+Both are taken away afterwards, also when the test is interrupted or killed: another process does it. What is left where that was killed
+too, or the machine stopped, is taken away by the next test.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, empty_checkpoint
 from sqlalchemy import URL
 
+from ckptstore.cli.doctor_cleanup import cleaned_up
 from ckptstore.db.connection import Db
 from ckptstore.db.url import is_memory
 from ckptstore.errors import InvalidConfig
@@ -64,18 +65,18 @@ def measure(url: URL, seconds: float, interrupted: threading.Event) -> float:
 def _scratch(url: URL) -> Iterator[_Scratch]:
     name = f"{int(time.time())}_{secrets.token_hex(4)}"
     if url.get_backend_name() != "sqlite":
-        yield _Scratch(url, f"{_SCHEMA}{name}")
+        schema = f"{_SCHEMA}{name}"
+        with cleaned_up(url=url.render_as_string(hide_password=False), schemas=[schema]):
+            yield _Scratch(url, schema)
         return
     beside = Path(str(url.database)).absolute().parent
     for left in beside.glob(f"{_FOLDER}*"):
         if _is_left_behind(left.name.removeprefix(_FOLDER)):
             shutil.rmtree(left, ignore_errors=True)
     folder = beside / f"{_FOLDER}{name}"
-    folder.mkdir()
-    try:
+    with cleaned_up(folder=str(folder)):
+        folder.mkdir()
         yield _Scratch(str(folder / "scratch.sqlite"), None)
-    finally:
-        shutil.rmtree(folder)
 
 
 def _is_left_behind(name: str) -> bool:
@@ -86,14 +87,12 @@ def _is_left_behind(name: str) -> bool:
 async def _measure(scratch: _Scratch, seconds: float, interrupted: threading.Event) -> float:
     quiet = MonitoringSettings(record_load=False)
     async with SQLAlchemySaver.from_conn_string(scratch.url, schema=scratch.schema, monitoring=quiet) as saver:
-        try:
-            await saver.setup()
-            started = time.monotonic()
-            await asyncio.gather(*[_write(saver, f"agent {number}", started + seconds, interrupted) for number in range(_WRITERS)])
-            return saver.stats().since_start.writes / (time.monotonic() - started)
-        finally:
-            if scratch.schema is not None:
-                await asyncio.to_thread(saver.store.runner.write(partial(_drop_schemas, own=scratch.schema)).result)
+        await saver.setup()
+        if scratch.schema is not None:
+            await asyncio.to_thread(saver.store.runner.write(_drop_left_behind).result)
+        started = time.monotonic()
+        await asyncio.gather(*[_write(saver, f"agent {number}", started + seconds, interrupted) for number in range(_WRITERS)])
+        return saver.stats().since_start.writes / (time.monotonic() - started)
 
 
 async def _write(saver: SQLAlchemySaver, thread_id: str, until: float, interrupted: threading.Event) -> None:
@@ -108,9 +107,9 @@ async def _write(saver: SQLAlchemySaver, thread_id: str, until: float, interrupt
         step += 1
 
 
-def _drop_schemas(db: Db, own: str) -> None:
-    """Drop the schema of a test, and those that killed tests have left."""
+def _drop_left_behind(db: Db) -> None:
+    """Drop the schemas of tests that are over."""
     db.expect_long()
     for (name,) in db.execute(_SCHEMAS):
-        if name == own or _is_left_behind(name.removeprefix(_SCHEMA)):
+        if _is_left_behind(name.removeprefix(_SCHEMA)):
             db.execute(f"DROP SCHEMA {db.connection.dialect.identifier_preparer.quote(name)} CASCADE")

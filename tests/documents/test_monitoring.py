@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
 from ckptstore.monitoring.settings import MonitoringSettings
-from tests.support.documents import CHECKOUT, blocks_of
+from tests.support.documents import CHECKOUT, PageRun, blocks_of
 
 PAGE = CHECKOUT / "docs" / "monitoring.md"
 DASHBOARD = CHECKOUT / "docs" / "grafana" / "ckptstore.json"
@@ -113,6 +114,22 @@ def test_the_dashboard_is_whole() -> None:
 def test_the_page_names_every_setting() -> None:
     page = PAGE.read_text()
     assert [name for name in MonitoringSettings.__dataclass_fields__ if name not in page] == []
+
+
+async def test_the_blocks_before_opentelemetry_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page_run = PageRun(tmp_path, {}, monkeypatch.setenv)
+    for block in blocks_of(PAGE):
+        if block.not_run is None:
+            await page_run.run(block)
+    assert capsys.readouterr().out == "0 None {}\n"
+    with TestClient(page_run.names["app"]) as client:
+        answer = client.get("/ready")
+    assert (answer.status_code, answer.json()["ok"]) == (200, True)
+    for name in ("saver", "quiet", "watched"):
+        await page_run.names[name].aclose()
 
 
 def test_the_block_of_traces_runs(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.transfer.seal import Seal, seal_store, unseal_store
 from tests.support.build import checkpoint, config, metadata, put
+from tests.support.s3 import S3Server
 
 
 def run(url: str, *arguments: str) -> Result:
@@ -44,6 +45,25 @@ async def test_a_problem_is_a_sentence_with_a_way_out(sqlite_url: str, arguments
         await put(saver, config("t"), {"file": bytes(70_000)})
     done = run(sqlite_url, *arguments)
     assert (done.exit_code, said in done.output) == (1, True), done.output
+    assert isinstance(done.exception, SystemExit)
+
+
+async def test_objects_in_s3(sqlite_url: str, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = s3.bucket_url(bucket)
+    async with SQLAlchemySaver.from_conn_string(sqlite_url, blob_url=place) as saver:
+        await put(saver, config("t"), {"file": bytes(range(256)) * 400})
+    done = run(sqlite_url, "--blob-url", place)
+    assert (
+        done.exit_code,
+        "answers and has the newest 1 blobs of the database; whether objects can be written was not tried" in done.stdout,
+    ) == (0, True)
+    done = run(sqlite_url, "--blob-url", place, "--write-blob")
+    assert (done.exit_code, "an object was written and deleted" in done.stdout) == (0, True), done.output
+    s3.empty(bucket)
+    done = run(sqlite_url, "--blob-url", place)
+    assert (done.exit_code, "none of the newest 1 blobs of the database is at s3://" in done.stdout) == (1, True), done.output
+    done = run(sqlite_url, "--blob-url", s3.bucket_url("no-such-bucket"), "--write-blob")
+    assert (done.exit_code, "failed   blobs" in done.stdout) == (1, True), done.output
     assert isinstance(done.exception, SystemExit)
 
 
