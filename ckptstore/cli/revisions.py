@@ -13,8 +13,9 @@ from sqlalchemy import URL
 from ckptstore.cli.options import database_options, errors_as_messages, existing_database, parse_url
 from ckptstore.db import schema
 from ckptstore.db.connection import Db
+from ckptstore.db.distribute import DEFAULT_SHARDS
+from ckptstore.db.layout import Layout
 from ckptstore.db.open import open_database
-from ckptstore.db.partitions import require_partitions, upgrade_and_partition
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.store.hints import has_threads
 
@@ -24,17 +25,20 @@ T = TypeVar("T")
 @click.command()
 @database_options
 @click.option("--partitions", type=int, help="Also split every per-thread table into so many partitions (PostgreSQL).")
-def upgrade(url: str, in_schema: str | None, partitions: int | None) -> None:
+@click.option("--distribute", is_flag=True, help="Also distribute the tables over the nodes of a Citus cluster (PostgreSQL).")
+@click.option("--shards", type=int, default=DEFAULT_SHARDS, show_default=True, help="With --distribute: into how many shards.")
+def upgrade(url: str, in_schema: str | None, partitions: int | None, distribute: bool, shards: int) -> None:
     """Upgrade the schema to the revision that this release needs.
 
-    With --partitions, tables with rows are converted under a lock that keeps everybody else out meanwhile.
+    With --partitions, tables with rows are converted under a lock that keeps everybody else out meanwhile; with --distribute, one that
+    keeps writers out.
     """
     database = parse_url(url)
-    if partitions is not None:
-        with errors_as_messages():
-            # Before a SQLite file is created.
-            require_partitions(partitions, on_sqlite=database.get_backend_name() == "sqlite")
-    _run(database, in_schema, schema.upgrade_if_needed if partitions is None else partial(upgrade_and_partition, count=partitions))
+    layout = Layout(partitions, shards if distribute else None)
+    with errors_as_messages():
+        # Before a SQLite file is created.
+        layout.require(on_sqlite=database.get_backend_name() == "sqlite")
+    _run(database, in_schema, layout.upgrade)
     click.echo(f"the schema is at revision {schema.HEAD}")
     if database.get_backend_name() != "sqlite" and not _run(database, in_schema, has_threads):
         click.echo(

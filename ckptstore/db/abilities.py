@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from ckptstore.db.capabilities import HAS_CITUS, PLAIN, Capabilities
 from ckptstore.db.sql.batch_function import FUNCTION
+
+if TYPE_CHECKING:
+    from ckptstore.db.statement import Statements
 
 
 @dataclass(slots=True)
@@ -13,6 +18,10 @@ class Abilities:
 
     #: The schema whose function stores batches (`sql.batch_function`); None where they are stored by one statement (`sql.batch_postgres`).
     batch_function: str | None = None
+    #: What the database can do.
+    database: Capabilities = PLAIN
+    #: Its statements, where they are other ones than those of its dialect.
+    statements: Statements | None = None
 
 
 def batch_function_query(threads: str) -> str:
@@ -29,5 +38,5 @@ def batch_function_query(threads: str) -> str:
         WHERE p.proname = '{FUNCTION}' AND has_function_privilege(p.oid, 'EXECUTE')
         AND p.pronamespace = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = to_regclass('{literal}'))
         AND current_setting('transaction_isolation') = 'read committed'
-        AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')
+        AND NOT {HAS_CITUS}
     """

@@ -24,11 +24,14 @@ from sqlalchemy.util import await_only
 from ckptstore.db.abilities import Abilities
 from ckptstore.db.cell_types import require_types
 from ckptstore.db.error_mapping import ConnectionLost
-from ckptstore.db.sql.insert import insert_arrays, insert_rows, row_parameters
+from ckptstore.db.sharding import for_each_thread
+from ckptstore.db.sql.insert import insert_arrays, insert_rows, insert_values, row_parameters, value_parameters
+from ckptstore.db.sql.objects import referenced_among
 from ckptstore.db.sql.parameters import key_parameters
+from ckptstore.db.sql.routing import REFERENCED
 from ckptstore.db.sql.tables import OBJECT_KEY, Row
 from ckptstore.db.sqlstates import Discard, fault_of
-from ckptstore.db.statement import Statements
+from ckptstore.db.statement import CompiledStatement, Statements
 from ckptstore.db.watch import Watch
 
 T = TypeVar("T")
@@ -91,7 +94,7 @@ class Db:
         self.abilities = abilities or Abilities()
         self.runs_apart = runs_apart
         self.connection = connection
-        self.statements = statements
+        self.statements = statements if self.abilities.statements is None else self.abilities.statements
         self.observed = observed
         self.watch = watch
         self.dialect_name = statements.dialect_name
@@ -123,10 +126,19 @@ class Db:
         """
         statement = self.statements[build, *args]
         given = parameters or {}
+        if statement.each_thread:
+            return self._run_each_thread(statement, given)
+        if statement.takes_references:
+            found = self.run(referenced_among, {"keys_key": given["keys_key"]})
+            given = {**given, REFERENCED: [key for (key,) in found]}
         rows = self.execute(statement.text, statement.arguments(given))
         if statement.cells:
             require_types(statement.cells, rows.found, given)
         return rows
+
+    def _run_each_thread(self, statement: CompiledStatement, parameters: Mapping[str, Any]) -> Rows:
+        found = [self.execute(statement.text, statement.arguments(own)) for own in for_each_thread(parameters)]
+        return Rows([row for rows in found for row in rows], sum(rows.rowcount for rows in found))
 
     def scan(self, build: Callable[..., ClauseElement], parameters: Mapping[str, Any], *args: Any) -> Sequence[Any]:
         """All rows of a statement that may take long, see `expect_long` and `run`."""
@@ -151,6 +163,9 @@ class Db:
         """
         if not rows:
             return 0
+        if not self.abilities.database.counts_inserted:
+            parts = _in_powers_of_two(rows)
+            return sum(self.run(insert_values, value_parameters(table, part), len(part), table, conflict).rowcount for part in parts)
         if not self.on_sqlite:
             return self.run(insert_arrays, row_parameters(table, rows), table, conflict).rowcount
         return sum(self.run_rows(insert_rows, part, table, conflict).rowcount for part in _in_powers_of_two(rows))

@@ -57,6 +57,8 @@ def upgrade_and_partition(db: Db, count: int) -> None:
     """
     require_partitions(count, on_sqlite=db.on_sqlite)
     schema.upgrade_if_needed(db)
+    if not db.abilities.database.partitions:
+        raise InvalidConfig("the tables are distributed, and can't have partitions; leave partitions (--partitions) out")
     db.expect_long(unbounded=True)
     with db.transaction():
         schema.enter_exclusively(db)

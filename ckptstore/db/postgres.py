@@ -12,6 +12,7 @@ from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from ckptstore.db.capabilities import HAS_CITUS
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sqlstates import Discard, fault_of
 from ckptstore.db.url import split_connect_args
@@ -52,7 +53,8 @@ def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
 def configure_sessions(engine: Engine, settings: DatabaseSettings) -> None:
     """Configure the session of every new connection.
 
-    PostgreSQL keeps one plan for each prepared statement: planning a batch anew costs more than storing it. And it ends a session
+    PostgreSQL keeps one plan for each prepared statement: planning a batch anew costs more than storing it. Citus has to see the
+    values, which say to which node a statement goes. And PostgreSQL ends a session
     that does nothing within a transaction: its client has disconnected or is silent, and others wait for its locks.
 
     Set by a statement, since PgBouncer refuses both as startup parameters. Behind a pooler that gives each transaction another session
@@ -72,7 +74,7 @@ def configure_sessions(engine: Engine, settings: DatabaseSettings) -> None:
 def _session_settings(settings: DatabaseSettings) -> str:
     idle_milliseconds = max(1, round(settings.attempt_seconds * 1000))
     return (
-        "SELECT set_config('plan_cache_mode', 'force_generic_plan', false), "
+        f"SELECT set_config('plan_cache_mode', CASE WHEN {HAS_CITUS} THEN 'auto' ELSE 'force_generic_plan' END, false), "
         f"set_config('idle_in_transaction_session_timeout', '{idle_milliseconds}', false)"
     )
 

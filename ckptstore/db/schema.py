@@ -17,7 +17,9 @@ from sqlalchemy.schema import CreateSchema
 
 from ckptstore.db import upgrade_lock
 from ckptstore.db.abilities import batch_function_query
+from ckptstore.db.capabilities import HAS_CITUS, PLAIN, Capabilities
 from ckptstore.db.connection import Db
+from ckptstore.db.distribution import capabilities_with_citus
 from ckptstore.db.migrations_folder import migrations_folder
 from ckptstore.db.models import TABLE_PREFIX, VERSION_TABLE, Base
 from ckptstore.db.open import open_database
@@ -76,13 +78,26 @@ def _look(db: Db) -> str | None:
         return current_revision(db)
     function = batch_function_query(db.statements.table_name(THREAD.name))
     try:
-        rows = db.execute(f"SELECT version_num, ({function}) FROM {_version_table(db)}").found
+        rows = db.execute(f"SELECT version_num, ({function}), {HAS_CITUS} FROM {_version_table(db)}").found
     except Exception as exc:
         if sqlstate_of(exc) in _NO_TABLES:
             return None
         raise
-    revision, db.abilities.batch_function = rows[0] if rows else (None, None)
+    revision, db.abilities.batch_function, has_citus = rows[0] if rows else (None, None, False)
+    _note(db, capabilities_with_citus(db) if has_citus else PLAIN)
     return None if revision is None else str(revision)
+
+
+def look_again(db: Db) -> None:
+    """Find out anew what the database can do."""
+    _look(db)
+
+
+def _note(db: Db, found: Capabilities) -> None:
+    """Remember what the database can do, and from now on execute the statements for it."""
+    db.abilities.database = found
+    db.statements = db.statements.for_shards(sharded=not found.joins_threads)
+    db.abilities.statements = db.statements if db.statements.sharded else None
 
 
 def require_head(db: Db) -> None:

@@ -6,7 +6,7 @@ Looking a SQLAlchemy statement up in its compiled cache costs more than SQLite t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from ckptstore.db.cell_types import cell_types
+from ckptstore.db.sql.routing import REFERENCED, SCATTERED, Route, route_of, routed
 
 #: At most twice as many are kept. Each takes about 12 KB, and a store has some 150 besides those of listings.
 MAX_STATEMENTS = 256
@@ -24,13 +25,17 @@ _MAX_SHARED = 16
 class CompiledStatement:
     """One statement as the driver takes it."""
 
-    __slots__ = ("_defaults", "_positions", "cells", "text")
+    __slots__ = ("_defaults", "_positions", "cells", "each_thread", "takes_references", "text")
 
-    def __init__(self, statement: ClauseElement, dialect: Dialect, schema: str | None) -> None:
+    def __init__(self, statement: ClauseElement, dialect: Dialect, schema: str | None, *, each_thread: bool = False) -> None:
         options: dict[str, Any] = {"schema_translate_map": {None: schema}, "render_schema_translate": True} if schema else {}
         compiled = statement.compile(dialect=dialect, **options)
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled)
+        #: Whether it is executed for the keys of each thread by themselves, see `db.sharding`.
+        self.each_thread = each_thread
+        #: Whether it has to be told which objects segments refer to.
+        self.takes_references = REFERENCED in compiled.params
         #: The types of its results, to be compared; none on PostgreSQL, which enforces them.
         self.cells = cell_types(statement) if dialect.name == "sqlite" else ()
         self._positions = compiled.positiontup
@@ -52,26 +57,43 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
     Args:
         dialect: of the database.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
+        sharded: whether each thread is on one of several shards, see `sql.routing`.
     """
 
-    def __init__(self, dialect: Dialect, schema: str | None) -> None:
+    def __init__(self, dialect: Dialect, schema: str | None, *, sharded: bool = False) -> None:
         self.dialect_name = dialect.name
         self.driver = dialect.driver
         self.on_sqlite = dialect.name == "sqlite"
         self._dialect = dialect
         self.schema = schema
+        self.sharded = sharded
         #: Statements that were not used since `self` was emptied last.
         self._older: dict[tuple[Any, ...], CompiledStatement] = {}
 
     def __missing__(self, key: tuple[Any, ...]) -> CompiledStatement:
         """Compile a statement, unless it was used not long ago. A look-up that succeeds stays as cheap as a dict's."""
         build, *args = key
-        compiled = self._older.pop(key, None) or CompiledStatement(build(self.dialect_name, *args), self._dialect, self.schema)
+        compiled = self._older.pop(key, None) or self._compiled(build, *args)
         if len(self) >= MAX_STATEMENTS:
             self._older = dict(self)
             self.clear()
         self[key] = compiled
         return compiled
+
+    def _compiled(self, build: Callable[..., ClauseElement], *args: Any) -> CompiledStatement:
+        statement = build(self.dialect_name, *args)
+        if not self.sharded:
+            return CompiledStatement(statement, self._dialect, self.schema)
+        route = route_of(statement.compile(dialect=self._dialect))
+        if route is Route.SCATTERED:
+            statement = build(SCATTERED, *args)
+        elif route in (Route.ONE_THREAD, Route.EACH_THREAD):
+            statement = routed(statement)
+        return CompiledStatement(statement, self._dialect, self.schema, each_thread=route is Route.EACH_THREAD)
+
+    def for_shards(self, *, sharded: bool) -> Statements:
+        """The same statements for a database that keeps each thread on one of several shards, or for one that does not."""
+        return self if sharded is self.sharded else statements_for(self._dialect, self.schema, sharded=sharded)
 
     def table_name(self, table: str) -> str:
         """A table's name in the text of a statement, quoted where it has to be, with its schema."""
@@ -82,15 +104,16 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
 _shared: OrderedDict[tuple[Any, ...], Statements] = OrderedDict()
 
 
-def statements_for(dialect: Dialect, schema: str | None) -> Statements:
+def statements_for(dialect: Dialect, schema: str | None, *, sharded: bool = False) -> Statements:
     """The statements that all stores of this process share whose drivers and schemas are the same: compiling them takes milliseconds.
 
     Args:
         dialect: of the database.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
+        sharded: whether each thread is on one of several shards.
     """
-    key = type(dialect), dialect.paramstyle, dialect.max_identifier_length, schema
-    found = _shared.get(key) or _shared.setdefault(key, Statements(dialect, schema))
+    key = type(dialect), dialect.paramstyle, dialect.max_identifier_length, schema, sharded
+    found = _shared.get(key) or _shared.setdefault(key, Statements(dialect, schema, sharded=sharded))
     # Other threads may do the same: each change is one operation.
     with suppress(KeyError):
         _shared.move_to_end(key)

@@ -72,7 +72,7 @@ async def run_statement(
     Raises:
         ConnectionLost: the connection is unusable, and never used again.
     """
-    call = work.statement(statements, abilities)
+    call = work.statement(statements if abilities.statements is None else abilities.statements, abilities)
     if call is None:
         return None
     try:

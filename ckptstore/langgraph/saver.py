@@ -19,6 +19,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ckptstore.db.layout import Layout
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import InvalidConfig, brief
 from ckptstore.langgraph.base import utc_now
@@ -163,7 +164,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
 
     # --- set up and close
 
-    def setup(self, *, partitions: int | None = None) -> Outcome[None]:
+    def setup(self, *, partitions: int | None = None, shards: int | None = None) -> Outcome[None]:
         """Upgrade the schema of the database to this release's: `await saver.setup()`, or `saver.setup()` without an event loop.
 
         Without an event loop it returns when the upgrade is done, and its result need not be used.
@@ -171,13 +172,15 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
         Args:
             partitions: on PostgreSQL, split every per-thread table into so many partitions, by a hash of the thread id. Tables with rows
                 are converted under a lock that keeps everybody else out meanwhile. None leaves the tables as they are.
+            shards: on a Citus cluster, distribute the tables over its nodes: every per-thread table into so many shards, by the thread id.
+                Tables with rows are copied under a lock that keeps writers out meanwhile. None leaves the tables as they are.
 
         Raises:
-            InvalidConfig: `partitions` is no such number, the tables have another number of them, or the database is SQLite.
+            InvalidConfig: `partitions` or `shards` is no such number, the tables have another number of them, or can have none.
             SchemaTooNew: the database was upgraded by a newer release.
             DatabaseUnavailable: the database can't be reached.
         """
-        future = self.store.set_up(partitions)
+        future = self.store.set_up(Layout(partitions, shards))
         try:
             asyncio.get_running_loop()
         except RuntimeError:

@@ -7,9 +7,11 @@ read from may have been deleted between its copy and that: each deletion increme
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import starmap
 from typing import Any, NamedTuple
+
+from sqlalchemy import Table
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
@@ -62,7 +64,11 @@ class Position(NamedTuple):
 def begin_copy(db: Db, source: str, target: str) -> ThreadCopy | None:
     """Note what a thread has; None if there is no such thread."""
     db.expect_long()
-    db.run(sql.copy.copy_thread_row, {"thread_id": source, "target": target, "generation": new_generation()})
+    parameters = {"thread_id": source, "target": target, "generation": new_generation()}
+    if db.abilities.database.joins_threads:
+        db.run(sql.copy.copy_thread_row, parameters)
+    else:
+        db.insert(sql.tables.THREAD, "keep", [tuple(row) for row in db.run(sql.copy.copied_thread_row, parameters)])
     with db.transaction():
         stamps = _lock(db, source, target)
         of_source, of_target = stamps[source], stamps[target]
@@ -107,7 +113,14 @@ def copy_ranges(db: Db, copy: ThreadCopy, ranges: Sequence[KeyRange]) -> None:
         _lock(db, copy.source, copy.target)
         for number, after, last in ranges:
             keys = {**_named("after", number, copy.source, after), **_named("last", number, copy.source, last)}
-            db.run(sql.copy.copy_rows, {**parameters, **keys}, sql.copy.COPIED[number])
+            _copy_rows(db, sql.copy.COPIED[number], {**parameters, **keys})
+
+
+def _copy_rows(db: Db, table: Table, parameters: Mapping[str, Any]) -> None:
+    if db.abilities.database.joins_threads:
+        db.run(sql.copy.copy_rows, parameters, table)
+    else:
+        db.insert(table, "keep", [tuple(row) for row in db.run(sql.copy.copied_rows, parameters, table)])
 
 
 def show(

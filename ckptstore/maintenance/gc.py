@@ -121,13 +121,17 @@ class _Collector:
     async def sweep(self) -> None:
         """Delete the objects that were marked before the grace period and that nothing refers to; unmark the others."""
         async for sizes in self._pages(sql.objects.objects_in_state, {}, "marked"):
-            deletable = await (self._unreferenced(sizes) if self._dry_run else self._start_deleting(sizes))
+            deletable = await (self._still_unreferenced(sizes) if self._dry_run else self._start_deleting(sizes))
             await self._delete({key: sizes[key] for key in sizes if key in deletable})
 
     async def mark(self) -> None:
         """Mark the objects that nothing refers to and that no writer confirmed within the grace period."""
         async for sizes in self._pages(sql.objects.unreferenced_objects, {}):
-            marked = set(sizes) if self._dry_run else await self._objects.write(self._for_keys(sql.objects.mark_objects, sizes))
+            marked = (
+                await self._unreferenced(sizes)
+                if self._dry_run
+                else await self._objects.write(self._for_keys(sql.objects.mark_objects, sizes))
+            )
             self.report = replace(self.report, marked=self.report.marked + len(marked))
 
     async def delete_unfinished(self) -> None:
@@ -139,10 +143,13 @@ class _Collector:
             return
         self.report = replace(self.report, unfinished=count)
 
+    async def _still_unreferenced(self, sizes: Mapping[str, int]) -> set[str]:
+        unreferenced = await self._unreferenced(sizes)
+        self._count_unmarked(len(sizes) - len(unreferenced))
+        return unreferenced
+
     async def _unreferenced(self, sizes: Mapping[str, int]) -> set[str]:
-        referenced = await self._objects.read(self._for_keys(sql.objects.referred_to_objects, sizes))
-        self._count_unmarked(len(referenced))
-        return sizes.keys() - referenced
+        return sizes.keys() - await self._objects.read(self._for_keys(sql.objects.referred_to_objects, sizes))
 
     async def _start_deleting(self, sizes: Mapping[str, int]) -> set[str]:
         """Under a lock, unmark the objects that are referred to again, and set the state of the others to `deleting`."""

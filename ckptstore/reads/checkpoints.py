@@ -55,7 +55,12 @@ def load_page(
     plan = plan.after(after)
     if plan.first_floor:
         return _load_meetings(db, plan, size, state_format, cache)
-    rows = db.run(sql.pages.page_whole, {**plan.parameters, "page_size": size}, plan.shape, state_format)
+    parameters = {**plan.parameters, "page_size": size}
+    if "thread_id" not in plan.shape.given and not db.abilities.database.joins_threads:
+        keys = [CheckpointKey(*row) for row in db.run(sql.pages.page_keys, parameters, plan.shape)]
+        loaded = load_named(db, keys, state_format, cache)
+        return Page(loaded.result, loaded.segments, keys[-1] if keys else after, more=len(keys) == size)
+    rows = db.run(sql.pages.page_whole, parameters, plan.shape, state_format)
     loaded = assemble(rows.found, SegmentSet(cache))
     found = loaded.result
     return Page(found, loaded.segments, found[-1].key if found else after, more=len(found) == size)

@@ -128,7 +128,7 @@ def plan_thread_page(db: Db, wanted: Filter) -> ThreadPagePlan:
     planner = _Planner(db, CheckpointQuery(metadata_filter=wanted), _THREADS_COUNT_BOUND)
     path = planner.choose_for_threads()
     singles = [condition for condition in wanted.required if len(condition.values) == 1]
-    several_frequent = path.kind == "checkpoints" and len(singles) > 1
+    several_frequent = path.kind == "checkpoints" and len(singles) > 1 and db.abilities.database.joins_threads
     meetings = _plan(planner, planner.sparsest(singles), wanted, {}) if several_frequent else None
     return ThreadPagePlan(_plan(planner, path, wanted, {}), meetings)
 
@@ -239,7 +239,8 @@ class _Planner:
     def _count_required(self) -> None:
         """Count the candidates of every condition with few values, all in one statement."""
         conditions = [condition for condition in self._filter.required if len(condition.values) <= _MAX_STREAMS]
-        if not conditions:
+        if not conditions or not self._db.abilities.database.joins_threads:
+            # Each is counted where it is asked for; and no two tags are followed to where they meet, across shards.
             return
         postings = [(condition.key, value) for condition in conditions for value in condition.values]
         keys = self._db.key_parameters(("key", "value"), postings)
@@ -253,7 +254,7 @@ class _Planner:
 
     def sampled_id(self, path: AccessPath) -> str:
         """How far back the newest postings of a path reach; nothing else reaches back far enough to be compared."""
-        return self._sampled_ids[path.condition] if path.kind == "tags" and isinstance(path.condition, ValueIn) else GREATEST_TEXT
+        return self._sampled_ids.get(path.condition, "") if path.kind == "tags" and isinstance(path.condition, ValueIn) else GREATEST_TEXT
 
     def _by_thread(self, thread_id: str) -> AccessPath:
         return AccessPath("checkpoints", self._run_count(sql.pages.count_of_thread, {"thread_id": thread_id}), {})

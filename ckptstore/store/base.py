@@ -15,6 +15,7 @@ from ckptstore.blobs.download import Downloader
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.connection import Db
+from ckptstore.db.layout import AS_IT_IS, Layout
 from ckptstore.db.runner import Runner, Work
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.errors import CkptStoreError, StoreClosed
@@ -128,9 +129,9 @@ class StoreBase:
         self.objects.location.check(db)
         hint_at_import(db, self._state_format)
 
-    def set_up(self, partitions: int | None = None) -> Future[None]:
-        """Bring the schema to head, with so many partitions of its tables if a number is given."""
-        return self._schema_gate.set_up(partitions)
+    def set_up(self, layout: Layout = AS_IT_IS) -> Future[None]:
+        """Bring the schema to head, and lay its tables out."""
+        return self._schema_gate.set_up(layout)
 
     def _ready(self) -> Steps[None]:
         """Wait until the schema has been checked.

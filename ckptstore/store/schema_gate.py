@@ -6,7 +6,7 @@ from functools import partial
 
 from ckptstore.db import schema
 from ckptstore.db.connection import Db
-from ckptstore.db.partitions import upgrade_and_partition
+from ckptstore.db.layout import AS_IT_IS, Layout
 from ckptstore.db.runner import Runner, Work
 from ckptstore.runtime.fork import in_child
 from ckptstore.runtime.future import Future
@@ -34,12 +34,11 @@ class SchemaGate:
         self._checked: Future[None] | None = None
         self._setting_up: Future[None] | None = None
 
-    def set_up(self, partitions: int | None) -> Future[None]:
-        """Bring the schema to head, with so many partitions if a number is given. Callers at the same time share an upgrade without."""
-        upgrade = schema.upgrade_if_needed if partitions is None else partial(upgrade_and_partition, count=partitions)
+    def set_up(self, layout: Layout) -> Future[None]:
+        """Bring the schema to head, and lay its tables out. Callers at the same time share an upgrade that does not."""
         setting_up = self._setting_up
-        if setting_up is None or setting_up.done() or partitions is not None:
-            setting_up = self._setting_up = self._runner.write(partial(self._run_checks, upgrade))
+        if setting_up is None or setting_up.done() or layout != AS_IT_IS:
+            setting_up = self._setting_up = self._runner.write(partial(self._run_checks, layout.upgrade))
         self._checked = setting_up
         return setting_up
 

@@ -180,8 +180,16 @@ def _objects(db: Db, keys: Sequence[str]) -> list[_Object]:
 
 
 def _live_objects(db: Db, after: str) -> list[_Object]:
-    rows = db.scan(sql.transfer.unreferenced_objects, {"after": after, "page_size": _KEYS_PER_READ})
-    return [_Object(*row) for row in rows]
+    while rows := db.scan(sql.transfer.unreferenced_objects, {"after": after, "page_size": _KEYS_PER_READ}):
+        page = [_Object(*row) for row in rows]
+        if db.abilities.database.joins_threads:
+            return page
+        keys = db.object_keys(found.key for found in page)
+        referred_to = {key for (key,) in db.scan(sql.objects.referred_to_objects, keys)}
+        if unreferenced := [found for found in page if found.key not in referred_to]:
+            return unreferenced
+        after = page[-1].key
+    return []
 
 
 def _register(db: Db, rows: Sequence[Row]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ckptstore.db.connection import Db
 from ckptstore.values.encode import EncodedWrite
-from ckptstore.writes import commit_postgres, commit_sqlite
+from ckptstore.writes import commit_by_thread, commit_postgres, commit_sqlite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.batch import LOCK_SECONDS
 
@@ -22,4 +22,8 @@ def commit_batch(db: Db, batch: Sequence[EncodedWrite], lock_seconds: float = LO
     Returns:
         For each write None, or what is missing.
     """
-    return commit_sqlite.commit(db, batch) if db.on_sqlite else commit_postgres.commit(db, batch, lock_seconds)
+    if db.on_sqlite:
+        return commit_sqlite.commit(db, batch)
+    # A statement of several writes, and a function beside the tables, need what only one server has.
+    commit = commit_postgres.commit if db.abilities.database.one_snapshot else commit_by_thread.commit
+    return commit(db, batch, lock_seconds)

@@ -22,7 +22,7 @@ from ckptstore.writes.rows import BatchRows, entry_rows, row_keys, thread_rows
 
 logger = logging.getLogger(__name__)
 
-_LOCK_NOT_AVAILABLE = "55P03"
+LOCK_NOT_AVAILABLE = "55P03"
 _UNIQUE_VIOLATION = "23505"
 # The schema was downgraded, or restored from a dump without functions; or the right to call it was revoked.
 _NO_FUNCTION = ("42883", "42501")
@@ -109,7 +109,7 @@ class BatchCommit:
 
     def explain(self, exc: Exception) -> Exception:
         """The error to raise in place of a statement's."""
-        if sqlstate_of(exc) == _LOCK_NOT_AVAILABLE:
+        if sqlstate_of(exc) == LOCK_NOT_AVAILABLE:
             return ThreadLocked(f"the thread of one of {len(self._batch)} writes is locked by another transaction")
         return exc
 

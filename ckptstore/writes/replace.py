@@ -35,6 +35,9 @@ def store_writes(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
         return missing
     rows = BatchRows(writes.items()).parts
     existing = _insert_checkpoints(db, rows.pop("checkpoints", []))
+    if "segments" in rows:
+        # Several writes of a thread may have the same; on PostgreSQL one statement can't insert and replace a row.
+        rows["segments"] = list({row[: len(sql.tables.SEGMENT_KEY)]: row for row in rows["segments"]}.values())
     for part, some in rows.items():
         if part in _CONFLICTS:
             db.insert(*_CONFLICTS[part], some)

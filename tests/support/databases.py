@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,12 +15,19 @@ import pytest
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import inspect
 
+from ckptstore.db.distribute import upgrade_and_distribute
 from ckptstore.db.models import Base
 from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
 
 DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
+#: Names a database of a Citus cluster at its coordinator, as `postgresql://...`; Citus is in no registry of packages.
+CITUS_URL_VARIABLE = "CKPTSTORE_CITUS_URL"
+#: The number of shards where tests distribute the tables.
+SHARDS = 8
+#: For tests that need the cluster.
+on_citus = pytest.mark.usefixtures("require_citus")
 #: The number of partitions where tests use partitioned tables.
 PARTITIONS = 4
 
@@ -33,7 +42,7 @@ def forgo_durability(url: str) -> None:
 
 def empty_tables(url: str) -> None:
     """Truncate those tables of a PostgreSQL database that have rows: truncating one costs more than looking into all of them."""
-    parts = [SQL("SELECT {} WHERE EXISTS (SELECT FROM {})").format(name, Identifier(name)) for name in Base.metadata.tables]
+    parts = [SQL("(SELECT {} FROM {} LIMIT 1)").format(name, Identifier(name)) for name in Base.metadata.tables]
     with psycopg.connect(url, autocommit=True) as connection:
         used = [Identifier(name) for (name,) in connection.execute(SQL(" UNION ALL ").join(parts))]
         if used:
@@ -50,6 +59,21 @@ def url_of(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str
     url: str = request.getfixturevalue("partitioned_url" if kind == "partitioned" else "postgres_url")
     empty_tables(url)
     return url.replace("postgresql://", f"postgresql+{driver}://", 1)
+
+
+def distributed_url() -> str:
+    """The database of a Citus cluster that the environment names, with its tables distributed."""
+    url = os.environ.get(CITUS_URL_VARIABLE)
+    if not url:
+        raise pytest.UsageError(
+            f"--citus needs {CITUS_URL_VARIABLE}=postgresql://USER@HOST:PORT/DATABASE, the coordinator of a Citus cluster"
+        )
+    database = open_database(parse_database_url(url), DatabaseSettings())
+    try:
+        database.write(partial(upgrade_and_distribute, shards=SHARDS)).result()
+    finally:
+        database.close()
+    return url
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def _channels(database: str, wanted: CTE) -> Select[Any]:
     links = version_entries(database, wanted.c.channel_versions)
     versions = (
         select(wanted.c.thread_id, wanted.c.checkpoint_ns, links.c.key.label("channel"), links.c.value.label("version"))
-        .select_from(wanted.join(links, literal_column("true" if database == "postgresql" else "1")))
+        .select_from(wanted.join(links, literal_column("1" if database == "sqlite" else "true")))
         .distinct()
         .cte("versions")
     )
@@ -149,7 +149,7 @@ def _segments(database: str, values: Sequence[CTE]) -> Select[Any]:
 def _named(database: str, rows: CTE, names: ColumnElement[Any]) -> Select[Any]:
     """The digests in JSON arrays, each once per thread."""
     entries = layout_entries(database, names)
-    joined = rows.join(entries, literal_column("true" if database == "postgresql" else "1"))
+    joined = rows.join(entries, literal_column("1" if database == "sqlite" else "true"))
     return select(rows.c.thread_id, entries.c.value.label("digest")).select_from(joined).distinct()
 
 

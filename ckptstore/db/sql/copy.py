@@ -66,6 +66,23 @@ def copy_rows(database: str, table: Table) -> Insert:
     return _copied(database, table, given, [_of_thread(table), _after(table), tuple_(*table.primary_key) <= _key(table, "last")])
 
 
+def copied_thread_row(database: str) -> Select[Any]:
+    """The row that `copy_thread_row` inserts, as `Db.insert` takes it."""
+    return _as_inserted(copy_thread_row(database))
+
+
+def copied_rows(database: str, table: Table) -> Select[Any]:
+    """The rows that `copy_rows` inserts, as `Db.insert` takes them: for a target that may be on another shard."""
+    return _as_inserted(copy_rows(database, table))
+
+
+def _as_inserted(insert: Insert) -> Select[Any]:
+    source = insert.select
+    assert isinstance(source, Select)
+    columns = raw_columns(source.subquery("source"))
+    return select(*columns)
+
+
 def show_checkpoints(database: str) -> ReturningUpdate[Any]:
     """Unhide those of the given checkpoints that are hidden; returns namespace, id, metadata and size of each."""
     c = CHECKPOINT.c

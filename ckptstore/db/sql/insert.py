@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Insert, Table, Update, case, literal_column, null, or_, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, Insert, Table, Update, bindparam, case, literal_column, null, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ckptstore.db.sql.parameters import driver_type, unnest
@@ -42,6 +42,22 @@ def insert_arrays(_database: str, table: Table, conflict: str) -> Insert:
 def row_parameters(table: Table, rows: Sequence[Row]) -> dict[str, Any]:
     """The parameters of `insert_arrays`."""
     return column_arrays([column.name for column in table.c], rows, table.name)
+
+
+def insert_values(_database: str, count: int, table: Table, conflict: str) -> Insert:
+    """Insert `count` rows in one statement (PostgreSQL), whose parameters `value_parameters` makes: a cell each.
+
+    For databases that send rows elsewhere: where rows come from a query, Citus says of all of them that they were inserted.
+    """
+    rows = [{c.name: bindparam(f"{c.name}_{number}", type_=driver_type(c)) for c in table.c} for number in range(count)]
+    made: Insert = resolve_conflict(postgresql.insert(table).values(rows), table, conflict)
+    return made
+
+
+def value_parameters(table: Table, rows: Sequence[Row]) -> dict[str, Any]:
+    """The parameters of `insert_values`."""
+    names = [column.name for column in table.c]
+    return {f"{name}_{number}": cell for number, row in enumerate(rows) for name, cell in zip(names, row, strict=True)}
 
 
 def column_arrays(names: Sequence[str], rows: Sequence[Row], prefix: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from ckptstore.db.sql.parameters import keys_table
+from ckptstore.db.sql.routing import SCATTERED
 from ckptstore.db.sql.tables import CHECKPOINT, SEGMENT
 from ckptstore.db.times import UtcMicroseconds
 
@@ -105,6 +106,8 @@ def lookup_join(
     """
     if database == "sqlite":
         return OrderedJoin(rows, table, and_(*on)), table
+    if database == SCATTERED:
+        return rows.join(table, and_(*on)), table
     # PostgreSQL does not turn a query with an OFFSET into a plain join.
     columns = [table.c[name] for name in names] or [*table.c]
     found = select(*columns).where(*on).offset(literal_column("0")).lateral(f"of_{table.name}")

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from ckptstore.db.sql.content import is_outside
 from ckptstore.db.sql.lookups import rows_with_keys
 from ckptstore.db.sql.parameters import keys_table
+from ckptstore.db.sql.routing import REFERENCED, SCATTERED
 from ckptstore.db.sql.tables import OBJECT, OBJECT_KEY, SEGMENT
 
 _NOW = bindparam("now", type_=BigInteger)
@@ -35,15 +36,23 @@ def _in_state(*states: str) -> ColumnElement[bool]:
 
 
 def _given(database: str) -> ColumnElement[bool]:
-    if database == "postgresql":
+    if database != "sqlite":
         # Not a join, for which PostgreSQL might read the whole table.
         return OBJECT.c.key == func.any(bindparam("keys_key", type_=ARRAY(Text())))
     given_keys = keys_table(database, OBJECT_KEY)
     return OBJECT.c.key.in_(select(given_keys.c.key))
 
 
-def _referred_to() -> ColumnElement[bool]:
+def is_referred_to(database: str) -> ColumnElement[bool]:
+    """Whether a segment refers to an object; of a statement that goes to every shard, the parameter `REFERENCED` says to which of them."""
+    if database == SCATTERED:
+        return OBJECT.c.key == func.any(bindparam(REFERENCED, type_=ARRAY(Text())))
     return exists().where(SEGMENT.c.object_key == OBJECT.c.key)
+
+
+def referenced_among(_database: str) -> Select[Any]:
+    """Those of the given objects that a segment refers to, each once (PostgreSQL)."""
+    return select(SEGMENT.c.object_key).where(SEGMENT.c.object_key == func.any(bindparam("keys_key", type_=ARRAY(Text())))).distinct()
 
 
 def _set(state: str) -> Update:
@@ -76,11 +85,15 @@ def confirm_live(database: str) -> Update:
     return _set("live").where(_given(database), ~_in_state("deleting")).returning(OBJECT.c.key)
 
 
-def unreferenced_objects(_database: str) -> Select[Any]:
-    """Key and size of objects that nothing refers to and that no writer confirmed since `before`, after the key `after`."""
+def unreferenced_objects(database: str) -> Select[Any]:
+    """Key and size of objects that nothing refers to and that no writer confirmed since `before`, after the key `after`.
+
+    Where segments are on several shards also objects that something refers to: it is asked for each page of them (`referred_to_objects`).
+    """
+    unreferenced = [] if database == SCATTERED else [~is_referred_to(database)]
     return (
         select(OBJECT.c.key, OBJECT.c.size)
-        .where(_in_state("pending", "live"), OBJECT.c.changed_at < _BEFORE, ~_referred_to())
+        .where(_in_state("pending", "live"), OBJECT.c.changed_at < _BEFORE, *unreferenced)
         .where(OBJECT.c.key > bindparam("after", type_=Text()))
         .order_by(OBJECT.c.key)
         .limit(bindparam("page_size", type_=BigInteger))
@@ -89,7 +102,7 @@ def unreferenced_objects(_database: str) -> Select[Any]:
 
 def mark_objects(database: str) -> Update:
     """Mark those of the given objects that are still unreferenced and not confirmed since `before`; returns their keys."""
-    still = [_in_state("pending", "live"), OBJECT.c.changed_at < _BEFORE, ~_referred_to()]
+    still = [_in_state("pending", "live"), OBJECT.c.changed_at < _BEFORE, ~is_referred_to(database)]
     return _set("marked").where(_given(database), *still).returning(OBJECT.c.key)
 
 
@@ -110,12 +123,12 @@ def lock_objects(database: str) -> Select[Any]:
 
 def unmark_objects(database: str) -> Update:
     """Make those of the given marked objects live that something refers to; returns their keys."""
-    return _set("live").where(_given(database), _in_state("marked"), _referred_to()).returning(OBJECT.c.key)
+    return _set("live").where(_given(database), _in_state("marked"), is_referred_to(database)).returning(OBJECT.c.key)
 
 
 def start_deleting(database: str) -> Update:
     """Change those of the given marked objects that nothing refers to to `deleting`; returns their keys."""
-    return _set("deleting").where(_given(database), _in_state("marked"), ~_referred_to()).returning(OBJECT.c.key)
+    return _set("deleting").where(_given(database), _in_state("marked"), ~is_referred_to(database)).returning(OBJECT.c.key)
 
 
 def drop_objects(database: str) -> Delete:
@@ -125,4 +138,4 @@ def drop_objects(database: str) -> Delete:
 
 def referred_to_objects(database: str) -> Select[Any]:
     """Those of the given objects that something refers to."""
-    return select(OBJECT.c.key).where(_given(database), _referred_to())
+    return select(OBJECT.c.key).where(_given(database), is_referred_to(database))

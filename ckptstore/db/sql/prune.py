@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     FromClause,
@@ -29,6 +30,7 @@ from sqlalchemy.sql.dml import ReturningDelete
 
 from ckptstore.db.sql import checksums
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, has_given_key, layout_entries, lookup_join, segment_lists
+from ckptstore.db.sql.routing import SCATTERED
 from ckptstore.db.sql.tables import (
     CHANNEL,
     CHECKPOINT,
@@ -116,7 +118,7 @@ def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
     """Delete up to `max_rows` segments of a thread that no layout names any more; returns each one's number of bytes, and its object."""
     linked = [
         select(entries.c.value)
-        .select_from(table.join(entries, literal_column("true" if database == "postgresql" else "1")))
+        .select_from(table.join(entries, literal_column("1" if database == "sqlite" else "true")))
         .where(table.c.thread_id == bindparam("thread_id"), table.c.layout.is_not(null()))
         for table in (CHANNEL, WRITE)
         for entries in [layout_entries(database, table.c.layout)]
@@ -125,7 +127,7 @@ def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
     this_thread = SEGMENT.c.thread_id == bindparam("thread_id")
     lists = segment_lists(database, select(SEGMENT).where(this_thread, SEGMENT.c.digest.in_(select(directly.c.value)))).cte("lists")
     entries = layout_entries(database, lists.c.listing)
-    by_lists = select(entries.c.value).select_from(lists.join(entries, literal_column("true" if database == "postgresql" else "1")))
+    by_lists = select(entries.c.value).select_from(lists.join(entries, literal_column("1" if database == "sqlite" else "true")))
     # With a null among them, NOT IN is null.
     named = union_all(select(directly.c.value).where(directly.c.value.is_not(null())), by_lists).subquery("named")
     held = SEGMENT.alias("held")
@@ -180,8 +182,19 @@ def sizes_of_segments(_database: str) -> Select[Any]:
 
 def references_to_objects(database: str) -> Select[Any]:
     """Key and size of each of the given objects, and how many segments refer to it."""
+    if database == SCATTERED:
+        return _counted_references(database)
     references = select(func.count()).select_from(SEGMENT).where(SEGMENT.c.object_key == OBJECT.c.key).scalar_subquery()
     return select(OBJECT.c.key, OBJECT.c.size, references).where(has_given_key(database, OBJECT, OBJECT_KEY))
+
+
+def _counted_references(database: str) -> Select[Any]:
+    """See `references_to_objects`, for every shard: counted before they are joined."""
+    given = SEGMENT.c.object_key == func.any(bindparam("keys_key", type_=ARRAY(Text())))
+    counted = select(SEGMENT.c.object_key, func.count().label("count")).where(given).group_by(SEGMENT.c.object_key).subquery("counted")
+    references = func.coalesce(counted.c.count, literal_column("0"))
+    joined = OBJECT.outerjoin(counted, counted.c.object_key == OBJECT.c.key)
+    return select(OBJECT.c.key, OBJECT.c.size, references).select_from(joined).where(has_given_key(database, OBJECT, OBJECT_KEY))
 
 
 # --- pages of threads that a policy may delete from: each row begins with the thread id and its number of checkpoints

@@ -7,25 +7,30 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, select
 from sqlalchemy.sql.functions import min as least
 
+from ckptstore.db.sql.routing import SCATTERED
 from ckptstore.db.sql.tables import TAG
 
 
-def keys_from(_database: str) -> Select[Any]:
+def keys_from(database: str) -> Select[Any]:
     """The first `page_size` key paths from `first` up to but not including `last`, in order."""
-    return _distinct(TAG.c.key)
+    return _distinct(database, TAG.c.key)
 
 
-def values_from(_database: str) -> Select[Any]:
+def values_from(database: str) -> Select[Any]:
     """Like `keys_from`, the values of the key path `key`."""
-    return _distinct(TAG.c.value, TAG.c.key == bindparam("key", type_=Text()))
+    return _distinct(database, TAG.c.value, TAG.c.key == bindparam("key", type_=Text()))
 
 
-def _distinct(of: ColumnElement[str], *conditions: ColumnElement[bool]) -> Select[Any]:
+def _distinct(database: str, of: ColumnElement[str], *conditions: ColumnElement[bool]) -> Select[Any]:
     """The distinct texts of a column, found one after the other past the rows of each."""
     first, last = (bindparam(name, type_=Text()) for name in ("first", "last"))
     within = (*conditions, of < last)
+    page_size = bindparam("page_size", type_=BigInteger)
+    if database == SCATTERED:
+        # No shard has the next one of all shards.
+        return select(of).where(of >= first, *within).distinct().order_by(of).limit(page_size)
     start = select(select(least(of)).where(of >= first, *within).scalar_subquery().label("text"))
     found = start.cte("found", recursive=True)
     following = select(least(of)).where(of > found.c.text, *within).correlate(found).scalar_subquery()
     found = found.union_all(select(following).where(found.c.text.is_not(None)))
-    return select(found.c.text).where(found.c.text.is_not(None)).limit(bindparam("page_size", type_=BigInteger))
+    return select(found.c.text).where(found.c.text.is_not(None)).limit(page_size)

@@ -8,6 +8,7 @@ from sqlalchemy import Select, and_, literal_column, or_, select
 
 from ckptstore.db.sql.lookups import exists_for_row
 from ckptstore.db.sql.parameters import keys_table
+from ckptstore.db.sql.routing import SCATTERED
 from ckptstore.db.sql.tables import TAG
 
 #: The parameters of `keys_in_use`: a key, and the range of the keys that are nested below it.
@@ -19,5 +20,7 @@ def keys_in_use(database: str) -> Select[Any]:
     given = keys_table(database, KEY_AND_BELOW)
     at = TAG.c.key == given.c.key
     below = and_(TAG.c.key >= given.c.first_below, TAG.c.key < given.c.after_below)
+    if database == SCATTERED:
+        return select(given.c.key).select_from(given.join(TAG, or_(at, below))).distinct()
     found = [exists_for_row(database, select(literal_column("1")).select_from(TAG).where(condition)) for condition in (at, below)]
     return select(given.c.key).where(or_(*found))

@@ -47,6 +47,11 @@ def lock_thread(database: str) -> Select[Any]:
     return thread_stamp(database).with_for_update()
 
 
+def lock_free_thread(database: str) -> Select[Any]:
+    """Like `lock_thread`, without waiting (PostgreSQL): no bound of this server's applies to waiting for a row that another node has."""
+    return thread_stamp(database).with_for_update(nowait=True)
+
+
 def recount(_database: str) -> Update:
     """Recount a thread's checkpoints and their sizes, and increment its generation, since values may have been deleted."""
     of_thread = [CHECKPOINT.c.thread_id == bindparam("thread_id"), is_visible()]

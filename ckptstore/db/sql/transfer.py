@@ -30,6 +30,7 @@ from sqlalchemy.sql.dml import Update
 
 from ckptstore.db.sql.lookups import equal_columns, is_visible, lookup_join, raw_columns
 from ckptstore.db.sql.parameters import keys_table
+from ckptstore.db.sql.routing import SCATTERED
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, OBJECT, OBJECT_KEY, SEGMENT, SETTING, THREAD, WRITE
 
 #: The tables of a thread's rows, without the thread's own and its tags: those that name segments before the segments.
@@ -160,11 +161,11 @@ def objects_of_thread(_database: str) -> Select[Any]:
     return select(SEGMENT.c.object_key).where(_of_thread(SEGMENT), SEGMENT.c.object_key.is_not(null())).distinct()
 
 
-def unreferenced_objects(_database: str) -> Select[Any]:
-    """Live objects that no segment refers to, with all columns, after the key `after`."""
+def unreferenced_objects(database: str) -> Select[Any]:
+    """Live objects that no segment refers to, with all columns, after the key `after`; with several shards, all live ones."""
     live = OBJECT.c.state == literal_column("'live'")
-    referred_to = exists().where(SEGMENT.c.object_key == OBJECT.c.key)
-    rows = select(*raw_columns(OBJECT)).where(live, ~referred_to, OBJECT.c.key > bindparam("after", type_=Text()))
+    unreferenced = [] if database == SCATTERED else [~exists().where(SEGMENT.c.object_key == OBJECT.c.key)]
+    rows = select(*raw_columns(OBJECT)).where(live, *unreferenced, OBJECT.c.key > bindparam("after", type_=Text()))
     return rows.order_by(OBJECT.c.key).limit(_PAGE_SIZE)
 
 

@@ -32,7 +32,9 @@ from sqlalchemy import (
 from ckptstore.db.cell_types import stored_type
 from ckptstore.db.sql.checkpoints import channel_row, checkpoint_row, write_row
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, layout_entries, rows_with_keys, version_entries
+from ckptstore.db.sql.objects import is_referred_to
 from ckptstore.db.sql.parameters import keys_table
+from ckptstore.db.sql.routing import SCATTERED
 from ckptstore.db.sql.tables import (
     CHANNEL,
     CHECKPOINT,
@@ -97,7 +99,7 @@ def _named(database: str, table: Any) -> Select[Any]:
     first = func.substr(digest, literal_column("1"), literal_column("1"))
     return (
         select(table.c.thread_id, digest.label("digest"))
-        .select_from(table.join(entries, literal_column("true" if database == "postgresql" else "1")))
+        .select_from(table.join(entries, literal_column("1" if database == "sqlite" else "true")))
         .where(table.c.thread_id > bindparam("after", type_=Text()), table.c.thread_id <= bindparam("last", type_=Text()))
         .where(table.c.layout.is_not(null()), func.length(digest) >= literal_column(str(_SHORTEST_DIGEST)))
         # A reference to a blob may name no segment: any text of a user may look like a handle.
@@ -112,6 +114,8 @@ def incomplete_checkpoints(database: str) -> Select[Any]:
     """
     c = CHECKPOINT.c
     links = version_entries(database, c.channel_versions)
+    if database == SCATTERED:
+        return _with_fewer_values(links)
     key = {"thread_id": c.thread_id, "checkpoint_ns": c.checkpoint_ns, "channel": links.c.key, "version": links.c.value}
     value: Select[Any] = select(literal_column("1")).select_from(CHANNEL).where(*[CHANNEL.c[name] == key[name] for name in key])
     # By itself a subquery correlates with the next one around it only, and would look into all checkpoints.
@@ -121,6 +125,21 @@ def incomplete_checkpoints(database: str) -> Select[Any]:
         select(c.thread_id, c.checkpoint_ns, c.checkpoint_id)
         .where(c.thread_id > bindparam("after", type_=Text()), c.thread_id <= bindparam("last", type_=Text()))
         .where(is_visible(), c.value_count > found)
+    )
+
+
+def _with_fewer_values(links: FromClause) -> Select[Any]:
+    """See `incomplete_checkpoints`, for every shard: Citus executes no subquery for each of the entries."""
+    c = CHECKPOINT.c
+    same = [*equal_columns(CHANNEL, CHECKPOINT, ("thread_id", "checkpoint_ns")), CHANNEL.c.channel == links.c.key]
+    values = and_(*same, CHANNEL.c.version == links.c.value)
+    key = [c[name] for name in CHECKPOINT_KEY]
+    return (
+        select(*key)
+        .select_from(CHECKPOINT.outerjoin(links, literal_column("true")).outerjoin(CHANNEL, values))
+        .where(c.thread_id > bindparam("after", type_=Text()), c.thread_id <= bindparam("last", type_=Text()), is_visible())
+        .group_by(*key, c.value_count)
+        .having(c.value_count > func.count(CHANNEL.c.version))
     )
 
 
@@ -181,8 +200,7 @@ def registered_among(database: str) -> Select[Any]:
 def needed_among(database: str) -> Select[Any]:
     """Those of the given keys whose objects must exist: live ones, and marked ones that something refers to."""
     given_keys = keys_table(database, OBJECT_KEY)
-    referred_to = exists().where(SEGMENT.c.object_key == OBJECT.c.key)
-    needed = or_(_in_state("live"), and_(_in_state("marked"), referred_to))
+    needed = or_(_in_state("live"), and_(_in_state("marked"), is_referred_to(database)))
     return select(OBJECT.c.key).where(OBJECT.c.key.in_(select(given_keys.c.key)), needed)
 
 

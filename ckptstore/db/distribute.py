@@ -1,0 +1,161 @@
+"""Distributing the tables over the nodes of a Citus cluster: those of threads by their thread, the others with a copy on every node."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from ckptstore.db import schema
+from ckptstore.db.capabilities import HAS_CITUS
+from ckptstore.db.connection import Db
+from ckptstore.db.distribution import Distribution, distribution_of
+from ckptstore.db.models import VERSION_TABLE, Base
+from ckptstore.db.sql.routing import PER_THREAD
+from ckptstore.db.sql.tables import PARTITIONED, THREAD
+from ckptstore.errors import InvalidConfig
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_SHARDS = 32
+_MAX_SHARDS = 64_000
+
+#: The first one decides where the shards of a thread are; the others are beside it.
+_BY_THREAD = (THREAD.name, *sorted(PER_THREAD - {THREAD.name}))
+_EVERYWHERE = (VERSION_TABLE, *sorted(Base.metadata.tables.keys() - PER_THREAD))
+
+# What has to be the same on each node, with the query for it.
+_OF_NODES = {
+    "PostgreSQL": "SHOW server_version_num",
+    "Citus": "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'citus'",
+}
+
+
+def require_shards(count: object, *, on_sqlite: bool) -> None:
+    """Return if the tables of a database can have so many shards.
+
+    Raises:
+        InvalidConfig: it is no number of shards, or the database is SQLite.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MAX_SHARDS:
+        raise InvalidConfig(f"shards must be a whole number from 1 to {_MAX_SHARDS}, got {count!r}")
+    if on_sqlite:
+        raise InvalidConfig("SQLite is one file, which can't be distributed; use the postgresql:// URL of a Citus coordinator")
+
+
+def upgrade_and_distribute(db: Db, shards: int) -> None:
+    """Upgrade the schema if needed, and distribute its tables over the nodes of a Citus cluster.
+
+    Tables that are not distributed yet are, in one transaction, under a lock that keeps all writers out while their rows are copied.
+    Nothing happens if all of them are.
+
+    Args:
+        db: a connection to the coordinator.
+        shards: how many shards each table of threads gets.
+
+    Raises:
+        InvalidConfig: the server has no Citus, or no nodes that can have shards, or not the same versions on all of them; the tables have
+            another number of shards, or partitions.
+        SchemaTooNew: the database has a revision that this release does not know.
+    """
+    require_shards(shards, on_sqlite=db.on_sqlite)
+    if not db.execute(f"SELECT {HAS_CITUS}").scalar_one():
+        raise InvalidConfig(
+            "this database has no Citus: install it on each node, then CREATE EXTENSION citus and SELECT citus_add_node(...)"
+        )
+    schema.upgrade_if_needed(db)
+    db.expect_long(unbounded=True)
+    with db.transaction():
+        schema.enter_exclusively(db)
+        _require_nodes(db)
+        started = time.perf_counter()
+        changed = _distribute(db, shards)
+        seconds = time.perf_counter() - started
+    if changed:
+        # The rows that were copied are still in the coordinator's own tables.
+        with db.transaction():
+            schema.enter_exclusively(db)
+            for table in changed:
+                db.execute(f"SELECT truncate_local_data_after_distributing_table('{table}')")
+        fields = {"event": "distributed", "tables": len(changed), "shards": shards, "seconds": seconds}
+        logger.info("%d tables distributed, those of threads over %d shards each, in %.3f s", len(changed), shards, seconds, extra=fields)
+    schema.look_again(db)
+
+
+def _distribute(db: Db, shards: int) -> Sequence[str]:
+    """Distribute the tables that are not distributed yet; returns their names."""
+    found = {table: distribution_of(db, table) for table in (*_BY_THREAD, *_EVERYWHERE)}
+    _require_same(found[THREAD.name], shards)
+    _require_no_partitions(db)
+    missing = [table for table, distribution in found.items() if distribution is None]
+    if missing:
+        # All at once: a writer that has one of them would wait for another one.
+        db.execute(f"LOCK TABLE {', '.join(missing)} IN SHARE ROW EXCLUSIVE MODE")
+    for table in missing:
+        if table not in _BY_THREAD:
+            db.execute(f"SELECT create_reference_table('{table}')")
+        elif table == THREAD.name:
+            # Not beside tables of others that happen to be distributed by a text, too.
+            db.execute(f"SELECT create_distributed_table('{table}', 'thread_id', colocate_with => 'none', shard_count => {shards})")
+        else:
+            db.execute(f"SELECT create_distributed_table('{table}', 'thread_id', colocate_with => '{THREAD.name}')")
+    return missing
+
+
+def _require_same(found: Distribution | None, shards: int) -> None:
+    if found is not None and (found.method != "h" or found.shards != shards):
+        how = f"{found.shards} shards" if found.method == "h" else "one node"
+        raise InvalidConfig(
+            f"the tables are distributed already, over {how}; give shards={found.shards} (--shards {found.shards}), or change "
+            "them with Citus: SELECT alter_distributed_table('ckpt_thread', shard_count => ..., cascade_to_colocated => true)"
+        )
+
+
+def _require_no_partitions(db: Db) -> None:
+    names = ", ".join(f"'{table}'::regclass" for table in PARTITIONED)
+    if db.execute(f"SELECT count(*) FROM pg_inherits WHERE inhparent IN ({names})").scalar_one():
+        raise InvalidConfig(
+            "the tables have partitions, and shards would each have as many; distribute a new schema (--schema NAME), and bring "
+            "the threads there: ckptstore copy"
+        )
+
+
+def _require_nodes(db: Db) -> None:
+    """Return if there are nodes for shards, all alike.
+
+    Raises:
+        InvalidConfig: there are none, or one has other versions.
+    """
+    if not db.execute("SELECT count(*) FROM pg_dist_node WHERE isactive AND shouldhaveshards AND noderole = 'primary'").scalar_one():
+        raise InvalidConfig(
+            "no node of the cluster may have shards; add workers: SELECT citus_add_node('host', 5432), or let the coordinator have them: "
+            "SELECT citus_set_coordinator_host('host', 5432), citus_set_node_property('host', 5432, 'shouldhaveshards', true)"
+        )
+    for what, query in _OF_NODES.items():
+        versions = _on_every_node(db, query)
+        if len(set(versions.values())) > 1:
+            raise InvalidConfig(f"the nodes have different versions of {what} ({_listed(versions)}); upgrade those that are behind")
+    if "on" in (settings := _on_every_node(db, "SHOW jit")).values():
+        with_jit = [node for node, setting in settings.items() if setting == "on"]
+        extra = {"event": "node_with_jit", "nodes": with_jit}
+        logger.warning("set jit = off on %s: compiling a statement takes longer than executing it", ", ".join(with_jit), extra=extra)
+
+
+def _on_every_node(db: Db, query: str) -> dict[str, str]:
+    """What a query of one value returns on each node, by the node's address.
+
+    Raises:
+        InvalidConfig: a node can't be reached.
+    """
+    own = str(db.execute(query).scalar_one())
+    quoted = query.replace("'", "''")
+    found = {"the coordinator": own}
+    for node, port, success, result in db.execute(f"SELECT nodename, nodeport, success, result FROM run_command_on_workers('{quoted}')"):
+        if not success:
+            raise InvalidConfig(f"node {node}:{port} does not answer ({result.strip()}); nothing was changed")
+        found[f"{node}:{port}"] = str(result)
+    return found
+
+
+def _listed(versions: dict[str, str]) -> str:
+    return ", ".join(f"{node} {version}" for node, version in versions.items())

@@ -1,0 +1,51 @@
+"""How the tables of a database are laid out: plain, in partitions, or over the nodes of a cluster."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ckptstore.db import schema
+from ckptstore.db.connection import Db
+from ckptstore.db.distribute import require_shards, upgrade_and_distribute
+from ckptstore.db.partitions import require_partitions, upgrade_and_partition
+from ckptstore.errors import InvalidConfig
+
+
+class Layout(NamedTuple):
+    """What an upgrade makes of the tables, besides bringing them to this release's revision."""
+
+    #: The number of partitions of every table of threads; None leaves the tables as they are.
+    partitions: int | None = None
+    #: The number of shards of every table of threads; None leaves the tables as they are.
+    shards: int | None = None
+
+    def require(self, *, on_sqlite: bool) -> None:
+        """Return if a database can have this layout.
+
+        Raises:
+            InvalidConfig: it can't.
+        """
+        if self.partitions is not None and self.shards is not None:
+            raise InvalidConfig("tables are either partitioned or distributed; leave one of the two out")
+        if self.partitions is not None:
+            require_partitions(self.partitions, on_sqlite=on_sqlite)
+        if self.shards is not None:
+            require_shards(self.shards, on_sqlite=on_sqlite)
+
+    def upgrade(self, db: Db) -> None:
+        """Upgrade the schema if needed, and lay the tables out.
+
+        Raises:
+            InvalidConfig: the tables can't be laid out so.
+            SchemaTooNew: the database has a revision that this release does not know.
+        """
+        self.require(on_sqlite=db.on_sqlite)
+        if self.partitions is not None:
+            upgrade_and_partition(db, self.partitions)
+        elif self.shards is not None:
+            upgrade_and_distribute(db, self.shards)
+        else:
+            schema.upgrade_if_needed(db)
+
+
+AS_IT_IS = Layout()
