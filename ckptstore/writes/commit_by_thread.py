@@ -10,7 +10,8 @@ from ckptstore.db.sqlstates import sqlstate_of
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.batch import LOCK_SECONDS
-from ckptstore.writes.commit_postgres import LOCK_NOT_AVAILABLE, ThreadLocked
+from ckptstore.writes.commit_postgres import LOCK_NOT_AVAILABLE
+from ckptstore.writes.locked_threads import ThreadLocked
 from ckptstore.writes.replace import store_writes
 from ckptstore.writes.rows import thread_rows
 

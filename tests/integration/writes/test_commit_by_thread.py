@@ -18,7 +18,7 @@ from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes import commit_by_thread
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.commit import commit_batch
-from ckptstore.writes.commit_postgres import ThreadLocked
+from ckptstore.writes.locked_threads import ThreadLocked
 from tests.support.attempts import new_checkpoint, task_writes
 from tests.support.batches import recorded, small_checkpoint, work
 from tests.support.databases import empty_tables, url_of
