@@ -43,7 +43,11 @@ def _page_shapes() -> list[Shape]:
 
 def _thread_shapes() -> list[Shape]:
     sources = ("checkpoints", "list", "span", "span and below", "threads")
-    given = (frozenset(), frozenset({"after"}), frozenset({"part", "active_since", "active_before", "least_size"}))
+    given: tuple[frozenset[str], ...] = (
+        frozenset(),
+        frozenset({"after"}),
+        frozenset({"part", "active_since", "active_before", "least_size"}),
+    )
     return [Shape(source, 1, some, *probe) for source, some, probe in product(sources, given, (((), 0), ((False, True), 1)))]
 
 
@@ -141,7 +145,7 @@ def statement_shapes() -> Iterator[StatementShape]:
 
 def is_statement(module_name: str, name: str) -> bool:
     """Whether a function builds a whole statement for PostgreSQL."""
-    left_out = NOT_STATEMENTS.get(module_name, frozenset())
+    left_out: set[str] | None = NOT_STATEMENTS.get(module_name, set())
     return left_out is not None and name not in left_out
 
 
