@@ -61,7 +61,7 @@ def test_a_long_thread_is_read_some_checkpoints_at_a_time(tmp_path: Path, monkey
     memory = InMemorySaver()
     where = config("t")
     for step in range(60):
-        made = checkpoint({"file": os.urandom(500_000), "n": step}, dict.fromkeys(("file", "n"), f"{step:08}.x"))
+        made = checkpoint({"text": os.urandom(250_000).hex(), "n": step}, dict.fromkeys(("text", "n"), f"{step:08}.x"))
         where = memory.put(where, made, metadata(step), made["channel_versions"])
     with SQLAlchemySaver.from_conn_string(tmp_path / "ours.sqlite") as ours:
         ours.import_from(memory, threads=["nobody"])
