@@ -13,21 +13,38 @@ from ckptstore.cli.options import interruptible, open_store, store_options, wall
 from ckptstore.cli.transfer import open_side, print_problems, progress_bar, target_option
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.runtime.steps import drive
-from ckptstore.transfer.backup import back_up
+from ckptstore.transfer.backup import Format, back_up
 from ckptstore.transfer.options import TransferCallbacks
+from ckptstore.transfer.pg_tools import FOLDER_VARIABLE
 from ckptstore.transfer.restore import RestoreReport
 from ckptstore.transfer.restore import restore as restore_backup
+
+_pg_bin = click.option(
+    "--pg-bin",
+    envvar=FOLDER_VARIABLE,
+    show_envvar=True,
+    help="The folder of pg_dump and pg_restore; by default where the shell finds them.",
+)
 
 
 @click.command()
 @store_options
 @click.argument("to")
+@click.option(
+    "--format",
+    "wanted",
+    type=click.Choice(["pg_dump", "sqlite"]),
+    help="How PostgreSQL is stored: as a dump of pg_dump, or as a SQLite file. By default a dump, if pg_dump is installed and can make it.",
+)
+@_pg_bin
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def backup(url: str, in_schema: str | None, blob_url: str | None, to: str, as_json: bool) -> None:
+def backup(
+    url: str, in_schema: str | None, blob_url: str | None, to: str, wanted: Format | None, pg_bin: str | None, as_json: bool
+) -> None:
     """Back up the database and its blobs to TO, a folder or a URL such as s3://bucket/prefix, while others write.
 
-    A backup is a SQLite file, of PostgreSQL too, and the blobs that it refers to; blobs are stored once for all backups in the same
-    place. The collector of blobs is held off meanwhile.
+    A backup is a SQLite file, or a dump of pg_dump, and the blobs that it refers to; blobs are stored once for all backups in the same
+    place. The collector of blobs is held off meanwhile. Each kind is restored to either database.
     """
     with open_store(url, in_schema, blob_url) as store, tqdm(desc="blobs", unit="", disable=None) as bar:
 
@@ -36,12 +53,14 @@ def backup(url: str, in_schema: str | None, blob_url: str | None, to: str, as_js
             bar.update(1)
 
         drive(store.require_blob_url())
-        report = drive(back_up(store, to, LANGGRAPH, wall_clock, show))
+        report = drive(back_up(store, to, LANGGRAPH, wall_clock, show, wanted=wanted, pg_folder=pg_bin))
+    if report.remark:
+        click.echo(f"the copy of the database is a SQLite file: {report.remark}", err=True)
     if as_json:
         click.echo(json.dumps(asdict(report)))
     else:
         click.echo(
-            f"backup {report.name}: {report.threads} threads with {report.checkpoints} checkpoints, "
+            f"backup {report.name} ({report.format}): {report.threads} threads with {report.checkpoints} checkpoints, "
             f"{report.database_bytes} bytes; {report.objects} blobs ({report.object_bytes} bytes), "
             f"{report.copied} of them copied now ({report.copied_bytes} bytes)"
         )
@@ -56,7 +75,8 @@ def backup(url: str, in_schema: str | None, blob_url: str | None, to: str, as_js
 @click.option("--to-schema", help="The PostgreSQL schema to restore to.")
 @click.option("--to-blob-url", help="The URL for the blobs; by default the folder next to a SQLite file.")
 @click.option("--name", help="The name of the backup; by default the newest.")
-def restore(source: str, target_url: str, to_schema: str | None, to_blob_url: str | None, name: str | None) -> None:
+@_pg_bin
+def restore(source: str, target_url: str, to_schema: str | None, to_blob_url: str | None, name: str | None, pg_bin: str | None) -> None:
     """Restore a backup from SOURCE, where `ckptstore backup` put it, into an empty database of either kind, and verify all of it.
 
     Run it again after an interruption.
@@ -66,7 +86,8 @@ def restore(source: str, target_url: str, to_schema: str | None, to_blob_url: st
         interruptible() as interrupted,
         progress_bar(None) as show,
     ):
-        report = drive(restore_backup(source, name, target, LANGGRAPH, wall_clock, TransferCallbacks(show, interrupted.is_set)))
+        callbacks = TransferCallbacks(show, interrupted.is_set)
+        report = drive(restore_backup(source, name, target, LANGGRAPH, wall_clock, callbacks, pg_folder=pg_bin))
     _print(report)
     sys.exit(not report.ok)
 

@@ -1,4 +1,4 @@
-"""Backups: a consistent copy of the database as a SQLite file, then the blobs that it refers to, in a folder or a bucket.
+"""Backups: a copy of the database (a SQLite file, or a dump of pg_dump), then the blobs that it refers to, in a folder or a bucket.
 
 Database first: an object that its copy names is there as long as the collector is held off. Blobs are stored once for all backups in
 the same place. What describes a backup is stored last: one that ended midway is none.
@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend
@@ -28,21 +26,27 @@ from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.times import from_microseconds
 from ckptstore.db.url import parse_database_url
-from ckptstore.errors import BlobCorrupt, BlobMissing, CheckpointCorrupt, DatabaseCorrupt
+from ckptstore.errors import BlobCorrupt, BlobMissing, CheckpointCorrupt, InvalidConfig
 from ckptstore.maintenance.hold import HOLD_MICROSECONDS, Hold, hold_collector, release_collector
 from ckptstore.records import StateFormat
 from ckptstore.runtime.steps import Steps
+from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.store import Store
+from ckptstore.transfer.backup_contents import BackedUpObject, BackupContents, contents_of_dump, contents_of_file
 from ckptstore.transfer.copying import copy_store
 from ckptstore.transfer.objects import ObjectTransfer
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
 from ckptstore.transfer.own_source import thread_totals
+from ckptstore.transfer.pg_tools import PgTools, dump_tables, server_of, tools_for
 from ckptstore.values.digests import hash_file
 
 #: Keys of a backup's files begin with this; those of blobs have two digits here.
 FOLDER = "backup/"
 _PARALLEL = 8
+_THREAD = "ckptstore-backup"
 Progress = Callable[[int], None]
+Format = Literal["sqlite", "pg_dump"]
+_SUFFIXES: dict[Format, str] = {"sqlite": "sqlite", "pg_dump": "dump"}
 
 
 @dataclass(slots=True)
@@ -57,7 +61,11 @@ class BackupReport:
     revision: str = HEAD
     threads: int = 0
     checkpoints: int = 0
-    #: Key, size and SHA-256 of the copy of the database.
+    #: What the copy of the database is: a SQLite file, or a dump in pg_dump's custom format.
+    format: Format = "sqlite"
+    #: Why it is a SQLite file although the database is PostgreSQL.
+    remark: str = ""
+    #: Key, size and SHA-256 of it.
     database: str = ""
     database_bytes: int = 0
     database_digest: str = ""
@@ -77,7 +85,14 @@ class BackupReport:
 
 
 def back_up(
-    source: Store, to: str, state_format: StateFormat, clock: Callable[[], int], progress: Progress = lambda _total: None
+    source: Store,
+    to: str,
+    state_format: StateFormat,
+    clock: Callable[[], int],
+    progress: Progress = lambda _total: None,
+    *,
+    wanted: Format | None = None,
+    pg_folder: str | None = None,
 ) -> Steps[BackupReport]:
     """Back a store up, while others write.
 
@@ -87,23 +102,57 @@ def back_up(
         state_format: what the checkpoints mean.
         clock: gives microseconds since 1970, UTC.
         progress: called after each blob with how many there are.
+        wanted: how the database is stored; by default as a dump if it is PostgreSQL and pg_dump can dump it, else as a SQLite file.
+        pg_folder: the folder of pg_dump and pg_restore; by default where the shell finds them.
 
     Raises:
+        InvalidConfig: a dump is wanted, and can't be made.
         BlobUnavailable: a backend failed; run it again.
         OSError: there is no room for the copy of the database.
     """
     now = clock()
     report = BackupReport(f"{from_microseconds(now):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}", masked(source.runner.url))
     yield from source.read(thread_totals)
+    dumping = yield from _dumping(source, wanted, pg_folder, report)
     yield source.runner.write(partial(hold_collector, hold=Hold(now + HOLD_MICROSECONDS, report.name)))
     try:
         with tempfile.TemporaryDirectory(prefix="ckptstore-backup-") as folder:
-            file = Path(folder) / "database.sqlite"
-            yield from _copy_database(source, file, state_format, clock)
-            yield source.objects.run(_Files(source, file, to, report, progress).store())
+            file = Path(folder) / "database"
+            if dumping is None:
+                yield from _copy_database(source, file, state_format, clock)
+                found: BackupContents = yield run_in_thread(partial(contents_of_file, file), _THREAD)
+            else:
+                yield run_in_thread(partial(dump_tables, dumping.tools, source.runner.url, dumping.schema, file), _THREAD)
+                found = yield run_in_thread(partial(contents_of_dump, dumping.tools, file), _THREAD)
+            yield source.objects.run(_Files(source, file, found, to, report, progress).store())
     finally:
         yield source.runner.write(partial(release_collector, by=report.name))
     return report
+
+
+class _Dumping(NamedTuple):
+    tools: PgTools
+    schema: str
+
+
+def _dumping(source: Store, wanted: Format | None, pg_folder: str | None, report: BackupReport) -> Steps[_Dumping | None]:
+    """How the database is dumped; None if it is copied into a SQLite file."""
+    if source.runner.statements.on_sqlite:
+        if wanted == "pg_dump":
+            raise InvalidConfig("pg_dump dumps PostgreSQL only; a SQLite database is copied as it is")
+        return None
+    if wanted == "sqlite":
+        return None
+    server = yield from source.read(server_of)
+    try:
+        tools: PgTools = yield run_in_thread(partial(tools_for, server, pg_folder), _THREAD)
+    except InvalidConfig as exc:
+        if wanted is not None or pg_folder is not None:
+            raise
+        report.remark = str(exc)
+        return None
+    report.format = "pg_dump"
+    return _Dumping(tools, server.schema)
 
 
 def _copy_database(source: Store, file: Path, state_format: StateFormat, clock: Callable[[], int]) -> Steps[None]:
@@ -137,8 +186,8 @@ def store_on(file: Path, blobs: str | None, state_format: StateFormat) -> Store:
 class _Files:
     """Stores the files of one backup, on the loop of the source's registry."""
 
-    def __init__(self, source: Store, file: Path, to: str, report: BackupReport, progress: Progress) -> None:
-        self._source, self._file, self._to = source, file, to
+    def __init__(self, source: Store, file: Path, contents: BackupContents, to: str, report: BackupReport, progress: Progress) -> None:
+        self._source, self._file, self._contents, self._to = source, file, contents, to
         self._report, self._progress = report, progress
 
     async def store(self) -> None:
@@ -146,22 +195,22 @@ class _Files:
         try:
             await self._store_objects(target)
             report = self._report
-            report.database = f"{FOLDER}{report.name}.sqlite"
+            report.database = f"{FOLDER}{report.name}.{_SUFFIXES[report.format]}"
             report.database_digest, report.database_bytes = await asyncio.to_thread(hash_file, self._file)
-            (report.threads, report.checkpoints) = await asyncio.to_thread(_totals, self._file)
+            report.threads, report.checkpoints = self._contents.threads, self._contents.checkpoints
             await target.put_file(report.database, self._file)
             await target.put(report.key, json.dumps(asdict(report)).encode())
         finally:
             await target.close()
 
     async def _store_objects(self, target: BlobBackend) -> None:
-        objects = await asyncio.to_thread(_registered, self._file)
+        objects = self._contents.objects
         self._report.objects = len(objects)
-        self._report.object_bytes = sum(size for _, _, size in objects)
+        self._report.object_bytes = sum(each.size for each in objects)
         remaining = iter(objects)
         await asyncio.gather(*[self._store_all(remaining, target, len(objects)) for _ in range(_PARALLEL)])
 
-    async def _store_all(self, remaining: Iterator[tuple[str, str, int]], target: BlobBackend, total: int) -> None:
+    async def _store_all(self, remaining: Iterator[BackedUpObject], target: BlobBackend, total: int) -> None:
         for key, digest, size in remaining:
             if await target.size(key) != size:
                 await self._store_one(target, key, digest, size)
@@ -182,36 +231,3 @@ class _Files:
             await target.put_file(key, path)
         self._report.copied += 1
         self._report.copied_bytes += size
-
-
-_OBJECTS = """
-SELECT key, digest, size FROM ckpt_object AS object
-WHERE (state = 'live' OR (state = 'marked' AND EXISTS (SELECT * FROM ckpt_segment WHERE object_key = object.key)))
-    AND key NOT LIKE 'database/%'
-ORDER BY key
-"""
-
-
-def _registered(file: Path) -> Sequence[tuple[str, str, int]]:
-    """Key, digest and size of the blobs that a copy of a database has; without those that the collector may be about to delete."""
-    return _rows(file, _OBJECTS, (str, str, int))
-
-
-def _totals(file: Path) -> tuple[int, int]:
-    """How many threads and checkpoints a copy of a database has."""
-    totals: tuple[int, int]
-    (totals,) = _rows(file, "SELECT count(*), coalesce(sum(checkpoint_count), 0) FROM ckpt_thread", (int, int))
-    return totals
-
-
-def _rows(file: Path, query: str, types: tuple[type, ...]) -> list[Any]:
-    try:
-        with closing(sqlite3.connect(file)) as connection:
-            rows = connection.execute(query).fetchall()
-    except (sqlite3.Error, UnicodeDecodeError) as exc:
-        raise DatabaseCorrupt(
-            f"the copy of the database can't be read ({type(exc).__name__}); find out more with averify(deep=True)"
-        ) from exc
-    if any(tuple(map(type, row)) != types for row in rows):
-        raise DatabaseCorrupt("a row of the database was altered: a cell has another type than its column; find it with averify(deep=True)")
-    return rows

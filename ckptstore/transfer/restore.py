@@ -21,12 +21,15 @@ from ckptstore.errors import BlobCorrupt, InvalidConfig
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.records import StateFormat
 from ckptstore.runtime.steps import Steps
+from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.hints import has_threads
 from ckptstore.store.store import Store
 from ckptstore.transfer.backup import FOLDER, BackupReport, store_on
 from ckptstore.transfer.copying import copy_store
 from ckptstore.transfer.objects import ObjectTransfer
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
+from ckptstore.transfer.pg_dump_rows import make_sqlite_file
+from ckptstore.transfer.pg_tools import FOLDER_VARIABLE, PgTools, find_tools
 from ckptstore.transfer.report import TransferReport
 from ckptstore.values.digests import hash_file
 
@@ -51,7 +54,14 @@ class RestoreReport:
 
 
 def restore(
-    source: str, name: str | None, target: Store, state_format: StateFormat, clock: Callable[[], int], callbacks: TransferCallbacks
+    source: str,
+    name: str | None,
+    target: Store,
+    state_format: StateFormat,
+    clock: Callable[[], int],
+    callbacks: TransferCallbacks,
+    *,
+    pg_folder: str | None = None,
 ) -> Steps[RestoreReport]:
     """Restore a backup.
 
@@ -62,18 +72,22 @@ def restore(
         state_format: what the checkpoints mean.
         clock: gives microseconds since 1970, UTC.
         callbacks: called while it runs.
+        pg_folder: the folder of pg_restore, for a dump; by default where the shell finds it.
 
     Raises:
-        InvalidConfig: there is no such backup, or the target has threads.
+        InvalidConfig: there is no such backup, the target has threads, or pg_restore is not installed or can't read the dump.
         BlobCorrupt: the copy of the database was altered.
     """
     backup: BackupReport = yield target.objects.run(_with_backend(source, partial(find_backup, name=name)))
     if not (yield from target.read(partial(_may_restore, name=backup.name))):
         raise InvalidConfig("a backup is restored into an empty place, and the target has threads")
+    tools = _tools(backup, pg_folder)
     yield from target.run_in_queue(partial(_begin, name=backup.name))
     with tempfile.TemporaryDirectory(prefix="ckptstore-restore-") as folder:
-        file = Path(folder) / "database.sqlite"
-        yield target.objects.run(_with_backend(source, partial(_fetch, backup=backup, file=file)))
+        file, dump = Path(folder) / "database.sqlite", Path(folder) / "dump"
+        yield target.objects.run(_with_backend(source, partial(_fetch, backup=backup, file=file if tools is None else dump)))
+        if tools is not None:
+            yield run_in_thread(partial(make_sqlite_file, tools, dump, file), "ckptstore-restore")
         copy = store_on(file, source, state_format)
         try:
             options = TransferOptions(on_conflict="continue")
@@ -85,6 +99,18 @@ def restore(
     if copied.report.ok and not copied.report.stopped:
         yield from target.run_in_queue(_end)
     return RestoreReport(backup, copied.report, verified)
+
+
+def _tools(backup: BackupReport, pg_folder: str | None) -> PgTools | None:
+    if backup.format != "pg_dump":
+        return None
+    tools = find_tools(pg_folder)
+    if tools is None:
+        raise InvalidConfig(
+            f"backup {backup.name} is a dump of pg_dump, and pg_restore is not {f'in {pg_folder}' if pg_folder else 'installed'}: install "
+            f"PostgreSQL's client programs, or name their folder (--pg-bin, or ${FOLDER_VARIABLE})"
+        )
+    return tools
 
 
 async def _with_backend(source: str, work: Callable[[BlobBackend], Coroutine[Any, Any, T]]) -> T:

@@ -11,12 +11,14 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.runtime.steps import drive
-from ckptstore.transfer.backup import BackupReport, back_up
+from ckptstore.transfer.backup import BackupReport, Format, back_up
 
 
-def take(saver: SQLAlchemySaver, to: Path) -> BackupReport:
+def take(saver: SQLAlchemySaver, to: Path, wanted: Format = "sqlite", pg_folder: str | None = None) -> BackupReport:
     """Back a saver up to a folder."""
-    return drive(back_up(saver.store, str(to), LANGGRAPH, saver._now))
+    if saver.store.runner.statements.on_sqlite:
+        return drive(back_up(saver.store, str(to), LANGGRAPH, saver._now))
+    return drive(back_up(saver.store, str(to), LANGGRAPH, saver._now, wanted=wanted, pg_folder=pg_folder))
 
 
 def restore(source: Path, target: str, *options: str) -> Any:

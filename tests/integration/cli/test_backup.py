@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
+from tests.support.databases import empty_tables
+from tests.support.pg_programs import FITTING, OLDER
 from tests.support.transfers import fill
 
 
@@ -24,7 +26,24 @@ def test_a_backup_says_what_it_has(command: list[str]) -> None:
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
     assert "3 threads with 15 checkpoints" in done.output
-    assert json.loads(CliRunner().invoke(main, [*command, "--json"]).output)["copied"] == 0
+    assert json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)["copied"] == 0
+
+
+def test_postgres_is_dumped_where_that_is_possible(postgres_url: str, tmp_path: Path) -> None:
+    empty_tables(postgres_url)
+    with SQLAlchemySaver.from_conn_string(postgres_url) as saver:
+        saver.setup()
+        fill(saver, blobs=False)
+    command = ["backup", "--url", postgres_url, str(tmp_path / "backups")]
+    dumped = CliRunner().invoke(main, command, env={"CKPTSTORE_PG_BIN": FITTING})
+    assert dumped.exit_code == 0, dumped.output
+    assert "(pg_dump): " in dumped.output
+    copied = CliRunner().invoke(main, command, env={"PATH": OLDER})
+    assert copied.exit_code == 0
+    assert "the copy of the database is a SQLite file: pg_dump is of release 16" in copied.stderr
+    refused = CliRunner().invoke(main, [*command, "--format", "pg_dump"], env={"PATH": OLDER})
+    assert refused.exit_code == 1
+    assert "install postgresql-client-18" in refused.stderr
 
 
 def test_a_missing_blob_is_said_and_the_status_is_1(command: list[str], tmp_path: Path) -> None:
