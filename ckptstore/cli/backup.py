@@ -37,9 +37,10 @@ _pg_bin = click.option(
     help="How PostgreSQL is stored: as a dump of pg_dump, or as a SQLite file. By default a dump, if pg_dump is installed and can make it.",
 )
 @_pg_bin
+@click.option("--prune", is_flag=True, help="Delete blobs that no backup there needs, if an earlier run has found so a day ago or before.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def backup(
-    url: str, in_schema: str | None, blob_url: str | None, to: str, wanted: Format | None, pg_bin: str | None, as_json: bool
+    url: str, in_schema: str | None, blob_url: str | None, to: str, wanted: Format | None, pg_bin: str | None, prune: bool, as_json: bool
 ) -> None:
     """Back up the database and its blobs to TO, a folder or a URL such as s3://bucket/prefix, while others write.
 
@@ -53,7 +54,7 @@ def backup(
             bar.update(1)
 
         drive(store.require_blob_url())
-        report = drive(back_up(store, to, LANGGRAPH, wall_clock, show, wanted=wanted, pg_folder=pg_bin))
+        report = drive(back_up(store, to, LANGGRAPH, wall_clock, show, wanted=wanted, pg_folder=pg_bin, prune=prune))
     if report.remark:
         click.echo(f"the copy of the database is a SQLite file: {report.remark}", err=True)
     if as_json:
@@ -64,6 +65,13 @@ def backup(
             f"{report.database_bytes} bytes; {report.objects} blobs ({report.object_bytes} bytes), "
             f"{report.copied} of them copied now ({report.copied_bytes} bytes)"
         )
+        if report.pruned:
+            click.echo(f"{report.pruned} blobs ({report.pruned_bytes} bytes) that no backup needed were deleted")
+        if report.unneeded:
+            click.echo(
+                f"{report.unneeded} blobs ({report.unneeded_bytes} bytes) there are needed by no backup any more; a backup with --prune "
+                "deletes those that have been so for a day"
+            )
     for key in report.failed:
         click.echo(f"missing or damaged, not in the backup: {key}", err=True)
     sys.exit(bool(report.failed))

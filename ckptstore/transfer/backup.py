@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,6 @@ from ckptstore.db.open import open_database
 from ckptstore.db.schema import HEAD
 from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
-from ckptstore.db.times import from_microseconds
 from ckptstore.db.url import parse_database_url
 from ckptstore.errors import BlobCorrupt, BlobMissing, CheckpointCorrupt, InvalidConfig
 from ckptstore.maintenance.hold import HOLD_MICROSECONDS, Hold, hold_collector, release_collector
@@ -33,6 +32,7 @@ from ckptstore.runtime.steps import Steps
 from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.store import Store
 from ckptstore.transfer.backup_contents import BackedUpObject, BackupContents, contents_of_dump, contents_of_file
+from ckptstore.transfer.backup_place import DESCRIPTION, FOLDER, BackupPlace, backup_time
 from ckptstore.transfer.copying import copy_store
 from ckptstore.transfer.objects import ObjectTransfer
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
@@ -40,8 +40,6 @@ from ckptstore.transfer.own_source import thread_totals
 from ckptstore.transfer.pg_tools import PgTools, dump_tables, server_of, tools_for
 from ckptstore.values.digests import hash_file
 
-#: Keys of a backup's files begin with this; those of blobs have two digits here.
-FOLDER = "backup/"
 _PARALLEL = 8
 _THREAD = "ckptstore-backup"
 Progress = Callable[[int], None]
@@ -75,13 +73,18 @@ class BackupReport:
     #: How many of them were copied now; the others were there from an earlier backup.
     copied: int = 0
     copied_bytes: int = 0
+    #: Blobs in the place that no backup needs any more, and those that were deleted now (`prune`).
+    unneeded: int = 0
+    unneeded_bytes: int = 0
+    pruned: int = 0
+    pruned_bytes: int = 0
     #: Keys of blobs that are not there any more, or damaged.
     failed: list[str] = field(default_factory=list)
 
     @property
     def key(self) -> str:
         """The key of this description."""
-        return f"{FOLDER}{self.name}.json"
+        return f"{FOLDER}{self.name}{DESCRIPTION}"
 
 
 def back_up(
@@ -93,6 +96,7 @@ def back_up(
     *,
     wanted: Format | None = None,
     pg_folder: str | None = None,
+    prune: bool = False,
 ) -> Steps[BackupReport]:
     """Back a store up, while others write.
 
@@ -104,6 +108,7 @@ def back_up(
         progress: called after each blob with how many there are.
         wanted: how the database is stored; by default as a dump if it is PostgreSQL and pg_dump can dump it, else as a SQLite file.
         pg_folder: the folder of pg_dump and pg_restore; by default where the shell finds them.
+        prune: delete blobs that no backup needs, and that an earlier run has noted a day ago.
 
     Raises:
         InvalidConfig: a dump is wanted, and can't be made.
@@ -111,7 +116,7 @@ def back_up(
         OSError: there is no room for the copy of the database.
     """
     now = clock()
-    report = BackupReport(f"{from_microseconds(now):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}", masked(source.runner.url))
+    report = BackupReport(f"{backup_time(now)}-{secrets.token_hex(4)}", masked(source.runner.url))
     yield from source.read(thread_totals)
     dumping = yield from _dumping(source, wanted, pg_folder, report)
     yield source.runner.write(partial(hold_collector, hold=Hold(now + HOLD_MICROSECONDS, report.name)))
@@ -124,7 +129,7 @@ def back_up(
             else:
                 yield run_in_thread(partial(dump_tables, dumping.tools, source.runner.url, dumping.schema, file), _THREAD)
                 found = yield run_in_thread(partial(contents_of_dump, dumping.tools, file), _THREAD)
-            yield source.objects.run(_Files(source, file, found, to, report, progress).store())
+            yield source.objects.run(_Files(source, file, found, to, report, progress).store(now, prune=prune))
     finally:
         yield source.runner.write(partial(release_collector, by=report.name))
     return report
@@ -190,31 +195,37 @@ class _Files:
         self._source, self._file, self._contents, self._to = source, file, contents, to
         self._report, self._progress = report, progress
 
-    async def store(self) -> None:
+    async def store(self, now: int, *, prune: bool) -> None:
         target = open_backend(self._to, BlobSettings())
+        place = BackupPlace(target)
         try:
-            await self._store_objects(target)
-            report = self._report
+            report, contents = self._report, self._contents
+            report.threads, report.checkpoints = contents.threads, contents.checkpoints
+            report.objects, report.object_bytes = len(contents.objects), sum(each.size for each in contents.objects)
+            await place.store_keys(report.name, [each.key for each in contents.objects])
+            await self._store_objects(target, contents.objects, self._progress)
             report.database = f"{FOLDER}{report.name}.{_SUFFIXES[report.format]}"
             report.database_digest, report.database_bytes = await asyncio.to_thread(hash_file, self._file)
-            report.threads, report.checkpoints = self._contents.threads, self._contents.checkpoints
             await target.put_file(report.database, self._file)
+            # A prune that had begun before may have deleted what no other backup needed.
+            safe = await place.safe_keys()
+            await self._store_objects(target, [each for each in contents.objects if each.key not in safe], lambda _total: None)
             await target.put(report.key, json.dumps(asdict(report)).encode())
+            found = await place.review(now, prune=prune)
+            report.unneeded, report.unneeded_bytes = len(found.since), found.bytes
+            report.pruned, report.pruned_bytes = found.deleted, found.deleted_bytes
         finally:
             await target.close()
 
-    async def _store_objects(self, target: BlobBackend) -> None:
-        objects = self._contents.objects
-        self._report.objects = len(objects)
-        self._report.object_bytes = sum(each.size for each in objects)
-        remaining = iter(objects)
-        await asyncio.gather(*[self._store_all(remaining, target, len(objects)) for _ in range(_PARALLEL)])
+    async def _store_objects(self, target: BlobBackend, objects: Sequence[BackedUpObject], progress: Progress) -> None:
+        remaining = iter([each for each in objects if each.key not in self._report.failed])
+        await asyncio.gather(*[self._store_all(remaining, target, len(objects), progress) for _ in range(_PARALLEL)])
 
-    async def _store_all(self, remaining: Iterator[BackedUpObject], target: BlobBackend, total: int) -> None:
+    async def _store_all(self, remaining: Iterator[BackedUpObject], target: BlobBackend, total: int, progress: Progress) -> None:
         for key, digest, size in remaining:
             if await target.size(key) != size:
                 await self._store_one(target, key, digest, size)
-            self._progress(total)
+            progress(total)
 
     async def _store_one(self, target: BlobBackend, key: str, digest: str, size: int) -> None:
         with tempfile.TemporaryDirectory(prefix="ckptstore-backup-") as folder:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ckptstore.db import schema
+from ckptstore.db.models import VERSION_TABLE
 from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
@@ -78,12 +79,12 @@ def make_sqlite_file(tools: PgTools, dump: Path, file: Path) -> None:
         with dumped_text(tools, dump) as text, connection:
             connection.execute("BEGIN")
             for found in dumped_rows(text):
-                if found.table != schema.VERSION_TABLE:
+                if found.table != VERSION_TABLE:
                     _insert(connection, found)
 
 
 def _revision_of(tools: PgTools, dump: Path) -> str:
-    with dumped_text(tools, dump, schema.VERSION_TABLE) as text:
+    with dumped_text(tools, dump, VERSION_TABLE) as text:
         found = [revision for table in dumped_rows(text) for (revision,) in table.rows]
     if not found or found[0] is None:
         raise DatabaseCorrupt("the dump has no store of ckptstore in it; restore another backup")

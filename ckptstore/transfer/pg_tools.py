@@ -97,8 +97,8 @@ def dumped_text(tools: PgTools, file: Path, *tables: str) -> Iterator[IO[bytes]]
         InvalidConfig: pg_restore can't read the dump.
     """
     arguments = [tools.restore, "--data-only", "--file=-", *[f"--table={name}" for name in tables], str(file)]
-    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(arguments, **streams) as process:  # noqa: S603
+    pipe = subprocess.PIPE
+    with subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:  # noqa: S603
         assert process.stdout is not None
         assert process.stderr is not None
         try:

@@ -24,7 +24,8 @@ from ckptstore.runtime.steps import Steps
 from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.hints import has_threads
 from ckptstore.store.store import Store
-from ckptstore.transfer.backup import FOLDER, BackupReport, store_on
+from ckptstore.transfer.backup import BackupReport, store_on
+from ckptstore.transfer.backup_place import DESCRIPTION, FOLDER, BackupPlace
 from ckptstore.transfer.copying import copy_store
 from ckptstore.transfer.objects import ObjectTransfer
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
@@ -121,22 +122,16 @@ async def _with_backend(source: str, work: Callable[[BlobBackend], Coroutine[Any
         await backend.close()
 
 
-async def list_backups(backend: BlobBackend) -> list[str]:
-    """The names of the backups in a place, oldest first."""
-    found = [entry.key async for entry in backend.entries() if entry.key.startswith(FOLDER) and entry.key.endswith(".json")]
-    return sorted(key.removeprefix(FOLDER).removesuffix(".json") for key in found)
-
-
 async def find_backup(backend: BlobBackend, name: str | None) -> BackupReport:
     """The description of a backup, or of the newest one.
 
     Raises:
         InvalidConfig: there is none.
     """
-    names = await list_backups(backend)
+    names = await BackupPlace(backend).names()
     if not names or (name is not None and name not in names):
         raise InvalidConfig(f"{backend.url} has {'no backup' if not names else f'no backup {name!r}; it has ' + ', '.join(names[-5:])}")
-    parsed = json.loads(await backend.get(f"{FOLDER}{name or names[-1]}.json", _LARGEST_DESCRIPTION))
+    parsed = json.loads(await backend.get(f"{FOLDER}{name or names[-1]}{DESCRIPTION}", _LARGEST_DESCRIPTION))
     known = {each.name for each in fields(BackupReport)}
     return BackupReport(**{key: value for key, value in parsed.items() if key in known})
 

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.db import schema as db_schema
 from ckptstore.errors import DatabaseCorrupt, SchemaTooNew
-from ckptstore.transfer import pg_dump_rows
 from ckptstore.transfer.pg_dump_rows import dumped_rows, make_sqlite_file
 from ckptstore.transfer.pg_tools import dump_tables
 from tests.integration.transfer.test_pg_tools import fitting
@@ -82,7 +82,7 @@ def test_a_dump_of_a_newer_release(postgres_url: str, tmp_path: Path, monkeypatc
     with SQLAlchemySaver.from_conn_string(postgres_url) as saver:
         saver.setup()
         dump_tables(fitting(), saver.store.runner.url, "public", tmp_path / "dump")
-    monkeypatch.setattr(pg_dump_rows.schema, "REVISIONS", ("0001",))
+    monkeypatch.setattr(db_schema, "REVISIONS", ("0001",))
     with pytest.raises(SchemaTooNew, match="pip install --upgrade ckptstore"):
         make_sqlite_file(fitting(), tmp_path / "dump", tmp_path / "made.sqlite")
     assert not (tmp_path / "made.sqlite").exists()
