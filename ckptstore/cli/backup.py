@@ -13,7 +13,7 @@ from ckptstore.cli.options import interruptible, open_store, store_options, wall
 from ckptstore.cli.transfer import open_side, print_problems, progress_bar, target_option
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.runtime.steps import drive
-from ckptstore.transfer.backup import Format, back_up
+from ckptstore.transfer.backup import BackupReport, Format, back_up
 from ckptstore.transfer.options import TransferCallbacks
 from ckptstore.transfer.pg_tools import FOLDER_VARIABLE
 from ckptstore.transfer.restore import RestoreReport
@@ -55,26 +55,30 @@ def backup(
 
         drive(store.require_blob_url())
         report = drive(back_up(store, to, LANGGRAPH, wall_clock, show, wanted=wanted, pg_folder=pg_bin, prune=prune))
+    _print_backup(report, as_json)
+    sys.exit(bool(report.failed))
+
+
+def _print_backup(report: BackupReport, as_json: bool) -> None:
     if report.remark:
         click.echo(f"the copy of the database is a SQLite file: {report.remark}", err=True)
-    if as_json:
-        click.echo(json.dumps(asdict(report)))
-    else:
-        click.echo(
-            f"backup {report.name} ({report.format}): {report.threads} threads with {report.checkpoints} checkpoints, "
-            f"{report.database_bytes} bytes; {report.objects} blobs ({report.object_bytes} bytes), "
-            f"{report.copied} of them copied now ({report.copied_bytes} bytes)"
-        )
-        if report.pruned:
-            click.echo(f"{report.pruned} blobs ({report.pruned_bytes} bytes) that no backup needed were deleted")
-        if report.unneeded:
-            click.echo(
-                f"{report.unneeded} blobs ({report.unneeded_bytes} bytes) there are needed by no backup any more; a backup with --prune "
-                "deletes those that have been so for a day"
-            )
     for key in report.failed:
         click.echo(f"missing or damaged, not in the backup: {key}", err=True)
-    sys.exit(bool(report.failed))
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+        return
+    click.echo(
+        f"backup {report.name} ({report.format}): {report.threads} threads with {report.checkpoints} checkpoints, "
+        f"{report.database_bytes} bytes; {report.objects} blobs ({report.object_bytes} bytes), "
+        f"{report.copied} of them copied now ({report.copied_bytes} bytes)"
+    )
+    if report.pruned:
+        click.echo(f"{report.pruned} blobs ({report.pruned_bytes} bytes) that no backup needed were deleted")
+    if report.unneeded:
+        click.echo(
+            f"{report.unneeded} blobs ({report.unneeded_bytes} bytes) there are needed by no backup any more; a backup with --prune "
+            "deletes those that have been so for a day"
+        )
 
 
 @click.command()
