@@ -129,10 +129,13 @@ def ping_when_idle(engine: Engine, idle_seconds: float) -> None:
 
     @event.listens_for(engine, "checkout")
     def look(dbapi_connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+        idle_since = entry.info.get("idle_since")
+        if idle_since is None:
+            # Opened for this use. To replace it too would end in an error of SQLAlchemy's: it tries twice.
+            return
         if entry.info["opened_at"] <= usable_from:
             raise DisconnectionError("the server was read-only, or unusable in another way, for connections of that time")
-        idle_since = entry.info.get("idle_since")
-        if idle_since is not None and idle_since <= max(lost_at, time.monotonic() - idle_seconds):
+        if idle_since <= max(lost_at, time.monotonic() - idle_seconds):
             _ping(engine, dbapi_connection)
 
 

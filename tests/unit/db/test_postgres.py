@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, QueuePool, create_engine
+from sqlalchemy import Engine, QueuePool, create_engine, event
 from sqlalchemy.engine import make_url
 
 from ckptstore.db.postgres import ping_when_idle, postgres_engine
@@ -60,6 +60,24 @@ def test_once_one_was_lost_the_others_are_tested(pings: Pings) -> None:
         one.invalidate(OSError("lost"))
     # The one that was there, another one in place of the lost one, and the first again.
     assert [pings.use() for _ in range(3)] == [1, 0, 0]
+
+
+class ReadOnly(Exception):
+    sqlstate = "25006"
+
+
+@pytest.mark.parametrize("pings", [3600.0], indirect=True)
+def test_faults_while_a_connection_is_replaced_are_met_by_its_statement(pings: Pings) -> None:
+    opened: list[object] = []
+
+    def fault_elsewhere(connection: object, _entry: object) -> None:
+        opened.append(connection)
+        pings.engine.pool.dispatch.invalidate(None, None, ReadOnly())
+
+    event.listen(pings.engine, "connect", fault_elsewhere)
+    # Each time, the one that is there is replaced, and the new one is as old as the next fault.
+    assert [pings.use() for _ in range(3)] == [0, 0, 0]
+    assert len(opened) == 3
 
 
 def test_asyncpg_can_not_do_without_prepared_statements() -> None:
