@@ -200,6 +200,13 @@ async def test_a_role_that_can_not_create_functions_upgrades_without(
             done = CliRunner().invoke(main, [*command, "--url", database(role=role)])
             assert done.exit_code == 0, done.output
         assert await calls(database(role=role), "u") == [True, True]
+        # What it has may be dropped without the right to make another one.
+        execute(database(""), "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC")
+        done = CliRunner().invoke(main, ["downgrade", "0005", "--url", database(role=role)])
+        execute(database(""), "GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC")
+        assert done.exit_code == 0, done.output
+        with psycopg.connect(database("")) as connection:
+            assert connection.execute("SELECT count(*) FROM pg_proc WHERE proname = %s", [FUNCTION]).fetchone() == (0,)
 
 
 @one_driver
