@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ckptstore.db import schema
 from ckptstore.db.connection import Db
+from ckptstore.db.sql.parameters import as_sent
 from ckptstore.db.sql.tables import PARTITIONED
 from ckptstore.errors import InvalidConfig
 
@@ -144,4 +145,5 @@ def _convert(db: Db, table: _PlainTable, count: int) -> None:
         *(f"ALTER TABLE {each} OWNER TO {table.owner}" for each in (name, *(f"{name}_p{n}" for n in range(count)))),
     ]
     for statement in statements:
-        db.execute(statement)
+        # Definitions name the schema, and grants roles.
+        db.execute(as_sent(db.connection.dialect, statement))

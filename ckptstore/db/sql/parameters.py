@@ -9,10 +9,15 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Column, ColumnElement, FromClause, Text, bindparam, func, literal_column, select
+from sqlalchemy import ARRAY, BigInteger, Column, ColumnElement, Dialect, FromClause, Text, bindparam, func, literal_column, select
 
 from ckptstore.db.sql.tables import OBJECT_KEY
 from ckptstore.db.times import UtcMicroseconds
+
+
+def as_sent(dialect: Dialect, text: str) -> str:
+    """The text of a statement without parameters as the driver takes it: some read a percent sign as a parameter."""
+    return text.replace("%", "%%") if dialect.paramstyle in ("format", "pyformat") else text
 
 
 def keys_table(database: str, names: Sequence[str]) -> FromClause:

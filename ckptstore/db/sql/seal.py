@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Dialect
 
 from ckptstore.db.error_mapping import MOVED
+from ckptstore.db.sql.parameters import as_sent
 from ckptstore.db.sql.tables import OBJECT, THREAD
 
 #: Every write of a thread touches its row, and every change of blobs touches theirs.
@@ -38,7 +39,7 @@ def seal(dialect: Dialect, schema: str | None, to: str) -> list[str]:
         for table in _TABLES
     ]
     refuse = f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {body}"
-    return _as_sent(dialect, [lock, refuse, *triggers])
+    return [as_sent(dialect, each) for each in (lock, refuse, *triggers)]
 
 
 def unseal(dialect: Dialect, schema: str | None) -> list[str]:
@@ -46,7 +47,8 @@ def unseal(dialect: Dialect, schema: str | None) -> list[str]:
     if dialect.name == "sqlite":
         return [f"DROP TRIGGER IF EXISTS {_trigger(table, action)}" for table in _TABLES for action in _ACTIONS]
     triggers = [f"DROP TRIGGER IF EXISTS {_trigger(table, 'write')} ON {_name(schema, table)}" for table in _TABLES]
-    return _as_sent(dialect, [*triggers, f"DROP FUNCTION IF EXISTS {_name(schema, _FUNCTION)}()"])
+    function = f"DROP FUNCTION IF EXISTS {_name(schema, _FUNCTION)}()"
+    return [as_sent(dialect, each) for each in (*triggers, function)]
 
 
 def _trigger(table: str, action: str) -> str:
@@ -61,8 +63,3 @@ def _name(schema: str | None, name: str) -> str:
 def _literal(text: str) -> str:
     """A text within a statement: there are no parameters in the definition of a trigger."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def _as_sent(dialect: Dialect, statements: list[str]) -> list[str]:
-    """Statements as the driver takes them: some read a percent sign as a parameter."""
-    return [each.replace("%", "%%") for each in statements] if dialect.paramstyle in ("format", "pyformat") else statements

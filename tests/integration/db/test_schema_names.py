@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Identifier
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.db.models import Base
+from ckptstore.db.sql.tables import PARTITIONED
 from tests.support.build import config, put
 
 NAMES = {
@@ -49,8 +50,12 @@ async def test_everything_that_names_the_schema_quotes_it(postgres_url: str, dri
                 assert (await saver.averify()).ok
                 await saver.aprune(["t"])
                 await saver.adelete_thread("t")
+                await saver.setup(partitions=2)
+                await put(saver, config("t"), {"text": "x" * 2_000}, 1)
+                assert len(await saver.alist(None, filter={"step": 1})) == 1
+                await saver.avacuum(full=True)
             in_schema = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = %s", [name]).fetchone()
-            assert in_schema == (len(Base.metadata.tables) + 1,)
+            assert in_schema == (len(Base.metadata.tables) + 1 + 2 * len(PARTITIONED),)
             connection.execute("SELECT FROM public.victim")
         finally:
             connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))
