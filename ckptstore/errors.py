@@ -6,6 +6,7 @@ No message contains a password, a key or a value of the user's.
 from __future__ import annotations
 
 from datetime import datetime
+from numbers import Integral, Real
 from typing import TypeVar
 
 E = TypeVar("E", bound=BaseException)
@@ -195,6 +196,18 @@ def own(exc: E) -> E:
     copied.__dict__.update(exc.__dict__)
     copied.__cause__, copied.__context__, copied.__suppress_context__ = exc.__cause__, exc.__context__, exc.__suppress_context__
     return copied
+
+
+def require_number(name: str, value: object, least: int, *, whole: bool = False) -> None:
+    """Return if an argument is a number of at least so much. NaN is none: it is neither smaller nor larger than a bound.
+
+    Raises:
+        InvalidConfig: it is not; the message names it.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real) or value != value:  # noqa: PLR0124
+        raise InvalidConfig(f"{name} must be a {'whole ' if whole else ''}number, got {brief(value)}")
+    if value < least:
+        raise InvalidConfig(f"{name} must {f'be at least {least}' if least else 'not be negative'}, got {brief(value)}")
 
 
 _LONGEST_SHOWN = 40

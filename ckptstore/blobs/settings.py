@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ckptstore.errors import require_number
+
 _MEBIBYTE = 1024 * 1024
 # S3 refuses smaller parts, except for the last one.
 _SMALLEST_PART = 5 * _MEBIBYTE
@@ -46,10 +48,9 @@ class BlobSettings:
         Raises:
             ValueError: a count below one, a negative time or size, or parts that S3 would refuse.
         """
-        if self.max_parallel < 1:
-            raise ValueError(f"max_parallel must be at least 1, got {self.max_parallel!r}")
+        require_number("max_parallel", self.max_parallel, 1, whole=True)
+        require_number("part_bytes", self.part_bytes, 0, whole=True)
         if self.part_bytes < _SMALLEST_PART:
             raise ValueError(f"part_bytes must be at least {_SMALLEST_PART} (5 MiB), got {self.part_bytes!r}")
         for name in ("retry_seconds", "recheck_seconds", "cache_bytes", "cache_folder_bytes", "database_bytes"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
+            require_number(name, getattr(self, name), 0)

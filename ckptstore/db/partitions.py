@@ -14,7 +14,7 @@ from ckptstore.db import schema
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.parameters import as_sent
 from ckptstore.db.sql.tables import PARTITIONED
-from ckptstore.errors import InvalidConfig
+from ckptstore.errors import InvalidConfig, brief
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def require_partitions(count: object, *, on_sqlite: bool) -> None:
         InvalidConfig: it is no number of partitions, or the database is SQLite.
     """
     if isinstance(count, bool) or not isinstance(count, int) or not 1 < count <= _MAX_PARTITIONS:
-        raise InvalidConfig(f"partitions must be a whole number from 2 to {_MAX_PARTITIONS}, got {count!r}")
+        raise InvalidConfig(f"partitions must be a whole number from 2 to {_MAX_PARTITIONS}, got {brief(count)}")
     if on_sqlite:
         raise InvalidConfig("SQLite has no partitions; leave partitions out, or use a postgresql:// URL")
 

@@ -6,7 +6,7 @@ import re
 
 from sqlalchemy import URL
 
-from ckptstore.errors import InvalidConfig
+from ckptstore.errors import InvalidConfig, brief
 
 # PostgreSQL cuts a longer name off without an error: two tenants would share a schema.
 _MAX_BYTES = 63
@@ -27,7 +27,8 @@ def check_schema_name(schema: str | None, url: URL) -> None:
         return
     reason = _why_refused(schema)
     if reason:
-        raise InvalidConfig(f"schema={schema!r} can't be the name of a PostgreSQL schema: {reason}; give None for the connection's own")
+        shown = repr(schema) if isinstance(schema, str) else brief(schema)
+        raise InvalidConfig(f"schema={shown} can't be the name of a PostgreSQL schema: {reason}; give None for the connection's own")
     if url.get_backend_name() == "sqlite":
         raise InvalidConfig("SQLite has no schemas; give each tenant a file of its own")
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ckptstore.errors import require_number
+
 # Shorter than the half minute that Kubernetes leaves a process to end.
 CLOSE_SECONDS = 20.0
 
@@ -55,14 +57,13 @@ class DatabaseSettings:
         """Check the values.
 
         Raises:
-            ValueError: a count below one, a negative time, a bound of zero for attempts, or an unknown `synchronous`.
+            ValueError: a count below one, a negative time, a bound of zero for attempts, an unknown `synchronous`, or something else than
+                a number where there has to be one.
         """
         for name in ("pool_size", "max_pending"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
-        for name in ("pool_recycle_seconds", "pool_ping_after_seconds", "busy_timeout_seconds", "retry_seconds", "close_seconds"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
+            require_number(name, getattr(self, name), 1, whole=True)
+        for name in (name for name in self.__slots__ if name.endswith("_seconds")):
+            require_number(name, getattr(self, name), 0)
         if not 0 < self.attempt_seconds <= self.long_attempt_seconds:
             bounds = f"{self.attempt_seconds!r} and {self.long_attempt_seconds!r}"
             raise ValueError(f"attempt_seconds must be above 0 and not above long_attempt_seconds, got {bounds}")

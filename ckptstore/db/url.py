@@ -17,6 +17,7 @@ from ckptstore.db.secrets import is_secret
 from ckptstore.db.sqlite_url import sqlite_url
 from ckptstore.db.url_parameters import SERVER_SETTINGS, driver_for, with_known_parameters
 from ckptstore.errors import InvalidUrl, MissingDriver
+from ckptstore.runtime.regular_files import is_encodable
 
 DATABASE_URL_VARIABLE = "CKPTSTORE_DATABASE_URL"
 BLOB_URL_VARIABLE = "CKPTSTORE_BLOB_URL"
@@ -42,8 +43,8 @@ def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
     text = os.fspath(conn_string)
     if not isinstance(text, str) or not text.strip():
         raise InvalidUrl(f"the connection string is empty; give {_SCHEMES}")
-    if "\0" in text:
-        raise InvalidUrl("the connection string contains a NUL character")
+    if not is_encodable(text):
+        raise InvalidUrl("the connection string contains a NUL character, or half of a surrogate pair")
     if text == ":memory:":
         return URL.create("sqlite+aiosqlite")
     if "://" not in text:

@@ -117,7 +117,7 @@ class Holding(SaverBase):
 
     def own_lease(self, thread_id: str) -> ThreadLease | None:
         """The lease of a thread that this context holds."""
-        return _held.get({}).get((self.store.leases, thread_id))
+        return _held.get({}).get((self.store.leases, thread_id_of(thread_id)))
 
     def _begin_run(self, one_writer: OneWriter, config: RunnableConfig) -> Steps[None]:
         """If a graph run begins with this read, take the lease of its thread."""

@@ -38,6 +38,9 @@ class Monitored(SaverBase):
 
         Returns:
             What was found, or what failed and why. It is true if nothing failed: `if saver.health(): ...`.
+
+        Raises:
+            InvalidConfig: `within_seconds` is no number; nothing else is raised.
         """
         return drive(check_health(self.store, within_seconds))
 

@@ -119,16 +119,32 @@ def check_names(options: SaverOptions) -> None:
         raise TypeError(f"SQLAlchemySaver has no option {unknown[0]!r}; its options are {', '.join(SaverOptions.__annotations__)}")
 
 
+#: What an option may be besides None; the first type is named in messages.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "limits": (SizeLimits,),
+    "tag_keys": (TagKeys,),
+    "settings": (DatabaseSettings,),
+    "blob_settings": (BlobSettings,),
+    "blob_options": (Mapping,),
+    "blob_url": (str, os.PathLike),
+    "monitoring": (MonitoringSettings,),
+    "clock": (Callable,),  # type: ignore[dict-item]
+}
+# Of these, None might mean that there are none, or the default.
+_NEVER_NONE = ("limits", "tag_keys", "clock")
+
+
 def check_kinds(options: SaverOptions) -> None:
-    """Refuse limits and keys of another type: None might mean that there are none, or the default.
+    """Refuse options of another type.
 
     Raises:
         InvalidConfig: an option has another type; the message names it.
     """
-    for name, kind in (("limits", SizeLimits), ("tag_keys", TagKeys)):
-        given = options.get(name, kind)
-        if given is not kind and not isinstance(given, kind):
-            raise InvalidConfig(f"{name} must be a {kind.__name__}, got {type(given).__name__}; leave it out for the default")
+    for name, kinds in _KINDS.items():
+        given = options.get(name, kinds)
+        if given is kinds or (given is None and name not in _NEVER_NONE) or isinstance(given, kinds):
+            continue
+        raise InvalidConfig(f"{name} must be a {kinds[0].__name__}, got {type(given).__name__}; leave it out for the default")
 
 
 def blob_url_of(options: SaverOptions, database_url: URL) -> str | None:

@@ -118,7 +118,7 @@ class Upkeep(SaverBase):
             progress: called after each transaction with the report so far.
 
         Raises:
-            InvalidConfig: this saver's serialiser reads what `old` writes.
+            InvalidConfig: this saver's serialiser reads what `old` writes, or `old` is no serialiser.
             SerializationFailed: a value that neither can read; what was done before is kept.
             NotEncrypted: a value that is not encrypted, without `allow_plain`.
             CheckpointCorrupt: a row was altered.
@@ -132,6 +132,8 @@ class Upkeep(SaverBase):
         return await drive_async(self._reencrypt(old, allow_plain, progress))
 
     def _reencrypt(self, old: SerializerProtocol, allow_plain: bool, progress: Callable[[ReencryptReport], None]) -> Steps[ReencryptReport]:
+        if not isinstance(old, SerializerProtocol):
+            raise InvalidConfig(f"old must be the serialiser that wrote the store, got {brief(old)}")
         return self.store.reencrypt(Recoder(old, self.serde, allow_plain=allow_plain), self._now(), progress)
 
     # --- blobs
@@ -241,11 +243,11 @@ class Upkeep(SaverBase):
         Raises:
             BlobUnavailable: the backend failed.
         """
-        return drive(self.store.verify(deep=deep))
+        return drive(self.store.verify(deep=bool(deep)))
 
     async def averify(self, *, deep: bool = False) -> VerifyReport:
         """See `verify`."""
-        return await drive_async(self.store.verify(deep=deep))
+        return await drive_async(self.store.verify(deep=bool(deep)))
 
     # --- space
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ckptstore.errors import require_number
+
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
@@ -33,8 +35,7 @@ class MonitoringSettings:
         """Check the values.
 
         Raises:
-            ValueError: a time is negative.
+            ValueError: a time is negative, or no number.
         """
         for name in ("slow_write_seconds", "slow_read_seconds"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+            require_number(name, getattr(self, name), 0)

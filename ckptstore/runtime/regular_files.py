@@ -12,6 +12,14 @@ from pathlib import Path
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
+def is_encodable(text: str) -> bool:
+    """Whether a text can be a path, or a part of a URL: no NUL character, and no half of a surrogate pair but those of `os.fsdecode`."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
 def open_regular(path: Path) -> FileIO | None:
     """Open a file for reading; None if it is a device, a FIFO or a socket.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ckptstore.db import schema, sql
 from ckptstore.db.connection import Db
-from ckptstore.errors import CkptStoreError
+from ckptstore.errors import CkptStoreError, require_number
 from ckptstore.monitoring.records import HealthCheck, HealthReport
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.steps import Steps, drive
@@ -31,6 +31,7 @@ class _Tried(Exception):
 
 def check_health(store: StoreBase, within_seconds: float) -> Steps[HealthReport]:
     """Run all checks at the same time. One that takes longer than the bound fails, and is left behind."""
+    require_number("within_seconds", within_seconds, 0)
     started = perf_counter()
     running = [
         run_in_thread(partial(_run, name, check, store, started + within_seconds), "ckptstore-health") for name, check in _CHECKS.items()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property, lru_cache
 
-from ckptstore.errors import InvalidConfig
+from ckptstore.errors import InvalidConfig, brief
 from ckptstore.tags.credentials import CREDENTIAL_WORDS, is_identity, is_name_of_credential, is_secret, names_pattern
 
 _WILDCARD = re.compile(r"[*?\[]")
@@ -42,7 +42,7 @@ class TagKeys:
         for name in ("include", "exclude", "credentials"):
             given = getattr(self, name)
             if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(each, str) and each for each in given):
-                raise InvalidConfig(f"tag_keys.{name} must be a sequence of texts, got {given!r}")
+                raise InvalidConfig(f"tag_keys.{name} must be a sequence of texts, got {brief(given)}")
             object.__setattr__(self, name, tuple(given))
 
     def is_indexed(self, path: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,17 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from ckptstore import BlobRef, RetentionPolicy, SizeLimits, SQLAlchemySaver
+from ckptstore import (
+    BlobRef,
+    BlobSettings,
+    DatabaseSettings,
+    MonitoringSettings,
+    RetentionPolicy,
+    SaverOptions,
+    SizeLimits,
+    SQLAlchemySaver,
+    TagKeys,
+)
 from tests.support.build import checkpoint
 from tests.support.scalars import Stage
 
@@ -30,6 +41,11 @@ def nested(levels: int) -> Any:
 
 def function(_: Any) -> None:
     """No value of a state, of metadata or of a filter."""
+
+
+def enter(held: AbstractContextManager[Any]) -> None:
+    with held:
+        pass
 
 
 SCALARS: list[Any] = [
@@ -188,4 +204,36 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[st.SearchStrategy[Any], ...]]] 
     "blobs.put": (lambda s, source: s.blobs.put(source).result(), (ANYTHING,)),
     "blobs.get": (lambda s, ref: s.blobs.get(ref).result(), (ANYTHING,)),
     "blobs.open": (lambda s, ref: s.blobs.open(ref).result(), (ANYTHING,)),
+    "verify": (lambda s, deep: s.verify(deep=deep), (ANYTHING,)),
+    "vacuum": (lambda s, full: s.vacuum(full=full), (ANYTHING,)),
+    "health": (lambda s, seconds: s.health(within_seconds=seconds), (ANYTHING,)),
+    # Numbers that would work make partitions, which stay.
+    "setup": (lambda s, n: s.setup(partitions=n).result(), (ANYTHING.filter(lambda n: n is not None and type(n) is not int),)),
+    "erase": (lambda s, wanted, grace: s.erase(wanted, grace=grace, dry_run=True), (FILTERS, ANYTHING)),
+    "reencrypt": (SQLAlchemySaver.reencrypt, (ANYTHING,)),
+    "import_from": (
+        lambda s, source, schema: s.import_from(source, schema=schema),
+        (ANYTHING.filter(lambda source: source != "t"), ANYTHING),
+    ),
+    "hold": (lambda s, thread, ttl, label: enter(s.hold(thread, ttl=ttl, wait=0, label=label)), (IDS, ANYTHING, ANYTHING)),
+    "hold_wait": (lambda s, wait: enter(s.hold("t", wait=wait)), (ANYTHING,)),
+    "own_lease": (lambda s, thread: s.own_lease(thread), (IDS,)),
+    "tag_keys": (lambda _, given: TagKeys(include=given, exclude=given, credentials=given), (ANYTHING,)),
+    "settings": (
+        lambda _, given: (
+            DatabaseSettings(pool_size=given, max_pending=given),
+            DatabaseSettings(retry_seconds=given, attempt_seconds=given),
+            DatabaseSettings(synchronous=given),
+        ),
+        (ANYTHING,),
+    ),
+    "blob_settings": (lambda _, given: BlobSettings(max_parallel=given, part_bytes=given, recheck_seconds=given), (ANYTHING,)),
+    "monitoring": (lambda _, given: MonitoringSettings(slow_write_seconds=given), (ANYTHING,)),
+    "from_conn_string": (lambda _, url: SQLAlchemySaver.from_conn_string(url).close(), (ANYTHING,)),
+    "options": (
+        lambda _, name, given: SQLAlchemySaver.from_conn_string(":memory:", **{name: given}).close(),
+        (st.sampled_from([name for name in SaverOptions.__annotations__ if name != "serde"]), ANYTHING),
+    ),
 }
+#: Public methods that take no argument, or only what another one of `CALLS` takes too.
+WITHOUT_ARGUMENTS = ("close", "copy_to", "rebuild_tags", "relocate_blobs", "stats", "with_allowlist")

@@ -19,6 +19,7 @@ from ckptstore.blobs.backends.wrappers import BoundedBackend, RetryingBackend
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import InvalidUrl, MissingDriver
 from ckptstore.monitoring.monitor import Monitor
+from ckptstore.runtime.regular_files import is_encodable
 
 _SCHEMES = "a folder, file://, memory://, s3://bucket/prefix, or another URL that fsspec supports"
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)://(?P<rest>.*)", re.DOTALL)
@@ -52,8 +53,8 @@ def open_backend(url: str | os.PathLike[str], settings: BlobSettings | None = No
 
 
 def _open_bare(text: str, settings: BlobSettings) -> BlobBackend:
-    if not isinstance(text, str) or not text.strip() or "\0" in text:
-        raise InvalidUrl(f"the blob URL is empty or contains a NUL character; expected {_SCHEMES}")
+    if not isinstance(text, str) or not text.strip() or not is_encodable(text):
+        raise InvalidUrl(f"the blob URL is empty, or contains a NUL character or half of a surrogate pair; expected {_SCHEMES}")
     parsed = _URL.fullmatch(text)
     if parsed is None:
         _refuse_almost_url(text)

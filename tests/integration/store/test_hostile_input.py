@@ -14,7 +14,7 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.errors import CkptStoreError
 from tests.support.build import checkpoint, metadata
 from tests.support.databases import url_of
-from tests.support.hostile import CALLS
+from tests.support.hostile import CALLS, WITHOUT_ARGUMENTS
 
 EXAMPLES = {"memory": 80, "asyncpg": 10, "psycopg": 10}
 
@@ -46,3 +46,9 @@ def test_no_argument_raises_another_error(name: str, database: str, request: pyt
         saver.put(where, checkpoint({"a": [2]}), metadata(), {})  # type: ignore[arg-type]
         assert saver.get_tuple(where) is not None  # type: ignore[arg-type]
     assert sum(outcomes.values()) > 0
+
+
+def test_every_public_method_is_called() -> None:
+    methods = {name for name in dir(SQLAlchemySaver) if not name.startswith("_") and callable(getattr(SQLAlchemySaver, name))}
+    synchronous = {name for name in methods if not (name.startswith("a") and name[1:] in methods)}
+    assert synchronous <= {*CALLS, *WITHOUT_ARGUMENTS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from ckptstore import DatabaseSettings
 
 
-@pytest.mark.parametrize("name", ["pool_size", "max_pending", "retry_seconds", "synchronous"])
+@pytest.mark.parametrize("name", ["pool_size", "max_pending", "retry_seconds", "attempt_seconds", "synchronous"])
 def test_settings_that_can_not_work(name: str) -> None:
-    wrong: dict[str, Any] = {name: "OFF" if name == "synchronous" else -1}
-    with pytest.raises(ValueError, match=name):
-        DatabaseSettings(**wrong)
+    for value in ("OFF", -1, math.nan, None):
+        wrong: dict[str, Any] = {name: value}
+        with pytest.raises(ValueError, match=name):
+            DatabaseSettings(**wrong)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ckptstore.runtime.regular_files import open_regular, read_at_most
+from ckptstore.runtime.regular_files import is_encodable, open_regular, read_at_most
 
 
 def fifo(path: Path) -> None:
@@ -55,3 +55,8 @@ def test_a_file_that_grows_while_it_is_read_is_too_long(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "fstat", lambda _: before)
     with file:
         assert read_at_most(file, 10) is None
+
+
+def test_what_the_file_system_can_not_name_is_no_path() -> None:
+    names = ["plain", "\xfcn\xef", "\udcff", "a\0b", "\ud800"]
+    assert [is_encodable(name) for name in names] == [True, True, True, False, False]
