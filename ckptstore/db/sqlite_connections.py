@@ -75,13 +75,13 @@ class SqliteConnections:
                 self._file.look()
             result = work(db)
         except BaseException as exc:
-            db.connection.close()
+            self._release(db)
             if self._file is not None and isinstance(exc, Exception):
                 # The cause, if it is: SQLite only reports a malformed database, or that there are no tables.
                 self._file.look()
             raise
         if len(idle) >= self._max_idle or self._closed:
-            db.connection.close()
+            self._release(db)
         else:
             idle.append(db)
         return result
@@ -142,8 +142,14 @@ class SqliteConnections:
         """Close the idle connections."""
         for idle in (self.writers, self.readers):
             while (db := _take(idle)) is not None:
-                db.connection.close()
+                self._release(db)
         self._engine.dispose()
+
+    def _release(self, db: Db) -> None:
+        """Give a connection back to the pool. After `close`, that is not the pool it came from, which nobody would empty again."""
+        if self._closed and not db.connection.closed and not db.connection.invalidated:
+            db.connection.detach()
+        db.connection.close()
 
     def close(self) -> None:
         """Close the idle connections, and the others once they are put back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -100,3 +101,18 @@ def test_no_more_than_a_few_stay_open_and_none_after_closing(connections: Sqlite
     assert len(connections.readers) == MAX_IDLE
     connections.run_on_caller(connections.readers, lambda _db: connections.close())
     assert not connections.readers
+
+
+@pytest.mark.parametrize("run", ["run", "run_on_caller"])
+def test_a_connection_that_is_in_use_when_the_others_are_closed_is_closed_after_it(connections: SqliteConnections, run: str) -> None:
+    def close(db: Db) -> Any:
+        connections.close()
+        used: Any = db.connection.connection.driver_connection
+        assert used.execute("SELECT 1").fetchone() == (1,)
+        return used
+
+    connections.run(connections.readers, one)
+    used = getattr(connections, run)(connections.readers, close)
+    # Not only once nothing refers to it, of which Python 3.13 warns.
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        used.execute("SELECT 1")
