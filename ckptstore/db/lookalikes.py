@@ -10,10 +10,10 @@ from ckptstore.errors import InvalidUrl
 
 _POSTGRES_FORM = "postgresql://user@host/database"
 _SQLITE_FORM = "sqlite:///folder/file.sqlite, or the path alone"
-# libpq's keywords that people write; a text that begins with one of them, or sets a password anywhere, is no path.
+# libpq's keywords that people write; a text that begins with one of them, or sets a password anywhere (also as PGPASSWORD), is no path.
 _DSN = re.compile(
     r"\s*(host|hostaddr|port|dbname|user|password|passfile|service|sslmode|sslcert|sslkey|sslrootcert|sslpassword|options|"
-    r"application_name|connect_timeout|client_encoding|target_session_attrs|channel_binding|gssencmode)\s*=|.*\b(ssl)?password\s*=",
+    r"application_name|connect_timeout|client_encoding|target_session_attrs|channel_binding|gssencmode)\s*=|.*(password|\bpwd)\s*=",
     re.IGNORECASE | re.DOTALL,
 )
 # A scheme, perhaps with a driver, and what is left of `://`.

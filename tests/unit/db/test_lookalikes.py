@@ -15,6 +15,8 @@ REFUSED = {
     "host=h dbname=db user=me password=hunter2": "keyword=value",
     "dbname = db password = hunter2": "keyword=value",
     "PASSWORD=hunter2": "keyword=value",
+    "PGPASSWORD=hunter2 psql": "keyword=value",
+    "Server=h;Pwd=hunter2": "keyword=value",
     "application_name=x sslpassword=hunter2": "keyword=value",
     "postgresql:/me:hunter2@h/db": "begins with 'postgresql'",
     "postgresql:me:hunter2@h/db": "begins with 'postgresql'",
