@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo:
 	test -d .venv-demo || $(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/python -m pip install --quiet uv
-	.venv-demo/bin/uv pip install --quiet --compile-bytecode --python .venv-demo --editable '.[$(if $(URL),postgres)$(if $(findstring s3://,$(BLOB_URL)),$(if $(URL),$(comma))s3)]' --group examples
+	.venv-demo/bin/uv pip install --quiet --compile-bytecode --python .venv-demo --editable '.[inspect$(if $(URL),$(comma)postgres)$(if $(findstring s3://,$(BLOB_URL)),$(comma)s3)]' --group examples
 	.venv-demo/bin/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
 
 test: $(VENV)/installed
@@ -87,9 +87,9 @@ faults: $(VENV)/installed
 	$(INSTALL) --group bench
 	$(BIN)/python -m benchmarks.faults $(FAULTS) $(if $(URL),--postgres '$(URL)') $(ARGS)
 
-# The pictures of the inspector and of the command line in docs/images, of a store that is filled for them; needs chromium.
+# The pictures in docs/images of the inspector, the command line, the demo and the site; needs chromium. ARGS="site demo" is some of them.
 screenshots: $(VENV)/installed
-	$(BIN)/python scripts/make_screenshots.py
+	$(BIN)/python scripts/make_screenshots.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-demo .venv-lowest site demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

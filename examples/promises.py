@@ -6,6 +6,8 @@ import asyncio
 import io
 import os
 import secrets
+import shutil
+import sys
 import time
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
@@ -232,11 +234,14 @@ class Demo:
     def say_what_next(self) -> None:
         url = parse_database_url(self.url).render_as_string(hide_password=True)
         url = os.path.relpath(str(parse_database_url(self.url).database)) if url.startswith("sqlite") else f"'{url}'"
+        # The demo's own environment is not active in the reader's shell.
+        ckptstore = "ckptstore" if shutil.which("ckptstore") else os.path.relpath(Path(sys.executable).parent / "ckptstore")
         print("\nLook at it")
         for command in ("threads list", f"threads show {self.name}/01", "stats"):
-            say(f"ckptstore {command} --url {url}")
+            say(f"{ckptstore} {command} --url {url}")
+        say(f"{ckptstore} inspect --url {url}  # in a browser")
         if not self.url.startswith("postgres"):
-            say(f"ckptstore move --from {url} --to postgresql://...  # while agents write")
+            say(f"{ckptstore} move --from {url} --to postgresql://...  # while agents write")
 
 
 def title(number: int, text: str) -> None:

@@ -1,6 +1,7 @@
-"""Make the pictures of the inspector and of the command line in docs/images: `make screenshots`.
+"""Make the pictures in docs/images of the inspector, the command line, the demo and the site: `make screenshots`.
 
-They are of a store that `demo_store.py` fills. The inspector's are taken by a real browser: chromium of the system, or `$CHROMIUM`.
+Those of the inspector and the command line are of a store that `demo_store.py` fills. The inspector's and the site's are taken by a real
+browser: chromium of the system, or `$CHROMIUM`. `make_screenshots.py site demo` makes only pictures whose names begin so.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 from click.testing import CliRunner
 from demo_store import SHOWN, fill
@@ -27,7 +31,8 @@ from rich.text import Text
 
 from ckptstore.cli import main as ckptstore
 
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 STORE = "support.sqlite"
 _COLOURS = 256
@@ -51,9 +56,23 @@ def picture_command(name: str, arguments: list[str], most: int) -> None:
     """What a command prints, as SVG."""
     done = CliRunner(env={"COLUMNS": "118", "CKPTSTORE_DATABASE_URL": STORE}).invoke(ckptstore, arguments, color=True)
     assert done.exit_code == 0, done.output
-    lines = done.output.splitlines()[:most]
+    picture_lines(name, f"ckptstore {' '.join(arguments)}".replace("--ns  ", "--ns '' "), done.output.splitlines()[:most])
+
+
+def picture_demo() -> None:
+    """What `make demo` prints, as SVG."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command, env = [sys.executable, str(ROOT / "examples" / "demo.py")], {**os.environ, "COLUMNS": "118", "PATH": path}
+    demo = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+    # Progress lines replace themselves; the folder is a temporary one.
+    lines = [line.rpartition("\r")[2].replace(f"{Path.cwd()}/", "") for line in demo.stdout.splitlines()]
+    picture_lines("demo", "make demo", lines)
+
+
+def picture_lines(name: str, command: str, lines: Sequence[str]) -> None:
+    """A command and what it prints, as SVG."""
     console = Console(record=True, width=max(len(Text.from_ansi(line)) for line in lines) + 2, file=io.StringIO(), force_terminal=True)
-    console.print(Text(f"$ ckptstore {' '.join(arguments)}".replace("--ns  ", "--ns '' "), style="bold"))
+    console.print(Text(f"$ {command}", style="bold"))
     for line in lines:
         console.print(Text.from_ansi(line), soft_wrap=True)
     svg = console.export_svg(title="ckptstore", theme=_THEME, unique_id=name)
@@ -163,22 +182,81 @@ def picture_page(browser: Browser, printed: str, name: str) -> None:
     context.close()
 
 
-def main() -> None:
-    """Fill a store, and make all pictures of it."""
+# --- the site
+
+
+#: Picture -> the page of the site, width and height of the window, and whether it is dark.
+SITE: dict[str, tuple[str, int, int, bool]] = {
+    "site-home": ("/", 1280, 900, False),
+    "site-reference": ("/reference/saver/", 1280, 900, False),
+    "site-dark": ("/concepts/how-it-works/", 1280, 900, True),
+    "site-narrow": ("/tutorial/first-graph/", 390, 844, False),
+}
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def site() -> Iterator[str]:
+    """The site, built and served; gives its address."""
+    with tempfile.TemporaryDirectory() as folder:
+        quiet = {"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
+        command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "-d", folder]
+        subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **quiet})
+        with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as server:
+            Thread(target=server.serve_forever, daemon=True).start()
+            yield f"http://127.0.0.1:{server.server_port}"
+            server.shutdown()
+
+
+def picture_site(browser: Browser, address: str, name: str) -> None:
+    """A page of the site, as PNG."""
+    path, width, height, dark = SITE[name]
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+    page = context.new_page()
+    answer = page.goto(address + path, wait_until="networkidle")
+    assert answer is not None and answer.ok, f"the site has no page {path}"  # noqa: PT018
+    taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    taken.quantize(_COLOURS).save(IMAGES / f"{name}.png", optimize=True)
+    context.close()
+
+
+def main(beginnings: tuple[str, ...]) -> None:
+    """Fill a store, and make the pictures whose names begin as one of these."""
+
+    def chosen(names: Iterable[str]) -> list[str]:
+        return [name for name in names if name.startswith(beginnings)]
+
     if CHROMIUM is None:
         sys.exit("there is no chromium; install it (apt-get install chromium), or set $CHROMIUM")
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        fill(STORE, datetime.now(UTC))
-        for name, (arguments, most) in COMMANDS.items():
-            picture_command(name, arguments, most)
-        with inspecting() as printed, sync_playwright() as playwright:
+        for _ in chosen(["demo"]):
+            picture_demo()
+        if chosen([*COMMANDS, *PAGES]):
+            fill(STORE, datetime.now(UTC))
+        for name in chosen(COMMANDS):
+            picture_command(name, *COMMANDS[name])
+        with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-            for name in PAGES:
-                picture_page(browser, printed, name)
+            picture_all(browser, inspecting, picture_page, chosen(PAGES))
+            picture_all(browser, site, picture_site, chosen(SITE))
             browser.close()
 
 
+def picture_all(
+    browser: Browser, serve: Callable[[], AbstractContextManager[str]], picture: Callable[[Browser, str, str], None], names: Sequence[str]
+) -> None:
+    """Pictures of the pages of one server, which is started if there are any."""
+    if names:
+        with serve() as address:
+            for name in names:
+                picture(browser, address, name)
+
+
 if __name__ == "__main__":
-    main()
+    main(tuple(sys.argv[1:]) or ("",))

@@ -128,8 +128,7 @@ async def test_the_blocks_before_opentelemetry_run(
     with TestClient(page_run.names["app"]) as client:
         answer = client.get("/ready")
     assert (answer.status_code, answer.json()["ok"]) == (200, True)
-    for name in ("saver", "quiet", "watched"):
-        await page_run.names[name].aclose()
+    page_run.close()
 
 
 def test_the_block_of_traces_runs(tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ def page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_url: str)
         monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
         plain = url.replace("postgresql+psycopg://", "postgresql://")
         replaced = {POSTGRES: plain, POSTGRES.replace("@host", "@replica"): plain, POSTGRES.replace("://", "+psycopg://", 1): url}
-        yield PageRun(tmp_path, replaced, monkeypatch.setenv)
+        run = PageRun(tmp_path, replaced, monkeypatch.setenv)
+        yield run
+        run.close()
 
 
 async def run_page(page_run: PageRun, page: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
+from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 
 CHECKOUT = Path(__file__).parents[2]
@@ -109,6 +110,12 @@ class PageRun:
         elif block.language == "console":
             for command in Block(block.page, block.line, "console", None, text, None).commands():
                 self._command(block, command)
+
+    def close(self) -> None:
+        """Close the savers that the page has left open."""
+        for value in self.names.values():
+            if isinstance(value, SQLAlchemySaver):
+                value.close()
 
     async def _python(self, block: Block, text: str) -> None:
         # Lines are counted as on the page, so that a traceback points there.
