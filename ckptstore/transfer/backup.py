@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend
+from ckptstore.blobs.location import normalised
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.connection import Db
 from ckptstore.db.open import open_database
@@ -111,11 +112,12 @@ def back_up(
         prune: delete blobs that no backup needs, and that an earlier run has noted a day ago.
 
     Raises:
-        InvalidConfig: a dump is wanted, and can't be made.
+        InvalidConfig: a dump is wanted, and can't be made; or the place is that of the store's own blobs.
         BlobUnavailable: a backend failed; run it again.
         OSError: there is no room for the copy of the database.
     """
     now = clock()
+    _refuse_blobs_of(source, to)
     report = BackupReport(f"{backup_time(now)}-{secrets.token_hex(4)}", masked(source.runner.url))
     yield from source.read(thread_totals)
     dumping = yield from _dumping(source, wanted, pg_folder, report)
@@ -133,6 +135,14 @@ def back_up(
     finally:
         yield source.runner.write(partial(release_collector, by=report.name))
     return report
+
+
+def _refuse_blobs_of(source: Store, to: str) -> None:
+    """Refuse the place of the store's own blobs: there, each would be taken for a blob of a backup, and be pruned."""
+    blobs = source.objects.location.url
+    place = normalised(open_backend(to, BlobSettings()).url).partition("?")[0]
+    if blobs is not None and f"{place}/".startswith(f"{blobs.partition('?')[0]}/"):
+        raise InvalidConfig(f"the blobs of this store are at {blobs}: back it up to another place")
 
 
 class _Dumping(NamedTuple):

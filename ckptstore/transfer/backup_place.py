@@ -7,6 +7,7 @@ deleted a day later if that is still so: by then a restore that had begun is don
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from ckptstore.maintenance.hold import HOLD_MICROSECONDS
 #: Keys of a backup's files begin with this; those of blobs have two digits here.
 FOLDER = "backup/"
 DESCRIPTION, KEYS = ".json", ".keys"
+_BLOB = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}-[0-9a-f]+")
 _UNNEEDED = f"{FOLDER}unneeded-"
 #: No file of a backup but the copy of the database is longer.
 LONGEST = 1024 * 1024 * 1024
@@ -88,7 +90,8 @@ class BackupPlace:
         found = Unneeded()
         due: dict[str, int] = {}
         async for entry in self.backend.entries():
-            if entry.key.startswith(FOLDER) or entry.key in needed:
+            # What else is in the folder is not ours.
+            if entry.key in needed or _BLOB.fullmatch(entry.key) is None:
                 continue
             since = noted.get(entry.key, now)
             if prune and now - since >= HOLD_MICROSECONDS:

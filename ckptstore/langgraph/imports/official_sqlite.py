@@ -39,7 +39,7 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         InvalidSource: there is no such file, or it can't be opened.
     """
     if not path.is_file():
-        raise InvalidSource(f"{path} does not exist; give the file of the saver")
+        raise InvalidSource(f"{path} {'is no file' if path.exists() else 'does not exist'}; give the file of the saver")
     try:
         return sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True, check_same_thread=False, isolation_level=None)
     except sqlite3.Error as exc:

@@ -13,6 +13,7 @@ import pytest
 from ckptstore import SQLAlchemySaver
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.settings import BlobSettings
+from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.backup import BackupReport, back_up
@@ -157,3 +158,19 @@ def test_a_backup_whose_keys_are_lost_keeps_everything(backups: Backups) -> None
     backups.saver.erase({"user_id": "u0"})
     assert [backups.take(days=2).unneeded for _ in range(3)] == [0, 0, 0]
     assert backups.blobs() == 3
+
+
+def test_what_else_is_there_stays(backups: Backups) -> None:
+    backups.take()
+    for name in ("notes.txt", "18/notes", f"photos/18/{'a' * 64}-{'b' * 16}"):
+        (backups.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (backups.folder / name).write_text("mine")
+    assert [backups.take(days=2).unneeded for _ in range(3)] == [0, 0, 0]
+    assert backups.blobs() == 6
+
+
+@pytest.mark.parametrize("within", ["", "b", "../a.sqlite.blobs/."])
+def test_the_place_of_the_own_blobs_is_refused(backups: Backups, within: str) -> None:
+    backups.folder = Path(f"{backups.folder.parent / 'a.sqlite.blobs'}/{within}")
+    with pytest.raises(InvalidConfig, match=r"the blobs of this store are at .*back it up to another place"):
+        backups.take()
