@@ -95,6 +95,19 @@ async def test_a_second_run_is_refused_and_told_which_one_runs(saver: SQLAlchemy
     assert queue(saver) == []
 
 
+async def test_without_it_one_of_two_runs_is_lost(lasting_url: str) -> None:
+    """What it is for."""
+    async with await opened(lasting_url, None) as saver:
+        gates = [Gate(), Gate()]
+        runs = [elsewhere(graph_of(saver, gate).ainvoke(text(name), THREAD)) for gate, name in zip(gates, "ab", strict=True)]
+        for gate in gates:
+            await gate.reached.wait()
+        for gate in gates:
+            gate.open.set()
+        await asyncio.gather(*runs)
+        assert len((await graph_of(saver, answer).aget_state(THREAD)).values["log"]) == 2
+
+
 async def test_runs_wait_their_turn_and_each_goes_on_from_the_last(lasting_url: str) -> None:
     async with await opened(lasting_url, "wait") as one, await opened(lasting_url, "wait") as two:
         graphs = [graph_of(saver, answer) for saver in (one, two)]
