@@ -16,7 +16,7 @@ from sqlalchemy import URL, Executable, func, inspect, select, true
 from sqlalchemy.schema import CreateSchema
 
 from ckptstore.db import upgrade_lock
-from ckptstore.db.abilities import batch_function_query
+from ckptstore.db.abilities import function_queries
 from ckptstore.db.capabilities import HAS_CITUS, PLAIN, Capabilities
 from ckptstore.db.connection import Db
 from ckptstore.db.distribution import capabilities_with_citus
@@ -76,14 +76,15 @@ def _look(db: Db) -> str | None:
     """See `current_revision`; on a server in one round trip with its abilities, and not within a transaction."""
     if db.on_sqlite:
         return current_revision(db)
-    function = batch_function_query(db.statements.table_name(THREAD.name))
+    functions = function_queries(db.statements.table_name(THREAD.name))
     try:
-        rows = db.execute(f"SELECT version_num, ({function}), {HAS_CITUS} FROM {_version_table(db)}").found
+        rows = db.execute(f"SELECT version_num, {functions}, {HAS_CITUS} FROM {_version_table(db)}").found
     except Exception as exc:
         if sqlstate_of(exc) in _NO_TABLES:
             return None
         raise
-    revision, db.abilities.batch_function, has_citus = rows[0] if rows else (None, None, False)
+    revision, batch_function, held_function, has_citus = rows[0] if rows else (None, None, None, False)
+    db.abilities.take(batch_function, held_function)
     _note(db, capabilities_with_citus(db) if has_citus else PLAIN)
     return None if revision is None else str(revision)
 

@@ -56,6 +56,7 @@ class BatchCommit:
     def __init__(self, batch: Sequence[EncodedWrite], lock_seconds: float) -> None:
         self._batch = batch
         self._lock_timeout = f"{round(lock_seconds * 1000)}ms"
+        self._leases = sorted({(write.record.key.thread_id, write.fence) for write in batch if write.fence is not None})
         self._ordinary = _ordinary(batch)
         self._parameters: FunctionParameters | None = None
         self._abilities: Abilities | None = None
@@ -65,11 +66,25 @@ class BatchCommit:
     def statement(self, statements: Statements, abilities: Abilities) -> Call | None:
         """The call of the function that stores the ordinary writes; None if there are none, or no function."""
         schema = abilities.batch_function
+        if self._leases and not abilities.held_function:
+            self._leave_out_leases()
         if schema is None or not self._ordinary:
             return None
         self._parameters, self._abilities = FunctionParameters(self._ordinary), abilities
-        statement = statements[sql.batch_function.commit_batch, schema]
-        return Call(statement.text, statement.arguments(self._parameters.named(self._lock_timeout)))
+        parameters = self._parameters.named(self._lock_timeout)
+        build = sql.batch_function.commit_batch
+        if self._leases:
+            build = sql.batch_function.commit_held_batch
+            parameters["leases"] = sql.batch_function.array_literal([each for lease in self._leases for each in lease])
+        statement = statements[build, schema]
+        return Call(statement.text, statement.arguments(parameters))
+
+    def _leave_out_leases(self) -> None:
+        """Leave the writes under leases to transactions of their own."""
+        self._leases = []
+        self._ordinary = _ordinary(self._batch, under_leases=False)
+        if not self._ordinary:
+            self._done = _Done(set(), set())
 
     def answered(self, rows: Sequence[Any]) -> bool:
         """Take the function's answer; returns whether it has stored everything."""
@@ -87,6 +102,9 @@ class BatchCommit:
             return self.raise_explained(exc)
 
     def _finish(self, db: Db) -> Sequence[MissingParts | None]:
+        if self._done is None and self._leases:
+            # A statement with one snapshot would not see that another one has taken a lease.
+            self._leave_out_leases()
         done = self._done or _store_in_one_statement(db, self._ordinary, self._lock_timeout)
         missing: dict[int, MissingParts] = {}
         for number, write in enumerate(self._batch):
@@ -101,7 +119,8 @@ class BatchCommit:
         """
         state = sqlstate_of(exc)
         if state in _NO_FUNCTION and self._abilities is not None:
-            self._abilities.batch_function = None
+            # With leases, it may be the other one.
+            self._abilities.take(None, None)
             reason = str(exc).partition("\n")[0]
             logger.warning("batches are stored by one statement from now on: %s", reason, extra={"event": "function_lost"})
             return True
@@ -121,26 +140,27 @@ class BatchCommit:
         raise explained from exc
 
 
-def _ordinary(batch: Sequence[EncodedWrite]) -> dict[int, EncodedWrite]:
-    """The ordinary writes whose rows no other one writes; later writes of a thread are left out with its first one."""
+def _ordinary(batch: Sequence[EncodedWrite], *, under_leases: bool = True) -> dict[int, EncodedWrite]:
+    """The writes that touch no object and no row that another one writes; later writes of a thread are left out with its first one.
+
+    Args:
+        batch: the batch.
+        under_leases: whether those under leases are among them.
+    """
     if len(batch) == 1:
-        return {0: batch[0]} if _is_ordinary(batch[0]) else {}
+        return {} if batch[0].touches_objects or not (under_leases or batch[0].fence is None) else {0: batch[0]}
     left_out: set[str] = set()
     written: set[Row] = set()
     ordinary: dict[int, EncodedWrite] = {}
     for number, write in enumerate(batch):
         keys = row_keys(write)
-        if not _is_ordinary(write) or write.record.key.thread_id in left_out or not written.isdisjoint(keys):
+        is_extraordinary = write.touches_objects or not (under_leases or write.fence is None)
+        if is_extraordinary or write.record.key.thread_id in left_out or not written.isdisjoint(keys):
             left_out.add(write.record.key.thread_id)
         else:
             written.update(keys)
             ordinary[number] = write
     return ordinary
-
-
-def _is_ordinary(write: EncodedWrite) -> bool:
-    """Whether a write touches no object, and no lease: a statement with one snapshot would not see that another one has taken it."""
-    return not write.touches_objects and write.fence is None
 
 
 class _Done(NamedTuple):

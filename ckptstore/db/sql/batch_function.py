@@ -16,6 +16,8 @@ from sqlalchemy.sql.expression import ClauseList
 
 #: With the version of its parameters: a release that needs others adds another function, while other processes still use this one.
 FUNCTION = "ckpt_commit_batch_1"
+#: Stores a batch under leases: it locks them, or stores nothing, and calls the other one. Migration 0009 creates it.
+HELD_FUNCTION = "ckpt_commit_held_1"
 #: The parts of a batch, in the order of the parameters. Migration 0006 defines the elements of each part's rows.
 PARTS = ("entries", "carried", "known", "checkpoints", "channels", "tags", "segments", "kept_writes", "replaced_writes")
 
@@ -27,14 +29,15 @@ class _Call(ColumnElement[Any]):
     inherit_cache = False
     type = Text()
 
-    def __init__(self, schema: str, arguments: Sequence[ColumnElement[Any]]) -> None:
+    def __init__(self, schema: str, name: str, arguments: Sequence[ColumnElement[Any]]) -> None:
         self.schema = schema
+        self.name = name
         self.arguments = ClauseList(*arguments)
 
 
 @compiles(_Call)
 def _compile_call(call: _Call, compiler: SQLCompiler, **options: Any) -> str:
-    return f"{compiler.preparer.quote_identifier(call.schema)}.{FUNCTION}({compiler.process(call.arguments, **options)})"
+    return f"{compiler.preparer.quote_identifier(call.schema)}.{call.name}({compiler.process(call.arguments, **options)})"
 
 
 def commit_batch(_database: str, schema: str) -> Select[Any]:
@@ -48,15 +51,32 @@ def commit_batch(_database: str, schema: str) -> Select[Any]:
         _database: always PostgreSQL.
         schema: the function's schema.
     """
+    return select(_Call(schema, FUNCTION, _arguments(schema)))
+
+
+def commit_held_batch(_database: str, schema: str) -> Select[Any]:
+    """Like `commit_batch`, under `leases`; also null if one of them is held no longer.
+
+    Args:
+        _database: always PostgreSQL.
+        schema: the function's schema.
+    """
+    return select(_Call(schema, HELD_FUNCTION, [_array("leases"), *_arguments(schema)]))
+
+
+def _arguments(schema: str) -> list[ColumnElement[Any]]:
     scalars: list[ColumnElement[Any]] = [
         bindparam("for_schema", schema, type_=Text()),
         bindparam("wait_for_locks", type_=Text()),
         bindparam("new_generation", type_=BigInteger()),
         bindparam("data", type_=LargeBinary()),
     ]
+    return [*scalars, *map(_array, PARTS)]
+
+
+def _array(part: str) -> ColumnElement[Any]:
     # A text that the server reads as an array: asyncpg takes longer to send an array of texts than PostgreSQL to read it.
-    parts = [cast(bindparam(part, type_=Text()), ARRAY(Text())) for part in PARTS]
-    return select(_Call(schema, [*scalars, *parts]))
+    return cast(bindparam(part, type_=Text()), ARRAY(Text()))
 
 
 def array_literal(elements: Sequence[str]) -> str:

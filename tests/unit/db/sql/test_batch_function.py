@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql import asyncpg, psycopg
 
-from ckptstore.db.sql.batch_function import FUNCTION, PARTS, array_literal, commit_batch
+from ckptstore.db.sql.batch_function import FUNCTION, HELD_FUNCTION, PARTS, array_literal, commit_batch, commit_held_batch
 from tests.support.statements import compiled
 
-MIGRATION = Path(__file__).parents[4] / "migrations/versions/0006_batches_by_a_function.py"
+MIGRATIONS = Path(__file__).parents[4] / "migrations/versions"
+MIGRATION = MIGRATIONS / "0006_batches_by_a_function.py"
 
 
 def on(driver: Any, statement: ClauseElement) -> str:
@@ -27,6 +28,16 @@ def test_the_call_sends_the_parameters_of_the_migration_in_its_order() -> None:
     text = on(psycopg, commit_batch("postgresql", "s"))
     assert re.findall(r"%\((\w+)\)s", text) == names
     assert names[4:] == list(PARTS)
+
+
+def test_the_one_under_leases_takes_the_same_after_them() -> None:
+    head = (MIGRATIONS / "0009_leases_of_threads.py").read_text().partition("ckpt_commit_held_1(")[2].partition(") RETURNS")[0]
+    names = re.findall(r"(\w+) (?:text\[\]|text|bigint|bytea)", re.sub("--.*", "", head))
+    text = on(psycopg, commit_held_batch("postgresql", "s"))
+    assert re.findall(r"%\((\w+)\)s", text) == names
+    assert names[0] == "leases"
+    assert names[1:] == re.findall(r"%\((\w+)\)s", on(psycopg, commit_batch("postgresql", "s")))
+    assert HELD_FUNCTION in text
 
 
 def test_what_depends_on_the_batch_is_left_to_the_caller() -> None:
