@@ -75,8 +75,8 @@ def layout_entries(database: str, layout: ColumnElement[Any]) -> FromClause:
 class OrderedJoin(Join):
     """A join that reads its left side first: SQLite's planner does not reorder a CROSS JOIN.
 
-    The planner takes a recursive query for a million rows. Where statistics say that a table has fewer, it would read the whole table and
-    look each row up in the query's result.
+    The planner takes a recursive query for a million rows. Where statistics say that a table has fewer, and since 3.53 without statistics
+    too, it would read the whole table and look each row up in the query's result.
     """
 
     inherit_cache = True
