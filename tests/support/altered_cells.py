@@ -14,8 +14,25 @@ from tests.support.build import chain, config, put
 
 #: Every column of every table.
 COLUMNS = [(table, column.name) for table in Base.metadata.sorted_tables for column in table.columns]
-#: Cells that no writer of ours makes. Each column gets one of them, and NULL.
-CELLS = ["'text'", "x'ff00'", "1e300", "9223372036854775807", "-9223372036854775808", "'[1]'", "'{\"a\": 1}'", "CAST(x'ff41' AS TEXT)"]
+#: Cells that no writer of ours makes: of another type, far too large or too long, negative, empty, of another charset. Each column gets
+#: one of them, and NULL.
+CELLS = [
+    "'text'",
+    "x'ff00'",
+    "1e300",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "'[1]'",
+    "'{\"a\": 1}'",
+    "CAST(x'ff41' AS TEXT)",
+    "-1",
+    "hex(zeroblob(60000))",
+    "'a' || char(0) || 'b'",
+    "CAST(x'eda080' AS TEXT)",
+    "''",
+    "x''",
+    "'[-1, 99999999999]'",
+]
 
 
 async def fill(path: Path) -> None:
