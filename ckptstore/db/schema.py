@@ -120,25 +120,29 @@ def _require(db: Db, found: str | None) -> None:
     if found == HEAD:
         return
     where = masked(db.connection.engine.url)
-    schema_option = _schema_option(db)
+    which = _which(db)
     if found is None or found in REVISIONS:
         raise SchemaOutOfDate(
             f"{where} has {f'revision {found}' if found else 'no schema'}, this release needs revision {HEAD}; "
-            f"run: ckptstore upgrade{schema_option} (or await saver.setup(), or alembic upgrade head)"
+            f"run: ckptstore upgrade{which} (or await saver.setup(), or alembic upgrade head)"
         )
     raise _too_new(db, found)
 
 
-def _schema_option(db: Db) -> str:
+def _which(db: Db) -> str:
+    """The options that name this database in a command; a server's URL is the one that the reader has, with its password."""
+    url = db.connection.engine.url
+    if db.on_sqlite and url.database:
+        return f" --url {shlex.quote(url.database)}"
     return f" --schema {shlex.quote(db.statements.schema)}" if db.statements.schema else ""
 
 
 def _too_new(db: Db, found: str) -> SchemaTooNew:
-    schema_option = _schema_option(db)
+    which = _which(db)
     return SchemaTooNew(
         f"{masked(db.connection.engine.url)} has revision {found}, "
         f"the newest that this release knows is {HEAD}; "
-        f"run: pip install --upgrade ckptstore (or, with the newer release, ckptstore downgrade {HEAD}{schema_option})"
+        f"run: pip install --upgrade ckptstore (or, with the newer release, ckptstore downgrade {HEAD}{which})"
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db import schema
 from ckptstore.db.open import open_database
+from ckptstore.db.open_read_only import open_read_only
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import parse_database_url
 from ckptstore.errors import SchemaOutOfDate, SchemaTooNew
@@ -52,6 +54,14 @@ async def test_a_schema_of_another_release_is_refused_by_name(bare_url: str, mon
         async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
             with pytest.raises(SchemaOutOfDate, match=r"has revision \d+, this release needs revision 0099; run: ckptstore upgrade"):
                 await saver.aget_tuple(config("t"))
+
+
+def test_the_command_names_the_file_and_not_the_database_of_the_environment(sqlite_url: str) -> None:
+    with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
+        saver.setup().result()
+    set_revision(sqlite_url, "0001")
+    with pytest.raises(SchemaOutOfDate, match=f"run: ckptstore upgrade --url {re.escape(sqlite_url)} "):
+        open_read_only(parse_database_url(sqlite_url), DatabaseSettings())
 
 
 def test_setting_up_twice_on_one_loop_is_harmless(bare_url: str) -> None:
