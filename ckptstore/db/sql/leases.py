@@ -26,10 +26,10 @@ from ckptstore.db.sql.insert import insert_into, resolve_conflict
 from ckptstore.db.sql.lookups import equal_columns, has_given_key, rows_with_keys
 from ckptstore.db.sql.tables import LEASE, LEASE_KEY
 
-# The current time in microseconds since 1970, also within a transaction that began earlier.
+# The time in microseconds since 1970 at which the statement began, also within a transaction that began earlier.
 _NOW = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)",
-    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)",
+    "postgresql": "CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS bigint)",
 }
 _HOLDS = LEASE.c.place == literal_column("0")
 _OF_THREAD = LEASE.c.thread_id == bindparam("thread_id", type_=Text())

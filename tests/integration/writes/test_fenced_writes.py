@@ -25,11 +25,12 @@ from tests.support.attempts import task_writes
 from tests.support.batches import small_checkpoint
 from tests.support.databases import url_of
 from tests.support.rows import Rows, counted, listed_counts
+from tests.support.shards import as_on_shards
 
 LOST = MissingParts(lease=True)
 
 #: A database, and how batches are stored on it.
-WAYS = ["sqlite", "asyncpg", "psycopg", "asyncpg partitioned", "asyncpg batch function", "asyncpg statement"]
+WAYS = ["sqlite", "asyncpg", "psycopg", "asyncpg partitioned", "asyncpg batch function", "asyncpg statement", "asyncpg shards"]
 WITHOUT = {"batch function": Abilities("public"), "statement": Abilities()}
 
 
@@ -52,7 +53,7 @@ async def opened(url: str, way: str) -> SQLAlchemySaver:
     if isinstance(runner, AsyncRunner):
         assert runner.abilities == Abilities("public", True)
         runner.abilities = WITHOUT.get(way.partition(" ")[2], runner.abilities)
-    return saver
+    return await as_on_shards(saver) if way.endswith("shards") else saver
 
 
 def way_of(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.writes.leases import Answer, Departure, NewRequest, RequestKey, ask, leave, renew, states
+from tests.support.databases import DATABASES, url_of
 from tests.support.leases import pass_time, queue
+from tests.support.shards import as_on_shards
 
 TTL = 30
 
@@ -22,10 +26,13 @@ def key(name: str, thread_id: str = "t") -> RequestKey:
     return RequestKey(thread_id, f"fence of {name}")
 
 
-@pytest.fixture
-def saver(url: str) -> Iterator[SQLAlchemySaver]:
-    with SQLAlchemySaver.from_conn_string(url) as saver:
+@pytest.fixture(params=[*DATABASES, "asyncpg shards"])
+def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SQLAlchemySaver]:
+    database, _, shards = request.param.partition(" ")
+    with SQLAlchemySaver.from_conn_string(url_of(database, request, tmp_path)) as saver:
         saver.setup()
+        if shards:
+            asyncio.run(as_on_shards(saver))
         yield saver
 
 
