@@ -19,6 +19,7 @@ from ckptstore.records import ThreadInfo
 from ckptstore.runtime.steps import drive_async
 from ckptstore.tags.keys import TagKeys
 from ckptstore.values.size_limits import SizeLimits
+from ckptstore.writes.thread_lease import ThreadLease
 
 __all__ = [
     "BlobRef",
@@ -35,6 +36,7 @@ __all__ = [
     "SizeLimits",
     "TagKeys",
     "ThreadInfo",
+    "ThreadLease",
     "key_ring",
     "prune_old_checkpoints",
 ]

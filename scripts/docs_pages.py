@@ -19,7 +19,10 @@ ROOT = Path(__file__).parent.parent
 REPOSITORY = "https://github.com/ckptstore/ckptstore/blob/main/"
 
 REFERENCE = {
-    "saver": ("The saver", ["ckptstore.SQLAlchemySaver", "ckptstore.SaverOptions", "ckptstore.SizeLimitedCheckpointer"]),
+    "saver": (
+        "The saver",
+        ["ckptstore.SQLAlchemySaver", "ckptstore.SaverOptions", "ckptstore.ThreadLease", "ckptstore.SizeLimitedCheckpointer"],
+    ),
     "settings": (
         "Settings",
         [
