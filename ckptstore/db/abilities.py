@@ -20,6 +20,8 @@ class Abilities:
     batch_function: str | None = None
     #: Whether there is also the one that stores batches under leases; without it, each write under a lease has a transaction of its own.
     held_function: bool = False
+    #: The schema whose function stores the writes of one thread (`sql.thread_function`); None where there is none.
+    thread_function: str | None = None
     #: What the database can do.
     database: Capabilities = PLAIN
     #: Its statements, where they are other ones than those of its dialect.

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from ckptstore.db import schema
 from ckptstore.db.capabilities import HAS_CITUS
 from ckptstore.db.connection import Db
-from ckptstore.db.distribution import Distribution, distribution_of
+from ckptstore.db.distribution import Distribution, distribution_of, thread_function_of
 from ckptstore.db.models import VERSION_TABLE, Base
+from ckptstore.db.sql import batch_function, thread_function
 from ckptstore.db.sql.routing import PER_THREAD
 from ckptstore.db.sql.tables import PARTITIONED, THREAD
 from ckptstore.errors import InvalidConfig
@@ -68,9 +69,13 @@ def upgrade_and_distribute(db: Db, shards: int) -> None:
     with db.transaction():
         schema.enter_exclusively(db)
         _require_nodes(db)
+        # Or the nodes could not be told of the function in the same transaction.
+        db.execute("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'")
         started = time.perf_counter()
         changed = _distribute(db, shards)
         seconds = time.perf_counter() - started
+        if changed or thread_function_of(db) is None:
+            _exchange_functions(db)
     if changed:
         # The rows that were copied are still in the coordinator's own tables.
         with db.transaction():
@@ -80,6 +85,14 @@ def upgrade_and_distribute(db: Db, shards: int) -> None:
         fields = {"event": "distributed", "tables": len(changed), "shards": shards, "seconds": seconds}
         logger.info("%d tables distributed, those of threads over %d shards each, in %.3f s", len(changed), shards, seconds, extra=fields)
     schema.look_again(db)
+
+
+def _exchange_functions(db: Db) -> None:
+    """Create the function for one thread, and drop those for batches: a process that does not know yet must not call them."""
+    of = f"SELECT relnamespace FROM pg_class WHERE oid = '{THREAD.name}'::regclass"
+    schema = db.execute(f"SELECT quote_ident(nspname) FROM pg_namespace WHERE oid = ({of})").scalar_one()
+    for statement in (f"DROP FUNCTION IF EXISTS {schema}.{batch_function.FUNCTION}", *thread_function.definition(schema)):
+        db.execute(statement)
 
 
 def _distribute(db: Db, shards: int) -> Sequence[str]:

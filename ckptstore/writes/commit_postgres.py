@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 LOCK_NOT_AVAILABLE = "55P03"
 _UNIQUE_VIOLATION = "23505"
 # The schema was downgraded, or restored from a dump without functions; or the right to call it was revoked.
-_NO_FUNCTION = ("42883", "42501")
+NO_FUNCTION = ("42883", "42501")
 
 
 def commit(db: Db, batch: Sequence[EncodedWrite], lock_seconds: float) -> Sequence[MissingParts | None]:
@@ -57,7 +57,7 @@ class BatchCommit:
         self._batch = batch
         self._lock_timeout = f"{round(lock_seconds * 1000)}ms"
         self._leases = sorted({(write.record.key.thread_id, write.fence) for write in batch if write.fence is not None})
-        self._ordinary = _ordinary(batch)
+        self._ordinary = ordinary_writes(dict(enumerate(batch)))
         self._parameters: FunctionParameters | None = None
         self._abilities: Abilities | None = None
         #: What was stored of the ordinary writes; None where they are to be stored by the statement.
@@ -82,7 +82,7 @@ class BatchCommit:
     def _leave_out_leases(self) -> None:
         """Leave the writes under leases to transactions of their own."""
         self._leases = []
-        self._ordinary = _ordinary(self._batch, under_leases=False)
+        self._ordinary = ordinary_writes(dict(enumerate(self._batch)), under_leases=False)
         if not self._ordinary:
             self._done = _Done(set(), set())
 
@@ -118,7 +118,7 @@ class BatchCommit:
         A row was there that none of ours has inserted; or there is no function any more, and from now on none is called.
         """
         state = sqlstate_of(exc)
-        if state in _NO_FUNCTION and self._abilities is not None:
+        if state in NO_FUNCTION and self._abilities is not None:
             # With leases, it may be the other one.
             self._abilities.take(None, None)
             reason = str(exc).partition("\n")[0]
@@ -140,19 +140,19 @@ class BatchCommit:
         raise explained from exc
 
 
-def _ordinary(batch: Sequence[EncodedWrite], *, under_leases: bool = True) -> dict[int, EncodedWrite]:
+def ordinary_writes(writes: Mapping[int, EncodedWrite], *, under_leases: bool = True) -> dict[int, EncodedWrite]:
     """The writes that touch no object and no row that another one writes; later writes of a thread are left out with its first one.
 
     Args:
-        batch: the batch.
+        writes: those of a batch, or some of them, by their numbers in it.
         under_leases: whether those under leases are among them.
     """
-    if len(batch) == 1:
-        return {} if batch[0].touches_objects or not (under_leases or batch[0].fence is None) else {0: batch[0]}
+    if len(writes) == 1:
+        return {n: write for n, write in writes.items() if not write.touches_objects and (under_leases or write.fence is None)}
     left_out: set[str] = set()
     written: set[Row] = set()
     ordinary: dict[int, EncodedWrite] = {}
-    for number, write in enumerate(batch):
+    for number, write in writes.items():
         keys = row_keys(write)
         is_extraordinary = write.touches_objects or not (under_leases or write.fence is None)
         if is_extraordinary or write.record.key.thread_id in left_out or not written.isdisjoint(keys):

@@ -22,8 +22,8 @@ HELD_FUNCTION = "ckpt_commit_held_1"
 PARTS = ("entries", "carried", "known", "checkpoints", "channels", "tags", "segments", "kept_writes", "replaced_writes")
 
 
-class _Call(ColumnElement[Any]):
-    """A call of the function in a schema. SQLAlchemy's own functions leave names unquoted that need it, such as `MixedCase`."""
+class Call(ColumnElement[Any]):
+    """A call of a function in a schema. SQLAlchemy's own functions leave names unquoted that need it, such as `MixedCase`."""
 
     __visit_name__ = "ckptstore_call"
     inherit_cache = False
@@ -35,8 +35,8 @@ class _Call(ColumnElement[Any]):
         self.arguments = ClauseList(*arguments)
 
 
-@compiles(_Call)
-def _compile_call(call: _Call, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(Call)
+def _compile_call(call: Call, compiler: SQLCompiler, **options: Any) -> str:
     return f"{compiler.preparer.quote_identifier(call.schema)}.{call.name}({compiler.process(call.arguments, **options)})"
 
 
@@ -51,7 +51,7 @@ def commit_batch(_database: str, schema: str) -> Select[Any]:
         _database: always PostgreSQL.
         schema: the function's schema.
     """
-    return select(_Call(schema, FUNCTION, _arguments(schema)))
+    return select(Call(schema, FUNCTION, _arguments(schema)))
 
 
 def commit_held_batch(_database: str, schema: str) -> Select[Any]:
@@ -61,7 +61,7 @@ def commit_held_batch(_database: str, schema: str) -> Select[Any]:
         _database: always PostgreSQL.
         schema: the function's schema.
     """
-    return select(_Call(schema, HELD_FUNCTION, [_array("leases"), *_arguments(schema)]))
+    return select(Call(schema, HELD_FUNCTION, [_array("leases"), *_arguments(schema)]))
 
 
 def _arguments(schema: str) -> list[ColumnElement[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ import psycopg
 import pytest
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.db.async_runner import AsyncRunner
 from ckptstore.db.connection import Db
+from ckptstore.db.sql.thread_function import FUNCTION, definition
 from ckptstore.records import NewSegment, Value
 from ckptstore.runtime.wakeups import settled
 from ckptstore.values.encode import EncodedWrite
@@ -31,10 +33,22 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url_of(request.param, request, tmp_path)
 
 
+@pytest.fixture(params=["function", "transaction"])
+def way(request: pytest.FixtureRequest, url: str) -> Iterator[str | None]:
+    """The schema of the function for one thread, or None where each thread's writes are a transaction."""
+    plain = url.replace("+asyncpg", "").replace("+psycopg", "")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        if request.param == "function":
+            create, _ = definition("public")
+            connection.execute(create)  # type: ignore[arg-type]
+        yield "public" if request.param == "function" else None
+        connection.execute(f"DROP FUNCTION IF EXISTS {FUNCTION}")
+
+
 @pytest.fixture
-async def sharded(url: str) -> AsyncIterator[SQLAlchemySaver]:
+async def sharded(url: str, way: str | None) -> AsyncIterator[SQLAlchemySaver]:
     async with SQLAlchemySaver.from_conn_string(url) as saver:
-        yield await as_on_shards(saver)
+        yield await as_on_shards(saver, way)
 
 
 async def commit(saver: SQLAlchemySaver, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | None]:
@@ -49,7 +63,7 @@ def rows_of(saver: SQLAlchemySaver) -> dict[str, Any]:
     return {name: sorted(rows, key=repr) for name, rows in tables.items()}
 
 
-async def test_the_rows_are_those_of_one_statement(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_rows_are_those_of_one_statement(url: str, way: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     async with SQLAlchemySaver.from_conn_string(url) as plain:
         batches = recorded(plain)
         await work(plain)
@@ -64,7 +78,7 @@ async def test_the_rows_are_those_of_one_statement(url: str, monkeypatch: pytest
 
     monkeypatch.setattr(commit_by_thread, "commit", noted)
     async with SQLAlchemySaver.from_conn_string(url) as saver:
-        await as_on_shards(saver)
+        await as_on_shards(saver, way)
         for batch in batches:
             assert await commit(saver, batch) == [None] * len(batch)
         assert rows_of(saver) == expected
@@ -103,3 +117,14 @@ async def test_a_locked_thread_is_waited_for_by_its_own_writes_only(sharded: SQL
         other.execute("SELECT FROM ckpt_thread WHERE thread_id = 't' FOR UPDATE")
         with pytest.raises(ThreadLocked, match="one of 2 writes"):
             await commit(sharded, [small_checkpoint("t", "2"), small_checkpoint("u", "1")])
+
+
+async def test_a_function_that_is_gone_is_done_without(sharded: SQLAlchemySaver, url: str, way: str | None) -> None:
+    if way is None:
+        pytest.skip("there is no function")
+    with psycopg.connect(url.replace("+asyncpg", "").replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"DROP FUNCTION {FUNCTION}")
+    assert await commit(sharded, [small_checkpoint("t", "1")]) == [None]
+    assert isinstance(sharded.store.runner, AsyncRunner)
+    assert sharded.store.runner.abilities.thread_function is None
+    assert await counted(sharded) == await listed_counts(sharded)
