@@ -87,6 +87,16 @@ def upgrade_and_distribute(db: Db, shards: int) -> None:
     schema.look_again(db)
 
 
+def distribute_new_tables(db: Db) -> None:
+    """On a database whose tables are distributed, distribute those that a later revision has added."""
+    if db.abilities.database.joins_threads:
+        return
+    names = [f"'{db.statements.table_name(table)}'::regclass" for table in (*_BY_THREAD, *_EVERYWHERE)]
+    found = db.execute(f"SELECT count(*) FROM pg_dist_partition WHERE logicalrelid IN ({', '.join(names)})").scalar_one()
+    if found < len(names) or db.abilities.thread_function is None:
+        upgrade_and_distribute(db, db.abilities.database.shards)
+
+
 def _exchange_functions(db: Db) -> None:
     """Create the function for one thread, and drop those for batches: a process that does not know yet must not call them."""
     of = f"SELECT relnamespace FROM pg_class WHERE oid = '{THREAD.name}'::regclass"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ckptstore.db import schema
 from ckptstore.db.connection import Db
-from ckptstore.db.distribute import require_shards, upgrade_and_distribute
+from ckptstore.db.distribute import distribute_new_tables, require_shards, upgrade_and_distribute
 from ckptstore.db.partitions import require_partitions, upgrade_and_partition
 from ckptstore.errors import InvalidConfig
 
@@ -46,6 +46,7 @@ class Layout(NamedTuple):
             upgrade_and_distribute(db, self.shards)
         else:
             schema.upgrade_if_needed(db)
+            distribute_new_tables(db)
 
 
 AS_IT_IS = Layout()

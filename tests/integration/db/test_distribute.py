@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Identifier
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.db.distribute import require_shards
+from ckptstore.db.distribution import distribution_of
 from ckptstore.db.sql.routing import PER_THREAD
 from ckptstore.errors import InvalidConfig
 from tests.support.build import chain, config, put
@@ -77,6 +78,22 @@ async def test_tables_with_rows_are_distributed_and_read_as_before(server: str, 
         )
         methods: dict[str, str] = dict(connection.execute(query, (f'"{tenant}"',)).fetchall())
     assert {name for name, method in methods.items() if method == "h"} == PER_THREAD
+
+
+@on_citus
+async def test_tables_of_a_later_revision_are_distributed_too(server: str, tenant: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(server, schema=tenant) as saver:
+        await saver.setup(shards=SHARDS)
+        await chain(saver, "t", 2)
+    run = CliRunner()
+    for arguments in (["downgrade", "0007"], ["upgrade"]):
+        result = run.invoke(main, [arguments[0], "--url", server, "--schema", tenant, *arguments[1:]])
+        assert result.exit_code == 0, result.output
+    async with SQLAlchemySaver.from_conn_string(server, schema=tenant) as saver:
+        await chain(saver, "t2", 2)
+        lease = saver.store.runner.read(lambda db: distribution_of(db, db.statements.table_name("ckpt_lease"))).result()
+        assert lease is not None
+        assert (lease.method, lease.shards) == ("h", SHARDS)
 
 
 @on_citus
