@@ -169,6 +169,6 @@ def commit_thread(_database: str, schema: str) -> Select[Any]:
         _database: always PostgreSQL.
         schema: the function's schema.
     """
-    types = {"for_thread": Text(), "wait_for_locks": Text(), "new_generation": BigInteger(), "data": LargeBinary()}
+    types: dict[str, Any] = {"for_thread": Text(), "wait_for_locks": Text(), "new_generation": BigInteger(), "data": LargeBinary()}
     types |= dict.fromkeys(PARTS, Text())
     return select(Call(schema, FUNCTION, [bindparam(name, type_=type_) for name, type_ in types.items()]))

@@ -40,7 +40,7 @@ def way(request: pytest.FixtureRequest, url: str) -> Iterator[str | None]:
     with psycopg.connect(plain, autocommit=True) as connection:
         if request.param == "function":
             create, _ = definition("public")
-            connection.execute(create)  # type: ignore[arg-type]
+            connection.execute(create)
         yield "public" if request.param == "function" else None
         connection.execute(f"DROP FUNCTION IF EXISTS {FUNCTION}")
 

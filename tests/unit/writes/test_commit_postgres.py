@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ckptstore.writes.commit_postgres import _ordinary
+from ckptstore.writes.commit_postgres import ordinary_writes
 from tests.support.attempts import new_checkpoint, task_writes
 
 
@@ -16,4 +16,4 @@ def test_what_touches_objects_or_rows_of_others_is_left_out_with_all_that_follow
         new_checkpoint("c", "1"),
         task_writes("c", "task", b"x"),
     ]
-    assert _ordinary(batch) == {number: batch[number] for number in (0, 5, 6)}
+    assert ordinary_writes(dict(enumerate(batch))) == {number: batch[number] for number in (0, 5, 6)}
