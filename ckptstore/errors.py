@@ -210,6 +210,17 @@ def require_number(name: str, value: object, least: int, *, whole: bool = False)
         raise InvalidConfig(f"{name} must {f'be at least {least}' if least else 'not be negative'}, got {brief(value)}")
 
 
+def require_functions(**given: object) -> None:
+    """Return if arguments are functions: one that is not would be met only after something was done.
+
+    Raises:
+        InvalidConfig: one is something else; the message names it.
+    """
+    for name, value in given.items():
+        if not callable(value):
+            raise InvalidConfig(f"{name} must be a function, got {brief(value)}")
+
+
 _LONGEST_SHOWN = 40
 
 

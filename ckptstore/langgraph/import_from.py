@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from ckptstore.errors import require_functions
 from ckptstore.langgraph.transfer import Transferring
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.transfer.options import OnConflict, TransferCallbacks, TransferOptions, Verify, ignore_progress, never_stop
@@ -109,6 +110,7 @@ class Importing(Transferring):
         # Loaded at its first use, like all that copies threads: most processes never do.
         from ckptstore.langgraph.imports.importing import import_threads
 
+        require_functions(**callbacks._asdict())
         return import_threads(
             source,
             self.store,

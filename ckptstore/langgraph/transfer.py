@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ckptstore.db.times import to_microseconds
-from ckptstore.errors import InvalidConfig, brief
+from ckptstore.errors import InvalidConfig, brief, require_functions
 from ckptstore.langgraph.base import SaverBase
 from ckptstore.langgraph.comparing import compare_checkpoints, loading
 from ckptstore.langgraph.config import require_ids, thread_id_of
@@ -112,6 +112,7 @@ class Transferring(SaverBase):
 
         if not isinstance(other, SaverBase):
             raise InvalidConfig(f"the target must be a SQLAlchemySaver, got {brief(other)}")
+        require_functions(**callbacks._asdict())
         copied = yield from copy_store(self.store, other.store, options, blobs, LANGGRAPH, other._now, callbacks)
         if options.verify == "objects":
             mine, theirs = loading(self.store, self._reading_serde), loading(other.store, other._reading_serde)

@@ -8,7 +8,7 @@ from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ckptstore.errors import InvalidConfig, InvalidPolicy, brief
+from ckptstore.errors import InvalidConfig, InvalidPolicy, brief, require_functions
 from ckptstore.langgraph.base import SaverBase
 from ckptstore.langgraph.recode import Recoder
 from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
@@ -98,6 +98,7 @@ class Upkeep(SaverBase):
             raise InvalidPolicy(
                 f"policy must be a RetentionPolicy, got {brief(policy)}; RetentionPolicy.from_dict makes one of plain values"
             )
+        require_functions(**callbacks._asdict())
         return self.store.wherever(lambda: self.store.prune_by(policy, self._now(), callbacks, dry_run=dry_run))
 
     # --- serialiser
@@ -134,6 +135,7 @@ class Upkeep(SaverBase):
     def _reencrypt(self, old: SerializerProtocol, allow_plain: bool, progress: Callable[[ReencryptReport], None]) -> Steps[ReencryptReport]:
         if not isinstance(old, SerializerProtocol):
             raise InvalidConfig(f"old must be the serialiser that wrote the store, got {brief(old)}")
+        require_functions(progress=progress)
         return self.store.reencrypt(Recoder(old, self.serde, allow_plain=allow_plain), self._now(), progress)
 
     # --- blobs
@@ -209,6 +211,7 @@ class Upkeep(SaverBase):
     def _erase(
         self, wanted: Mapping[str, Any], grace: timedelta, dry_run: bool, progress: Callable[[EraseReport], None]
     ) -> Steps[EraseReport]:
+        require_functions(progress=progress)
         erasure = Erasure(self.store, self._parse_filter(wanted), checked_grace(grace), self._now, progress)
         return self.store.wherever(lambda: erasure.run(dry_run=dry_run))
 

@@ -192,6 +192,10 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[st.SearchStrategy[Any], ...]]] 
         (st.one_of(ANYTHING, st.lists(IDS, max_size=3)), st.one_of(st.sampled_from(["keep_latest", "delete"]), ANYTHING)),
     ),
     "prune_older_than": (SQLAlchemySaver.prune_older_than, (st.one_of(ANYTHING, st.just(timedelta(1))),)),
+    "prune_by_progress": (lambda s, f: s.prune_by(RetentionPolicy(keep_last=1), progress=f), (ANYTHING,)),
+    "erase_progress": (lambda s, f: s.erase({"user": {"name": "ann"}}, progress=f), (ANYTHING,)),
+    "copy_to_progress": (lambda s, f: s.copy_to(s, progress=f), (ANYTHING,)),
+    "import_from_progress": (lambda s, f: s.import_from("missing", progress=f), (ANYTHING,)),
     "prune_by": (SQLAlchemySaver.prune_by, (ANYTHING,)),
     "policy": (lambda s, given: s.prune_by(RetentionPolicy.from_dict(given), dry_run=True), (ANYTHING,)),
     "keep_tags": (

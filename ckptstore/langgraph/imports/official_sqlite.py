@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ckptstore.errors import CheckpointCorrupt, InvalidSource
+from ckptstore.errors import CheckpointCorrupt, InvalidSource, brief
 from ckptstore.langgraph.imports.records import RawRecords, time_of_id
 from ckptstore.langgraph.imports.spooled import SpooledThreads
 from ckptstore.records import CheckpointKey
@@ -38,12 +38,14 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     Raises:
         InvalidSource: there is no such file, or it can't be opened.
     """
-    if not path.is_file():
-        raise InvalidSource(f"{path} {'is no file' if path.exists() else 'does not exist'}; give the file of the saver")
     try:
+        if not path.is_file():
+            raise InvalidSource(f"{path} {'is no file' if path.exists() else 'does not exist'}; give the file of the saver")
         return sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True, check_same_thread=False, isolation_level=None)
     except sqlite3.Error as exc:
         raise InvalidSource(f"{path} can't be opened for reading: {exc}") from exc
+    except OSError as exc:
+        raise InvalidSource(f"{brief(str(path))} can't be opened for reading: {exc.strerror}") from exc
 
 
 def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:

@@ -162,6 +162,7 @@ def test_what_is_no_saver_is_refused(file: Path, ours: SQLAlchemySaver, tmp_path
     (tmp_path / "empty.sqlite").touch()
     for path, says in (
         (tmp_path / "missing.sqlite", "does not exist"),
+        (tmp_path / ("long" * 100), "File name too long|does not exist"),
         (text, "can't be read as a SQLite database"),
         (other, "before 0.2"),
         (tmp_path / "empty.sqlite", "no tables of an official saver"),
