@@ -129,7 +129,10 @@ class Transfer:
                             await self._read_existing(thread, decision, parcels)
             await self._read(new, parcels)
         finally:
-            await parcels.put(None)
+            task = asyncio.current_task()
+            # If it was cancelled, nobody takes anything from the queue any more, which may be full.
+            if task is None or not task.cancelling():
+                await parcels.put(None)
 
     async def _decide(self, threads: Sequence[SourceThread]) -> list[Decision]:
         return await self._target.objects.read(partial(decide_all, threads=list(threads), origin=self._source.origin))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -12,6 +14,7 @@ import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import DatabaseUnavailable, InvalidConfig, InvalidFilter, ThreadExists
+from ckptstore.transfer.own_source import OwnSource
 from ckptstore.transfer.report import TransferReport
 from ckptstore.transfer.writing import StoreParcel
 from tests.support.build import checkpoint, config, metadata
@@ -276,3 +279,34 @@ def test_an_altered_checkpoint_is_named_and_the_other_threads_are_copied(savers:
     assert (report.threads, list(report.failed_threads)) == (2, ["t1"])
     assert "checkpoint" in report.failed_threads["t1"]
     assert "t1" not in threads_of(other)
+
+
+async def test_a_target_that_fails_while_more_is_read_ends_the_run(savers: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = savers
+    monkeypatch.setattr("ckptstore.transfer.parcel._THREADS_PER_PARCEL", 1)
+    for number in range(3, 6):
+        await one.acopy_thread("t0", f"t{number}")
+    read: list[str] = []
+    third_is_read = threading.Event()
+    parcel, store = OwnSource.parcel, StoreParcel.__call__
+
+    async def noted(self: OwnSource, threads: Any, existing: Any) -> Any:
+        read.append(threads[0].thread_id)
+        found = await parcel(self, threads, existing)
+        if len(read) == 3:
+            # The queue is full: the second one waits in it.
+            third_is_read.set()
+        return found
+
+    def fail(self: StoreParcel, db: Any) -> None:
+        if not third_is_read.is_set():
+            db.compute(10**6, third_is_read.wait, 60)
+            raise DatabaseUnavailable("no space left on device", transient=False)
+        store(self, db)
+
+    monkeypatch.setattr(OwnSource, "parcel", noted)
+    monkeypatch.setattr(StoreParcel, "__call__", fail)
+    async with asyncio.timeout(120):
+        with pytest.raises(DatabaseUnavailable, match="no space"):
+            await one.acopy_to(other)
+        assert (await one.acopy_to(other)).threads == 6
