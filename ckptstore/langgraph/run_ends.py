@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
-from langchain_core.tracers.context import register_configure_hook
 
 from ckptstore.runtime.steps import Steps, drive, drive_async
 
@@ -96,6 +95,9 @@ def watch_runs() -> None:
     """Notice runs from now on, in this process."""
     if _handlers:
         return
+    # Loaded at its first use: it loads some hundred modules.
+    from langchain_core.tracers.context import register_configure_hook
+
     handlers: list[BaseCallbackHandler] = [_Starts(), _AsyncEnds()]
     for handler in handlers:
         variable: ContextVar[BaseCallbackHandler | None] = ContextVar(f"ckptstore_{type(handler).__name__}", default=handler)

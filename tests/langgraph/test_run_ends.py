@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 from langchain_core.runnables import RunnableLambda
@@ -73,3 +75,9 @@ def test_runs_are_watched_once() -> None:
     watch_runs()
     watch_runs()
     assert len(run_ends._handlers) == 2
+
+
+def test_tracers_are_loaded_where_runs_are_watched_only() -> None:
+    program = "import sys, ckptstore; print('langchain_core.tracers.context' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
