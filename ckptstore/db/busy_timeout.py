@@ -29,8 +29,8 @@ def run_within(work: Work[T], deadline: Deadline, settings: DatabaseSettings, db
     """Run work that waits for a lock until a deadline at most, and for `busy_timeout_seconds`; then it may be repeated."""
     seconds = max(0.0, min(settings.busy_timeout_seconds, _MAX_SECONDS, deadline() - time.monotonic()))
     # Nearly always the deadline is further away than the longest wait, and nothing changes.
-    if db.connection.info.get(_SECONDS) != seconds:
-        _set(db.execute, db.connection.info, seconds)
+    if db.kept.get(_SECONDS) != seconds:
+        _set(db.execute, db.kept, seconds)
     return work(db)
 
 

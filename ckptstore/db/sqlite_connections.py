@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ckptstore.db.connection import Db
@@ -128,7 +128,7 @@ class SqliteConnections:
         if idle is not None:
             idle.connection.close()
         if self._file is None:
-            return Db(self._engine.connect(), self._statements, observed=observed, runs_apart=False)
+            return self._db(self._engine.connect(), observed=observed)
         self._file.look_before_opening()
         connection = self._engine.connect()
         try:
@@ -136,7 +136,11 @@ class SqliteConnections:
         except BaseException:
             connection.close()
             raise
-        return Db(connection, self._statements, observed=observed, runs_apart=False)
+        return self._db(connection, observed=observed)
+
+    def _db(self, connection: Connection, *, observed: bool) -> Db:
+        pooled = connection.connection
+        return Db(connection, self._statements, observed=observed, runs_apart=False, pooled=pooled, kept=pooled.info)
 
     def close_idle(self) -> None:
         """Close the idle connections."""

@@ -72,7 +72,7 @@ def check_writes(writes: Any) -> Sequence[tuple[str, Any]]:
     Raises:
         InvalidConfig: they are not.
     """
-    if isinstance(writes, (str, bytes)) or not isinstance(writes, Sequence):
+    if type(writes) is not list and (isinstance(writes, (str, bytes)) or not isinstance(writes, Sequence)):
         raise InvalidConfig(f"writes must be a sequence of (channel, value), got {type(writes).__name__}")
     for write in writes:
         if not isinstance(write, (tuple, list)) or len(write) != 2:

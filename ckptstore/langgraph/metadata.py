@@ -62,7 +62,8 @@ class MetadataEncoder:
             CheckpointTooLarge: it exceeds a limit.
         """
         given = config.get("metadata") or {}
-        if not isinstance(metadata, Mapping) or not isinstance(given, Mapping):
+        # `type` first, because `isinstance` with an abstract class is a call in Python.
+        if not (type(metadata) is dict or isinstance(metadata, Mapping)) or not (type(given) is dict or isinstance(given, Mapping)):
             wrong, name = (metadata, "the metadata") if not isinstance(metadata, Mapping) else (given, "config['metadata']")
             raise InvalidConfig(f"{name} must be a dict, got {type(wrong).__name__}")
         merged = dict(metadata)

@@ -51,7 +51,10 @@ class Lru(Generic[K, V]):
 
     def put_new(self, key: K, value: V) -> None:
         """Add a value, or keep the one that is there; counts as a use of either."""
-        self.put(key, self._items.get(key, value))
+        try:
+            self._items.move_to_end(key)
+        except KeyError:
+            self.put(key, value)
 
     def drop(self, key: K) -> None:
         """Remove a key, if it is there."""

@@ -43,7 +43,7 @@ def insert(db: Db, batch: Sequence[EncodedWrite]) -> bool:
         return False
     if len(rows) > _MAX_UNPADDED_ROWS:
         rows += [sql.batch_sqlite.EMPTY] * (-len(rows) % _ROWS_MULTIPLE)
-    if not parts.keys() <= db.connection.info.get(_PARTS, frozenset()):
+    if not parts.keys() <= db.kept.get(_PARTS, frozenset()):
         _create_triggers(db, parts.keys())
     try:
         db.run_rows(sql.batch_sqlite.insert_batch, rows)
@@ -55,10 +55,10 @@ def insert(db: Db, batch: Sequence[EncodedWrite]) -> bool:
 
 def _create_triggers(db: Db, parts: Set[str]) -> None:
     """Create the triggers for parts that no batch on this connection had before. Each takes as long as to insert several rows."""
-    present: Set[str] | None = db.connection.info.get(_PARTS)
+    present: Set[str] | None = db.kept.get(_PARTS)
     if present is None:
         db.execute(sql.batch_sqlite.batch_view())
         present = frozenset()
     for part in sorted(parts - present):
         db.execute(sql.batch_sqlite.batch_trigger(part))
-    db.connection.info[_PARTS] = present | parts
+    db.kept[_PARTS] = present | parts

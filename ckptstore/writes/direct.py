@@ -54,18 +54,19 @@ class DirectWrites:
         Returns:
             False, with nothing stored, if that is not possible: then the write is submitted to the queue.
         """
-        if self._pending or self.current is not None:
+        if self._pending.entries or (self._current is not None and self.current is not None):
             return False
         direct = DirectWrite()
+        noted = ref(direct)
         try:
-            self._current = ref(direct)
+            self._current = noted
             started = monotonic()
             stored = self._runner.try_write(partial(commit_sqlite.insert, batch=(write,)))
             if stored:
                 self._note_committed(write, started)
             return stored
         finally:
-            if self.current is direct:
+            if self._current is noted:
                 self._current = None
             direct.ended.put(None)
 

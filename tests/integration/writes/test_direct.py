@@ -87,14 +87,14 @@ def test_a_connection_has_triggers_for_the_parts_that_its_batches_had(saver: SQL
     put(saver, 1)
     runner: Any = saver.store.runner
     [db] = runner._connections.writers
-    first = set(db.connection.info["ckpt_batch"])
+    first = set(db.kept["ckpt_batch"])
     assert {"checkpoints", "channels", "tags", "threads"} <= first
     assert "kept_writes" not in first
     made = put(saver, 2)
     saver.put_writes(config("t", made["id"]), [("n", 3)], "task")
-    assert db.connection.info["ckpt_batch"] > first
+    assert db.kept["ckpt_batch"] > first
     names = db.execute("SELECT name FROM sqlite_temp_master WHERE type = 'trigger'").all()
-    assert {name.removeprefix("ckpt_batch_") for (name,) in names} == db.connection.info["ckpt_batch"]
+    assert {name.removeprefix("ckpt_batch_") for (name,) in names} == db.kept["ckpt_batch"]
     found = saver.get_tuple(config("t"))
     assert found is not None
     assert found.pending_writes == [("task", "n", 3)]
