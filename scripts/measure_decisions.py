@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -83,7 +85,28 @@ def lingering() -> None:
         compare("lingering", tasks, number, nullcontext, no_linger)
 
 
-DECISIONS = {"cursor": cursor, "batch": batch, "linger": lingering}
+_IMPORT = """
+import langgraph.graph, langgraph.checkpoint.base, gc, time
+if {otherwise}: gc.disable = lambda: None
+started = time.process_time()
+import ckptstore
+print(time.process_time() - started)
+"""
+
+
+def importing() -> None:
+    """The import without collections of garbage, against one with them: milliseconds of CPU in fresh processes."""
+    seen: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(LAPS):
+        for otherwise, times in seen.items():
+            program = _IMPORT.format(otherwise=otherwise)
+            done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+            times.append(float(done.stdout) * 1e3)
+    best, rest = statistics.median(seen[False]), statistics.median(seen[True])
+    print(f"import: {best:.0f} ms of CPU against {rest:.0f} ({rest / best:.2f}x), medians of {LAPS}")
+
+
+DECISIONS = {"import": importing, "cursor": cursor, "batch": batch, "linger": lingering}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
