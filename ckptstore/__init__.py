@@ -2,8 +2,8 @@
 
 import gc
 
-# What the imports create stays. The collector would look through it, and through all that LangGraph has loaded before: a sixth of the time of
-# the import, see docs/decisions/0009.
+# What the imports create stays. The collector would look through it, and through all that LangGraph has loaded before: a sixth of the
+# time of the import, see docs/decisions/0009.
 _collects = gc.isenabled()
 gc.disable()
 try:

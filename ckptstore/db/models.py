@@ -92,6 +92,7 @@ class Thread(Base):
 
 
 _ANY_ID = text("checkpoint_id > ''")
+_REFERS = text("object_key IS NOT NULL")
 
 
 @read_only(write=_PUT, delete=_DELETE)
@@ -219,7 +220,8 @@ class Segment(Base):
     data: Mapped[bytes | None] = mapped_column(LargeBinary)
     object_key: Mapped[str | None] = mapped_column(Key)
 
-    __table_args__ = (Index("ckpt_segment_by_object", "object_key"),)
+    # Partial: nearly all segments are in their rows, and each new one would be a row of the index.
+    __table_args__ = (Index("ckpt_segment_by_object", "object_key", postgresql_where=_REFERS, sqlite_where=_REFERS),)
 
 
 @read_only(write="await saver.aput_writes(config, writes, task_id)", delete=_DELETE)
