@@ -121,7 +121,7 @@ class RecordSource:
         if small is not None:
             return small
         chunked = chunk_values(record)
-        if needs_blob_storage(record, chunked) and self._objects.has_backend:
+        if needs_blob_storage(chunked) and self._objects.has_backend:
             return await uploader.encode_here(record, chunked)
         return encode(record, partial(known.among, record.key.thread_id), chunked)
 

@@ -85,7 +85,8 @@ def encode(record: WriteRecord, known_among: KnownAmong, chunked: Sequence[Chunk
         remember: see `row_segments`.
     """
     split = split_known(chunked, known_among)
-    return assemble(record, chunked, row_segments(split.new, split.lists, remember), split.known)
+    segments = row_segments(split.new, split.lists, remember) if split.new or split.lists else ()
+    return assemble(record, chunked, segments, split.known)
 
 
 def chunk_values(record: WriteRecord) -> list[ChunkedValue]:
@@ -95,15 +96,16 @@ def chunk_values(record: WriteRecord) -> list[ChunkedValue]:
 
 def is_large(record: WriteRecord) -> bool:
     """Whether encoding a record takes so long that a worker thread does it."""
-    return record.size >= LARGE_BYTES and max([len(value.data) for value in values_of(record)], default=0) >= LARGE_BYTES
+    return max([len(value.data) for value in values_of(record)], default=0) >= LARGE_BYTES
 
 
-def needs_blob_storage(record: WriteRecord, chunked: Iterable[ChunkedValue]) -> bool:
-    """Whether a record has a part that may go to blob storage, or a handle to one that is there."""
+def needs_blob_storage(chunked: Iterable[ChunkedValue]) -> bool:
+    """Whether values have a part that may go to blob storage, or a handle to one that is there."""
     # A loop here and below, no generator: every put pays for this.
     found = False
-    for value, one in zip(values_of(record), chunked, strict=True):
-        found = found or bool(one.whole_digests or value.blob_digests)
+    for one in chunked:
+        # References to blobs follow a None.
+        found = found or bool(one.whole_digests) or (one.layout is not None and None in one.layout)
     return found
 
 
@@ -123,6 +125,9 @@ def split_known(chunked: Iterable[ChunkedValue], known_among: KnownAmong) -> Spl
     lists: dict[str, bytes] = {}
     known: set[str] = set()
     for one in chunked:
+        if not one.lists:
+            segments |= one.direct
+            continue
         known_lists = known_among(one.lists)
         known |= known_lists
         for name, (listing, _) in one.lists.items():
@@ -130,7 +135,7 @@ def split_known(chunked: Iterable[ChunkedValue], known_among: KnownAmong) -> Spl
                 lists[name] = listing
                 segments |= one.segments_of(name)
         segments |= one.direct
-    known_segments = known_among(segments)
+    known_segments = known_among(segments) if segments else set()
     new = {digest: data for digest, data in segments.items() if digest not in known_segments}
     return SplitSegments(sorted(known | known_segments), new, lists)
 

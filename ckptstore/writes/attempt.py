@@ -121,13 +121,14 @@ class WriteEncoder:
         record = attempt.record
         if record is None or (missing is not None and missing.channels):
             record = attempt.record = attempt.serialise(missing.channels if missing is not None else ())
-        return Encoding(record.size, encode_small(record) or self._encode(record, attempt))
+        size = record.size
+        return Encoding(size, encode_small(record) or self._encode(record, size, attempt))
 
-    def _encode(self, record: WriteRecord, attempt: WriteAttempt) -> EncodedWrite | Future[EncodedWrite]:
-        if is_large(record):
+    def _encode(self, record: WriteRecord, size: int, attempt: WriteAttempt) -> EncodedWrite | Future[EncodedWrite]:
+        if size >= LARGE_BYTES and is_large(record):
             return self._uploader.encode(record)
         chunked = chunk_values(record)
-        if needs_blob_storage(record, chunked):
+        if needs_blob_storage(chunked):
             return self._uploader.encode(record, chunked)
         return encode(record, partial(self._known.among, attempt.thread_id), chunked, self._remember)
 
