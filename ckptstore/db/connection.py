@@ -19,7 +19,6 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import ClauseElement, Connection, Table
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import await_only
 
 from ckptstore.db.abilities import Abilities
@@ -49,7 +48,6 @@ _MANY_ITEMS = 200
 _MAX_INSERT_ROWS = 64
 
 
-# Not frozen: that makes a new one cost three times as much, and every statement makes one.
 @dataclass(slots=True)
 class Rows:
     """The whole result of a statement: no cursor stays open while a caller reads it."""
@@ -79,22 +77,9 @@ class Db:
         watch: ends the connection when a server is silent for too long; None for a database without a server.
         abilities: of the database; without them, what every one has.
         runs_apart: whether statements run apart from this thread, so that an exception may leave one running.
-        pooled: `connection.connection`, if it stays the same as long as this object is used: looking it up is a call for each statement.
-        kept: what is kept as long as the connection is open; without it, as long as this object.
     """
 
-    __slots__ = (
-        "_pooled",
-        "abilities",
-        "connection",
-        "dialect_name",
-        "kept",
-        "observed",
-        "on_sqlite",
-        "runs_apart",
-        "statements",
-        "watch",
-    )
+    __slots__ = ("abilities", "connection", "dialect_name", "kept", "observed", "on_sqlite", "runs_apart", "statements", "watch")
 
     def __init__(
         self,
@@ -105,14 +90,11 @@ class Db:
         watch: Watch | None = None,
         runs_apart: bool = True,
         abilities: Abilities | None = None,
-        pooled: PoolProxiedConnection | None = None,
-        kept: dict[Any, Any] | None = None,
     ) -> None:
         self.abilities = abilities or Abilities()
         self.runs_apart = runs_apart
         self.connection = connection
-        self._pooled = pooled
-        self.kept = {} if kept is None else kept
+        self.kept: dict[Any, Any] = {}  # Its `info`, where it stays open from one work to the next: looking that up takes two calls.
         self.statements = statements if self.abilities.statements is None else self.abilities.statements
         self.observed = observed
         self.watch = watch
@@ -206,7 +188,7 @@ class Db:
         try:
             if self.observed:
                 return self._execute_reported(text, arguments)
-            cursor = (self._pooled or self.connection.connection).cursor()
+            cursor = self.connection.connection.cursor()
             cursor.execute(text, arguments)
             if self.watch is not None:
                 self.watch.answers += 1

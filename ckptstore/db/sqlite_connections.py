@@ -139,8 +139,9 @@ class SqliteConnections:
         return self._db(connection, observed=observed)
 
     def _db(self, connection: Connection, *, observed: bool) -> Db:
-        pooled = connection.connection
-        return Db(connection, self._statements, observed=observed, runs_apart=False, pooled=pooled, kept=pooled.info)
+        db = Db(connection, self._statements, observed=observed, runs_apart=False)
+        db.kept = connection.info
+        return db
 
     def close_idle(self) -> None:
         """Close the idle connections."""
