@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from typing import Any
 
@@ -19,6 +20,9 @@ from ckptstore.db.url import split_connect_args
 from ckptstore.db.watch import current_watch
 from ckptstore.errors import InvalidUrl
 
+# Databases that talk like PostgreSQL, by what their version says.
+_OTHERS_NAMES = {"CockroachDB": "CockroachDB", "-YB-": "YugabyteDB", "Redshift": "Amazon Redshift"}
+_OTHERS = "|".join(_OTHERS_NAMES)
 # A connection that takes longer to answer a test is replaced: to open another one costs less than to wait for it.
 _PING_SECONDS = 2.0
 
@@ -45,9 +49,36 @@ def postgres_engine(url: URL, settings: DatabaseSettings) -> AsyncEngine:
     ping_when_idle(engine.sync_engine, settings.pool_ping_after_seconds)
     if url.drivername == "postgresql+asyncpg":
         configure_and_introduce(engine.sync_engine, settings)
-    elif settings.prepared_statements:
-        configure_sessions(engine.sync_engine, settings)
+    else:
+        _require_postgresql_first(engine.sync_engine)
+        if settings.prepared_statements:
+            configure_sessions(engine.sync_engine, settings)
     return engine
+
+
+def require_postgresql(version: str) -> None:
+    """Return if a server calls itself PostgreSQL, with a number, and nothing else.
+
+    Raises:
+        InvalidUrl: it is another database that talks like PostgreSQL, or something between hides what it is.
+    """
+    other = re.search(_OTHERS, version)
+    if other is None and re.match(r"PostgreSQL \d+", version):
+        return
+    what = _OTHERS_NAMES[other[0]] if other else "no PostgreSQL that ckptstore knows"
+    raise InvalidUrl(f"the server is {what} (it says {version[:60]!r}); ckptstore runs on PostgreSQL, also with Citus, and on SQLite")
+
+
+def _require_postgresql_first(engine: Engine) -> None:
+    """Ask a server what it is before SQLAlchemy does, which fails with a traceback where it can't read a version."""
+    dialect: Any = engine.dialect
+    read_version = dialect._get_server_version_info
+
+    def require_and_read(connection: Any) -> Any:
+        require_postgresql(connection.exec_driver_sql("SELECT version()").scalar())
+        return read_version(connection)
+
+    dialect._get_server_version_info = require_and_read
 
 
 def configure_sessions(engine: Engine, settings: DatabaseSettings) -> None:
@@ -83,7 +114,7 @@ def configure_and_introduce(engine: Engine, settings: DatabaseSettings) -> None:
     """Like `configure_sessions`, and tell SQLAlchemy in the same round trip what it asks each new server in eight (asyncpg)."""
     statement = (
         f"{_session_settings(settings)}, current_setting('server_version_num')::int, current_schema()::text, "
-        "current_setting('transaction_isolation'), current_setting('standard_conforming_strings')"
+        "current_setting('transaction_isolation'), current_setting('standard_conforming_strings'), version()"
     )
     dialect: Any = engine.dialect
 
@@ -91,7 +122,8 @@ def configure_and_introduce(engine: Engine, settings: DatabaseSettings) -> None:
     @event.listens_for(engine, "connect", insert=True)
     def configure(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
         found = dbapi_connection.run_async(lambda connection: connection.fetchrow(statement))
-        _, _, version, schema, isolation_level, conforming_strings = found
+        _, _, version, schema, isolation_level, conforming_strings, name = found
+        require_postgresql(name)
         # The hooks by which a dialect finds these out; one of another name would be asked for as before.
         dialect._get_server_version_info = lambda _: (version // 10_000, version % 10_000)
         dialect._get_default_schema_name = lambda _: schema

@@ -23,10 +23,12 @@ from sqlalchemy import (
     select,
     table,
 )
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from ckptstore.db.models import VERSION_TABLE, Base
 from ckptstore.db.sql.lookups import lookup_join
 from ckptstore.db.sql.pages import text_list
+from ckptstore.db.sql.routing import SCATTERED
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, OBJECT, SEGMENT, THREAD, WRITE
 
 _DAY: ColumnElement[int] = literal_column(str(24 * 60 * 60 * 1_000_000))
@@ -43,6 +45,8 @@ _INHERITS = table("pg_inherits", column("inhrelid"), column("inhparent"), schema
 _NAMESPACE = table("pg_namespace", column("oid"), column("nspname"), schema="pg_catalog")
 _INDEX = table("pg_index", column("indexrelid"), column("indrelid"), column("indisvalid"), schema="pg_catalog")
 _STATS = table("pg_stat_all_tables", *map(column, ("relid", "n_live_tup", "n_dead_tup", "n_mod_since_analyze")), schema="pg_catalog")
+# Citus's catalogue.
+_SHARD = table("pg_dist_shard", column("logicalrelid"), schema="pg_catalog")
 _INDEXES = table("pg_indexes", column("schemaname"), column("tablename"), column("indexname"), schema="pg_catalog")
 
 
@@ -168,12 +172,16 @@ def pages_of_file(_database: str) -> Select[Any]:
     )
 
 
-def tables_in_catalogue(_database: str) -> Select[Any]:
+def tables_in_catalogue(database: str) -> Select[Any]:
     """For each of our tables, with its partitions: bytes without and of its indexes, rows, dead rows, whether all indexes are valid.
 
     Rows are those of the last ANALYZE; dead ones as the statistics have it. In the schema `:schema` or in the connection's own.
     """
     ours = _our_tables()
+    if database == SCATTERED:
+        own, total = _bytes_on_shards(ours)
+        unknown = cast(null(), BigInteger)
+        return select(ours.c.relname, own, total - own, unknown, literal_column("0"), literal_column("true")).order_by(ours.c.relname)
     each = _CLASS.alias("each")
     is_part = each.c.oid.in_(select(_INHERITS.c.inhrelid).where(_INHERITS.c.inhparent == ours.c.oid))
     invalid = select(_ONE).select_from(_INDEX).where(_INDEX.c.indrelid == each.c.oid, ~_INDEX.c.indisvalid).exists()
@@ -196,6 +204,12 @@ def tables_in_catalogue(_database: str) -> Select[Any]:
     )
 
 
+def _bytes_on_shards(tables: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """The bytes of a table on all nodes of a Citus cluster, without its indexes and with them: the coordinator's own tables are empty."""
+    table = cast(tables.c.oid, REGCLASS)
+    return cast(func.citus_table_size(table), BigInteger), cast(func.citus_total_relation_size(table), BigInteger)
+
+
 def _our_tables() -> CTE:
     return (
         select(_CLASS.c.oid, _CLASS.c.relname)
@@ -206,11 +220,16 @@ def _our_tables() -> CTE:
     )
 
 
-def health_of_tables(_database: str) -> Select[Any]:
+def health_of_tables(database: str) -> Select[Any]:
     """For each of our tables, with its partitions, as PostgreSQL's statistics have it: bytes, live and dead rows, rows that changed since
     the last ANALYZE, whether there was one, and the number of its partitions; in the schema `:schema` or in the connection's own.
     """
     ours = _our_tables()
+    if database == SCATTERED:
+        # No node has statistics of all rows.
+        counts = [literal_column("0")] * 3
+        shards = cast(select(func.count()).where(_SHARD.c.logicalrelid == cast(ours.c.oid, REGCLASS)).scalar_subquery(), BigInteger)
+        return select(ours.c.relname, _bytes_on_shards(ours)[1], *counts, literal_column("true"), shards).order_by(ours.c.relname)
     each = _CLASS.alias("each")
     is_part = each.c.oid.in_(select(_INHERITS.c.inhrelid).where(_INHERITS.c.inhparent == ours.c.oid))
     counts = [_sum(column) for column in (_STATS.c.n_live_tup, _STATS.c.n_dead_tup, _STATS.c.n_mod_since_analyze)]

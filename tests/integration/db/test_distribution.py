@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.db import sql
 from ckptstore.db.abilities import Abilities
 from ckptstore.db.async_runner import AsyncRunner
 from ckptstore.db.capabilities import PLAIN
 from ckptstore.db.connection import Db
 from ckptstore.db.distribution import capabilities_with_citus, distribution_of
+from tests.support.build import chain
 from tests.support.databases import SHARDS, on_citus
 from tests.support.shards import as_on_shards
 
@@ -60,3 +62,16 @@ async def test_a_schema_without_tables_is_plain(url: str) -> None:
 
     async with SQLAlchemySaver.from_conn_string(url, schema="not_there") as saver:
         assert saver.store.runner.read(look).result() is PLAIN
+
+
+@on_citus
+@drivers
+async def test_sizes_are_those_of_the_shards(url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(url) as saver:
+        await chain(saver, "t", 3)
+        found = saver.store.runner.read(lambda db: db.run(sql.stats.tables_in_catalogue, {"schema": None})).result()
+        bytes_of = {name: own for name, own, *_ in found}
+        # A page, or more, of each shard's index.
+        assert bytes_of["ckpt_checkpoint"] >= 8192
+        total = saver.store.runner.read(lambda db: db.run(sql.vacuum.table_bytes, {"schema": None})).result().scalar_one()
+        assert total >= sum(bytes_of.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ckptstore.db.models import Base
+from ckptstore.db.sql.routing import SCATTERED
 from ckptstore.db.sql.vacuum import table_bytes
 from tests.support.statements import compiled
 
@@ -14,3 +15,10 @@ def test_all_our_tables_and_their_partitions_are_counted_in_one_schema() -> None
     assert "pg_inherits.inhparent IN (SELECT" in found.text
     # Tables of the same name in another schema are somebody else's.
     assert "nspname = coalesce(" in found.text
+
+
+def test_of_distributed_tables_the_shards_are_counted() -> None:
+    found = compiled("postgresql", table_bytes(SCATTERED))
+    assert found.tables == set(Base.metadata.tables)
+    assert "sum(citus_total_relation_size(CAST(pg_catalog.pg_class.oid AS REGCLASS)))" in found.text
+    assert "pg_inherits" not in found.text
