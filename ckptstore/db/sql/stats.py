@@ -227,9 +227,9 @@ def health_of_tables(database: str) -> Select[Any]:
     ours = _our_tables()
     if database == SCATTERED:
         # No node has statistics of all rows.
-        counts = [literal_column("0")] * 3
+        none: ColumnElement[int] = literal_column("0")
         shards = cast(select(func.count()).where(_SHARD.c.logicalrelid == cast(ours.c.oid, REGCLASS)).scalar_subquery(), BigInteger)
-        return select(ours.c.relname, _bytes_on_shards(ours)[1], *counts, literal_column("true"), shards).order_by(ours.c.relname)
+        return select(ours.c.relname, _bytes_on_shards(ours)[1], none, none, none, literal_column("true"), shards).order_by(ours.c.relname)
     each = _CLASS.alias("each")
     is_part = each.c.oid.in_(select(_INHERITS.c.inhrelid).where(_INHERITS.c.inhparent == ours.c.oid))
     counts = [_sum(column) for column in (_STATS.c.n_live_tup, _STATS.c.n_dead_tup, _STATS.c.n_mod_since_analyze)]
