@@ -10,9 +10,12 @@ from tests.support.s3 import moto_server
 
 CHECKOUT = Path(__file__).parents[2]
 
+# The second is of Python 3.14 about LangGraph and LangSmith.
+WARNINGS = ("-W", "error", "-W", "ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning")
+
 
 def run(folder: Path, script: str, *arguments: str) -> str:
-    command = [sys.executable, "-W", "error", str(CHECKOUT / "examples" / script), *arguments]
+    command = [sys.executable, *WARNINGS, str(CHECKOUT / "examples" / script), *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
