@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, selectinload
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.db.sql.tables import CHECKPOINT
 from ckptstore.models import Channel, Checkpoint, Thread, Write
 from tests.support.build import checkpoint, config, metadata
 from tests.support.orm import A, B, engine_on
@@ -63,7 +64,7 @@ async def test_a_thread_and_a_write_lead_to_checkpoints(engine: AsyncEngine, ids
 
 async def test_hidden_checkpoints_are_not_led_to(engine: AsyncEngine, ids: list[str]) -> None:
     async with AsyncSession(engine) as session:
-        await session.execute(update(Checkpoint).where(Checkpoint.checkpoint_id == ids[1]).values(hidden=True))
+        await session.execute(update(CHECKPOINT).where(CHECKPOINT.c.checkpoint_id == ids[1]).values(hidden=True))
         await session.commit()
     async with AsyncSession(engine) as session:
         thread = await session.get(Thread, "t", options=[selectinload(Thread.checkpoints).options(*ALL)])

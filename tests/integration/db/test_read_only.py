@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, delete, select
+from sqlalchemy import create_engine, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from ckptstore.db.sql.tables import WRITE
 from ckptstore.errors import CkptStoreError, ReadOnlyModel
 from ckptstore.models import Channel, Checkpoint, Lease, Load, Segment, Setting, StoredObject, Tag, Thread, Write
 from tests.support.orm import MISSING
@@ -60,8 +61,42 @@ def test_adding_to_a_session_is_refused(model: type[Any]) -> None:
     assert isinstance(refused.value, CkptStoreError)
 
 
-async def test_a_statement_of_the_callers_is_not_refused(engine: AsyncEngine, ids: list[str]) -> None:
+@pytest.mark.parametrize("model", METHODS, ids=lambda model: model.__name__)
+def test_a_statement_of_the_orm_is_refused(model: type[Any]) -> None:
+    name, (write, remove) = model.__name__, METHODS[model]
+    column = next(iter(model.__table__.primary_key)).key
+    engine = create_engine("sqlite://")
+    with Session(engine) as session:
+        with pytest.raises(ReadOnlyModel, match=rf"can't delete a {name}.*{remove}"):
+            session.execute(delete(model))
+        with pytest.raises(ReadOnlyModel, match=rf"can't update a {name}.*{write}"):
+            session.execute(update(model).values({column: "x"}))
+        with pytest.raises(ReadOnlyModel, match=rf"can't insert a {name}.*{write}"):
+            session.execute(insert(model), [{column: "x"}])
+    engine.dispose()
+
+
+async def test_a_statement_on_the_table_is_the_callers_own(engine: AsyncEngine, ids: list[str]) -> None:
     async with AsyncSession(engine) as session:
-        await session.execute(delete(Write).where(Write.checkpoint_id == MISSING))
+        await session.execute(delete(WRITE).where(WRITE.c.checkpoint_id == MISSING))
         await session.commit()
         assert len((await session.scalars(select(Write))).all()) == 4
+
+
+def test_statements_on_other_models_are_not_looked_at() -> None:
+    class OtherBase(DeclarativeBase):
+        pass
+
+    class Other(OtherBase):
+        __tablename__ = "other"
+        number: Mapped[int] = mapped_column(primary_key=True)
+
+    engine = create_engine("sqlite://")
+    OtherBase.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.execute(insert(Other), [{"number": 1}, {"number": 2}])
+        session.execute(update(Other).where(Other.number == 2).values(number=3))
+        session.execute(delete(Other).where(Other.number == 1))
+        session.execute(text("SELECT 1"))
+        assert session.scalars(select(Other.number)).all() == [3]
+    engine.dispose()

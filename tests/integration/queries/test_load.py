@@ -12,6 +12,7 @@ from sqlalchemy.orm import selectinload
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.connection import Db
+from ckptstore.db.sql.tables import CHECKPOINT
 from ckptstore.errors import BlobMissing, InvalidConfig
 from ckptstore.models import Checkpoint, Thread, Write
 from tests.support.build import chain, config, put
@@ -72,10 +73,8 @@ async def test_rows_that_have_been_deleted_are_left_out(engine: AsyncEngine, sav
     await chain(saver, "deleted", 2)
     rows = await rows_of(engine)
     async with AsyncSession(engine) as session:
-        newest = select(func.max(Checkpoint.checkpoint_id)).where(Checkpoint.thread_id == "kept").scalar_subquery()
-        await session.execute(
-            update(Checkpoint).where(Checkpoint.checkpoint_id == newest).values(hidden=True).execution_options(synchronize_session=False)
-        )
+        newest = select(func.max(CHECKPOINT.c.checkpoint_id)).where(CHECKPOINT.c.thread_id == "kept").scalar_subquery()
+        await session.execute(update(CHECKPOINT).where(CHECKPOINT.c.checkpoint_id == newest).values(hidden=True))
         await session.commit()
     await saver.adelete_thread("deleted")
     assert [found.checkpoint["channel_values"] for found in await saver.aload(rows)] == [{"n": 0}, {"n": 1}]
