@@ -49,6 +49,13 @@ class ConnectionLost(Exception):
     """The connection was lost during a statement, which may have been executed or not; `__cause__` is the driver's error."""
 
 
+class LockHeld(Exception):
+    """Another transaction held a lock for as long as a statement waited for it."""
+
+    #: When the upgrade began that may hold it; None if none is under way.
+    upgrade_since: str | None = None
+
+
 class ServerSilent(Exception):
     """The server sent nothing for so many seconds, and the connection was discarded."""
 

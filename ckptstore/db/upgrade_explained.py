@@ -1,4 +1,4 @@
-"""Waiting for the locks of an upgrade looks like a silent server: the error says what it was."""
+"""Waiting for the locks of an upgrade looks like a silent server, or like a thread that is locked: the error says what it was."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from ckptstore.db.connection import Db
-from ckptstore.db.error_mapping import ServerSilent
+from ckptstore.db.error_mapping import LockHeld, ServerSilent
 from ckptstore.db.retries import Deadline, seconds_from_now
 from ckptstore.db.upgrade_lock import server_upgrade_since
 from ckptstore.errors import DatabaseUnavailable, UpgradeUnderWay
@@ -31,15 +31,24 @@ async def explaining_upgrades(repeat: Callable[[], Coroutine[Any, Any, T]], atte
 
     Raises:
         UpgradeUnderWay: it failed because the server was silent, and another process changes the schema.
+        LockHeld: as `repeat` raised it, with `upgrade_since`.
     """
     try:
         return await repeat()
+    except LockHeld as exc:
+        exc.upgrade_since = await _upgrade_since(attempt)
+        raise
     except DatabaseUnavailable as exc:
         since = await _upgrade_since(attempt) if isinstance(exc.__cause__, ServerSilent) else None
         if since is None:
             raise
-        message = f"another process is changing the schema since {since} UTC, and has tables locked; try again when it is done ({exc})"
-        raise UpgradeUnderWay(message) from exc.__cause__
+        raise upgrade_under_way(since, str(exc)) from exc.__cause__
+
+
+def upgrade_under_way(since: str, details: str) -> UpgradeUnderWay:
+    """The error of what an upgrade has kept waiting."""
+    locked = f"another process is changing the schema since {since} UTC, and has tables locked"
+    return UpgradeUnderWay(f"{locked}; try again when it is done ({details})")
 
 
 async def _upgrade_since(attempt: Attempt) -> str | None:

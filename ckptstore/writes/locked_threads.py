@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from time import monotonic
 
+from ckptstore.db.error_mapping import LockHeld
+from ckptstore.db.upgrade_explained import upgrade_under_way
 from ckptstore.errors import DatabaseUnavailable, brief
 from ckptstore.writes.batch import LOCK_SECONDS, Batch
 from ckptstore.writes.entry import QueueEntry, State
@@ -18,7 +20,7 @@ _PATIENT_SECONDS = 1.0
 _NEVER_WAITING = 2
 
 
-class ThreadLocked(Exception):
+class ThreadLocked(LockHeld):
     """Another transaction holds the row of a thread. Each write of the batch is then stored alone, so that the others don't wait."""
 
 
@@ -36,6 +38,8 @@ class LockedThreads:
         #: Since when, by the monotonic clock; first the one that was tried longest ago.
         self.since: dict[str, float] = {}
         self._tried_at = 0.0
+        #: When the upgrade began that may be the reason; None if none is under way.
+        self._upgrade_since: str | None = None
 
     def ended(self, batch: Batch, exc: BaseException | None) -> None:
         """Note how a batch ended: a write that was stored alone shows which thread is locked."""
@@ -44,7 +48,7 @@ class LockedThreads:
                 for thread in entry.threads:
                     self.since.pop(thread, None)
         elif len(batch.entries) == 1:
-            self._tried_at = monotonic()
+            self._tried_at, self._upgrade_since = monotonic(), exc.upgrade_since
             for thread in batch.entries[0].threads:
                 self.since[thread] = self.since.pop(thread, batch.started_at)
 
@@ -53,9 +57,11 @@ class LockedThreads:
         locked = [thread for thread in entry.threads if thread in self.since]
         if not locked or monotonic() < self._deadline(entry):
             return None
+        thread, waited = brief(locked[0]), f"for {self._retry_seconds:g} s (retry_seconds); nothing was stored"
+        if self._upgrade_since is not None:
+            return upgrade_under_way(self._upgrade_since, f"a write of thread {thread} has waited {waited}")
         return DatabaseUnavailable(
-            f"another transaction has locked the row of thread {brief(locked[0])} in ckpt_thread for {self._retry_seconds:g} s "
-            "(retry_seconds); nothing was stored. pg_locks and pg_blocking_pids say which"
+            f"another transaction has locked the row of thread {thread} in ckpt_thread {waited}. pg_locks and pg_blocking_pids say which"
         )
 
     def lock_seconds(self, batch: Batch) -> float:

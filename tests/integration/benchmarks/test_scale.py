@@ -35,6 +35,6 @@ def test_two_small_stores_are_measured_and_written_down(postgres_url: str, tmp_p
 
 
 def test_the_page_is_made_from_the_record_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results = Path(__file__).parents[3] / "benchmarks" / "results" / "scale.json"
+    results = Path(__file__).parents[3] / "benchmarks" / "scale" / "measured.json"
     main(["--sizes", "--results", str(results), "--gigabyte", "0.5"])
     assert "at $0.5 for a GB" in capsys.readouterr().out

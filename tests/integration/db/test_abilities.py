@@ -155,6 +155,9 @@ async def test_on_citus_batches_are_one_statement(database: Callable[..., str]) 
     execute(
         database(""),
         "SET allow_system_table_mods = on",
+        # As after CREATE EXTENSION: no table is distributed.
+        'CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass, partmethod "char", colocationid int)',
+        "CREATE TABLE pg_catalog.pg_dist_shard (logicalrelid regclass)",
         "INSERT INTO pg_extension SELECT 99999, 'citus', 10, extnamespace, false, '1', NULL, NULL FROM pg_extension LIMIT 1",
     )
     assert await calls(database()) == [False, False]

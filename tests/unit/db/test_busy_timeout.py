@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ class RecordingDb:
     """A database that records the statements that it is sent."""
 
     def __init__(self) -> None:
-        self.connection = SimpleNamespace(info={})
+        self.kept: dict[str, float] = {}
         self.statements: list[str] = []
 
     def execute(self, text: str) -> None:
