@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import inspect
-import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -97,11 +96,6 @@ async def saver(url: str) -> AsyncIterator[SQLAlchemySaver]:
     """An open saver on an empty database, of each kind in turn."""
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         yield saver
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Two workers more than processors: about half of its time, a test waits for a server, a lock or a disk."""
-    return 2 + (os.cpu_count() or 1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -105,7 +105,8 @@ async def test_without_it_one_of_two_runs_is_lost(lasting_url: str) -> None:
         for gate in gates:
             gate.open.set()
         await asyncio.gather(*runs)
-        assert len((await graph_of(saver, answer).aget_state(THREAD)).values["log"]) == 2
+        # In turn, they would have left two questions and two answers.
+        assert len((await graph_of(saver, answer).aget_state(THREAD)).values["log"]) < 4
 
 
 async def test_runs_wait_their_turn_and_each_goes_on_from_the_last(lasting_url: str) -> None:
