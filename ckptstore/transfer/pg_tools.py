@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -22,6 +22,9 @@ FOLDER_VARIABLE = "CKPTSTORE_PG_BIN"
 # Parameters of a URL that libpq knows; the others are a driver's own.
 _OF_LIBPQ = ("host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "connect_timeout", "options", "target_session_attrs")
 _LONGEST_SHOWN = 500
+# A line of the list of a dump, and what the name of a partition ends with.
+_DATA = re.compile(r"^\d+; \d+ \d+ TABLE DATA .*\b(ckpt_\w+) \S+$", re.MULTILINE)
+_PARTITION = re.compile(r"_p\d+$")
 
 
 class PgTools(NamedTuple):
@@ -96,7 +99,8 @@ def dumped_text(tools: PgTools, file: Path, *tables: str) -> Iterator[IO[bytes]]
     Raises:
         InvalidConfig: pg_restore can't read the dump.
     """
-    arguments = [tools.restore, "--data-only", "--file=-", *[f"--table={name}" for name in tables], str(file)]
+    chosen = [f"--table={name}" for name in _parts_of(tools, file, tables)]
+    arguments = [tools.restore, "--data-only", "--file=-", *chosen, str(file)]
     pipe = subprocess.PIPE
     with subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:  # noqa: S603
         assert process.stdout is not None
@@ -109,6 +113,17 @@ def dumped_text(tools: PgTools, file: Path, *tables: str) -> Iterator[IO[bytes]]
         said = process.stderr.read().decode(errors="replace")
     if process.returncode:
         raise InvalidConfig(f"pg_restore {tools.major} can't read the dump: {_last_line(said, None)}")
+
+
+def _parts_of(tools: PgTools, file: Path, tables: Collection[str]) -> list[str]:
+    """The names under which a dump has the rows of some tables: those of their partitions, if they have any."""
+    if not tables:
+        return []
+    arguments = [tools.restore, "--list", str(file)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603
+    found = _DATA.findall(done.stdout)
+    # Without any, of a dump that can't be read, the reading says why.
+    return [name for name in found if _PARTITION.sub("", name) in tables] or [*tables]
 
 
 def _address(url: URL) -> str:

@@ -9,7 +9,10 @@ from sqlalchemy import make_url
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import DatabaseUnavailable, InvalidConfig
+from ckptstore.transfer.pg_dump_rows import dumped_rows
 from ckptstore.transfer.pg_tools import PgTools, Server, _address, dump_tables, dumped_text, find_tools, server_of, tools_for
+from tests.support.build import config, put
+from tests.support.databases import empty_tables
 from tests.support.pg_programs import FITTING, OLDER
 
 
@@ -47,3 +50,15 @@ def test_what_the_programs_say_is_said(tmp_path: Path) -> None:
     (tmp_path / "dump").write_bytes(b"no dump" * 100)
     with pytest.raises(InvalidConfig, match="pg_restore 18 can't read the dump: "), dumped_text(fitting(), tmp_path / "dump") as text:
         text.read()
+
+
+async def test_the_rows_of_partitions_are_those_of_their_table(partitioned_url: str, tmp_path: Path) -> None:
+    empty_tables(partitioned_url)
+    async with SQLAlchemySaver.from_conn_string(partitioned_url) as saver:
+        for number in range(8):
+            await put(saver, config(f"thread-{number}"), {"n": "x" * 100})
+    dump_tables(fitting(), make_url(partitioned_url), "public", tmp_path / "dump")
+    with dumped_text(fitting(), tmp_path / "dump", "ckpt_thread") as text:
+        tables = [(each.table, sorted(str(row[0]) for row in each.rows)) for each in dumped_rows(text)]
+    assert {table for table, _ in tables} == {"ckpt_thread"}
+    assert sorted(thread for _, threads in tables for thread in threads) == [f"thread-{number}" for number in range(8)]

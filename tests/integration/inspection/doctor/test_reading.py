@@ -23,6 +23,7 @@ from tests.support.loads import add_loads, load_row
 from tests.support.transfers import schema
 
 DAY = 24 * 3_600_000_000
+PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'ckpt_checkpoint'::regclass"
 
 
 def examine(saver: SQLAlchemySaver, overdue: int | None = None) -> Facts:
@@ -43,8 +44,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     return request.param, url_of(request.param, request, tmp_path)
 
 
-async def test_a_store_that_is_well(place: tuple[str, str]) -> None:
+async def test_a_store_that_is_well(place: tuple[str, str], request: pytest.FixtureRequest) -> None:
     kind, url = place
+    partitioned = kind.endswith("partitioned") or (kind != "sqlite" and request.config.getoption("--partitioned"))
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         await chain(saver, "t", 5)
         add_loads(saver, load_row(saver._now() - DAY))
@@ -52,7 +54,7 @@ async def test_a_store_that_is_well(place: tuple[str, str]) -> None:
         found = examine(saver)
         assert ill(diagnose(found)) == {"retention": "note"}
     assert (found.on_sqlite, found.retention.checkpoints, found.missing_indexes) == (kind == "sqlite", 5, [])
-    assert {table.name: table.partitions for table in found.tables}.get("ckpt_thread", 0) == (4 if kind.endswith("partitioned") else 0)
+    assert {table.name: table.partitions for table in found.tables}.get("ckpt_thread", 0) == (4 if partitioned else 0)
     assert found.retention.checkpoints_per_day == pytest.approx(5 / 7)
 
 
@@ -154,7 +156,9 @@ async def test_dead_rows_and_statistics_that_are_old(url: str, postgres_url: str
     monkeypatch.setattr(thresholds, "LEAST_ROWS", 20)
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         with psycopg.connect(postgres_url, autocommit=True) as other:
-            other.execute("ALTER TABLE ckpt_checkpoint SET (autovacuum_enabled = off)")
+            leaves = [row[0] for row in other.execute(PARTITIONS)] or ["ckpt_checkpoint"]
+            for leaf in leaves:
+                other.execute(f"ALTER TABLE {leaf} SET (autovacuum_enabled = off)")
             try:
                 await saver.avacuum()
                 await chain(saver, "t", 60)
@@ -168,7 +172,8 @@ async def test_dead_rows_and_statistics_that_are_old(url: str, postgres_url: str
                 found = findings(saver)
                 assert (found["dead rows"].severity, found["statistics"].severity) == ("ok", "ok")
             finally:
-                other.execute("ALTER TABLE ckpt_checkpoint RESET (autovacuum_enabled)")
+                for leaf in leaves:
+                    other.execute(f"ALTER TABLE {leaf} RESET (autovacuum_enabled)")
 
 
 @pytest.mark.parametrize("url", ["asyncpg"], indirect=True)
