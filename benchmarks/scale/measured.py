@@ -53,7 +53,7 @@ class Measured:
         parts: its tables and indexes by name.
         loads: by the number of tasks at once, on top of that store.
         vacuum_seconds: of a second VACUUM, after one that froze nothing: what reading the visibility maps and indexes takes.
-        freeze_seconds: of VACUUM (FREEZE): every page is read and written.
+        freeze_seconds: of VACUUM (FREEZE) after the loads: pages that the first VACUUM has frozen are skipped.
     """
 
     checkpoints: int

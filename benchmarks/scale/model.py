@@ -38,7 +38,6 @@ class Prediction:
         log_bytes_per_second: of the write-ahead log, without page images.
         log_bytes_with_images: with as many page images for each step as were measured.
         days_to_freeze: until every table has to be frozen.
-        freeze_hours: how long freezing all of it takes at the measured rate.
         servers_for_steps: servers like the measured one that these steps keep busy.
     """
 
@@ -50,7 +49,6 @@ class Prediction:
     log_bytes_with_images: float
     commits_per_second: float
     days_to_freeze: float
-    freeze_hours: float
     servers_for_steps: int
 
     @property
@@ -86,7 +84,6 @@ def predict(measured: Measured, checkpoints: int, steps_per_second: float) -> Pr
         log_bytes_with_images=(load.log_bytes + load.page_images * _PAGE) * steps_per_second,
         commits_per_second=commits,
         days_to_freeze=FREEZE_EVERY / commits / _SECONDS_PER_DAY,
-        freeze_hours=measured.freeze_seconds * growth / 3600,
         servers_for_steps=math.ceil(steps_per_second / load.per_second),
     )
 

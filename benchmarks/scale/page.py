@@ -55,7 +55,7 @@ def _measured_table(measured: Sequence[Measured]) -> str:
             [f"of these within the page (HOT), {at}", *(number(load.hot_updates.get("ckpt_thread", 0.0)) for load in loads)],
         ]
     rows.append(["VACUUM with nothing to do, s", *(number(each.vacuum_seconds) for each in measured)])
-    rows.append(["VACUUM (FREEZE), s", *(number(each.freeze_seconds) for each in measured)])
+    rows.append(["VACUUM (FREEZE) after it, s", *(number(each.freeze_seconds) for each in measured)])
     return _table(["checkpoints", *(f"{each.checkpoints:,}" for each in measured)], rows)
 
 
@@ -87,7 +87,6 @@ def _prediction_table(predictions: Sequence[Prediction], cores: int, prices: Pri
         ["log, MB/s, with the page images of the short measurement", *(number(each.log_bytes_with_images / 1e6) for each in predictions)],
         ["commits a second", *(number(each.commits_per_second) for each in predictions)],
         [freezing, *(number(each.days_to_freeze) for each in predictions)],
-        ["hours of one worker to freeze all of it", *(number(each.freeze_hours) for each in predictions)],
         [f"servers of {cores} cores for the steps", *(str(each.servers_for_steps) for each in predictions)],
         ["servers of 4 TB for the bytes", *(str(each.servers_for_bytes(_SERVER_BYTES)) for each in predictions)],
         [
