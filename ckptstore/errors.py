@@ -5,6 +5,7 @@ No message contains a password, a key or a value of the user's.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from numbers import Integral, Real
 from typing import TypeVar
@@ -198,16 +199,26 @@ def own(exc: E) -> E:
     return copied
 
 
-def require_number(name: str, value: object, least: int, *, whole: bool = False) -> None:
+def require_number(name: str, value: object, least: float, *, whole: bool = False, finite: bool = False) -> None:
     """Return if an argument is a number of at least so much. NaN is none: it is neither smaller nor larger than a bound.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was given.
+        least: the smallest number that is allowed.
+        whole: whether it has to be a whole number.
+        finite: whether infinity is refused.
 
     Raises:
         InvalidConfig: it is not; the message names it.
     """
+    # Only NaN differs from itself; `math.isnan` refuses large integers.
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real) or value != value:  # noqa: PLR0124
         raise InvalidConfig(f"{name} must be a {'whole ' if whole else ''}number, got {brief(value)}")
     if value < least:
-        raise InvalidConfig(f"{name} must {f'be at least {least}' if least else 'not be negative'}, got {brief(value)}")
+        raise InvalidConfig(f"{name} must {f'be at least {least:g}' if least else 'not be negative'}, got {brief(value)}")
+    if finite and value == math.inf:
+        raise InvalidConfig(f"{name} must be finite, got {brief(value)}")
 
 
 def require_functions(**given: object) -> None:

@@ -11,10 +11,10 @@ from contextvars import ContextVar
 
 from langchain_core.runnables import RunnableConfig
 
-from ckptstore.errors import InvalidConfig, LeaseLost, brief
+from ckptstore.errors import InvalidConfig, LeaseLost, brief, require_number
 from ckptstore.langgraph.base import SaverBase
 from ckptstore.langgraph.config import check_ids, ids_of, thread_id_of
-from ckptstore.langgraph.one_writer import LEASE_SECONDS, WAIT_SECONDS, OneWriter, begins_run, seconds_of
+from ckptstore.langgraph.one_writer import LEASE_SECONDS, WAIT_SECONDS, OneWriter, begins_run
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.store.leases import Leases
 from ckptstore.writes.attempt import WriteAttempt
@@ -97,13 +97,14 @@ class Holding(SaverBase):
         check_ids({"thread_id": thread_id})
         if not isinstance(label, str) or "\0" in label or len(label) > _MAX_LABEL:
             raise InvalidConfig(f"label must be a text of at most {_MAX_LABEL} characters, got {brief(label)}")
-        wait_seconds, ttl = seconds_of(wait, "wait", 0.0), seconds_of(ttl, "ttl", _LEAST_TTL)
+        require_number("wait", wait, 0, finite=True)
+        require_number("ttl", ttl, _LEAST_TTL, finite=True)
         own = self.own_lease(thread_id)
         if own is not None and own.state is not LeaseState.RELEASED:
             own.check()
             return own, False
         leases = self.store.leases
-        return (yield from leases.acquire(thread_id, wait_seconds=wait_seconds, ttl=ttl, label=label, take_over=take_over)), True
+        return (yield from leases.acquire(thread_id, wait_seconds=float(wait), ttl=float(ttl), label=label, take_over=take_over)), True
 
     @contextmanager
     def _in_context(self, lease: ThreadLease) -> Iterator[None]:

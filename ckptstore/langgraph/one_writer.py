@@ -14,7 +14,7 @@ from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 
-from ckptstore.errors import CkptStoreError, InvalidConfig, ThreadBusy, brief
+from ckptstore.errors import CkptStoreError, InvalidConfig, ThreadBusy, brief, require_number
 from ckptstore.langgraph.config import configurable_of
 from ckptstore.langgraph.run_ends import at_end, current_run, watch_runs
 from ckptstore.runtime.steps import Steps
@@ -36,17 +36,6 @@ _MODES = ("refuse", "wait", None)
 # LangGraph's, in the configurable of every call of a run; and of one of a task in it, such as a subgraph's.
 _RUNTIME = "__pregel_runtime"
 _TASK_ID = "__pregel_task_id"
-
-
-def seconds_of(given: Any, name: str, least: float) -> float:
-    """A number of seconds.
-
-    Raises:
-        InvalidConfig: it is no number, or less than `least`.
-    """
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not least <= given < float("inf"):
-        raise InvalidConfig(f"{name} must be a number of seconds, at least {least:g}, got {brief(given)}")
-    return float(given)
 
 
 def begins_run(config: RunnableConfig) -> bool:
@@ -153,5 +142,6 @@ def one_writer_of(options: SaverOptions, leases: Leases) -> OneWriter | None:
     mode = options.get("one_writer")
     if mode not in _MODES:
         raise InvalidConfig(f"one_writer must be 'refuse', 'wait' or None, got {brief(mode)}")
-    wait_seconds = seconds_of(options.get("one_writer_wait", _RUN_WAIT_SECONDS), "one_writer_wait", 0.0)
-    return None if mode is None else OneWriter(leases, mode, wait_seconds)
+    wait_seconds = options.get("one_writer_wait", _RUN_WAIT_SECONDS)
+    require_number("one_writer_wait", wait_seconds, 0, finite=True)
+    return None if mode is None else OneWriter(leases, mode, float(wait_seconds))

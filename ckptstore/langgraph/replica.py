@@ -7,7 +7,7 @@ from dataclasses import replace
 from ckptstore.db.open import open_database
 from ckptstore.db.runner import Runner
 from ckptstore.db.settings import DatabaseSettings
-from ckptstore.errors import InvalidConfig, brief
+from ckptstore.errors import InvalidConfig, require_number
 from ckptstore.langgraph.database import parse_conn_string
 from ckptstore.langgraph.options import SaverOptions
 from ckptstore.store.replica import Replica
@@ -25,8 +25,9 @@ def open_replica(options: SaverOptions, primary: Runner, settings: DatabaseSetti
         MissingDriver: no driver for it is installed.
     """
     max_lag = options.get("max_lag_seconds", _MAX_LAG_SECONDS)
-    if isinstance(max_lag, bool) or not isinstance(max_lag, (int, float)) or not max_lag > 0:
-        raise InvalidConfig(f"max_lag_seconds must be a positive number of seconds, got {brief(max_lag)}")
+    require_number("max_lag_seconds", max_lag, 0)
+    if not max_lag:
+        raise InvalidConfig("max_lag_seconds must be above 0, got 0")
     read_url = options.get("read_url")
     if read_url is None:
         return None
