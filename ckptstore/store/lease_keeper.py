@@ -176,7 +176,7 @@ class LeaseKeeper:
         if self.waiting:
             times.append(self._look_at)
         if not times:
-            return 0.0 if self._left else _IDLE_SECONDS
+            return max(0.0, self._retry_at - monotonic()) if self._left else _IDLE_SECONDS
         return max(0.0, min(times) - monotonic(), self._retry_at - monotonic())
 
     def _turn(self) -> None:
@@ -189,13 +189,17 @@ class LeaseKeeper:
             self._closed = True
         except Exception:
             self._retry_at = monotonic() + _RETRY_SECONDS
-            message = "leases of threads can't be renewed, will retry in %.0f s"
+            message = "leases of threads can't be renewed or given back, will retry in %.0f s"
             logger.exception(message, _RETRY_SECONDS, extra={"event": "thread_leases_not_renewed", "held": len(self.held)})
 
     def _leave(self) -> None:
         while self._left:
             key = self._left.popleft()
-            holder = self._write(partial(leave, key=key)).holder
+            try:
+                holder = self._write(partial(leave, key=key)).holder
+            except BaseException:
+                self._left.appendleft(key)
+                raise
             if holder is not None:
                 self.granted(RequestKey(key.thread_id, holder))
 

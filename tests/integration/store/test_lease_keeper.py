@@ -14,7 +14,7 @@ from ckptstore.errors import DatabaseUnavailable
 from ckptstore.runtime.steps import drive
 from ckptstore.store import lease_keeper
 from ckptstore.store.lease_keeper import LeaseKeeper
-from ckptstore.writes.leases import renew
+from ckptstore.writes.leases import leave, renew
 from ckptstore.writes.thread_lease import LeaseState, ThreadLease
 from tests.support.leases import pass_time, queue
 
@@ -59,6 +59,26 @@ def test_a_failure_is_logged_and_renewed_later(sqlite_url: str, monkeypatch: pyt
         lease.check()
     failed = [record for record in caplog.records if getattr(record, "event", "") == "thread_leases_not_renewed"]
     assert [(record.levelno, record.held) for record in failed] == [(logging.ERROR, 1)] * 2  # type: ignore[attr-defined]
+
+
+def test_a_lease_that_could_not_be_given_back_is_given_back_later(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_keeper, "_RETRY_SECONDS", 0.01)
+    failures: list[int] = []
+    given_back = threading.Event()
+
+    def fails_twice(db: Any, key: Any) -> Any:
+        if len(failures) < 2:
+            failures.append(1)
+            raise DatabaseUnavailable("gone", transient=False)
+        departure = leave(db, key)
+        given_back.set()
+        return departure
+
+    monkeypatch.setattr(lease_keeper, "leave", fails_twice)
+    with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
+        saver.store.leases.abandon(take(saver))
+        assert given_back.wait(30)
+        assert take(saver).state is LeaseState.HELD
 
 
 def test_a_renewal_that_finds_nothing_is_a_loss(sqlite_url: str) -> None:
