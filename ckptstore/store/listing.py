@@ -72,6 +72,39 @@ class Listing(Generic[T]):
             yield from drive(page)
 
 
+class _Remainder:
+    """How much of a listing is left.
+
+    Args:
+        limit: the largest number of items; None for no limit.
+        found_some: whether an earlier listing, which this one continues, found something.
+    """
+
+    def __init__(self, limit: int | None, *, found_some: bool) -> None:
+        self._limit = limit
+        self._found_some = found_some
+        #: Whether there may be another page.
+        self.more = limit != 0
+
+    @property
+    def page_size(self) -> int:
+        """Items of the next page."""
+        return _PAGE_SIZE if self._limit is None else min(self._limit, _PAGE_SIZE)
+
+    @property
+    def found_nothing(self) -> bool:
+        """Whether the listing has ended without a result."""
+        return not self.more and not self._found_some
+
+    def count(self, found: int, *, more: bool) -> None:
+        """Count the items of a page, after which there may be more."""
+        self.more = more
+        self._found_some = self._found_some or found > 0
+        if self._limit is not None:
+            self._limit -= found
+            self.more = more and self._limit > 0
+
+
 class ThreadPages:
     """The pages of a listing of threads that have a matching checkpoint.
 
@@ -97,31 +130,24 @@ class ThreadPages:
         self._wanted = wanted
         self._conditions = conditions
         self._order_by = order_by
-        self._remaining = limit
+        self._remainder = _Remainder(limit, found_some=after is not None)
         self._after = after
-        self._more = limit != 0
         self._started = False
-        self._found_some = after is not None
 
     def __iter__(self) -> Iterator[Steps[list[ThreadInfo]]]:
         """Operations that give one page each; between them nothing is held."""
-        while self._more:
+        while self._remainder.more:
             yield self._page()
 
     def _page(self) -> Steps[list[ThreadInfo]]:
         if not self._started:
             self._started, self._wanted = True, (yield from self._store.resolve_filter(self._wanted))
-        size = _PAGE_SIZE if self._remaining is None else min(self._remaining, _PAGE_SIZE)
-        work = partial(
-            load_threads, wanted=self._wanted, order_by=self._order_by, after=self._after, size=size, conditions=self._conditions
-        )
+        size, order_by = self._remainder.page_size, self._order_by
+        work = partial(load_threads, wanted=self._wanted, order_by=order_by, after=self._after, size=size, conditions=self._conditions)
         page = yield from self._store.read_stale(work)
-        self._more, self._after = page.more, page.last
-        if self._remaining is not None:
-            self._remaining -= len(page.threads)
-            self._more = self._more and self._remaining > 0
-        self._found_some = self._found_some or bool(page.threads)
-        if not self._more and not self._found_some:
+        self._after = page.last
+        self._remainder.count(len(page.threads), more=page.more)
+        if self._remainder.found_nothing:
             yield from self._store.log_unused_keys(self._wanted)
         return page.threads
 
@@ -158,19 +184,18 @@ class CheckpointPages(Generic[T]):
     def __init__(self, store: Store, search: CheckpointQuery, limit: int | None, decode: Callable[[LoadedCheckpoint], T]) -> None:
         self._store = store
         self._search = search
-        self._remaining = limit
+        self._remainder = _Remainder(limit, found_some=False)
         self._decode = decode
         self._after: CheckpointKey | None = None
-        self._more = limit != 0
         #: One checkpoint of one thread is the newest one, after which a graph continues.
         self._may_be_stale = search.thread_id is None or limit != 1
-        self._started = self._found_some = False
+        self._started = False
         #: Checkpoints whose rows were read: the contents of their objects are fetched group by group, to bound memory.
         self._groups: deque[tuple[Sequence[LoadedCheckpoint], SegmentSet]] = deque()
 
     def __iter__(self) -> Iterator[Steps[list[T]]]:
         """Operations that give some checkpoints each; between them only the rows of the current page are held."""
-        while self._more or self._groups:
+        while self._remainder.more or self._groups:
             yield self._observed(self._group() if self._groups else self._page())
 
     def _observed(self, page: Steps[list[T]]) -> Steps[list[T]]:
@@ -182,14 +207,10 @@ class CheckpointPages(Generic[T]):
             self._started = True
             wanted = yield from self._store.resolve_filter(self._search.metadata_filter)
             self._search = replace(self._search, metadata_filter=wanted)
-        size = _PAGE_SIZE if self._remaining is None else min(self._remaining, _PAGE_SIZE)
-        page = yield from self._store.page(self._search, self._after, size, stale=self._may_be_stale)
-        self._more, self._after = page.more, page.last
-        if self._remaining is not None:
-            self._remaining -= len(page.checkpoints)
-            self._more = self._more and self._remaining > 0
-        self._found_some = self._found_some or bool(page.checkpoints)
-        if not self._more and not self._found_some:
+        page = yield from self._store.page(self._search, self._after, self._remainder.page_size, stale=self._may_be_stale)
+        self._after = page.last
+        self._remainder.count(len(page.checkpoints), more=page.more)
+        if self._remainder.found_nothing:
             yield from self._store.log_unused_keys(self._search.metadata_filter)
         self._groups.extend((group, page.segments) for group in group_by_remote_bytes(page.checkpoints, page.segments, _GROUP_BYTES))
         return (yield from self._group()) if self._groups else []

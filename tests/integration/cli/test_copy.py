@@ -17,14 +17,6 @@ from tests.support.databases import url_of
 from tests.support.transfers import contents, fill, sqlite_file, threads_of
 
 
-@pytest.fixture
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    url = sqlite_file(request, tmp_path / "app.sqlite")
-    with SQLAlchemySaver.from_conn_string(url) as saver:
-        fill(saver)
-    return url
-
-
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["copy", *arguments])
 

@@ -17,15 +17,7 @@ from ckptstore.cli import main
 from ckptstore.errors import StoreMoved
 from tests.support.build import checkpoint, config, metadata
 from tests.support.databases import url_of
-from tests.support.transfers import contents, fill, sqlite_file
-
-
-@pytest.fixture
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    url = sqlite_file(request, tmp_path / "app.sqlite")
-    with SQLAlchemySaver.from_conn_string(url) as saver:
-        fill(saver)
-    return url
+from tests.support.transfers import contents, sqlite_file
 
 
 def run(*arguments: str) -> Result:

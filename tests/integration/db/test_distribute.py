@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 from click.testing import CliRunner
-from psycopg.sql import SQL, Identifier
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
@@ -20,20 +17,6 @@ from ckptstore.errors import InvalidConfig
 from tests.support.build import chain, config, put
 from tests.support.databases import SHARDS, on_citus
 from tests.support.rows import Rows
-
-
-@pytest.fixture(params=["asyncpg", "psycopg"])
-def server(request: pytest.FixtureRequest, postgres_url: str) -> str:
-    return postgres_url.replace("postgresql:", f"postgresql+{request.param}:")
-
-
-@pytest.fixture
-def tenant(postgres_url: str) -> Iterator[str]:
-    """The name of a schema that does not exist, and that has to be quoted."""
-    name = f"Tenant {uuid4().hex}"
-    yield name
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))
 
 
 @pytest.mark.parametrize("shards", [0, -1, True, "8", 64_001])

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -32,21 +31,6 @@ from tests.support.databases import PARTITIONS, empty_tables
 from tests.support.rows import Rows
 
 on_partitions = pytest.mark.parametrize("url", ["asyncpg partitioned", "psycopg partitioned"], indirect=True)
-
-
-@pytest.fixture(params=["asyncpg", "psycopg"])
-def server(request: pytest.FixtureRequest, postgres_url: str) -> str:
-    """The URL of a database whose own tables are of no interest here."""
-    return postgres_url.replace("postgresql:", f"postgresql+{request.param}:")
-
-
-@pytest.fixture
-def tenant(postgres_url: str) -> Iterator[str]:
-    """The name of a schema that does not exist, and that has to be quoted."""
-    name = f"Tenant {uuid4().hex}"
-    yield name
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))
 
 
 def partitions(url: str, tenant: str) -> dict[str, int]:
