@@ -1,5 +1,6 @@
-# The words people try first. Each target is complete on a machine with Python 3.11 and make.
-PYTHON ?= python3.11
+# The words people try first. Each target is complete on a machine with Python 3.11 or later and make.
+PYTHON ?= $(shell for found in python3.11 python3.12 python3.13 python3.14 python3; do \
+    $$found -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$found; exit; }; done; echo python3.11)
 VENV ?= .venv
 BIN := $(VENV)/bin
 # pip gets lost between the botocore that aiobotocore allows and the newest boto3 that moto takes; uv's resolver does not.
@@ -19,12 +20,18 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-quick test-partitions test-imports test-lowest bench faults docs screenshots lint format clean
 
-# An environment of its own, without the tests' and linters' packages.
-demo:
-	test -d .venv-demo || $(PYTHON) -m venv .venv-demo
-	.venv-demo/bin/python -m pip install --quiet uv
-	.venv-demo/bin/uv pip install --quiet --compile-bytecode --python .venv-demo --editable '.[inspect$(if $(URL),$(comma)postgres)$(if $(findstring s3://,$(BLOB_URL)),$(comma)s3)]' --group examples
-	.venv-demo/bin/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
+# An environment of its own, without the tests' and linters' packages. It is light on the processor: pip is not copied, and only
+# what the demo imports is compiled.
+demo: .venv-demo/bin/uv
+	@.venv-demo/bin/uv pip install --quiet --python .venv-demo --editable '.[inspect$(if $(URL),$(comma)postgres)$(if $(findstring s3://,$(BLOB_URL)),$(comma)s3)]' --group examples
+	@.venv-demo/bin/python examples/demo.py $(if $(URL),--url '$(URL)') $(if $(BLOB_URL),--blob-url '$(BLOB_URL)') $(FILES)
+
+# The second line is for a Python without pip.
+.venv-demo/bin/uv:
+	@echo "Installing into .venv-demo, once: LangGraph and what else the demo needs, 150 MB with it"
+	@$(PYTHON) -m venv --without-pip .venv-demo
+	@$(PYTHON) -m pip --python .venv-demo install --quiet --no-compile uv 2>/dev/null || \
+	    { $(PYTHON) -m venv .venv-demo && .venv-demo/bin/python -m pip install --quiet uv; }
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest $(ARGS)

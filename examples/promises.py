@@ -9,12 +9,12 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from textwrap import fill
-from typing import Any, TypeVar
+from typing import Any
 
 from agent import reading_agent
 from langchain_core.runnables import RunnableConfig
@@ -35,7 +35,10 @@ UPLOAD_BYTES = 5_000_000
 TOO_LARGE = 15_000_000
 WIDTH = 130
 
-T = TypeVar("T")
+#: What an agent streams until it asks a person, and what after the answer: the progress line counts it.
+STATES_TO_QUESTION = 5
+STATES_AFTER_ANSWER = 2
+
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 
@@ -89,6 +92,10 @@ class Demo:
         return SQLAlchemySaver.from_conn_string(url or self.url, **({} if self.blob_url is None else {"blob_url": self.blob_url}))
 
     @property
+    def on_server(self) -> bool:
+        return parse_database_url(self.url).get_backend_name() != "sqlite"
+
+    @property
     def agents(self) -> list[Agent]:
         documents = [self.documents[number % len(self.documents)] for number in range(max(AGENTS, len(self.documents)))]
         return [Agent(f"{self.name}/{number + 1:02}", document, self.name) for number, document in enumerate(documents)]
@@ -119,7 +126,7 @@ class Demo:
         title(1, "Concurrent: all agents read at the same time, until each asks a person")
         graph = reading_agent().compile(checkpointer=saver)
         started = time.perf_counter()
-        await together("reading", (graph.ainvoke(agent.input, agent.config) for agent in self.agents))
+        await together("reading", (first_run(graph, agent) for agent in self.agents), STATES_TO_QUESTION)
         seconds = time.perf_counter() - started
         states = [await graph.aget_state(agent.config) for agent in self.agents]
         check(all(state.interrupts for state in states), "every agent waits for a person")
@@ -138,7 +145,7 @@ class Demo:
         states = [await graph.aget_state(agent.config) for agent in self.agents]
         same = sum((old.values, old.interrupts) == (new.values, new.interrupts) for old, new in zip(waiting, states, strict=True))
         check(same == len(states), "every thread is as it was")
-        await together("answering", (graph.ainvoke(Command(resume="approve"), agent.config) for agent in self.agents))
+        await together("answering", (second_run(graph, agent) for agent in self.agents), STATES_AFTER_ANSWER)
         states = [await graph.aget_state(agent.config) for agent in self.agents]
         approved = sum(bool(state.values["approved"]) for state in states)
         check(approved == len(states), "every summary is approved")
@@ -150,7 +157,7 @@ class Demo:
         document = Document("scan.pdf", pdf_with_attachment())
         before = self.objects()
         pair = [Agent(f"{self.name}/scan-{number}", document, self.name) for number in (1, 2)]
-        await together("uploading", (graph.ainvoke(agent.input, agent.config) for agent in pair))
+        await together("uploading", (first_run(graph, agent) for agent in pair), STATES_TO_QUESTION)
         checkpoints = [found for agent in pair for found in await saver.alist(agent.config)]
         holding = sum(found.checkpoint["channel_values"].get("file") == document.content for found in checkpoints)
         threads = await saver.alist_threads(filter={"document": "scan.pdf", "run": self.name})
@@ -201,13 +208,13 @@ class Demo:
             raise DemoFailed("a checkpoint of 15 MB was stored")
 
     async def import_official(self, saver: SQLAlchemySaver) -> None:
-        title(6, "Your own: a file of LangGraph's AsyncSqliteSaver, imported")
+        title(6, f"Your own: a file of LangGraph's AsyncSqliteSaver, {'moved to PostgreSQL' if self.on_server else 'imported'}")
         path = self.folder / "official.sqlite"
         path.unlink(missing_ok=True)
         agents = [Agent(f"{self.name}/official-{number}", self.documents[0], self.name) for number in range(5)]
         async with AsyncSqliteSaver.from_conn_string(str(path)) as official:
             graph = reading_agent().compile(checkpointer=official)
-            await together("writing the official file", (graph.ainvoke(agent.input, agent.config) for agent in agents))
+            await together("writing the official file", (first_run(graph, agent) for agent in agents), STATES_TO_QUESTION)
             states = [(await graph.aget_state(agent.config)).values for agent in agents]
         report = await saver.aimport_from(str(path))
         graph = reading_agent().compile(checkpointer=saver)
@@ -220,7 +227,7 @@ class Demo:
 
     def blob_place(self) -> str | None:
         """Where large values are stored; None for the database itself."""
-        if self.blob_url is not None or parse_database_url(self.url).get_backend_name() != "sqlite":
+        if self.blob_url is not None or self.on_server:
             return self.blob_url
         return f"{parse_database_url(self.url).database}.blobs"
 
@@ -240,7 +247,7 @@ class Demo:
         for command in ("threads list", f"threads show {self.name}/01", "stats"):
             say(f"{ckptstore} {command} --url {url}")
         say(f"{ckptstore} inspect --url {url}  # in a browser")
-        if not self.url.startswith("postgres"):
+        if not self.on_server:
             say(f"{ckptstore} move --from {url} --to postgresql://...  # while agents write")
 
 
@@ -257,13 +264,30 @@ def check(holds: bool, promise: str) -> None:
         raise DemoFailed(f"this should hold and does not: {promise}")
 
 
-async def together(doing: str, calls: Iterable[Awaitable[T]]) -> list[T]:
-    """All at once; a terminal shows how many are done."""
-    waiting = [asyncio.ensure_future(call) for call in calls]
-    with tqdm(total=len(waiting), desc=f"   {doing}", unit="agent", leave=False, disable=None) as progress:
-        for call in waiting:
-            call.add_done_callback(lambda _: progress.update())
-        return await asyncio.gather(*waiting)
+def first_run(graph: Graph, agent: Agent) -> AsyncIterator[Any]:
+    return graph.astream(agent.input, agent.config, stream_mode="values")
+
+
+def second_run(graph: Graph, agent: Agent) -> AsyncIterator[Any]:
+    return graph.astream(Command(resume="approve"), agent.config, stream_mode="values")
+
+
+async def together(doing: str, runs: Iterable[AsyncIterator[Any]], states: int) -> None:
+    """Run all at once, each to its end; a terminal shows how far they are.
+
+    Args:
+        doing: what they do, for the progress line.
+        runs: what `astream(..., stream_mode="values")` of a graph returns.
+        states: how many states each streams.
+    """
+    running = list(runs)
+    with tqdm(total=len(running) * states, desc=f"   {doing}", unit="step", leave=False, disable=None) as progress:
+
+        async def follow(run: AsyncIterator[Any]) -> None:
+            async for _ in run:
+                progress.update()
+
+        await asyncio.gather(*map(follow, running))
 
 
 def pdf_with_attachment() -> bytes:
