@@ -7,6 +7,8 @@ import re
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +16,14 @@ from fastapi.testclient import TestClient
 
 from ckptstore.monitoring.settings import MonitoringSettings
 from tests.support.documents import CHECKOUT, PageRun, blocks_of
+from tests.support.prometheus import PROMETHEUS, prometheus
 
 PAGE = CHECKOUT / "docs" / "monitoring.md"
 DASHBOARD = CHECKOUT / "docs" / "grafana" / "ckptstore.json"
 
-# Each metric appears with its first value.
+# A round for each line of its input. Each metric appears with its first value.
 SCENARIO = """
-import asyncio, urllib.request
+import asyncio, sys, urllib.request
 from datetime import timedelta
 from ckptstore import RetentionPolicy
 from ckptstore.errors import CkptStoreError
@@ -46,8 +49,9 @@ async def use():
     saver.store.monitor.retried("database")
     saver.store.monitor.reclaimed("prune", 1)
 
-asyncio.run(use())
-print(urllib.request.urlopen("http://127.0.0.1:PORT/metrics").read().decode())
+while sys.stdin.readline():
+    asyncio.run(use())
+    print(urllib.request.urlopen("http://127.0.0.1:PORT/metrics").read().decode() + "END", flush=True)
 saver.close()
 """
 
@@ -67,12 +71,41 @@ def run(program: str, folder: Path) -> str:
     return done.stdout
 
 
+class Exporting:
+    """A process that the page sets up, which does something of everything in each round.
+
+    Args:
+        folder: where its store is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        program, self.port = program_of("metrics.py")
+        program += SCENARIO.replace("PORT", self.port)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=folder)
+
+    def one_round(self) -> str:
+        """What Prometheus gets after one more round."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(file=self.process.stdin, flush=True)
+        lines = list(iter(self.process.stdout.readline, "END\n"))
+        assert lines[-1:] != [""], self.process.communicate()[1]
+        return "".join(lines)
+
+
 @pytest.fixture(scope="module")
-def scraped(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What Prometheus gets from the process that the page sets up."""
-    program, port = program_of("metrics.py")
-    program += SCENARIO.replace("PORT", port)
-    return run(program, tmp_path_factory.mktemp("scraped"))
+def exporting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporting]:
+    process = Exporting(tmp_path_factory.mktemp("exporting"))
+    yield process
+    _, errors = process.process.communicate()
+    assert process.process.returncode == 0, errors
+
+
+@pytest.fixture(scope="module")
+def scraped(exporting: Exporting) -> str:
+    """What Prometheus gets from the process after its first round."""
+    return exporting.one_round()
 
 
 def names_in(text: str) -> set[str]:
@@ -92,6 +125,37 @@ def test_the_dashboard_asks_for_metrics_that_exist(scraped: str) -> None:
     asked = set(re.findall(r"\b((?:db_client|ckptstore)_\w+)[{,]", text))
     assert len(asked) >= 12
     assert sorted(asked - names_in(scraped)) == []
+
+
+def expressions() -> dict[str, str]:
+    """What each query of the dashboard asks Prometheus for, by what its series are called."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    found = {f"{panel['title']}: {each['legendFormat']}": each["expr"] for panel in panels for each in panel["targets"]}
+    values = {"$__rate_interval": "1m", "$__range": "1m", "$database": "checkpoints.sqlite"}
+    return {name: re.sub(r"\$\w+", lambda variable: values[variable[0]], expression) for name, expression in found.items()}
+
+
+def is_shown(name: str, series: list[tuple[dict[str, str], float]]) -> bool:
+    """Whether a panel draws something: numbers, under names that are not empty."""
+    labels = re.findall(r"{{(\w+)}}", name)
+    return any(value == value and all(label in found for label in labels) for found, value in series)
+
+
+@pytest.mark.starts_processes
+@pytest.mark.skipif(PROMETHEUS is None, reason="needs prometheus: apt-get install prometheus")
+def test_every_query_of_the_dashboard_gives_data(exporting: Exporting, scraped: str, tmp_path: Path) -> None:
+    assert scraped
+    page = next(block for block in blocks_of(PAGE) if block.text.startswith("scrape_configs"))
+    missing = expressions()
+    assert len(missing) >= 14
+    until = time.monotonic() + 60
+    with prometheus(tmp_path, page.text.replace("9464", exporting.port)) as server:
+        while missing:
+            assert time.monotonic() < until, f"no data: {missing}"
+            # What has not changed between two scrapes has no rate, so each turn does something.
+            exporting.one_round()
+            missing = {name: expression for name, expression in missing.items() if not is_shown(name, server.query(expression))}
+        assert server.label_values("db_client_operation_duration_seconds_count", "db_namespace") == ["checkpoints.sqlite"]
 
 
 def test_the_page_names_every_metric(scraped: str) -> None:
