@@ -49,7 +49,6 @@ HEADLINE = (
     Figure("steps/s, 50 tasks", "steps", "steps/s", "50 tasks"),
     Figure("chat of 100 turns: bytes stored / bytes of the final state", "chat", "chat of", "bytes stored / final state"),
     Figure("one turn of a chat of 3,000 messages, ms", "long", "one turn, wall", "of 3,000 messages"),
-    Figure("newest checkpoint of a 200-message thread, ms", "read", "thread of", "aget_tuple"),
     Figure("search by two common tags, 100 hits of 10,000 checkpoints, ms", "tags", "10,000", "two common tags, 100 hits"),
 )
 
