@@ -26,6 +26,7 @@ from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner
+from ckptstore.db.turns import LockTurns
 from ckptstore.errors import BlobMissing, BlobUnavailable, CheckpointTooLarge, InvalidConfig
 from ckptstore.runtime.fork import abandon, in_child
 from ckptstore.runtime.future import Future
@@ -53,6 +54,7 @@ class ObjectRegistry:
         self.runner = runner
         self._open_backend = open_backend
         self._settings = settings
+        self.turns = LockTurns(runner.url)
         self._start()
         # A child of fork does not have the loop, and must not use its parent's connections.
         in_child(self._start_again)

@@ -23,6 +23,7 @@ from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.errors import BlobUnavailable
 from ckptstore.maintenance.reports import CollectReport
+from ckptstore.maintenance.turns import write_in_turn
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class _Collector:
 
     async def delete_unreferenced(self, keys: Sequence[str]) -> None:
         """Mark those of some objects that nothing refers to, and delete them."""
-        await self._objects.write(self._for_keys(sql.objects.mark_objects, keys))
+        await write_in_turn(self._objects, self._for_keys(sql.objects.mark_objects, keys))
         rows = await self._objects.read(lambda db: db.run(sql.transfer.given_objects, db.object_keys(keys)).all())
         sizes = {key: size for key, _digest, size, *_ in rows}
         deletable = await self._start_deleting(sizes)
@@ -130,7 +131,7 @@ class _Collector:
             marked = (
                 await self._unreferenced(sizes)
                 if self._dry_run
-                else await self._objects.write(self._for_keys(sql.objects.mark_objects, sizes))
+                else await write_in_turn(self._objects, self._for_keys(sql.objects.mark_objects, sizes))
             )
             self.report = replace(self.report, marked=self.report.marked + len(marked))
 
@@ -160,7 +161,7 @@ class _Collector:
                 self._run(db, sql.objects.lock_objects, sizes)
                 return self._run(db, sql.objects.unmark_objects, sizes), self._run(db, sql.objects.start_deleting, sizes)
 
-        unmarked, deletable = await self._objects.write(work)
+        unmarked, deletable = await write_in_turn(self._objects, work)
         self._count_unmarked(len(unmarked))
         return deletable
 
@@ -181,7 +182,7 @@ class _Collector:
         results = await asyncio.gather(*[self._objects.delete(key) for key in sizes])
         deleted = {key: sizes[key] for key, succeeded in zip(sizes, results, strict=True) if succeeded}
         if deleted:
-            await self._objects.write(lambda db: db.run(sql.objects.drop_objects, db.object_keys(deleted)))
+            await write_in_turn(self._objects, lambda db: db.run(sql.objects.drop_objects, db.object_keys(deleted)))
         return deleted
 
     # --- statements

@@ -36,6 +36,8 @@ class _BatchSizes(NamedTuple):
 
 _WHILE_OTHERS_WRITE = _BatchSizes(planned_threads=8, deleted_checkpoints=40)
 _WHEN_IDLE = _BatchSizes(planned_threads=50, deleted_checkpoints=500)
+# Another process may wait for the lock of a SQLite file, and nobody sees it.
+_IDLE_ON_FILE = _BatchSizes(planned_threads=50, deleted_checkpoints=100)
 
 
 class _ObjectReferences(NamedTuple):
@@ -116,7 +118,9 @@ class Pruner:
             after = scan.after(page)
 
     def _batch_sizes(self) -> _BatchSizes:
-        return _WHILE_OTHERS_WRITE if others_write(self._store) else _WHEN_IDLE
+        if others_write(self._store):
+            return _WHILE_OTHERS_WRITE
+        return _IDLE_ON_FILE if self._store.turns.has_lock else _WHEN_IDLE
 
     def _plan(self, requests: deque[PruneRequest], *, skip_corrupt: bool = False) -> Steps[list[PruneTask]]:
         """Take the next requests out of the queue, and plan them, see `plan_tasks`."""

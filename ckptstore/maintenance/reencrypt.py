@@ -24,6 +24,7 @@ from ckptstore.errors import BlobUnavailable
 from ckptstore.maintenance.reports import ReencryptReport
 from ckptstore.maintenance.row_pages import ROW_KINDS, RowKind, row_pages
 from ckptstore.maintenance.thread_rows import lock_thread
+from ckptstore.maintenance.turns import write_in_turn
 from ckptstore.reads.row_checks import altered, refuse
 from ckptstore.reads.rows import ChannelRow, CheckpointRow, StoredRow, WriteRow, check_length, parsed_layout
 from ckptstore.records import CheckpointKey, LoadedSegment, NewWrite, NewWrites, SerialisedValue, Value
@@ -118,13 +119,13 @@ class Reencryption:
 
     async def _store(self, kind: RowKind, thread_id: str, recoded: Sequence[_Recoded]) -> int:
         if kind.table is sql.tables.CHECKPOINT:
-            return await self._objects.write(partial(_replace, kind=kind, recoded=recoded, write=None)) or 0
+            return await write_in_turn(self._objects, partial(_replace, kind=kind, recoded=recoded, write=None)) or 0
         for _ in range(_MAX_TRIES):
             # Any record will do: its values become segments of the thread, and objects.
             writes = [NewWrite(number, "", value) for number, (_, value) in enumerate(recoded)]
             record = NewWrites(CheckpointKey(thread_id, "", ""), "", "", self._now, writes, replace=False)
             write = await self._uploader.encode_here(record)
-            stored: int | None = await self._objects.write(partial(_replace, kind=kind, recoded=recoded, write=write))
+            stored: int | None = await write_in_turn(self._objects, partial(_replace, kind=kind, recoded=recoded, write=write))
             if stored is not None:
                 return stored
             await self._objects.forget([*write.object_keys.values()])

@@ -13,8 +13,8 @@ from ckptstore.db.runner import Runner
 from ckptstore.db.url import is_memory
 from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance.reports import VacuumReport
+from ckptstore.maintenance.turns import MaintainedThreads, take_turn
 from ckptstore.runtime.steps import Steps, done_after
-from ckptstore.writes.queue import WriteQueue
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +27,12 @@ _CHECKPOINT_TRIES = 20
 _CHECKPOINT_PAUSE_SECONDS = 0.01
 
 
-def vacuum(runner: Runner, queue: WriteQueue, *, full: bool) -> Steps[VacuumReport]:
+def vacuum(store: MaintainedThreads, runner: Runner, *, full: bool) -> Steps[VacuumReport]:
     """Run an incremental VACUUM on SQLite, in small steps between other writes; on PostgreSQL, VACUUM and ANALYZE ckptstore's tables.
 
     Args:
-        runner: runs work on the database.
-        queue: the write queue of the same database.
+        store: has the write queue.
+        runner: of the store.
         full: rewrite the whole file or all tables, and lock everybody else out meanwhile. A SQLite file that was created by
             another tool needs it once.
 
@@ -43,7 +43,7 @@ def vacuum(runner: Runner, queue: WriteQueue, *, full: bool) -> Steps[VacuumRepo
     if is_memory(runner.url):
         report = VacuumReport(0, 0)
     elif runner.statements.on_sqlite:
-        report = yield from _vacuum_sqlite(runner, queue, full)
+        report = yield from _vacuum_sqlite(store, runner, full)
     else:
         report = yield from _vacuum_postgres(runner, full)
     seconds = time.perf_counter() - started
@@ -54,16 +54,16 @@ def vacuum(runner: Runner, queue: WriteQueue, *, full: bool) -> Steps[VacuumRepo
     return report
 
 
-def _vacuum_sqlite(runner: Runner, queue: WriteQueue, full: bool) -> Steps[VacuumReport]:
-    before = yield queue.run(_file_bytes)
+def _vacuum_sqlite(store: MaintainedThreads, runner: Runner, full: bool) -> Steps[VacuumReport]:
+    before = yield from store.run_in_queue(_file_bytes)
     if full:
-        yield queue.run(_rewrite_file)
-    elif (yield queue.run(partial(_pragma, name="auto_vacuum"))) != _INCREMENTAL:
+        yield from store.run_in_queue(_rewrite_file)
+    elif (yield from store.run_in_queue(partial(_pragma, name="auto_vacuum"))) != _INCREMENTAL:
         raise InvalidConfig(
             "this SQLite file was created without auto_vacuum and can't give free pages back; run once: ckptstore vacuum --full, "
             "or vacuum(full=True)"
         )
-    while (yield queue.run(_free_pages)):
+    while (yield from take_turn(store, _free_pages)):
         pass
     for _ in range(_CHECKPOINT_TRIES):
         # Not in the queue: a checkpoint of a long log takes seconds, and writers append to the log meanwhile.
@@ -71,7 +71,7 @@ def _vacuum_sqlite(runner: Runner, queue: WriteQueue, full: bool) -> Steps[Vacuu
             break
         # A reader, or the worker thread that keeps the log short, is using it: the queue continues meanwhile.
         yield done_after(_CHECKPOINT_PAUSE_SECONDS)
-    return VacuumReport(before, (yield queue.run(_file_bytes)))
+    return VacuumReport(before, (yield from store.run_in_queue(_file_bytes)))
 
 
 def _pragma(db: Db, name: str) -> int:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from typing import TypeVar
 
 from ckptstore.blobs.registry import ObjectRegistry
-from ckptstore.db.runner import Runner
+from ckptstore.db.runner import Runner, Work
+from ckptstore.db.turns import LockTurns
 from ckptstore.errors import CheckpointCorrupt, DatabaseUnavailable, InvalidConfig
 from ckptstore.maintenance.copy_run import ThreadCopier
 from ckptstore.maintenance.delete import LargeThread, checkpoints_with_postings, delete_thread, forget_unfinished, unfinished_deletions
@@ -25,12 +27,15 @@ from ckptstore.maintenance.reencrypt import Recode, Reencryption
 from ckptstore.maintenance.reindex import RebuiltTags, begin_rebuilding, next_threads, rebuild_tags, store_keys
 from ckptstore.maintenance.relocate import relocate
 from ckptstore.maintenance.reports import CollectReport, DeletedRows, PruneReport, ReencryptReport, VacuumReport, VerifyReport
+from ckptstore.maintenance.turns import in_turn
 from ckptstore.maintenance.vacuum import vacuum
 from ckptstore.maintenance.verify import verify
 from ckptstore.records import Posting
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.base import StoreBase
 from ckptstore.store.load import delete_old
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +48,7 @@ class _StaleReads:
         self.read = store.read_stale
         self.run_in_queue = store.run_in_queue
         self.run_concurrently = store.run_concurrently
+        self.turns = store.objects.turns
 
     @property
     def idle_seconds(self) -> float:
@@ -59,6 +65,11 @@ def _reading_from(runner: Runner, objects: ObjectRegistry) -> ObjectRegistry:
 
 class StoreUpkeep(StoreBase):
     """The part of the store that deletes, copies, checks and rebuilds."""
+
+    @property
+    def turns(self) -> LockTurns:
+        """How long upkeep pauses for others."""
+        return self.objects.turns
 
     # --- threads
 
@@ -163,7 +174,7 @@ class StoreUpkeep(StoreBase):
                 rebuild = partial(rebuild_tags, thread_id=thread_id, tag_keys=self._tag_keys, state_format=self._state_format)
                 last: CheckpointRef | None = CheckpointRef("", "")
                 while last is not None:
-                    rebuilt: RebuiltTags = yield self._queue.run(partial(rebuild, after=last), thread_id)
+                    rebuilt: RebuiltTags = yield from in_turn(self, self._run_unchecked(partial(rebuild, after=last), thread_id))
                     tags, last = tags + rebuilt.tag_count, rebuilt.last
             after, threads = page[-1], threads + len(page)
             progress(threads)
@@ -172,6 +183,10 @@ class StoreUpkeep(StoreBase):
         fields = {"event": "tags_rebuilt", "tags": tags, "threads": threads, "seconds": seconds}
         logger.info("tags rebuilt: %d of %d threads in %.3f s", tags, threads, seconds, extra=fields)
         return tags
+
+    def _run_unchecked(self, work: Work[T], *threads: str) -> Steps[T]:
+        result: T = yield self._queue.run(work, *threads)
+        return result
 
     def _threads_after(self, after: str) -> Steps[list[str]]:
         page: list[str] = yield self.runner.read(partial(next_threads, after=after))
@@ -243,7 +258,7 @@ class StoreUpkeep(StoreBase):
     def vacuum(self, *, full: bool) -> Steps[VacuumReport]:
         """Free the space of deleted rows, see `maintenance.vacuum`."""
         yield from self._ready()
-        report = yield from vacuum(self.runner, self._queue, full=full)
+        report = yield from vacuum(self, self.runner, full=full)
         self.monitor.reclaimed("vacuum", report.before_bytes - report.after_bytes)
         return report
 

@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 from functools import partial
 
 from ckptstore.errors import CheckpointCorrupt, CkptStoreError, ThreadExists
+from ckptstore.maintenance.turns import take_turn
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import drive_async
 from ckptstore.store.store import Store
@@ -234,7 +235,7 @@ class Transfer:
             if self._objects is not None:
                 await self._objects.bring(parcel, now)
             store = StoreParcel(parcel, Attempt(random_text(12), self._source.origin, trusted, now))
-            await drive_async(self._target.run_concurrently(store, *[each.thread_id for each in parcel.threads]))
+            await drive_async(take_turn(self._target, store, *[each.thread_id for each in parcel.threads]))
         await self._checked()
         if self._options.verify != "none":
             # While the next parcel is stored.

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore import RetentionPolicy, SQLAlchemySaver
 from ckptstore.db.connection import Db
+from ckptstore.db.turns import LockTurns
 from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.large_thread import CHECKPOINTS, fill, on_both, on_sqlite, transactions
@@ -57,6 +61,52 @@ async def test_others_write_between_the_pieces(saver: SQLAlchemySaver, name: str
         await UPKEEP[name](saver)
     assert done_at[0] is False
     assert done_at[-1] is True
+
+
+class Taken(LockTurns):
+    """Counts the turns."""
+
+    count = 0
+
+    def pause_after(self, seconds: float) -> float:
+        self.count += 1
+        return super().pause_after(seconds)
+
+
+def _encrypting() -> EncryptedSerializer:
+    return EncryptedSerializer.from_pycryptodome_aes(key=b"sixteen bytes..!")
+
+
+async def _collect_all(saver: SQLAlchemySaver) -> None:
+    for number in range(1_001):
+        await saver.blobs.put(str(number).encode())
+    for _ in range(2):
+        await saver.acollect(grace=timedelta(0))
+
+
+# Each by another saver than the one that fills the file: as if by another process, whose waiting nobody sees.
+ASIDE: dict[str, tuple[Callable[[], Any], Callable[[SQLAlchemySaver], Any]]] = {
+    **{name: (lambda: None, run) for name, run in UPKEEP.items()},
+    "reencrypt": (_encrypting, lambda saver: saver.areencrypt(JsonPlusSerializer())),
+    "collect": (lambda: None, _collect_all),
+    "vacuum": (lambda: None, lambda saver: saver.avacuum()),
+}
+
+
+@on_sqlite
+@pytest.mark.parametrize("name", ASIDE)
+async def test_each_piece_is_followed_by_a_turn(saver: SQLAlchemySaver, url: str, name: str) -> None:
+    """Of a file, whoever waits for its lock may be another process."""
+    await fill(saver)
+    serde, run = ASIDE[name]
+    if name == "vacuum":
+        await saver.adelete_thread("large")
+    async with SQLAlchemySaver.from_conn_string(url, serde=serde()) as other:
+        turns = other.store.objects.turns = Taken(other.store.runner.url)
+        with transactions() as changed:
+            await run(other)
+    # Three pages are marked, and then deleted by two statements each; uploads are not upkeep. Of the others, what begins and ends them.
+    assert turns.count >= (9 if name == "collect" else max(1, len(changed) - 2))
 
 
 @on_both
