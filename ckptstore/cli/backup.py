@@ -96,12 +96,12 @@ def restore(source: str, target_url: str, to_schema: str | None, to_blob_url: st
     with (
         open_side(target_url, to_schema, to_blob_url, create=True) as target,
         interruptible() as interrupted,
-        progress_bar(None) as show,
     ):
-        callbacks = TransferCallbacks(show, interrupted.is_set)
-        report = drive(restore_backup(source, name, target, LANGGRAPH, wall_clock, callbacks, pg_folder=pg_bin))
-    _print(report)
-    sys.exit(not report.ok)
+        with progress_bar(None) as show:
+            callbacks = TransferCallbacks(show, interrupted.is_set)
+            report = drive(restore_backup(source, name, target, LANGGRAPH, wall_clock, callbacks, pg_folder=pg_bin))
+        _print(report)
+        sys.exit(not report.ok)
 
 
 def _print(report: RestoreReport) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from ckptstore.cli.options import interruptible, wall_clock
+from ckptstore.cli.options import errors_as_messages, interruptible, wall_clock
 from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.cli.transfer import choice_of, open_side, print_report, progress_bar, transfer_options
 from ckptstore.langgraph.comparing import compare_checkpoints, loading
@@ -51,6 +51,8 @@ def copy(
     --thread it makes a file of one thread: ckptstore copy --from URL --to case.sqlite --thread ann
     """
     choice = choice_of(options)
+    with errors_as_messages():
+        reading = JsonPlusSerializer() if serde is None else load_serialiser(serde)
     with (
         open_side(source_url, from_schema, from_blob_url) as source,
         open_side(target_url, to_schema, to_blob_url, create=True) as target,
@@ -61,7 +63,6 @@ def copy(
             callbacks = TransferCallbacks(show, interrupted.is_set)
             copied = drive(copy_store(source, target, TransferOptions(choice=choice, **options), blobs, LANGGRAPH, wall_clock, callbacks))
         if options["verify"] == "objects":
-            reading = JsonPlusSerializer() if serde is None else load_serialiser(serde)
             compared = drive(compare_checkpoints(loading(source, reading), loading(target, reading), reading, copied.sample))
             copied.report.compared_checkpoints = compared
-    print_report(copied.report, as_json=as_json)
+        print_report(copied.report, as_json=as_json)

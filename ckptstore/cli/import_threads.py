@@ -11,6 +11,7 @@ from ckptstore.cli.options import errors_as_messages, interruptible, wall_clock
 from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.cli.transfer import choice_of, open_side, print_report, progress_bar, target_option, transfer_options
 from ckptstore.langgraph.imports.importing import import_threads
+from ckptstore.langgraph.imports.opening import require_source
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
 
@@ -42,17 +43,20 @@ def import_(
     choice = choice_of(options)
     with errors_as_messages():
         given = None if serde is None else load_serialiser(serde)
-    with open_side(target_url, to_schema, to_blob_url, create=True) as target, interruptible() as interrupted, progress_bar(None) as show:
-        report = drive(
-            import_threads(
-                source,
-                target,
-                TransferOptions(choice=choice, **options),
-                schema=from_schema,
-                serde=given,
-                target_serde=given or JsonPlusSerializer(),
-                clock=wall_clock,
-                callbacks=TransferCallbacks(show, interrupted.is_set),
+        # Before the target is created, or upgraded.
+        drive(require_source(source, from_schema))
+    with open_side(target_url, to_schema, to_blob_url, create=True) as target, interruptible() as interrupted:
+        with progress_bar(None) as show:
+            report = drive(
+                import_threads(
+                    source,
+                    target,
+                    TransferOptions(choice=choice, **options),
+                    schema=from_schema,
+                    serde=given,
+                    target_serde=given or JsonPlusSerializer(),
+                    clock=wall_clock,
+                    callbacks=TransferCallbacks(show, interrupted.is_set),
+                )
             )
-        )
-    print_report(report, as_json=as_json)
+        print_report(report, as_json=as_json)

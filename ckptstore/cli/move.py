@@ -56,12 +56,12 @@ def move(
         open_side(source_url, from_schema, from_blob_url) as source,
         open_side(target_url, to_schema, to_blob_url, create=True) as target,
         interruptible() as interrupted,
-        progress_bar(source.runner.read(thread_totals).result().checkpoints) as show,
     ):
-        callbacks = TransferCallbacks(show, interrupted.is_set)
-        report = drive(Move(source, target, blobs, verify, LANGGRAPH, wall_clock, callbacks).run())
-    _print(report, as_json)
-    sys.exit(0 if report.done else EXIT_INTERRUPTED if report.last.stopped else 1)
+        with progress_bar(source.runner.read(thread_totals).result().checkpoints) as show:
+            callbacks = TransferCallbacks(show, interrupted.is_set)
+            report = drive(Move(source, target, blobs, verify, LANGGRAPH, wall_clock, callbacks).run())
+        _print(report, as_json)
+        sys.exit(0 if report.done else EXIT_INTERRUPTED if report.last.stopped else 1)
 
 
 def _print(report: MoveReport, as_json: bool) -> None:

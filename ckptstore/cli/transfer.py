@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -16,6 +18,7 @@ from tqdm import tqdm
 
 from ckptstore.blobs.location import BlobLocation
 from ckptstore.blobs.settings import BlobSettings
+from ckptstore.cli.created_files import removed_if_refused
 from ckptstore.cli.options import EXIT_INTERRUPTED, errors_as_messages, existing_database, json_filter, parse_url
 from ckptstore.db import schema
 from ckptstore.db.open import open_database
@@ -25,9 +28,11 @@ from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.times import to_microseconds
 from ckptstore.db.url import BLOB_URL_VARIABLE, DATABASE_URL_VARIABLE, default_blob_url
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.store.hints import require_store
 from ckptstore.store.store import Store
 from ckptstore.tags.filters import Filter
 from ckptstore.transfer.parcel import Choice
+from ckptstore.transfer.progress import logger as progress_logger
 from ckptstore.transfer.report import TransferReport
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -104,11 +109,11 @@ def open_side(url: str, in_schema: str | None, blob_url: str | None, *, create: 
         url: its database.
         in_schema: the PostgreSQL schema of its tables.
         blob_url: its blobs; by default where the database remembers them.
-        create: whether a SQLite file is created, or upgraded.
+        create: whether a SQLite file is created, or upgraded. One that was created is deleted if the block fails and has stored nothing.
         read_only: whether the database itself refuses every write.
     """
     database_url = parse_url(url) if create else existing_database(url)
-    with errors_as_messages():
+    with errors_as_messages(), removed_if_refused(database_url) if create else nullcontext():
         settings = DatabaseSettings()
         runner = (open_read_only if read_only else open_database)(database_url, settings, in_schema)
         try:
@@ -136,7 +141,7 @@ def _remembered_blobs(runner: Runner, *, create: bool) -> str | None:
     if create and runner.statements.on_sqlite:
         runner.write(schema.upgrade_if_needed).result()
     else:
-        runner.write(schema.require_head).result()
+        runner.write(partial(require_store, state_format=LANGGRAPH)).result()
     location = BlobLocation(runner.url, None)
     runner.read(location.look_up).result()
     return location.remembered
@@ -147,9 +152,23 @@ def _default_blobs(url: URL) -> str | None:
 
 
 @contextmanager
+def _failures_not_logged() -> Iterator[None]:
+    """The report that is printed in the end names each thread that failed; a record of it would be printed, too."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return getattr(record, "event", None) != "thread_not_transferred"
+
+    progress_logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        progress_logger.removeFilter(is_other)
+
+
+@contextmanager
 def progress_bar(total: int | None) -> Iterator[Callable[[TransferReport, int], None]]:
     """A bar with rate and time left, on a terminal only."""
-    with tqdm(desc="threads", total=total, unit=" checkpoints", disable=None) as bar:
+    with _failures_not_logged(), tqdm(desc="threads", total=total, unit=" checkpoints", disable=None) as bar:
 
         def show(report: TransferReport, done: int) -> None:
             bar.set_postfix_str(f"{report.threads} threads, {report.bytes // 1024**2} MB", refresh=False)
@@ -159,12 +178,12 @@ def progress_bar(total: int | None) -> Iterator[Callable[[TransferReport, int], 
 
 
 def print_report(report: TransferReport, *, as_json: bool) -> None:
-    """Print a report, and exit: with 1 if a thread failed, with 130 if the run was interrupted."""
+    """Print a report, and exit: with 1 if a thread failed or does not exist, with 130 if the run was interrupted."""
     if as_json:
         click.echo(json.dumps(report.to_dict()))
     else:
         _print(report)
-    sys.exit(1 if report.failed_threads else EXIT_INTERRUPTED if report.stopped else 0)
+    sys.exit(1 if report.failed_threads or report.missing_threads else EXIT_INTERRUPTED if report.stopped else 0)
 
 
 def _print(report: TransferReport) -> None:
@@ -184,6 +203,8 @@ def print_problems(report: TransferReport) -> None:
     if report.skipped_threads:
         few = ", ".join(map(repr, report.skipped_threads[:5]))
         click.echo(f"{len(report.skipped_threads)} threads skipped, because something else is at the target: {few}", err=True)
+    for thread_id in report.missing_threads:
+        click.echo(f"there is no thread {thread_id!r} at the source", err=True)
     for thread_id, reason in report.failed_threads.items():
         click.echo(f"failed: thread {thread_id!r}: {reason}", err=True)
     if report.stopped:

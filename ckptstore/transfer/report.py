@@ -22,6 +22,8 @@ class TransferReport:
     skipped_threads: list[str] = field(default_factory=list)
     #: Thread -> why it was not transferred.
     failed_threads: dict[str, str] = field(default_factory=dict)
+    #: Threads that were named, and are not at the source.
+    missing_threads: list[str] = field(default_factory=list)
     #: Rows that were stored.
     checkpoints: int = 0
     writes: int = 0

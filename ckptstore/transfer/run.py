@@ -116,9 +116,12 @@ class Transfer:
     async def _read_all(self, parcels: asyncio.Queue[Parcel | None]) -> None:
         try:
             new: list[SourceThread] = []
-            async with aclosing(self._source.threads(self._options.choice)) as pages:
+            choice = self._options.choice
+            missing = dict.fromkeys(choice.thread_ids or () if choice.since is None else ())
+            async with aclosing(self._source.threads(choice)) as pages:
                 async for page in pages:
                     for thread, decision in zip(page, await self._decide(page), strict=True):
+                        missing.pop(thread.thread_id, None)
                         if self._progress.must_stop():
                             return
                         if decision is Decision.NEW:
@@ -129,6 +132,7 @@ class Transfer:
                         else:
                             await self._read_existing(thread, decision, parcels)
             await self._read(new, parcels)
+            self._progress.report.missing_threads = list(missing)
         finally:
             task = asyncio.current_task()
             # If it was cancelled, nobody takes anything from the queue any more, which may be full.

@@ -31,7 +31,7 @@ REPORTED = {
     "erased": {"threads", "checkpoints", "objects"},
     "pruned": names_of(PruneReport),
     "reencrypted": names_of(ReencryptReport),
-    "transferred": names_of(TransferReport) - {"skipped_threads", "failed_threads"},
+    "transferred": names_of(TransferReport) - {"skipped_threads", "missing_threads", "failed_threads"},
     "vacuumed": set(VacuumReport._fields),
     "verified": names_of(VerifyReport),
 }

@@ -9,9 +9,11 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from sqlalchemy import URL
 
 from ckptstore.db.open import open_database
+from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import is_memory, parse_database_url
 from ckptstore.errors import InvalidConfig, InvalidSource, brief
@@ -24,7 +26,7 @@ from ckptstore.langgraph.imports.postgres_sql import Layout
 from ckptstore.langgraph.imports.records import RawRecords
 from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.runtime.steps import Steps
-from ckptstore.tags.keys import TagKeys
+from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.transfer.record_source import RecordReader
 from ckptstore.values.size_limits import SizeChecker, SizeLimits
 
@@ -65,11 +67,22 @@ def open_source(
     if not isinstance(source, (str, os.PathLike)):
         raise InvalidConfig(f"the source must be a path, a URL or a saver, got {brief(source)}")
     url, records = parse_database_url(source), RawRecords(serde, target, tag_keys)
+    check_schema_name(schema, url)
     if url.get_backend_name() == "sqlite":
         if is_memory(url):
             raise InvalidSource("a database in memory can be read only by its own saver: pass the saver")
         return OfficialSqlite(Path(str(url.database)), records)
     return (yield from _open_postgres(url, schema, records))
+
+
+def require_source(source: str | os.PathLike[str], schema: str | None) -> Steps[None]:
+    """Return if there is an official saver's database: before a target is made for it.
+
+    Raises:
+        InvalidSource: there is none.
+    """
+    reader = yield from open_source(source, schema, None, JsonPlusSerializer(), EVERYTHING, None)
+    reader.close()
 
 
 def _open_postgres(url: URL, schema: str | None, records: RawRecords) -> Steps[RecordReader]:

@@ -83,7 +83,8 @@ class RawRecords:
     def _opened(self, type_: str, data: bytes, channel: str) -> tuple[str, bytes]:
         if self._open is None:
             if "+" in type_:
-                raise NotEncrypted(f"channel {channel!r} is encrypted ({type_}): give the serialiser that reads it (--serde module:object)")
+                what = "a checkpoint itself" if channel == _BODY else f"channel {channel!r}"
+                raise NotEncrypted(f"{what} is encrypted ({type_}): give the serialiser that reads it (--serde module:object)")
             return type_, data
         try:
             return self._open.open(Value(type_, data))

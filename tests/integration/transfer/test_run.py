@@ -266,6 +266,12 @@ def test_wrong_options_are_refused(savers: Pair, options: dict[str, Any], exc: t
     assert threads_of(other) == []
 
 
+def test_threads_that_do_not_exist_are_named(savers: Pair) -> None:
+    one, other = savers
+    report = one.copy_to(other, threads=["nobody", "t1"])
+    assert (report.threads, report.missing_threads) == (1, ["nobody"])
+
+
 def test_another_target_is_refused(savers: Pair) -> None:
     with pytest.raises(InvalidConfig, match="must be a SQLAlchemySaver"):
         savers[0].copy_to("postgresql://somewhere")  # type: ignore[arg-type]
