@@ -112,11 +112,12 @@ class _Collector:
             await self._delete(sizes)
 
     async def delete_unreferenced(self, keys: Sequence[str]) -> None:
-        """Mark those of some objects that nothing refers to, and delete them."""
+        """Mark those of some objects that nothing refers to, and delete them; also those that a pass which died was about to delete."""
         await write_in_turn(self._objects, self._for_keys(sql.objects.mark_objects, keys))
         rows = await self._objects.read(lambda db: db.run(sql.transfer.given_objects, db.object_keys(keys)).all())
         sizes = {key: size for key, _digest, size, *_ in rows}
         deletable = await self._start_deleting(sizes)
+        deletable |= {key for key, _digest, _size, _created_at, state, *_ in rows if state == "deleting"}
         await self._delete({key: sizes[key] for key in sizes if key in deletable})
 
     async def sweep(self) -> None:

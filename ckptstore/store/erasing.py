@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.runner import Work
 from ckptstore.db.times import from_microseconds
 from ckptstore.errors import InvalidConfig
+from ckptstore.maintenance.erasure_notes import forget_note, note_name, note_objects, noted_objects
 from ckptstore.maintenance.gc import collect_now
 from ckptstore.maintenance.reports import CollectReport, EraseReport
 from ckptstore.reads.threads import ThreadPage, load_threads
@@ -60,6 +61,8 @@ class Erasure:
 
     def _run(self, dry_run: bool) -> Steps[EraseReport]:
         wanted = yield from self._store.resolve_filter(self._wanted)
+        if not dry_run:
+            yield from self._finish_others()
         for _ in range(_MAX_PASSES):
             found = yield from self._matching(wanted)
             for thread in found:
@@ -96,30 +99,54 @@ class Erasure:
         # Before: afterwards nothing says which they were.
         keys = yield from self._store.read(partial(_objects_of, thread_id=thread_id))
         self._keys.update(keys)
+        reached = [key for key in keys if self._store.objects.reaches(key)] if not self._grace else []
+        note = note_name()
+        if reached:
+            yield from self._store.run_in_queue(partial(note_objects, name=note, object_keys=reached), thread_id)
         deleted = yield from self._store.delete_thread(thread_id)
         report = self.report
         if thread_id not in report.threads:
             report.threads.append(thread_id)
         for name in ("checkpoints", "writes", "values", "segments"):
             setattr(report, name, getattr(report, name) + getattr(deleted, name))
-        objects = self._store.objects
-        if not self._grace and (reached := [key for key in keys if objects.reaches(key)]):
-            collected: CollectReport = yield objects.run(collect_now(objects, reached, self._clock()))
-            report.objects += collected.deleted
-            report.object_bytes += collected.deleted_bytes
-            report.failed += collected.failed
+        if reached:
+            yield from self._collect(note, reached)
+
+    def _collect(self, note: str, keys: Sequence[str]) -> Steps[None]:
+        objects, report = self._store.objects, self.report
+        collected: CollectReport = yield objects.run(collect_now(objects, keys, self._clock()))
+        report.objects += collected.deleted
+        report.object_bytes += collected.deleted_bytes
+        report.failed += collected.failed
+        yield from self._store.run_in_queue(partial(forget_note, name=note))
+
+    def _finish_others(self) -> Steps[None]:
+        """Finish what erasures and deletions have begun whose process died."""
+        yield from self._store.finish_deletions()
+        if not self._grace:
+            for note, keys in (yield from self._store.read(noted_objects)).items():
+                self._keys.update(keys)
+                yield from self._collect(note, keys)
 
     def _count_blobs(self) -> Steps[None]:
-        referred_to = yield from self._read(partial(_referred_to, keys=sorted(self._keys)))
         if self.report.dry_run:
             return
-        self.report.shared_objects = len(referred_to)
-        self.report.objects_left = len(self._keys) - len(referred_to) - self.report.objects - len(self.report.failed)
+        found = yield from self._read(partial(_still_there, keys=sorted(self._keys)))
+        self.report.shared_objects = len(found.referred_to)
+        self.report.objects_left = found.objects - len(found.referred_to) - len(self.report.failed)
 
 
 def _objects_of(db: Db, thread_id: str) -> Sequence[str]:
     return [key for (key,) in db.scan(sql.transfer.objects_of_thread, {"thread_id": thread_id})]
 
 
-def _referred_to(db: Db, keys: Sequence[str]) -> Sequence[str]:
-    return [key for (key,) in db.scan(sql.objects.referred_to_objects, db.object_keys(keys))] if keys else []
+class _StillThere(NamedTuple):
+    objects: int
+    referred_to: Sequence[str]
+
+
+def _still_there(db: Db, keys: Sequence[str]) -> _StillThere:
+    if not keys:
+        return _StillThere(0, [])
+    objects = db.run(sql.transfer.given_objects, db.object_keys(keys)).all()
+    return _StillThere(len(objects), [key for (key,) in db.scan(sql.objects.referred_to_objects, db.object_keys(keys))])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from click.testing import CliRunner
 
 from ckptstore import SQLAlchemySaver, TagKeys
 from ckptstore.cli import main
+from ckptstore.db import sql
 from ckptstore.errors import InvalidConfig, InvalidFilter, KeyNotIndexed
+from ckptstore.maintenance import delete
 from ckptstore.maintenance.reports import NOT_REACHED
 from tests.support.build import checkpoint, config, metadata
 from tests.support.rows import Rows
@@ -53,6 +56,35 @@ def test_nothing_of_a_user_is_left(saver: SQLAlchemySaver, tmp_path: Path) -> No
     assert len(Rows.of(saver).tables["ckpt_object"]) == 2
     assert saver.verify(deep=True).ok
     assert saver.erase({"user_id": "ann"}).threads == []
+
+
+@pytest.mark.parametrize("statement", ["start_deleting", "drop_objects"])
+def test_what_an_erasure_that_died_has_left_is_deleted_by_the_next(
+    saver: SQLAlchemySaver, tmp_path: Path, statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(_database: str) -> None:
+        raise RuntimeError("died")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sql.objects, statement, die)
+        with pytest.raises(RuntimeError, match="died"):
+            saver.erase({"user_id": "ann"})
+    assert "a1" not in threads_of(saver)
+    report = saver.erase({"user_id": "ann"})
+    assert threads_of(saver) == ["b"]
+    assert (report.shared_objects, report.objects_left) == (1, 0)
+    assert files(tmp_path / "blobs") == 2
+    assert not [row for row in Rows.of(saver).tables["ckpt_setting"] if row["name"].startswith("erasing")]
+    assert saver.verify(deep=True).ok
+
+
+def test_a_deletion_that_died_is_finished(saver: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delete, "_CHECKPOINTS_AT_ONCE", 0)
+    begun = saver.store.runner.write(partial(delete.delete_thread, thread_id="a1")).result()
+    assert isinstance(begun, delete.LargeThread)
+    saver.erase({"user_id": "ann"})
+    assert threads_of(saver) == ["b"]
+    assert {row["thread_id"] for row in Rows.of(saver).tables["ckpt_write"]} == {"b"}
 
 
 def test_with_grace_blobs_are_left_to_the_collector(saver: SQLAlchemySaver, tmp_path: Path) -> None:
