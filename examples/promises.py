@@ -239,16 +239,20 @@ class Demo:
             raise DemoFailed(f"the blob store {place} can't be listed: {type(exc).__name__}: {exc}") from exc
 
     def say_what_next(self) -> None:
-        url = parse_database_url(self.url).render_as_string(hide_password=True)
-        url = os.path.relpath(str(parse_database_url(self.url).database)) if url.startswith("sqlite") else f"'{url}'"
         # The demo's own environment is not active in the reader's shell.
         ckptstore = "ckptstore" if shutil.which("ckptstore") else os.path.relpath(Path(sys.executable).parent / "ckptstore")
+        file = None if self.on_server else os.path.relpath(str(parse_database_url(self.url).database))
+        of_file = "" if file is None else f" --url {file}"
         print("\nLook at it")
+        if file is None:
+            say("export CKPTSTORE_DATABASE_URL='...'  # the URL that you gave: its password is not printed")
+        if self.blob_url is not None:
+            say(f"export CKPTSTORE_BLOB_URL='{self.blob_url}'")
         for command in ("threads list", f"threads show {self.name}/01", "stats"):
-            say(f"{ckptstore} {command} --url {url}")
-        say(f"{ckptstore} inspect --url {url}  # in a browser")
-        if not self.on_server:
-            say(f"{ckptstore} move --from {url} --to postgresql://...  # while agents write")
+            say(f"{ckptstore} {command}{of_file}")
+        say(f"{ckptstore} inspect{of_file}  # in a browser")
+        if file is not None:
+            say(f"{ckptstore} move --from {file} --to postgresql://...  # while agents write")
 
 
 def title(number: int, text: str) -> None:
