@@ -35,6 +35,11 @@ _LOST_MESSAGES = (
 # PgBouncer's, where a connection begins with more than it knows.
 _REFUSED_BY_POOLER = "unsupported startup parameter"
 
+# Of both drivers, where a certificate should be verified.
+_NO_AUTHORITY = "root certificate file"
+# What psycopg says of a connection without a SQLSTATE, although a server was reached, or none was tried.
+_ANSWERED = ("FATAL:", "certificate verify failed", "connection is bad: invalid ", "definition of service")
+
 # What SQLite and Python's module say about cells that no statement of ours can have written.
 _DAMAGED_MESSAGES = ("Could not decode to UTF-8", "malformed JSON", "malformed database schema")
 # Data and indexes that the server finds damaged.
@@ -109,8 +114,12 @@ def _from_server(exc: Exception, origin: BaseException, message: str) -> CkptSto
     lost = isinstance(exc, ConnectionLost) or (isinstance(exc, DBAPIError) and exc.connection_invalidated)
     if lost or type(origin).__name__ in _LOST_CLASSES or any(part in message for part in _LOST_MESSAGES):
         return DatabaseUnavailable(message)
+    if _NO_AUTHORITY in message:
+        way_out = "add sslrootcert=/path/of/the/authority.crt to the URL, or sslrootcert=system for the authorities of this machine"
+        return DatabaseUnavailable(f"{message}; {way_out}", transient=False)
     if isinstance(origin, OSError) or type(origin).__name__ in ("OperationalError", "ConnectionTimeout"):
-        return DatabaseUnavailable(f"{message}; is the server running and the address right?")
+        answered = any(part in message for part in _ANSWERED)
+        return DatabaseUnavailable(message if answered else f"{message}; is the server running and the address right?")
     return StatementRefused(message)
 
 

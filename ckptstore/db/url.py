@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from ckptstore.db.hosts import with_hosts_in_query
+from ckptstore.db.hosts import with_hosts_in_query, with_listed_hosts
 from ckptstore.db.lookalikes import refuse_lookalike, refuse_misread
 from ckptstore.db.secrets import is_secret
 from ckptstore.db.sqlite_url import sqlite_url
@@ -27,11 +27,12 @@ _SCHEMES = (
 )
 
 
-def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
+def parse_database_url(conn_string: str | os.PathLike[str], *, prepares: bool = True) -> URL:
     """Parse a connection string into a URL that names the driver to use.
 
     Args:
         conn_string: a file path, `:memory:`, or a URL of one of the known schemes.
+        prepares: False if no statement may be prepared, which decides for a driver.
 
     Returns:
         A URL whose drivername is `sqlite+aiosqlite`, `postgresql+asyncpg` or `postgresql+psycopg`.
@@ -56,18 +57,18 @@ def parse_database_url(conn_string: str | os.PathLike[str]) -> URL:
         # The text may contain a password, and what can't be parsed can't be masked: SQLAlchemy 2.0 repeats it in its message.
         raise InvalidUrl(f"the connection string can't be read as a URL; give {_SCHEMES}") from None
     refuse_misread(url)
-    return _with_driver(url)
+    return _with_driver(url, prepares)
 
 
-def _with_driver(url: URL) -> URL:
+def _with_driver(url: URL, prepares: bool) -> URL:
     match url.drivername:
         case "sqlite" | "sqlite+aiosqlite" | "sqlite+pysqlite":
             return URL.create("sqlite+aiosqlite") if is_memory(url) else sqlite_url(url)
         case "postgresql" | "postgres":
-            return _with_driver(url.set(drivername=f"postgresql+{driver_for(_with_password(url))}"))
+            return _with_driver(url.set(drivername=f"postgresql+{driver_for(_with_password(url), prepares=prepares)}"), prepares)
         case "postgresql+asyncpg" | "postgresql+psycopg":
             _require(url.get_driver_name())
-            return with_known_parameters(_with_password(url))
+            return with_listed_hosts(with_known_parameters(_with_password(url)))
         case "postgresql+psycopg2" | "postgresql+pg8000" | "postgresql+psycopg_async" as other:
             raise InvalidUrl(f"{other}:// has another driver; write postgresql+psycopg:// (psycopg 3), or postgresql:// for the best one")
         case other:
@@ -96,7 +97,8 @@ def split_connect_args(url: URL) -> tuple[URL, dict[str, Any]]:
     settings = {name: str(url.query[name]) for name in SERVER_SETTINGS if name in url.query}
     connect_args: dict[str, Any] = {"server_settings": settings} if settings else {}
     if "timeout" in url.query:
-        connect_args["timeout"] = float(str(url.query["timeout"]))
+        seconds = float(str(url.query["timeout"]))
+        connect_args["timeout"] = seconds if seconds > 0 else None  # As libpq means it: no limit, but for `attempt_seconds`.
     return url.difference_update_query([*SERVER_SETTINGS, "timeout"]), connect_args
 
 

@@ -31,8 +31,12 @@ class OwnDatabase:
         return f"{type(self).__name__}({masked(self.url)})"
 
 
-def parse_conn_string(conn_string: str | os.PathLike[str] | URL) -> OwnDatabase:
+def parse_conn_string(conn_string: str | os.PathLike[str] | URL, settings: DatabaseSettings | None = None) -> OwnDatabase:
     """The database that a connection string names.
+
+    Args:
+        conn_string: see `SQLAlchemySaver.from_conn_string`.
+        settings: what is asked of a driver.
 
     Raises:
         InvalidEngine: it is not text, a path or a URL.
@@ -43,7 +47,7 @@ def parse_conn_string(conn_string: str | os.PathLike[str] | URL) -> OwnDatabase:
         conn_string = conn_string.render_as_string(hide_password=False)
     if not isinstance(conn_string, (str, os.PathLike)):
         raise InvalidEngine(f"from_conn_string takes a path or a URL, got {_kind(conn_string)}; {_instead_of_url(conn_string)}")
-    return OwnDatabase(parse_database_url(conn_string))
+    return OwnDatabase(parse_database_url(conn_string, prepares=getattr(settings, "prepared_statements", True)))
 
 
 def open_runner(engine: AsyncEngine | OwnDatabase, settings: DatabaseSettings, schema: str | None, monitor: Monitor) -> Runner:
@@ -60,12 +64,15 @@ def open_runner(engine: AsyncEngine | OwnDatabase, settings: DatabaseSettings, s
     return adopt_engine(engine, settings, schema, monitor)
 
 
-def store_kind(moved_to: str | os.PathLike[str] | URL | None, blob_url: str | os.PathLike[str] | None) -> Callable[..., Store]:
+def store_kind(
+    moved_to: str | os.PathLike[str] | URL | None, blob_url: str | os.PathLike[str] | None, settings: DatabaseSettings
+) -> Callable[..., Store]:
     """What makes the store of a saver, with the arguments of `StoreBase`.
 
     Args:
         moved_to: see `SaverOptions`, and so is `blob_url`.
         blob_url: as it was given.
+        settings: what is asked of a driver.
 
     Raises:
         InvalidUrl: `moved_to` can't be read.
@@ -77,7 +84,7 @@ def store_kind(moved_to: str | os.PathLike[str] | URL | None, blob_url: str | os
     from ckptstore.transfer.following import FollowingStore, NewPlace
 
     blobs = None if blob_url is None else os.fspath(blob_url)
-    return partial(FollowingStore, new_place=NewPlace(parse_conn_string(moved_to).url, blobs))
+    return partial(FollowingStore, new_place=NewPlace(parse_conn_string(moved_to, settings).url, blobs))
 
 
 def _kind(given: object) -> str:

@@ -35,7 +35,7 @@ def open_replica(options: SaverOptions, primary: Runner, settings: DatabaseSetti
         raise InvalidConfig(
             "read_url and moved_to can't be combined: the standby does not follow a move; leave read_url out until it is done"
         )
-    url = parse_conn_string(read_url).url
+    url = parse_conn_string(read_url, settings).url
     if primary.statements.on_sqlite or url.get_backend_name() == "sqlite":
         raise InvalidConfig("read_url is for a standby of a PostgreSQL database; SQLite has none: its readers do not wait for a writer")
     # What fails is read from the primary at once.

@@ -93,7 +93,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
         self._reuse = options.get("reuse", True)
         self.clock = options.get("clock", utc_now)
         self.tag_keys = options.get("tag_keys", EVERYTHING)
-        self.store = store_kind(options.get("moved_to"), options.get("blob_url"))(
+        self.store = store_kind(options.get("moved_to"), options.get("blob_url"), settings)(
             runner,
             settings,
             blobs=blob_url_of(options, runner.url),
@@ -160,7 +160,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
             InvalidConfig: `schema` was given for SQLite.
             MissingDriver: no driver for this database is installed.
         """
-        return cls(parse_conn_string(conn_string), **options)
+        return cls(parse_conn_string(conn_string, options.get("settings")), **options)
 
     # --- set up and close
 

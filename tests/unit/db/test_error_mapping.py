@@ -23,6 +23,10 @@ class DriverError(Exception):
         self.sqlstate = sqlstate
 
 
+class OperationalError(Exception):
+    """What psycopg raises of a connection that it could not open; it has no SQLSTATE."""
+
+
 @pytest.mark.parametrize(
     ("sqlstate", "kind", "transient"),
     [
@@ -62,6 +66,21 @@ def test_a_lost_connection_is_transient_whatever_its_cause() -> None:
     assert isinstance(error, DatabaseUnavailable)
     assert error.transient
     assert "the stream ended" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "asks"),
+    [
+        ("connection refused", "is the server running"),
+        ('connection to server failed: FATAL:  password authentication failed for user "u"', None),
+        ("SSL error: certificate verify failed", None),
+        ('root certificate file "/root/.postgresql/root.crt" does not exist', "add sslrootcert="),
+    ],
+)
+def test_whether_a_server_runs_is_asked_where_it_may_not(message: str, asks: str | None) -> None:
+    shown = str(translate(OperationalError(message), SERVER))
+    assert ("; " in shown) == (asks is not None)
+    assert (asks or message) in shown
 
 
 def test_an_exhausted_pool_names_the_setting() -> None:

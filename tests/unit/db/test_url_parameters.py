@@ -8,7 +8,7 @@ import re
 import pytest
 
 from ckptstore import DatabaseSettings
-from ckptstore.db.url import parse_database_url
+from ckptstore.db.url import parse_database_url, split_connect_args
 from ckptstore.db.url_parameters import behind_pooler
 from ckptstore.errors import InvalidUrl, MissingDriver
 
@@ -46,6 +46,24 @@ def test_every_parameter_arrives() -> None:
     assert parse_database_url(VERCEL).query == {"ssl": "require"}
 
 
+@pytest.mark.parametrize("named", ["sslmode=require&connect_timeout=5", "ssl=require&timeout=5"])
+def test_the_names_of_either_driver_reach_both(named: str) -> None:
+    assert parse_database_url(f"postgresql+asyncpg://u:p@h/db?{named}").query == {"ssl": "require", "timeout": "5"}
+    assert parse_database_url(f"postgresql+psycopg://u:p@h/db?{named}").query == {"sslmode": "require", "connect_timeout": "5"}
+
+
+@pytest.mark.parametrize(("written", "limit"), [("5", 5.0), ("0", None), ("-1", None)])
+def test_no_limit_is_written_as_libpq_has_it(written: str, limit: float | None) -> None:
+    _, arguments = split_connect_args(parse_database_url(f"postgresql+asyncpg://h/db?connect_timeout={written}"))
+    assert arguments == {"timeout": limit}
+
+
+def test_psycopg_is_taken_where_no_statement_may_be_prepared(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="ckptstore"):
+        assert parse_database_url(RENDER, prepares=False).get_driver_name() == "psycopg"
+    assert "psycopg is used: asyncpg always prepares statements" in caplog.text
+
+
 def test_a_pooler_is_given_no_prepared_statements() -> None:
     url, settings = behind_pooler(parse_database_url(SUPABASE), DatabaseSettings())
     assert (dict(url.query), settings.prepared_statements) == ({}, False)
@@ -60,7 +78,11 @@ def test_a_pooler_is_given_no_prepared_statements() -> None:
     [
         ("schema=public", "pass schema=..."),
         ("connection_limit=5", "DatabaseSettings(pool_size=...)"),
-        ("sslmod=require", "neither asyncpg nor libpq has a URL parameter 'sslmod'"),
+        ("sslmod=require", "libpq has no URL parameter 'sslmod'"),
+        ("statement_cache_size=0", "write pgbouncer=true"),
+        ("ssl=true", "write sslmode=require"),
+        ("sslmode=require&sslmode=disable", "'sslmode' is given 2 times"),
+        ("connect_timeout=soon", "a number of seconds, not 'soon'"),
     ],
 )
 def test_a_parameter_that_no_driver_has(query: str, says: str) -> None:
