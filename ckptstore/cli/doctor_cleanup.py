@@ -33,7 +33,8 @@ def cleaned_up(*, folder: str | None = None, url: str | None = None, schemas: li
     Raises:
         CkptStoreError: they could not be taken away.
     """
-    command = [sys.executable, "-m", "ckptstore.cli.doctor_cleanup"]
+    # Not `-m`: the package imports this module, which runpy would warn of.
+    command = [sys.executable, "-c", "from ckptstore.cli.doctor_cleanup import main; main()"]
     # In a session of its own: Ctrl-C is for this process, which ends the test first.
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, text=True) as process:  # noqa: S603 - nothing of it is a user's
         assert process.stdin is not None
@@ -62,7 +63,3 @@ def _drop(db: Db, schemas: list[str]) -> None:
     db.expect_long()
     for name in schemas:
         db.execute(f"DROP SCHEMA IF EXISTS {db.connection.dialect.identifier_preparer.quote(name)} CASCADE")
-
-
-if __name__ == "__main__":
-    main()

@@ -48,6 +48,8 @@ class Reading(Holding):
         if self.store.monitor.tracing is not None:
             return drive(self._get_in_span(ids_of(config)))
         started, ids = perf_counter(), ids_of(config)
+        if started >= self.store.monitor.due_at:
+            self.store.monitor.tick(started)
         try:
             loaded = self.store.checkpoint_here(*ids)
             found = None if loaded is None else decode_checkpoint(self._reading_serde, loaded, self.get_next_version)
@@ -64,6 +66,8 @@ class Reading(Holding):
         if self.store.monitor.tracing is not None:
             return await drive_async(self._get_in_span(ids_of(config)))
         started, ids = perf_counter(), ids_of(config)
+        if started >= self.store.monitor.due_at:
+            self.store.monitor.tick(started)
         try:
             loaded = await drive_async(self.store.checkpoint(*ids))
             found = None if loaded is None else decode_checkpoint(self._reading_serde, loaded, self.get_next_version)

@@ -1,7 +1,7 @@
 """Histograms on a fixed logarithmic scale: plain lists of counts, to which many threads add without a lock.
 
-To count a duration is one expression, so that the operations that everyone pays for need no call: `counts[bisect(BOUNDS, seconds)] += 1`.
-Without a global interpreter lock two threads may count as one now and then.
+To count a duration is one expression: `counts[bisect(BOUNDS, seconds)] += 1`. What every step pays for notes durations only, and leaves
+that for later, see `operation`. Without a global interpreter lock two threads may count as one now and then.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
+from collections import deque
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from ckptstore.monitoring.counters import Counters
 from ckptstore.monitoring.gauges import Gauges
 from ckptstore.monitoring.histogram import BOUNDS, SIZE_BOUNDS
 from ckptstore.monitoring.operation import Operation
-from ckptstore.monitoring.recent import WINDOW_SECONDS, Recent
+from ckptstore.monitoring.recent import WINDOW_SECONDS, Recent, drain
 from ckptstore.monitoring.records import PeriodStats
 from ckptstore.monitoring.settings import MonitoringSettings
 from ckptstore.monitoring.summary import summary
@@ -38,17 +39,19 @@ class Monitor:
 
     def __init__(self, settings: MonitoringSettings | None = None) -> None:
         self.settings = settings = settings or MonitoringSettings()
-        self.counters = counters = Counters()
+        self._counters = counters = Counters()
+        #: Writes, bytes and seconds of batches that are not counted yet, see `Operation`.
+        self._batches: deque[tuple[int, int, float]] = deque()
         self.recent = Recent(counters)
         self.lock_waits = self.recent.lock_waits
-        #: From when on, by `perf_counter`, whoever is about to count calls `on_load_due` first, see `ckptstore.store.load`.
-        self.load_due_at = math.inf
+        #: From when on, by `perf_counter`, whoever begins what will be counted calls `tick` first.
+        self.due_at = -math.inf
+        self._load_due_at = math.inf
+        #: Called when `load_due_at` has passed, see `ckptstore.store.load`.
         self.on_load_due: Callable[[float], object] = _ignore
         self._started_at = perf_counter()
         #: When the schema was found to fit, by `perf_counter`: what waited for that was not slow by itself.
         self.ready_at = -math.inf
-        #: When the last batch was durable, by `perf_counter`.
-        self.committed_at = -math.inf
         #: Spans and metrics, or None: whoever would make one asks this first.
         self.tracing: Tracing | None = None
         self.metrics: Metrics | None = None
@@ -64,6 +67,7 @@ class Monitor:
         self.download = Operation(self, "download", "blobs", counters.download)
         self._maintenance = [Operation(self, name, "maintenance", getattr(counters, name)) for name in _MAINTENANCE]
         self.prune, self.collect, self.transfer, self.erase, self.delete_thread = self._maintenance
+        self._operations = [self.put, self.put_writes, self.get, self.list, self.upload, self.download, *self._maintenance]
         in_child(self._reset)
 
     def _reset(self) -> None:
@@ -71,7 +75,7 @@ class Monitor:
         self.counters.reset()
         self.recent.reset()
         self._started_at = perf_counter()
-        self.committed_at = -math.inf
+        self.due_at = -math.inf
 
     # --- OpenTelemetry
 
@@ -98,12 +102,45 @@ class Monitor:
             from ckptstore.monitoring.metrics import Metrics
 
             self.metrics = Metrics(meters, self._attributes, self._read_gauges)
-            for operation in (self.put, self.put_writes, self.get, self.list, self.upload, self.download):
-                operation.report_all()
-            for operation in self._maintenance:
+            for operation in self._operations:
                 operation.report_all()
 
     # --- counting
+
+    @property
+    def counters(self) -> Counters:
+        """All that was counted up to now. Whoever adds to them keeps them."""
+        self._count_noted()
+        return self._counters
+
+    def _count_noted(self) -> None:
+        for operation in self._operations:
+            operation.count_noted()
+        counters = self._counters
+        for writes, size, seconds in drain(self._batches):
+            counters.commit[bisect(BOUNDS, seconds)] += 1
+            counters.batch_sizes[bisect(SIZE_BOUNDS, writes)] += 1
+            counters.writes += writes
+            counters.bytes_written += size
+
+    @property
+    def load_due_at(self) -> float:
+        """When the row about the load of a minute is due, by `perf_counter`."""
+        return self._load_due_at
+
+    @load_due_at.setter
+    def load_due_at(self, moment: float) -> None:
+        self._load_due_at = moment
+        self.due_at = min(self.due_at, moment)
+
+    def tick(self, now: float) -> None:
+        """Copy what was counted up to `now` (by `perf_counter`), once a second at most, and have the load recorded if that is due."""
+        self._count_noted()
+        if now >= self._load_due_at:
+            self.on_load_due(now)
+        if now >= self.recent.next_at:
+            self.recent.note(now)
+        self.due_at = min(self.recent.next_at, self._load_due_at)
 
     def committed(self, writes: int, size: int, seconds: float) -> None:
         """Count a batch that is durable.
@@ -113,43 +150,39 @@ class Monitor:
             size: their bytes.
             seconds: how long the database took.
         """
-        self.committed_at = now = perf_counter()
-        if now >= self.load_due_at:
-            self.on_load_due(now)
-        if now >= self.recent.next_at:
-            self.recent.note(now)
-        counters = self.counters
-        counters.commit[bisect(BOUNDS, seconds)] += 1
-        counters.batch_sizes[bisect(SIZE_BOUNDS, writes)] += 1
-        counters.writes += writes
-        counters.bytes_written += size
+        now = perf_counter()
+        if now >= self.due_at:
+            self.tick(now)
+        self._batches.append((writes, size, seconds))
         if self.metrics is not None:
             self.metrics.batch(writes, size, seconds)
 
     def stored_directly(self, size: int, seconds: float) -> None:
-        """Count a write that its caller has stored, see `committed`."""
-        self.committed(1, size, seconds)
+        """Count a write that its caller has stored, see `committed`. It began when the write did, so nothing is due."""
+        self._batches.append((1, size, seconds))
+        if self.metrics is not None:
+            self.metrics.batch(1, size, seconds)
         if self.tracing is not None:
             self.tracing.stored_directly(seconds)
 
     def uploaded(self, size: int) -> None:
         """Count the bytes of an object that was stored in the blob backend."""
-        self.counters.bytes_uploaded += size
+        self._counters.bytes_uploaded += size
         if self.metrics is not None:
             self.metrics.moved("upload", size)
 
     def downloaded(self, size: int) -> None:
         """Count the bytes of an object that was read from the blob backend."""
-        self.counters.bytes_downloaded += size
+        self._counters.bytes_downloaded += size
         if self.metrics is not None:
             self.metrics.moved("download", size)
 
     def retried(self, family: Family) -> None:
         """Count an attempt that is repeated: on the database or on the blobs."""
         if family == "database":
-            self.counters.retries += 1
+            self._counters.retries += 1
         else:
-            self.counters.blob_retries += 1
+            self._counters.blob_retries += 1
         if self.metrics is not None:
             self.metrics.retried(family)
 
@@ -163,9 +196,9 @@ class Monitor:
     def searched(self, paths: Iterable[str]) -> None:
         """Count a filter that needs these paths of the tag index."""
         now = perf_counter()
-        if now >= self.load_due_at:
-            self.on_load_due(now)
-        counts = self.counters.searched
+        if now >= self.due_at:
+            self.tick(now)
+        counts = self._counters.searched
         for path in paths:
             if path in counts or len(counts) < _MAX_SEARCHED:
                 counts[path] += 1
@@ -177,6 +210,7 @@ class Monitor:
     def last_minute(self) -> PeriodStats:
         """What was counted in the last minute, or since the store was built if that is shorter ago."""
         now = perf_counter()
+        self._count_noted()
         return summary(self.recent.counted(now), min(WINDOW_SECONDS, now - self._started_at))
 
 

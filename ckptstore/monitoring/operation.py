@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from bisect import bisect
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ckptstore.errors import BlobUrlChanged, SchemaOutOfDate, SchemaTooNew, StatementRefused, StoreMoved, TagKeysChanged
 from ckptstore.monitoring.attributes import Attributes
 from ckptstore.monitoring.histogram import BOUNDS
+from ckptstore.monitoring.recent import INTERVAL_SECONDS, drain
 from ckptstore.monitoring.subject import NO_SUBJECT, Subject
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ _REFUSALS = (BlobUrlChanged, SchemaOutOfDate, SchemaTooNew, StatementRefused, St
 class Operation:
     """Counts the calls of one kind of operation, and passes on those of which somebody wants to know.
 
-    Operations that everyone pays for call `perf_counter` when they begin, and then `ended` or `failed`; others use `observed`.
+    Operations that everyone pays for call `perf_counter` when they begin, and `Monitor.tick` if it is due; then `ended` or `failed`. Others
+    use `observed`. Those that succeed are only noted, and counted in bulk later: what runs between the statements of a step finds little of
+    itself in the processor's caches, so each instruction there costs several times what it does in a loop.
 
     Args:
         monitor: of the store.
@@ -38,16 +42,18 @@ class Operation:
         slow_seconds: one that took so long is logged.
     """
 
-    __slots__ = ("_durations", "_family", "_monitor", "_recent", "_refusals", "_reported_seconds", "_slow_seconds", "name")
+    __slots__ = ("_durations", "_family", "_monitor", "_note", "_noted", "_refusals", "_reported_seconds", "_slow_seconds", "name")
 
     def __init__(self, monitor: Monitor, name: str, family: Family, durations: list[int], slow_seconds: float = math.inf) -> None:
         self.name = name
         self._family: Family = family
         self._monitor = monitor
-        self._recent = monitor.recent
         self._durations = durations
+        self._noted: deque[float] = deque()
+        self._note = self._noted.append
         self._slow_seconds = slow_seconds
-        self._reported_seconds = slow_seconds
+        # One that ends long after it began may be the first of its second.
+        self._reported_seconds = min(slow_seconds, INTERVAL_SECONDS)
         self._refusals: set[str] = set()
 
     def report_all(self) -> None:
@@ -61,13 +67,15 @@ class Operation:
             started: when it began, by `perf_counter`.
             subject: what it is about.
         """
-        now = perf_counter()
-        if now >= self._recent.next_at:
-            self._recent.note(now)
-        seconds = now - started
-        self._durations[bisect(BOUNDS, seconds)] += 1
+        seconds = perf_counter() - started
         if seconds >= self._reported_seconds:
-            self._report(now, started, subject)
+            self._report(started + seconds, started, subject)
+        self._note(seconds)
+
+    def count_noted(self) -> None:
+        """Count what was noted."""
+        for seconds in drain(self._noted):
+            self._durations[bisect(BOUNDS, seconds)] += 1
 
     def failed(self, started: float, exc: BaseException) -> None:
         """Count one that failed, and log the first refusal of each class. One that was cancelled or interrupted is none."""
@@ -77,8 +85,8 @@ class Operation:
         if self._monitor.metrics is not None:
             self._monitor.metrics.operation(self._family, self.name, now - started, error)
         if self._family != "blobs":
-            if now >= self._recent.next_at:
-                self._recent.note(now)
+            if now >= self._monitor.due_at:
+                self._monitor.tick(now)
             self._monitor.counters.errors[error] += 1
         # Whoever runs maintenance is there to see its error, or logs it.
         if self._family == "database" and isinstance(exc, _REFUSALS) and error not in self._refusals:
@@ -95,6 +103,8 @@ class Operation:
             attributes: more of them, for the span.
         """
         started = perf_counter()
+        if started >= self._monitor.due_at:
+            self._monitor.tick(started)
         try:
             with self.span(subject, attributes):
                 yield
@@ -109,6 +119,8 @@ class Operation:
         return nullcontext() if tracing is None else tracing.span(self.name, subject, attributes or {})
 
     def _report(self, now: float, started: float, subject: Subject) -> None:
+        if now >= self._monitor.due_at:
+            self._monitor.tick(now)
         if self._monitor.metrics is not None:
             self._monitor.metrics.operation(self._family, self.name, now - started, None)
         seconds = now - max(started, self._monitor.ready_at)

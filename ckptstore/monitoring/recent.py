@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple, TypeVar
 
 from ckptstore.monitoring.counters import Counters
 from ckptstore.monitoring.lock_waits import LockWaits
 
 #: How much "the last minute" covers, to the second.
 WINDOW_SECONDS = 60.0
-_INTERVAL_SECONDS = 1.0
+#: How often the counters are copied, at most.
+INTERVAL_SECONDS = 1.0
+
+
+T = TypeVar("T")
+
+
+def drain(noted: deque[T]) -> Iterator[T]:
+    """Take out what is there. Of several threads that do so at once, each gets other items."""
+    for _ in range(len(noted)):
+        with suppress(IndexError):
+            yield noted.popleft()
 
 
 class _Copy(NamedTuple):
@@ -23,7 +36,7 @@ class _Copy(NamedTuple):
 class Recent:
     """Copies of counters, from before the first thing that was counted in each second.
 
-    Whoever is about to count calls `note` if `next_at` has passed. While nothing happens, nothing is copied.
+    Before something is counted, `note` is called if `next_at` has passed. While nothing happens, nothing is copied.
 
     Args:
         counters: the counters.
@@ -31,7 +44,7 @@ class Recent:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._copies: deque[_Copy] = deque(maxlen=int(WINDOW_SECONDS / _INTERVAL_SECONDS) + 2)
+        self._copies: deque[_Copy] = deque(maxlen=int(WINDOW_SECONDS / INTERVAL_SECONDS) + 2)
         #: When the next copy is due, by `perf_counter`.
         self.next_at = -math.inf
         #: When the last one was made.
@@ -42,15 +55,16 @@ class Recent:
     def note(self, now: float) -> None:
         """Copy the counters (`now` by `perf_counter`)."""
         self.noted_at = now
-        self.next_at = now + _INTERVAL_SECONDS
+        self.next_at = now + INTERVAL_SECONDS
         self.lock_waits.tick(now)
         self._copies.append(_Copy(now, self._counters.copy()))
 
     def counted(self, now: float) -> Counters:
         """What was counted in the last minute before `now`."""
         begin = now - WINDOW_SECONDS
-        earliest = next((copy.counters for copy in list(self._copies) if copy.made_at > begin), self._counters)
-        return self._counters.since(earliest)
+        copies = list(self._copies)
+        otherwise = self._counters if copies else Counters()
+        return self._counters.since(next((copy.counters for copy in copies if copy.made_at > begin), otherwise))
 
     def reset(self) -> None:
         """Forget the copies."""

@@ -77,8 +77,7 @@ class StoreBase:
     ) -> None:
         self.replica = replica
         self.monitor = runner.monitor
-        self.wants_tags = tag_keys
-        self._tag_keys = tag_keys or EVERYTHING
+        self.wants_tags, self._tag_keys = tag_keys, tag_keys or EVERYTHING
         self._state_format = state_format
         self._settings, self._blob_settings = settings, blob_settings
         self._close_seconds = settings.close_seconds
@@ -95,13 +94,12 @@ class StoreBase:
         #: True once the schema was checked, while the store is open: reads and writes then start at once.
         self._is_ready = False
         self.runner = runner
-        known = KnownSegments()
         self._cache = MemoryCache(self._blob_settings.cache_bytes, self.monitor.counters)
         self._cached_reads = CachedReads()
         opened = None if blobs is None else partial(open_backend, blobs, self._blob_settings, self.monitor)
         self.objects = ObjectRegistry(runner, opened, self._blob_settings)
         self.downloads = Downloader(self.objects, self._cache, _folder_cache(self._blob_settings))
-        encoder = WriteEncoder(known, self.objects, self._cache.put)
+        encoder = WriteEncoder(KnownSegments(), self.objects, self._cache.put)
         self._queue = self._new_queue(runner, encoder)
         self.load = LoadRecorder(runner, partial(getattr, self._queue, "depth"))
         self._schema_gate = SchemaGate(runner, upgrade=upgrade, also_check=self._check_settings)
@@ -113,10 +111,8 @@ class StoreBase:
         return WriteQueue(runner, commit_batch, encoder, self._settings, begin_batch=BatchCommit)
 
     def _gauges(self) -> Gauges | None:
-        if self._closed:
-            return None
-        in_use, idle, _ = self.runner.pool_use()
-        return Gauges(self._queue.depth, self._queue.in_flight, in_use, idle)
+        pool = None if self._closed else self.runner.pool_use()
+        return None if pool is None else Gauges(self._queue.depth, self._queue.in_flight, pool.in_use, pool.idle)
 
     # --- schema
 
@@ -170,6 +166,8 @@ class StoreBase:
             with operation.span(attempt.key) as attempt.span:
                 return (yield from self.write(attempt))
         started, future = perf_counter(), None
+        if started >= self.monitor.due_at:
+            self.monitor.tick(started)
         try:
             if not self._is_ready:
                 yield from self._ready()
@@ -190,6 +188,8 @@ class StoreBase:
                 self.write_here(attempt)
             return
         started, future = perf_counter(), None
+        if started >= self.monitor.due_at:
+            self.monitor.tick(started)
         try:
             if not self._is_ready:
                 drive(self._ready())
@@ -250,7 +250,7 @@ class StoreBase:
 
     @property
     def idle_seconds(self) -> float:
-        """Seconds since the last write was queued."""
+        """Seconds since the last batch of writes that was stored began."""
         return time.monotonic() - self._queue.last_write_at
 
     def ready_objects(self) -> Steps[ObjectRegistry]:

@@ -66,7 +66,7 @@ def _schema(store: StoreBase) -> Steps[str]:
 
 
 def _write(store: StoreBase) -> Steps[str]:
-    ago = perf_counter() - store.monitor.committed_at
+    ago = store.idle_seconds
     if ago < _LATELY_SECONDS:
         return f"a write was stored {ago:.1f} s ago"
     yield from store.run_in_queue(_try_to_write)

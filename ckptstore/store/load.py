@@ -86,18 +86,18 @@ class LoadRecorder:
         if minute is not None:
             # Nothing may have happened at its end, for however long.
             seconds = max(self.minute_seconds, self._monitor.recent.noted_at - minute.began)
-            work = partial(self._write, minute, counters.since(minute.before), seconds, self._runner.pool_use())
+            work = partial(self._write, minute, counters.since(minute.before), seconds, self._runner.pool_use(), self._queue_depth())
             # If the runner was closed, nobody waits any more.
             with suppress(StoreClosed):
                 self.writing = self._runner.write(work, partial(self._written, minute), seconds_from_now(_WRITE_SECONDS))
 
-    def _write(self, minute: _Minute, counted: Counters, seconds: float, pool: PoolUse, db: Db) -> None:
-        row = self._row(minute, counted, seconds, pool)
+    def _write(self, minute: _Minute, counted: Counters, seconds: float, pool: PoolUse, depth: int, db: Db) -> None:
+        row = self._row(minute, counted, seconds, pool, depth)
         with db.transaction():
             db.insert(LOAD, "replace", [row])
             delete_old(db, time.time_ns() // 1000)
 
-    def _row(self, minute: _Minute, counted: Counters, seconds: float, pool: PoolUse) -> Row:
+    def _row(self, minute: _Minute, counted: Counters, seconds: float, pool: PoolUse, depth: int) -> Row:
         found = summary(counted, seconds)
         p99, share = found.commit.p99_seconds, found.lock_wait_share
         cells = {
@@ -111,7 +111,7 @@ class LoadRecorder:
             "lock_wait_microseconds": None if share is None else round(share * seconds * 1_000_000),
             "errors": sum(found.errors.values()),
             "retries": found.retries,
-            "queue_depth": self._queue_depth(),
+            "queue_depth": depth,
             "connections_in_use": pool.in_use,
             "connections_limit": pool.limit,
             "searched": json.dumps(dict(counted.searched.most_common(_MAX_SEARCHED))),

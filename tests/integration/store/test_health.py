@@ -102,4 +102,4 @@ async def test_a_closed_saver(lasting_url: str) -> None:
     await saver.setup()
     await saver.aclose()
     assert failed(saver.health()).keys() >= {"schema", "write"}
-    assert saver.store.monitor.committed_at == -math.inf
+    assert saver.store.idle_seconds == math.inf

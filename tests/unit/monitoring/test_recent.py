@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
 from ckptstore.monitoring.counters import Counters
-from ckptstore.monitoring.recent import Recent
+from ckptstore.monitoring.recent import Recent, drain
 
 
 class Counting:
@@ -59,3 +61,11 @@ def test_many_writes_a_second_are_one_copy(counting: Counting) -> None:
         counting.write(1_000 + number / 1_000)
     assert len(counting.recent._copies) <= 62
     assert 59_000 <= counting.recently(1_100) <= 61_000
+
+
+def test_two_that_drain_at_once_get_each_item_once() -> None:
+    noted = deque(range(6))
+    one, other = drain(noted), drain(noted)
+    found = [next(one), next(other), next(one)]
+    noted.append(6)
+    assert found + list(one) + list(other) == list(range(7))
