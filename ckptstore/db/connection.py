@@ -23,7 +23,7 @@ from sqlalchemy.util import await_only
 
 from ckptstore.db.abilities import Abilities
 from ckptstore.db.cell_types import require_types
-from ckptstore.db.error_mapping import ConnectionLost
+from ckptstore.db.error_mapping import ConnectionLost, is_ending
 from ckptstore.db.sharding import for_each_thread
 from ckptstore.db.sql.insert import insert_arrays, insert_rows, insert_values, row_parameters, value_parameters
 from ckptstore.db.sql.objects import referenced_among
@@ -226,7 +226,7 @@ class Db:
     def _is_lost(self, exc: Exception) -> bool:
         """Whether the connection is unusable: it was closed, or the error's SQLSTATE means that."""
         fault = fault_of(exc)
-        if self.connection.invalidated or (fault is not None and fault.discard is not Discard.NONE):
+        if self.connection.invalidated or is_ending(exc) or (fault is not None and fault.discard is not Discard.NONE):
             return True
         driver_connection = self.connection.connection.dbapi_connection
         return self.connection.dialect.is_disconnect(cast(Any, exc), driver_connection, None)

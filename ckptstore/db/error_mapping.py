@@ -31,7 +31,11 @@ _LOST_MESSAGES = (
     "connection does not exist",
     "server closed the connection",
     "connection lost",
+    "ended the connection",
 )
+# What a driver says of a connection that the server is ending, while it reads the server's last message, before it notices itself.
+_ENDING_MESSAGES = ("another operation", "another command is already in progress")
+_ENDED = "the server ended the connection"
 # PgBouncer's, where a connection begins with more than it knows.
 _REFUSED_BY_POOLER = "unsupported startup parameter"
 
@@ -87,7 +91,7 @@ def translate(exc: Exception, url: URL, hide_secrets: Callable[[str], str] = str
         hint = "if its statements or locks take that long, raise attempt_seconds"
         return DatabaseUnavailable(f"{where}: {exc}, and the connection was discarded; is it reachable? {hint}")
     origin = _origin(exc)
-    message = hide_secrets(_CLASS_OF_ERROR.sub("", str(origin).strip().partition("\n")[0]))
+    message = _ENDED if is_ending(origin) else hide_secrets(_CLASS_OF_ERROR.sub("", str(origin).strip().partition("\n")[0]))
     _, is_moved, to = message.partition(MOVED)
     if is_moved:
         return StoreMoved(f"the threads of {where} have moved to {to}; open a saver there (ckptstore move --unseal takes it back)", to)
@@ -121,6 +125,11 @@ def _from_server(exc: Exception, origin: BaseException, message: str) -> CkptSto
         answered = any(part in message for part in _ANSWERED)
         return DatabaseUnavailable(message if answered else f"{message}; is the server running and the address right?")
     return StatementRefused(message)
+
+
+def is_ending(exc: BaseException) -> bool:
+    """Whether a driver's error means that its connection is being ended, and can't be used any more."""
+    return type(exc).__module__.startswith(("asyncpg.", "psycopg", "sqlalchemy.")) and any(each in str(exc) for each in _ENDING_MESSAGES)
 
 
 def is_driver_error(exc: BaseException) -> bool:

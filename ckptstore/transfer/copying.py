@@ -13,7 +13,7 @@ from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.secrets import masked
 from ckptstore.db.url import is_memory
-from ckptstore.errors import InvalidConfig
+from ckptstore.errors import DatabaseUnavailable, InvalidConfig
 from ckptstore.maintenance.reindex import store_keys, stored_keys
 from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.runtime.steps import Steps
@@ -86,6 +86,11 @@ def run_transfer(transfer: Transfer, target: Store, close: Callable[[], None] | 
         with target.monitor.transfer.observed():
             report: TransferReport = yield target.objects.run(_run_and_close(transfer, close))
         return report
+    except DatabaseUnavailable as exc:
+        transfer.stop()
+        if type(exc) is not DatabaseUnavailable:
+            raise
+        raise DatabaseUnavailable(f"{exc}; threads that were stored are kept, run it again to continue", transient=exc.transient) from exc
     except BaseException:
         transfer.stop()
         raise

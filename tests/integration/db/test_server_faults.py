@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from asyncpg.exceptions import InternalClientError
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.connection import Db
@@ -222,3 +223,15 @@ async def test_a_saver_survives_the_restart_of_every_connection(server_url: str,
         found = await saver.aget_tuple(where)
         assert found is not None
         assert found.pending_writes == [("task", "a", 2)]
+
+
+def test_a_connection_that_the_server_is_ending_is_replaced(server_url: str) -> None:
+    def fail(db: Db) -> None:
+        # asyncpg has read the server's last message, and has not noticed yet that the connection is closed.
+        exc = InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+        db.discard_if_lost(exc)
+
+    attempts = Attempts(fail)
+    with opened(server_url) as saver:
+        assert saver.store.runner.write(attempts).result() == "done"
+    assert attempts.replaced

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 
+import psycopg
 import pytest
+from asyncpg.exceptions import InterfaceError, InternalClientError
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ckptstore.db.error_mapping import ConnectionLost, is_driver_error, translate
+from ckptstore.db.error_mapping import ConnectionLost, is_driver_error, is_ending, translate
 from ckptstore.errors import CkptStoreError, DatabaseCorrupt, DatabaseUnavailable, SchemaOutOfDate, StatementRefused, StoreClosed
 
 SERVER = make_url("postgresql+asyncpg://me:secret@db.example/name")
@@ -81,6 +83,23 @@ def test_whether_a_server_runs_is_asked_where_it_may_not(message: str, asks: str
     shown = str(translate(OperationalError(message), SERVER))
     assert ("; " in shown) == (asks is not None)
     assert (asks or message) in shown
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [
+        InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
+        InterfaceError("cannot perform operation: another operation is in progress"),
+        psycopg.OperationalError("sending query failed: another command is already in progress"),
+    ],
+)
+def test_a_connection_that_the_server_is_ending_is_lost(exc: Exception) -> None:
+    found = translate(exc, SERVER)
+    assert isinstance(found, DatabaseUnavailable)
+    assert found.transient
+    assert str(found).endswith(": the server ended the connection")
+    assert is_ending(exc)
+    assert not is_ending(ValueError("another operation"))
 
 
 def test_an_exhausted_pool_names_the_setting() -> None:
