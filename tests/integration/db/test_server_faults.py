@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import psycopg
 import pytest
-from asyncpg.exceptions import InternalClientError
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.connection import Db
@@ -18,6 +18,8 @@ from ckptstore.errors import DatabaseCorrupt, DatabaseUnavailable
 from tests.support.build import config, put
 from tests.support.databases import url_of
 
+# asyncpg has no types.
+InternalClientError: type[Exception] = import_module("asyncpg").exceptions.InternalClientError
 #: A whole code for each row of the table; 0A000 is a fault only where PostgreSQL itself raises it.
 CODES = {code: code if len(code) == 5 else f"{code}{'P01' if code == '08' else '000'}" for code in FAULTS if code != "0A000"}
 

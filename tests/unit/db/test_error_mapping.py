@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from importlib import import_module
 
 import psycopg
 import pytest
-from asyncpg.exceptions import InterfaceError, InternalClientError
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -14,6 +14,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from ckptstore.db.error_mapping import ConnectionLost, is_driver_error, is_ending, translate
 from ckptstore.errors import CkptStoreError, DatabaseCorrupt, DatabaseUnavailable, SchemaOutOfDate, StatementRefused, StoreClosed
 
+# asyncpg has no types.
+InterfaceError: type[Exception] = import_module("asyncpg").exceptions.InterfaceError
+InternalClientError: type[Exception] = import_module("asyncpg").exceptions.InternalClientError
 SERVER = make_url("postgresql+asyncpg://me:secret@db.example/name")
 
 
