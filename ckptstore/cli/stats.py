@@ -16,7 +16,7 @@ from ckptstore.inspection.retention import dry_run
 from ckptstore.inspection.sample import Sample
 from ckptstore.inspection.stats import StatsRequest, StoreStats, TagIndex, store_stats
 from ckptstore.inspection.table_sizes import TableSizes
-from ckptstore.langgraph.structure.as_text import byte_count, printable
+from ckptstore.langgraph.structure.as_text import byte_count, plural, printable
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.runtime.steps import drive
 
@@ -89,8 +89,8 @@ def _sample_as_json(sample: Sample) -> dict[str, Any]:
 def _print(found: StoreStats, report: PruneReport | None) -> None:
     mean = byte_count(found.serialised_bytes // found.checkpoints) if found.checkpoints else "0 B"
     click.echo(
-        f"{count(found.threads)} threads, {count(found.checkpoints)} checkpoints, which added {byte_count(found.serialised_bytes)} as "
-        f"serialised ({mean} each)"
+        f"{plural(found.threads, 'thread')}, {plural(found.checkpoints, 'checkpoint')}, "
+        f"which added {byte_count(found.serialised_bytes)} as serialised ({mean} each)"
     )
     _print_tables(found.sizes)
     click.echo(_tags(found.tags))
@@ -100,7 +100,7 @@ def _print(found: StoreStats, report: PruneReport | None) -> None:
         _print_sample(found.sample, found.threads)
     if found.largest_threads:
         _title("largest threads")
-        columns = [Column("thread"), Column("checkpoints", right=True), Column("size", right=True)]
+        columns = [Column("thread", folded=True), Column("checkpoints", right=True), Column("size", right=True)]
         print_table(columns, [[of.thread_id, count(of.checkpoints), byte_count(of.bytes)] for of in found.largest_threads])
     _print_growth(found)
     if report is not None:
@@ -155,7 +155,7 @@ def _objects(found: StoreStats) -> Iterator[str]:
 def _print_sample(sample: Sample, threads: int) -> None:
     _title("values")
     whole = "all threads" if sample.is_everything else f"a sample of {count(sample.threads)} of {count(threads)} threads"
-    click.echo(f"measured on {whole}: {count(sample.checkpoints)} checkpoints, {count(sample.writes)} writes")
+    click.echo(f"measured on {whole}: {plural(sample.checkpoints, 'checkpoint')}, {plural(sample.writes, 'write')}")
     smaller = "" if sample.ratio is None else f": {sample.ratio:.1f} times less"
     click.echo(f"{byte_count(sample.serialised_bytes)} serialised, {byte_count(sample.stored_bytes)} stored{smaller}")
     for ratio, what in ((sample.shared, "a segment is used {:.1f} times on average"), (sample.compressed, "compression: {:.1f} to 1")):
@@ -179,8 +179,9 @@ def _print_growth(found: StoreStats) -> None:
 def _print_retention(report: PruneReport) -> None:
     _title("what this retention policy would delete now")
     click.echo(
-        f"{count(report.checkpoints)} checkpoints of {count(report.threads)} threads ({count(report.deleted_threads)} of them completely), "
-        f"{byte_count(report.bytes)} in the database, {count(report.objects)} blobs ({byte_count(report.object_bytes)})"
+        f"{plural(report.checkpoints, 'checkpoint')} of {plural(report.threads, 'thread')} "
+        f"({count(report.deleted_threads)} of them completely), {byte_count(report.bytes)} in the database, "
+        f"{plural(report.objects, 'blob')} ({byte_count(report.object_bytes)})"
     )
     if report.stopped:
         click.echo("at least: the dry run was ended by --max-seconds")

@@ -21,6 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _GAP = 2
 _LEAST_WIDTH = 8
+_LEAST_FOLDED = 24
 # Where the output is no terminal, and $COLUMNS does not say.
 _REDIRECTED_WIDTH = 140
 
@@ -36,6 +37,8 @@ class Column(NamedTuple):
     right: bool = False
     #: Whether its texts are cut where the terminal is narrow; those of other columns never are.
     cut: bool = False
+    #: Whether texts that are wider than the terminal continue in the next line of the column, so that they can be read whole.
+    folded: bool = False
 
 
 def console() -> Console:
@@ -51,11 +54,12 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]])
     out = console()
     widths = _widths(columns, cells, out.width)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column.title, width=width, justify="right" if column.right else "left", no_wrap=not column.folded, overflow="fold")
     for row in cells:
-        for cell, width in zip(row, widths, strict=True):
-            cell.truncate(width, overflow="ellipsis")
+        for column, cell, width in zip(columns, row, widths, strict=True):
+            if not column.folded:
+                cell.truncate(width, overflow="ellipsis")
         table.add_row(*row)
     # A line that is wider than the terminal continues in the next one, where a table would lose what does not fit.
     out.width = max(out.width, sum(widths) + _GAP * len(columns))
@@ -66,12 +70,13 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]])
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: int) -> list[int]:
-    """The width of each column: of its longest text, less where it may be cut and the terminal is narrow."""
+    """The width of each column: of its longest text, less where it may be cut or folded and the terminal is narrow."""
     widths = [max([cell_len(column.title), *[row[number].cell_len for row in rows]]) for number, column in enumerate(columns)]
     excess = sum(widths) + _GAP * (len(columns) - 1) - width
     for number, column in enumerate(columns):
-        if column.cut and excess > 0:
-            less = max(0, min(excess, widths[number] - max(_LEAST_WIDTH, cell_len(column.title))))
+        if (column.cut or column.folded) and excess > 0:
+            least = _LEAST_FOLDED if column.folded else _LEAST_WIDTH
+            less = max(0, min(excess, widths[number] - max(least, cell_len(column.title))))
             widths[number], excess = widths[number] - less, excess - less
     return widths
 

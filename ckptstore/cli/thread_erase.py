@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from ckptstore.cli.options import open_store, store_options, wall_clock
 from ckptstore.cli.reading import FilterOf, parse_filter
+from ckptstore.langgraph.structure.as_text import plural
 from ckptstore.maintenance.reports import EraseReport
 from ckptstore.runtime.steps import drive
 from ckptstore.store.erasing import Erasure
@@ -44,7 +45,8 @@ def _print(report: EraseReport, as_json: bool) -> None:
         click.echo(json.dumps(report.to_dict()))
         return
     would_be = "would be " if report.dry_run else ""
-    click.echo(f"{len(report.threads)} threads with {report.checkpoints} checkpoints {would_be}erased: {', '.join(report.threads)}")
+    erased = f"{plural(len(report.threads), 'thread')} with {plural(report.checkpoints, 'checkpoint')} {would_be}erased"
+    click.echo(f"{erased}: {', '.join(report.threads)}")
     if not report.dry_run:
         click.echo(
             f"with {report.writes} writes, {report.values} values, {report.segments} segments and {report.objects} blobs "

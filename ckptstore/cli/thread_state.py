@@ -15,7 +15,7 @@ from ckptstore.inspection.outline import find_checkpoint
 from ckptstore.inspection.sharing import Shared, shared_with_parent
 from ckptstore.langgraph.inspection.state import ChannelState, CheckpointState, checkpoint_state
 from ckptstore.langgraph.inspection.state_json import state_as_json
-from ckptstore.langgraph.structure.as_text import byte_count, printable
+from ckptstore.langgraph.structure.as_text import byte_count, named, printable
 from ckptstore.langgraph.structure.blocks import Limits, block
 from ckptstore.runtime.steps import drive
 from ckptstore.store.store import Store
@@ -94,7 +94,7 @@ def _lines(found: CheckpointState, shared: Mapping[str, Shared], width: int, lim
     yield f"thread {printable(key.thread_id)}, checkpoint {printable(key.checkpoint_id)}"
     if key.checkpoint_ns:
         yield f"namespace {printable(key.checkpoint_ns)}"
-    yield f"parent {printable(found.parent_checkpoint_id or 'none')}, written {printable(found.ts or 'at an unknown time')}"
+    yield f"parent {printable(found.parent_checkpoint_id or 'none')}, {_time(found.ts)}"
     yield from _section("metadata", "", found.metadata, width, limits)
     internal = [name for name, of in found.channels.items() if of.is_internal]
     for name, of in found.channels.items():
@@ -112,9 +112,13 @@ def _lines(found: CheckpointState, shared: Mapping[str, Shared], width: int, lim
             yield from (f"    {line}" for line in block(write.content, width - 4, limits))
 
 
+def _time(ts: str | None) -> str:
+    return "the time can't be read" if ts is None else f"written {printable(ts)}"
+
+
 def _section(title: str, about: str, content: Any, width: int, limits: Limits) -> Iterator[str]:
     yield ""
-    yield click.style(printable(title), bold=True) + (f"  {about}" if about else "")
+    yield click.style(named(title), bold=True) + (f"  {about}" if about else "")
     yield from (f"  {line}" for line in block(content, width - 2, limits))
 
 

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from ckptstore.cli.options import database_options
 from ckptstore.cli.reading import ns_option, parse_id, reading_store, shows_data
-from ckptstore.cli.tables import Column, console, count, json_option, moment, print_json, print_table
+from ckptstore.cli.tables import Column, console, json_option, moment, print_json, print_table
 from ckptstore.inspection.lanes import Drawn, draw
 from ckptstore.inspection.outline import OutlinedCheckpoint, Parent, ThreadPage, thread_page
 from ckptstore.langgraph.inspection.steps import Step, short_namespace, step_of
-from ckptstore.langgraph.structure.as_text import byte_count, printable
+from ckptstore.langgraph.structure.as_text import byte_count, plural, printable
 from ckptstore.records import CheckpointKey
 from ckptstore.runtime.steps import drive
 
@@ -96,7 +96,7 @@ def _checkpoint_as_json(checkpoint: OutlinedCheckpoint) -> dict[str, Any]:
 def _print(page: ThreadPage) -> None:
     thread = page.thread
     click.echo(
-        f"thread {printable(thread.thread_id)}: {count(thread.checkpoints)} checkpoints, {byte_count(thread.size)}, "
+        f"thread {printable(thread.thread_id)}: {plural(thread.checkpoints, 'checkpoint')}, {byte_count(thread.size)}, "
         f"created {moment(thread.created_at)}, last activity {moment(thread.updated_at)} (UTC)"
     )
     if not page.checkpoints:
@@ -105,7 +105,7 @@ def _print(page: ThreadPage) -> None:
     signs = _UNICODE if console().encoding.startswith("utf") else _ASCII
     print_table(_columns(page), _rows(page, signs, wide=console().width >= _WIDE))
     if any(checkpoint.parent is Parent.MISSING for checkpoint in page.checkpoints):
-        click.echo(f"{signs.gap} the checkpoints before this one were pruned or deleted")
+        click.echo(f"{signs.gap} marks a checkpoint whose parent was pruned or deleted")
     if page.more:
         click.echo(f"more: --before {page.checkpoints[-1].key.checkpoint_id}")
 

@@ -18,7 +18,7 @@ from ckptstore.cli.thread_tree import show
 from ckptstore.cli.transfer import parse_time
 from ckptstore.errors import InvalidConfig
 from ckptstore.inspection.outline import require_thread
-from ckptstore.langgraph.structure.as_text import byte_count
+from ckptstore.langgraph.structure.as_text import byte_count, plural
 from ckptstore.maintenance.reindex import stored_keys
 from ckptstore.reads.threads import ThreadConditions, ThreadOrder
 from ckptstore.records import ThreadInfo
@@ -28,7 +28,13 @@ from ckptstore.store.store import Store
 from ckptstore.tags.filters import Filter
 from ckptstore.tags.keys import EVERYTHING
 
-_COLUMNS = (Column("thread"), Column("checkpoints", right=True), Column("size", right=True), Column("last activity"), Column("created"))
+_COLUMNS = (
+    Column("thread", folded=True),
+    Column("checkpoints", right=True),
+    Column("size", right=True),
+    Column("last activity"),
+    Column("created"),
+)
 
 
 @click.group()
@@ -99,13 +105,13 @@ def delete(url: str, in_schema: str | None, thread_id: str, yes: bool, as_json: 
     with reading_store(url, in_schema, None) as store:
         thread = drive(require_thread(store, thread_id))
         if not yes:
-            click.confirm(f"delete thread {thread_id!r} with {thread.checkpoints} checkpoints?", abort=True, err=True)
+            click.confirm(f"delete thread {thread_id!r} with {plural(thread.checkpoints, 'checkpoint')}?", abort=True, err=True)
         deleted = drive(store.delete_thread(thread_id))
     report = {"thread_id": thread_id, "checkpoints": deleted.checkpoints, "writes": deleted.writes}
     if as_json:
         print_json(report)
     else:
-        click.echo(f"thread {thread_id!r} deleted: {deleted.checkpoints} checkpoints, {deleted.writes} writes")
+        click.echo(f"thread {thread_id!r} deleted: {plural(deleted.checkpoints, 'checkpoint')}, {plural(deleted.writes, 'write')}")
 
 
 @threads.command()
@@ -129,7 +135,7 @@ def copy(url: str, in_schema: str | None, blob_url: str | None, source: str, tar
     if as_json:
         print_json({"source": source, "target": target, "checkpoints": checkpoints})
     else:
-        click.echo(f"thread {source!r} copied to {target!r}, which has {checkpoints} checkpoints")
+        click.echo(f"thread {source!r} copied to {target!r}, which has {plural(checkpoints, 'checkpoint')}")
 
 
 def _require_new(store: Store, source: str, target: str, *, merge: bool) -> None:
@@ -139,8 +145,8 @@ def _require_new(store: Store, source: str, target: str, *, merge: bool) -> None
         there = drive(require_thread(store, target))
         if there.checkpoints and not merge:
             raise click.ClickException(
-                f"there is a thread {target!r} already, with {there.checkpoints} checkpoints; choose another id, delete it first, or "
-                "add to it: --merge"
+                f"there is a thread {target!r} already, with {plural(there.checkpoints, 'checkpoint')}; choose another id, "
+                "delete it first, or add to it: --merge"
             )
 
 

@@ -13,8 +13,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, StreamingResponse
 
-from ckptstore.inspector.words import ago, count, day, moment, plural
-from ckptstore.langgraph.structure.as_text import byte_count, printable
+from ckptstore.inspector.words import ago, count, day, moment
+from ckptstore.langgraph.structure.as_text import byte_count, named, plural, printable
 
 _FOLDER: Final = files("ckptstore.inspector")
 # Stands in a template where what was rendered is sent, since what follows takes long.
@@ -57,7 +57,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update({"bytes": byte_count, "printable": printable, "sentence": _sentence})
+    made.filters.update({"bytes": byte_count, "printable": printable, "named": named, "sentence": _sentence})
     made.filters.update({each.__name__: each for each in (ago, count, day, moment, plural)})
     made.globals.update({"link": link, "static": static_url, "flush": _FLUSH})
     return made

@@ -12,7 +12,7 @@ from ckptstore.errors import InvalidConfig
 from ckptstore.handles import BLOB_REF_NAMES, digest_of_handle
 from ckptstore.inspector.addressing import Path, elements_of, embedded_in, embedded_part
 from ckptstore.inspector.media import Kind, media_named, media_of
-from ckptstore.langgraph.structure.as_text import byte_count, inline, on_line, printable
+from ckptstore.langgraph.structure.as_text import byte_count, inline, named, on_line, printable
 from ckptstore.langgraph.structure.messages import Message, message_of, messages_of
 from ckptstore.langgraph.structure.nodes import NotShown, Pairs, Structure, Typed
 from ckptstore.langgraph.structure.redaction import REDACTED
@@ -254,7 +254,7 @@ def _names_of(structure: Structure) -> list[str]:
 
 
 def _key(key: Structure) -> str:
-    return printable(key) if isinstance(key, str) else inline(key, _LINE)
+    return named(key) if isinstance(key, str) else inline(key, _LINE)
 
 
 def _has_media(structure: Structure, depth: int = 0) -> bool:

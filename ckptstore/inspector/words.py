@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from ckptstore.langgraph.structure.as_text import plural
+
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _MOST_DAYS = 60
 
@@ -35,8 +37,3 @@ def ago(time: datetime, now: datetime) -> str:
 def count(number: int) -> str:
     """A number with commas."""
     return f"{number:,}"
-
-
-def plural(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -27,6 +27,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(_code, text)
 
 
+def named(text: str) -> str:
+    """A name on one line; one without characters is in quotes."""
+    return printable(text) or '""'
+
+
 def _code(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()
 
@@ -93,7 +98,7 @@ def _enclosed(brackets: str, parts: Iterable[Iterable[str]]) -> Iterator[str]:
 
 def _entry(key: Structure, value: Structure, width: int, depth: int) -> Iterator[str]:
     if isinstance(key, str):
-        yield printable(key[: width + 1])
+        yield named(key[: width + 1])
     else:
         yield from _parts(key, width, depth + 1)
     yield ": "
@@ -161,6 +166,11 @@ def byte_count(size: int) -> str:
             break
         amount /= 1024
     return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 # --- Python's own types, as Python's users write them

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ckptstore.langgraph.structure.as_text import inline, on_line, printable, said
+from ckptstore.langgraph.structure.as_text import inline, named, on_line, printable, said
 from ckptstore.langgraph.structure.columns import ELLIPSIS, cut, wrapped
 from ckptstore.langgraph.structure.messages import Message, message_of
 from ckptstore.langgraph.structure.nodes import Structure, Typed
@@ -60,7 +60,7 @@ def block(structure: Structure, width: int, limits: Limits, depth: int = 0) -> I
 
 
 def _named(items: Iterable[tuple[Structure, Structure]]) -> list[tuple[str, Structure]]:
-    return [(f"{printable(key) if isinstance(key, str) else inline(key, _LEAST_WIDTH)}: ", value) for key, value in items]
+    return [(f"{named(key) if isinstance(key, str) else inline(key, _LEAST_WIDTH)}: ", value) for key, value in items]
 
 
 def _elements(elements: Sequence[tuple[str, Structure]], width: int, limits: Limits, depth: int) -> Iterator[str]:

@@ -84,7 +84,7 @@ async def test_a_gap_is_shown_where_parents_were_pruned(lasting_url: str) -> Non
         await saver.aprune(["t"])
     done = run(lasting_url, "t")
     assert "● ┆" in done.stdout
-    assert done.stdout.splitlines()[-1] == "┆ the checkpoints before this one were pruned or deleted"
+    assert done.stdout.splitlines()[-1] == "┆ marks a checkpoint whose parent was pruned or deleted"
     [left] = json.loads(run(lasting_url, "t", "--json").stdout)["checkpoints"]
     assert (left["parent"], left["parent_checkpoint_id"] is None) == ("missing", False)
 

@@ -29,6 +29,13 @@ def test_only_what_may_be_cut_is_cut(
     assert capsys.readouterr().out.splitlines() == lines
 
 
+def test_what_is_folded_is_there_whole(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table([Column("thread", folded=True), Column("size", right=True)], [["x" * 70, "12 MB"], ["ann", "1 B"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["thread" + " " * 30 + "size", "x" * 33 + "  12 MB", "x" * 33, "xxxx", "ann" + " " * 34 + "1 B"]
+
+
 def test_markup_and_controls_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     print_table([Column("[b]x[/b]")], [["[red]a[/red] :smile:\x1b[1m\n"], [Text("b")]])
     assert capsys.readouterr().out == "[b]x[/b]\n[red]a[/red] :smile:\\x1b[1m\\n\nb\n"

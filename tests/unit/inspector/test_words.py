@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ckptstore.inspector.words import ago, count, day, moment, plural
+from ckptstore.inspector.words import ago, count, day, moment
+from ckptstore.langgraph.structure.as_text import plural
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ckptstore.langgraph.structure.as_text import byte_count, inline, on_line, printable
+from ckptstore.langgraph.structure.as_text import byte_count, inline, named, on_line, printable
 from ckptstore.langgraph.structure.nodes import NotShown, Structure, Typed
 from ckptstore.langgraph.structure.reading import structure_of
 from ckptstore.records import Value
@@ -75,3 +75,8 @@ def test_a_large_structure_is_not_made_whole() -> None:
 )
 def test_bytes_for_people(size: int, expected: str) -> None:
     assert byte_count(size) == expected
+
+
+def test_a_name_without_characters_is_seen() -> None:
+    assert (named(""), named("a\n")) == ('""', "a\\n")
+    assert inline({"": None}, 40) == '{"": None}'
