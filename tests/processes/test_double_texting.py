@@ -24,8 +24,9 @@ pytestmark = pytest.mark.starts_processes
 CHECKOUT = Path(__file__).parents[2]
 THREAD = config("t")
 
-# Of each of two processes; fewer where each takes ten round trips to a server, and where who is refused asks again at once.
-RUNS = {"sqlite": 150, "asyncpg": 50, "psycopg": 50}
+# Of each of two processes: a thousand on a file, fewer where each takes ten round trips to a server, and where who is refused asks again
+# at once.
+RUNS = {"sqlite": 500, "asyncpg": 50, "psycopg": 50}
 RUNS_REFUSED = 20
 
 GRAPH = """
