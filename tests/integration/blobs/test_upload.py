@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
@@ -34,3 +35,12 @@ async def test_an_upload_whose_answer_was_lost_is_collected(shared: SharedStore)
         await store(saver, "t")
         assert len(shared.objects()) == 2
     await check(shared, {"t"})
+
+
+async def test_an_upload_is_an_event(shared: SharedStore, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "ckptstore.blobs.registry")
+    async with shared.saver() as saver:
+        await store(saver, "t")
+    (event,) = [record for record in caplog.records if vars(record).get("event") == "blob_uploaded"]
+    assert vars(event)["bytes"] > 0
+    assert {"key", "seconds"} <= vars(event).keys()

@@ -38,7 +38,8 @@ def test_a_killed_test_leaves_nothing(lasting_url: str) -> None:
             assert process.stdout.readline() == b"writing\n"
             process.send_signal(signal.SIGKILL)
             # The process that cleans up has the other end of this pipe until it is done.
-            process.communicate()
+            _, errors = process.communicate()
+        assert errors == b"", "Python warned, or the process that cleans up failed"
         assert process.returncode == -signal.SIGKILL
         if lasting_url.startswith("postgresql"):
             assert schemas(saver) == []
