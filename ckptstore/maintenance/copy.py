@@ -7,7 +7,7 @@ read from may have been deleted between its copy and that: each deletion increme
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import starmap
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from sqlalchemy import Table
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import CheckpointCells, Row
-from ckptstore.maintenance.prune_plan import CheckpointRef
+from ckptstore.maintenance.prune_plan import MAX_METADATA_CHARACTERS, CheckpointRef
 from ckptstore.maintenance.thread_rows import CheckpointMetadata, ThreadStamp, indexed_tag_rows, lock_thread, read_stamp
 from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import CheckpointKey, StateFormat
@@ -28,6 +28,9 @@ from ckptstore.writes.tag_rows import insert_tags
 # Of one transaction: other writes on SQLite wait for some milliseconds.
 _ROWS_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 * 1024 * 1024
+# A copy of so many checkpoints appears at once, a larger one newest first: other writes on SQLite wait for so many at most.
+_SHOWN_AT_ONCE = 1_000
+_METADATA_AT_ONCE = 2 * MAX_METADATA_CHARACTERS
 _LEAST_INTEGER = -(2**63)
 
 
@@ -39,8 +42,8 @@ class ThreadCopy(NamedTuple):
     #: As long as neither generation rises, nothing was deleted of the two threads.
     source_stamp: ThreadStamp
     target_generation: int
-    #: The checkpoints that the source had then, newest first.
-    refs: Sequence[CheckpointRef]
+    #: The checkpoints that the source had then, newest first, in parts that appear at once: at least one, which may be empty.
+    parts: Sequence[Sequence[CheckpointRef]]
     #: Whether the source has changed since, so that rows may have been copied that no shown checkpoint needs.
     has_extra_rows: bool = False
 
@@ -74,8 +77,21 @@ def begin_copy(db: Db, source: str, target: str) -> ThreadCopy | None:
         of_source, of_target = stamps[source], stamps[target]
         if of_source is None or of_target is None:
             return None
-        refs = [CheckpointRef(*row) for row in db.run(sql.checkpoints.visible_refs, {"thread_id": source})]
-    return ThreadCopy(source, target, of_source, of_target.generation, refs)
+        shown = db.run(sql.checkpoints.visible_refs, {"thread_id": source}).all()
+    return ThreadCopy(source, target, of_source, of_target.generation, list(_shown_together(shown)))
+
+
+def _shown_together(shown: Sequence[tuple[str, str, int]]) -> Iterator[Sequence[CheckpointRef]]:
+    """Checkpoints in parts that one transaction shows: few if their metadata is long, and has many tags."""
+    part: list[CheckpointRef] = []
+    size = 0
+    for namespace, id_, length in shown:
+        size += length
+        if part and (len(part) == _SHOWN_AT_ONCE or size > _METADATA_AT_ONCE):
+            yield part
+            part, size = [], length
+        part.append(CheckpointRef(namespace, id_))
+    yield part
 
 
 def next_ranges(db: Db, source: str, position: Position) -> tuple[Sequence[KeyRange], Position | None]:

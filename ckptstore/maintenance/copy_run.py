@@ -15,8 +15,6 @@ from ckptstore.tags.keys import TagKeys
 
 # A prune of a large thread deletes for seconds; nobody deletes of a thread all the time.
 _MAX_TRIES = 20
-# A copy of so many checkpoints appears at once, a larger one newest first: other writes on SQLite wait for so many at most.
-_SHOWN_AT_ONCE = 1_000
 
 
 class ThreadCopier:
@@ -62,9 +60,8 @@ class ThreadCopier:
             ranges, position = yield from self._store.read(partial(next_ranges, source=copy.source, position=position))
             yield from take_turn(self._store, partial(copy_ranges, copy=copy, ranges=ranges), copy.source, copy.target)
         left: ThreadCopy | None = copy
-        for start in range(0, len(copy.refs) or 1, _SHOWN_AT_ONCE):
+        for number, refs in enumerate(copy.parts):
             if left is not None:
-                refs = copy.refs[start : start + _SHOWN_AT_ONCE]
-                work = partial(show, copy=left, refs=refs, tag_keys=self._tag_keys, state_format=self._state_format, first=start == 0)
+                work = partial(show, copy=left, refs=refs, tag_keys=self._tag_keys, state_format=self._state_format, first=number == 0)
                 left = yield from take_turn(self._store, work, copy.source, copy.target)
         return left

@@ -12,7 +12,7 @@ from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.stored_settings import formed
 from ckptstore.errors import CheckpointCorrupt
-from ckptstore.maintenance.prune_plan import CheckpointRef
+from ckptstore.maintenance.prune_plan import MAX_METADATA_CHARACTERS, CheckpointRef
 from ckptstore.maintenance.reports import DeletedRows
 from ckptstore.maintenance.thread_rows import CheckpointMetadata, checkpoint_metadata, lock_thread
 from ckptstore.records import Posting
@@ -23,6 +23,9 @@ _TABLES: tuple[Table, ...] = (sql.tables.WRITE, sql.tables.CHANNEL, sql.tables.S
 # Of each table: other writes on SQLite wait for the deletion of so many.
 _ROWS_AT_ONCE = 500
 _CHECKPOINTS_AT_ONCE = 50
+_BYTES_AT_ONCE = 8 * 1024 * 1024
+# With the bodies; long metadata has many tags.
+_METADATA_AT_ONCE = 2 * MAX_METADATA_CHARACTERS
 # Settings that say which deletions of large threads have begun and not ended.
 _UNFINISHED = "deletion of "
 
@@ -78,11 +81,11 @@ def _delete_tags(db: Db, thread_id: str, checkpoints: Sequence[CheckpointMetadat
 
 def _is_large(db: Db, thread_id: str) -> bool:
     bounds = {sql.tables.CHECKPOINT: _CHECKPOINTS_AT_ONCE, **dict.fromkeys(_TABLES[:3], _ROWS_AT_ONCE)}
-    counts = {
-        table: db.run(sql.delete.count_thread_rows, {"thread_id": thread_id, "bound": bound + 1}, table).scalar_one()
-        for table, bound in bounds.items()
-    }
-    return any(counts[table] > bound for table, bound in bounds.items())
+    for table, bound in bounds.items():
+        ((count, size),) = db.run(sql.delete.count_thread_rows, {"thread_id": thread_id, "bound": bound + 1}, table)
+        if count > bound or size > (_METADATA_AT_ONCE if table is sql.tables.CHECKPOINT else _BYTES_AT_ONCE):
+            return True
+    return False
 
 
 def _content(db: Db, thread_id: str) -> LargeThread:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from sqlalchemy import Table
+
 from ckptstore.blobs.backends.protocol import BlobBackend
+from ckptstore.db import sql
+from ckptstore.db.connection import Db
 from ckptstore.errors import DatabaseCorrupt
 
 R = TypeVar("R")
+
+_MAX_PAGE_BYTES = 16 * 1024 * 1024
 
 
 async def pages(
@@ -31,6 +37,18 @@ async def pages(
         last, key = key, after(rows[-1])
         if not _is_after(list(key.values()), list(last.values())):
             raise DatabaseCorrupt("the database returns rows out of the order of their keys: an index of it is damaged; restore a backup")
+
+
+def within_bytes(db: Db, table: Table, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a page of as many of its rows as have 16 MiB, at least one: rows of some MiB each would fill the memory."""
+    left = _MAX_PAGE_BYTES
+    count = 0
+    for (size,) in db.run(sql.verify.sizes_after, parameters, table):
+        left -= size
+        if count and left < 0:
+            break
+        count += 1
+    return {**parameters, "page_size": max(1, count)}
 
 
 async def key_pages(backend: BlobBackend, page_size: int) -> AsyncIterator[list[str]]:

@@ -18,6 +18,9 @@ from ckptstore.records import StateFormat
 #: Namespace, channel and version: the key of a stored value within its thread.
 Version = tuple[str, str, str]
 
+#: Of the checkpoints whose tags one transaction changes: tens of thousands of tags would hold up other writes on SQLite.
+MAX_METADATA_CHARACTERS = 128 * 1024
+
 _NEVER = math.inf
 
 
@@ -179,8 +182,8 @@ def plan_stages(view: ThreadView, kept: Set[CheckpointRef], max_per_stage: int) 
         max_per_stage: how many checkpoints a stage removes at most.
     """
     removable = sorted((node for node in view.visible if node.ref not in kept), key=lambda node: (node.ref.checkpoint_id, node.ref))
-    stages = [Stage() for _ in range(max(1, math.ceil(len(removable) / max_per_stage)))]
-    removed_in = {node.ref: number // max_per_stage for number, node in enumerate(removable)}
+    removed_in = _removed_in(removable, max_per_stage)
+    stages = [Stage() for _ in range(max(removed_in.values(), default=0) + 1)]
     needed_until = _needed_until(view, kept, removable, removed_in)
     deleted_in: dict[CheckpointRef, float] = {node.ref: needed_until.get(node.ref, 0) for node in view.nodes.values() if node.hidden}
     for node in removable:
@@ -198,6 +201,19 @@ def plan_stages(view: ThreadView, kept: Set[CheckpointRef], max_per_stage: int) 
     for version, number in _values_deleted_in(view, deleted_in).items():
         stages[int(number)].values.append(version)
     return stages
+
+
+def _removed_in(removable: Sequence[Node], max_per_stage: int) -> dict[CheckpointRef, int]:
+    """The stage in which each checkpoint is removed: few in one whose metadata is long, and has many tags."""
+    removed_in: dict[CheckpointRef, int] = {}
+    stage = count = size = 0
+    for node in removable:
+        size += len(node.metadata)
+        if count and (count == max_per_stage or size > MAX_METADATA_CHARACTERS):
+            stage, count, size = stage + 1, 0, len(node.metadata)
+        removed_in[node.ref] = stage
+        count += 1
+    return removed_in
 
 
 def _limit_deletions(

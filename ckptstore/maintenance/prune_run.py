@@ -25,6 +25,8 @@ from ckptstore.runtime.steps import Steps
 logger = logging.getLogger(__name__)
 
 _ROWS_PER_PAGE = 1_000
+# Of one transaction. A checkpoint may have a thousand, each on a page of its own.
+_MAX_TAGS = 5_000
 
 
 class _BatchSizes(NamedTuple):
@@ -175,10 +177,11 @@ def _references(db: Db, keys: Sequence[str]) -> list[_ObjectReferences]:
 
 
 def _first_tasks(tasks: Sequence[PruneTask], max_deletions: int) -> Sequence[PruneTask]:
-    """The first tasks whose next stages delete at most so many checkpoints together, at least one task."""
-    deletions = 0
+    """The first tasks whose next stages delete at most so many checkpoints together, and not too many tags; at least one task."""
+    deletions = tags = 0
     for number, task in enumerate(tasks):
         deletions += task.next_deletions
-        if number and deletions > max_deletions:
+        tags += task.next_tags
+        if number and (deletions > max_deletions or tags > _MAX_TAGS):
             return tasks[:number]
     return tasks

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 _CHECKPOINTS_PER_STAGE = 50
 # Of orphaned writes, and of segments.
 _ROWS_PER_SWEEP = 500
+# SQLite looks at every page that it frees.
+_BYTES_PER_SWEEP = 4 * 1024 * 1024
 
 
 class PruneRequest(NamedTuple):
@@ -86,6 +88,11 @@ class PruneTask(NamedTuple):
     def next_deletions(self) -> int:
         """How many checkpoints the next stage deletes."""
         return len(self.stages[0].stage.deleted) if self.stages else _CHECKPOINTS_PER_STAGE
+
+    @property
+    def next_tags(self) -> int:
+        """How many tags the next stage deletes."""
+        return len(self.stages[0].tag_rows) if self.stages else 0
 
 
 def plan_tasks(db: Db, requests: Sequence[PruneRequest], *, skip_corrupt: bool = False) -> list[PruneTask]:
@@ -239,14 +246,16 @@ def _sweep(db: Db, request: PruneRequest, stamp: ThreadStamp) -> tuple[bool, Del
     cutoff = request.cutoff(stamp)
     writes = [] if cutoff is None else _deleted_lengths(db, sql.prune.delete_orphaned_writes, {**thread, "cutoff": cutoff})
     # Even if this prune deleted nothing: a checkpoint or a write that was replaced leaves its segments behind.
-    segments = [_DeletedSegment(*row) for row in db.run(sql.prune.delete_unlinked_segments, thread)]
-    is_swept = max(len(writes), len(segments)) < _ROWS_PER_SWEEP
+    unlinked = db.run(sql.prune.delete_unlinked_segments, {**thread, "max_bytes": _BYTES_PER_SWEEP})
+    segments = [_DeletedSegment(*row) for row in unlinked]
+    size = sum(segment.length for segment in segments)
+    is_swept = max(len(writes), len(segments)) < _ROWS_PER_SWEEP and size < _BYTES_PER_SWEEP
     threads = db.run(sql.threads.delete_empty_thread, thread).rowcount if is_swept else 0
     return is_swept, DeletedRows(
         deleted_threads=threads,
         writes=len(writes),
         segments=len(segments),
-        bytes=sum(writes) + sum(segment.length for segment in segments),
+        bytes=sum(writes) + size,
         object_keys=tuple(segment.object_key for segment in segments if segment.object_key is not None),
     )
 

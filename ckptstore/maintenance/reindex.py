@@ -11,7 +11,7 @@ from ckptstore.db.connection import Db
 from ckptstore.db.stored_settings import read_setting
 from ckptstore.errors import TagKeysChanged
 from ckptstore.maintenance.prune_plan import CheckpointRef
-from ckptstore.maintenance.thread_rows import indexed_tag_rows, lock_thread, metadata_page
+from ckptstore.maintenance.thread_rows import first_of, indexed_tag_rows, lock_thread, metadata_page
 from ckptstore.records import StateFormat
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.writes.tag_rows import delete_tags, insert_tags, stored_tag_rows
@@ -104,11 +104,12 @@ def rebuild_tags(db: Db, thread_id: str, after: CheckpointRef, tag_keys: TagKeys
     db.expect_long()
     with db.transaction():
         lock_thread(db, thread_id)
-        checkpoints = metadata_page(db, thread_id, after, _CHECKPOINTS_PER_PAGE)
+        page = metadata_page(db, thread_id, after, _CHECKPOINTS_PER_PAGE)
+        checkpoints = first_of(page)
         delete_tags(db, stored_tag_rows(checkpoints))
         rows = indexed_tag_rows(checkpoints, tag_keys, state_format)
         insert_tags(db, rows)
-    if len(checkpoints) < _CHECKPOINTS_PER_PAGE:
+    if len(page) < _CHECKPOINTS_PER_PAGE and len(checkpoints) == len(page):
         return RebuiltTags(len(rows), None)
     return RebuiltTags(len(rows), CheckpointRef(*checkpoints[-1].key[1:]))
 

@@ -10,7 +10,8 @@ from sqlalchemy import Table
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
-from ckptstore.maintenance.pages import pages
+from ckptstore.db.connection import Db
+from ckptstore.maintenance.pages import pages, within_bytes
 from ckptstore.reads.rows import ChannelRow, CheckpointRow, StoredRow, WriteRow
 
 _LEAST_INTEGER = -(2**63)
@@ -38,7 +39,12 @@ def row_pages(objects: ObjectRegistry, kind: RowKind, page_size: int) -> AsyncIt
 
 
 async def _read(objects: ObjectRegistry, kind: RowKind, parameters: dict[str, Any]) -> Sequence[StoredRow]:
-    return [kind.row(*row) for row in await objects.scan(sql.verify.rows_after, parameters, kind.table)]
+    def work(db: Db) -> Sequence[Any]:
+        db.expect_long()
+        with db.snapshot():
+            return db.run(sql.verify.rows_after, within_bytes(db, kind.table, parameters), kind.table).all()
+
+    return [kind.row(*row) for row in await objects.read(work)]
 
 
 def _after(names: Sequence[str], last: StoredRow) -> dict[str, Any]:

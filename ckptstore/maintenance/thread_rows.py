@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import Row
+from ckptstore.maintenance.prune_plan import MAX_METADATA_CHARACTERS
 from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import CheckpointKey, StateFormat
 from ckptstore.tags.encoding import postings
@@ -56,6 +57,16 @@ def metadata_page(db: Db, thread_id: str, after: tuple[str, str], page_size: int
     """The next checkpoints of the thread that are not hidden, after a namespace and id, in their order."""
     parameters = {"thread_id": thread_id, "after_checkpoint_ns": after[0], "after_checkpoint_id": after[1], "page_size": page_size}
     return _metadata_of(thread_id, db.run(sql.checkpoints.metadata_page, parameters))
+
+
+def first_of(checkpoints: list[CheckpointMetadata]) -> list[CheckpointMetadata]:
+    """As many of the first ones as one transaction changes the tags of: few if their metadata is long, at least one."""
+    size = 0
+    for number, each in enumerate(checkpoints):
+        size += len(each.metadata)
+        if number and size > MAX_METADATA_CHARACTERS:
+            return checkpoints[:number]
+    return checkpoints
 
 
 def _metadata_of(thread_id: str, rows: Iterable[tuple[str, str, str]]) -> list[CheckpointMetadata]:

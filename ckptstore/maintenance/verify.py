@@ -168,7 +168,7 @@ class _Verifier:
         self._report.wrong_counts += sorted(thread_id for (thread_id,) in counts)
 
     async def _check_segments(self) -> None:
-        start = {"after_thread": "", "after_digest": ""}
+        start = {"after_thread_id": "", "after_digest": ""}
         async for segments in pages(self._read_segments, start, after_segment, _ROWS_PER_PAGE):
             self._report.segments += len(segments)
             self._report.broken_references += [(each.thread_id, each.digest) for each in segments if self._is_broken(each)]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.errors import BlobCorrupt
+from ckptstore.maintenance.pages import within_bytes
 from ckptstore.values.compression import decompress_segment
 
 
@@ -37,14 +38,15 @@ class Segment(NamedTuple):
 
 def after_segment(last: Segment) -> dict[str, str]:
     """The key parameters of the page after a segment."""
-    return {"after_thread": last.thread_id, "after_digest": last.digest}
+    return {"after_thread_id": last.thread_id, "after_digest": last.digest}
 
 
 def read_segments(deep: bool, db: Db, parameters: dict[str, Any]) -> Sequence[Segment]:
     """One page of segments; the segments that the lists among them name are read in the same snapshot, since a prune deletes both."""
     db.expect_long()
     with db.snapshot():
-        segments = [Segment(*row) for row in db.run(sql.verify.segments_after, parameters, deep)]
+        bounded = within_bytes(db, sql.tables.SEGMENT, parameters) if deep else parameters
+        segments = [Segment(*row) for row in db.run(sql.verify.segments_after, bounded, deep)]
         listed = {SegmentRef(segment.thread_id, digest) for segment in segments for digest in listed_digests(segment)}
         keys = db.key_parameters(sql.tables.SEGMENT_KEY, sorted(listed))
         stored = {SegmentRef(*row) for row in db.run(sql.verify.segments_among, keys)} if listed else set()

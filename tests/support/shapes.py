@@ -69,7 +69,7 @@ ARGUMENTS: dict[Callable[..., Any], list[tuple[Any, ...]]] = {
     sql.copy.copy_rows: _EACH_TABLE,
     sql.copy.copied_rows: _EACH_TABLE,
     sql.delete.delete_thread_rows: [(table,) for table in _PER_THREAD],
-    sql.delete.count_thread_rows: [(table,) for table in _PER_THREAD],
+    sql.delete.count_thread_rows: _EACH_TABLE,
     sql.delete.refs_in_thread: [(CHECKPOINT,), (WRITE,)],
     sql.insert.insert_values: [
         *((2, table, conflict) for table, conflict in BATCH_ROWS.values()),
@@ -98,6 +98,7 @@ ARGUMENTS: dict[Callable[..., Any], list[tuple[Any, ...]]] = {
     },
     sql.verify.segments_after: [(True,), (False,)],
     sql.verify.rows_after: [(table,) for table in _PAYLOADS],
+    sql.verify.sizes_after: _EACH_TABLE,
 }
 
 #: What builds parts of statements, or statements for one server only.

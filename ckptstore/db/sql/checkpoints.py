@@ -283,7 +283,8 @@ def metadata_page(database: str) -> Select[Any]:
 
 
 def visible_refs(_database: str) -> Select[Any]:
-    """Namespace and id of a thread's visible checkpoints, newest first."""
+    """Namespace, id and bytes of the metadata of a thread's visible checkpoints, newest first."""
     c = CHECKPOINT.c
-    of_thread = select(c.checkpoint_ns, c.checkpoint_id).where(c.thread_id == bindparam("thread_id"), is_visible())
+    size = func.length(cast(c.metadata, Text))
+    of_thread = select(c.checkpoint_ns, c.checkpoint_id, size).where(c.thread_id == bindparam("thread_id"), is_visible())
     return of_thread.order_by(c.checkpoint_id.desc(), c.checkpoint_ns.desc())

@@ -44,12 +44,16 @@ def copy_thread_row(database: str) -> Insert:
 def key_sizes(_database: str, table: Table) -> Select[Any]:
     """The bytes, then the key of up to `page_size` of a thread's rows after a key (`after_` and the name of each column), in its order."""
     key = [*table.primary_key]
+    page = bindparam("page_size", type_=BigInteger)
+    return select(payload_bytes(table), *key).where(_of_thread(table), _after(table)).order_by(*key).limit(page)
+
+
+def payload_bytes(table: Table) -> ColumnElement[Any]:
+    """The bytes of a row's payload."""
     sizes: list[ColumnElement[Any]] = [
         func.coalesce(func.length(_as_bytes(table.c[name])), literal_column("0")) for name in _PAYLOADS[table]
     ]
-    size = sizes[0] if len(sizes) == 1 else sizes[0] + sizes[1]
-    page = bindparam("page_size", type_=BigInteger)
-    return select(size, *key).where(_of_thread(table), _after(table)).order_by(*key).limit(page)
+    return sizes[0] if len(sizes) == 1 else sizes[0] + sizes[1]
 
 
 def copy_rows(database: str, table: Table) -> Insert:

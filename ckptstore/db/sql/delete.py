@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Delete, Select, Table, bindparam, delete, func, literal_column, select
 
+from ckptstore.db.sql.copy import payload_bytes
 from ckptstore.db.sql.lookups import has_given_key
 from ckptstore.db.sql.tables import TAG, TAG_KEY
 
@@ -16,9 +17,10 @@ def delete_thread_rows(_database: str, table: Table) -> Delete:
 
 
 def count_thread_rows(_database: str, table: Table) -> Select[Any]:
-    """How many rows a thread has in one table, counted up to `bound`."""
-    some: Select[Any] = select(literal_column("1")).select_from(table).where(table.c.thread_id == bindparam("thread_id"))
-    return select(func.count()).select_from(some.limit(bindparam("bound", type_=BigInteger)).subquery("some"))
+    """How many rows a thread has in one table, counted up to `bound`, and the bytes of their payloads."""
+    sizes = select(payload_bytes(table).label("size")).where(table.c.thread_id == bindparam("thread_id"))
+    some = sizes.limit(bindparam("bound", type_=BigInteger)).subquery("some")
+    return select(func.count(), func.coalesce(func.sum(some.c.size), literal_column("0"))).select_from(some)
 
 
 def refs_in_thread(_database: str, table: Table) -> Select[Any]:

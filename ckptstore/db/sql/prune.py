@@ -115,7 +115,10 @@ def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
 
 
 def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
-    """Delete up to `max_rows` segments of a thread that no layout names any more; returns each one's number of bytes, and its object."""
+    """Delete segments of a thread that no layout names any more; returns each one's number of bytes, and its object.
+
+    Up to `max_rows`, and as many as have `max_bytes` together, the last one with the rest of its bytes.
+    """
     linked = [
         select(entries.c.value)
         .select_from(table.join(entries, literal_column("1" if database == "sqlite" else "true")))
@@ -131,10 +134,12 @@ def delete_unlinked_segments(database: str) -> ReturningDelete[Any]:
     # With a null among them, NOT IN is null.
     named = union_all(select(directly.c.value).where(directly.c.value.is_not(null())), by_lists).subquery("named")
     held = SEGMENT.alias("held")
-    unlinked: Select[Any] = select(held.c.digest).where(
-        held.c.thread_id == bindparam("thread_id"), held.c.digest.not_in(select(named.c.value))
-    )
-    some = delete(SEGMENT).where(this_thread, SEGMENT.c.digest.in_(unlinked.limit(_MAX_ROWS)))
+    size = _bytes_of(held.c.data)
+    before = func.sum(size).over(order_by=held.c.digest, rows=(None, 0)) - size
+    of_thread = (held.c.thread_id == bindparam("thread_id"), held.c.digest.not_in(select(named.c.value)))
+    unlinked = select(held.c.digest, before.label("before")).where(*of_thread).subquery("unlinked")
+    these = select(unlinked.c.digest).where(unlinked.c.before < bindparam("max_bytes", type_=BigInteger)).limit(_MAX_ROWS)
+    some = delete(SEGMENT).where(this_thread, SEGMENT.c.digest.in_(these))
     return some.returning(_bytes_of(SEGMENT.c.data), SEGMENT.c.object_key)
 
 

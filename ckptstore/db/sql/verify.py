@@ -31,6 +31,7 @@ from sqlalchemy import (
 
 from ckptstore.db.cell_types import stored_type
 from ckptstore.db.sql.checkpoints import channel_row, checkpoint_row, write_row
+from ckptstore.db.sql.copy import payload_bytes
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, layout_entries, rows_with_keys, version_entries
 from ckptstore.db.sql.objects import is_referred_to
 from ckptstore.db.sql.parameters import keys_table
@@ -67,7 +68,7 @@ def segments_after(_database: str, with_data: bool) -> Select[Any]:
     columns = (SEGMENT.c.thread_id, SEGMENT.c.digest, SEGMENT.c.object_key, SEGMENT.c.size, SEGMENT.c.encoding)
     is_list = SEGMENT.c.encoding == literal_column("'list'")
     data = SEGMENT.c.data if with_data else case((is_list, SEGMENT.c.data), else_=null())
-    after = tuple_(bindparam("after_thread", type_=Text()), bindparam("after_digest", type_=Text()))
+    after = tuple_(bindparam("after_thread_id", type_=Text()), bindparam("after_digest", type_=Text()))
     return (
         select(*columns, OBJECT.c.state, SEGMENT.c.data.is_not(null()).label("held"), data.label("data"))
         .select_from(SEGMENT.outerjoin(OBJECT, OBJECT.c.key == SEGMENT.c.object_key))
@@ -175,7 +176,15 @@ def tags_among(database: str) -> Select[Any]:
 def rows_after(_database: str, table: Table) -> Select[Any]:
     """Rows of checkpoints, values or writes after a given key (`after_` and the name of each column), with the columns of `whole`."""
     shapes: dict[Table, Callable[[FromClause], Select[Any]]] = {CHECKPOINT: checkpoint_row, CHANNEL: channel_row, WRITE: write_row}
-    rows = shapes[table](table)
+    return _page_after(shapes[table](table), table)
+
+
+def sizes_after(_database: str, table: Table) -> Select[Any]:
+    """The bytes of the payloads of such rows, or of segments."""
+    return _page_after(select(payload_bytes(table)), table)
+
+
+def _page_after(rows: Select[Any], table: Table) -> Select[Any]:
     key = [*table.primary_key]
     after = tuple_(*[bindparam(f"after_{column.name}", type_=column.type) for column in key])
     return rows.where(tuple_(*key) > after).order_by(*key).limit(_PAGE_SIZE)

@@ -10,7 +10,7 @@ import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.errors import DatabaseUnavailable
-from ckptstore.maintenance import copy_run
+from ckptstore.maintenance import copy, copy_run
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.large_thread import CHECKPOINTS, fill, on_both, transactions
 from tests.support.rows import Rows, expect_tags_of, rows
@@ -130,7 +130,7 @@ async def test_what_is_put_to_the_source_meanwhile_leaves_no_half_of_it(saver: S
 async def test_a_copy_of_many_checkpoints_appears_newest_first(saver: SQLAlchemySaver, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     await fill(saver)
     source = await content(saver, "large")
-    monkeypatch.setattr(copy_run, "_SHOWN_AT_ONCE", 40)
+    monkeypatch.setattr(copy, "_SHOWN_AT_ONCE", 40)
     seen: list[int] = []
     async with SQLAlchemySaver.from_conn_string(url) as other:
 

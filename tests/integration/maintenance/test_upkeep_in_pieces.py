@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,6 +16,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from ckptstore import RetentionPolicy, SQLAlchemySaver
 from ckptstore.db.connection import Db
 from ckptstore.db.turns import LockTurns
+from ckptstore.maintenance import copy, delete, prune_plan, prune_thread, thread_rows
 from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.large_thread import CHECKPOINTS, fill, on_both, on_sqlite, transactions
@@ -43,6 +45,33 @@ async def test_no_transaction_has_many_rows(saver: SQLAlchemySaver, name: str) -
     assert max(changed) <= MOST_ROWS
     # The write that has no checkpoint stays, except when all goes.
     assert Rows.of(saver).orphans().get("ckpt_write", set()) <= {("large", "", "never"), ("copy", "", "never")}
+    await expect_tags_of(saver)
+
+
+async def _fill_with_tags_and_bytes(saver: SQLAlchemySaver) -> None:
+    where = config("large")
+    for step in range(30):
+        made = checkpoint({"value": os.urandom(4_000)}, {"value": f"{step:05}"})
+        tags = {f"tag {number}": step for number in range(40)}
+        where = await saver.aput(where, made, metadata(step, run_id="run 1", **tags), made["channel_versions"])
+
+
+@on_both
+@pytest.mark.parametrize("name", UPKEEP)
+async def test_no_transaction_has_many_tags_or_bytes(saver: SQLAlchemySaver, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few checkpoints may have tens of thousands of tags, and few segments many MiB."""
+    for module in (prune_plan, thread_rows):
+        monkeypatch.setattr(module, "MAX_METADATA_CHARACTERS", 2_000)
+    for bounded in (copy, delete):
+        monkeypatch.setattr(bounded, "_METADATA_AT_ONCE", 4_000)
+    monkeypatch.setattr(prune_thread, "_BYTES_PER_SWEEP", 20_000)
+    await _fill_with_tags_and_bytes(saver)
+    with transactions() as changed:
+        await UPKEEP[name](saver)
+    assert len(changed) >= 5
+    # Three or four checkpoints with their tags, which a rebuild deletes and inserts, and six to eight that a copy shows.
+    assert max(changed) <= 400
+    assert Rows.of(saver).orphans() == {}
     await expect_tags_of(saver)
 
 

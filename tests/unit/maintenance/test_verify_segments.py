@@ -21,7 +21,7 @@ def test_altered_and_absent_bytes_are_corrupt() -> None:
     not_read, in_object, nowhere = segment(None, has_data=True), segment(None, object_key="ab/cd"), segment(None)
     assert corrupt_digests([right, not_read, in_object]) == []
     assert corrupt_digests([altered, nowhere]) == [altered.digest, nowhere.digest]
-    assert after_segment(right) == {"after_thread": "t", "after_digest": right.digest}
+    assert after_segment(right) == {"after_thread_id": "t", "after_digest": right.digest}
 
 
 @pytest.mark.parametrize(

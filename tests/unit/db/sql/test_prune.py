@@ -38,7 +38,7 @@ def test_a_hidden_checkpoint_stays_a_row(kind: str) -> None:
 def test_segments_are_linked_by_channels_by_writes_and_by_lists(kind: str) -> None:
     found = compiled(kind, prune.delete_unlinked_segments(kind))
     assert found.tables == {"ckpt_segment", "ckpt_channel", "ckpt_write"}
-    assert found.parameters == {"thread_id", "max_rows"}
+    assert found.parameters == {"thread_id", "max_rows", "max_bytes"}
     # A null among them would let NOT IN find nothing.
     assert "value IS NOT NULL" in found.text
 

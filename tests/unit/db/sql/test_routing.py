@@ -80,6 +80,7 @@ TO_EVERY_SHARD = {
     "verify.needed_among": OBJECTS,
     "verify.rows_after": UPKEEP,
     "verify.segments_after": UPKEEP,
+    "verify.sizes_after": UPKEEP,
     "verify.wrong_counts": UPKEEP,
 }
 

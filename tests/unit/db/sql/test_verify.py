@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import Table
 
 from ckptstore.db.sql import verify
+from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, SEGMENT, WRITE
 from tests.support.statements import compiled
 
 
@@ -14,7 +16,14 @@ def test_a_page_of_segments_has_their_bytes_only_when_asked(kind: str, with_data
     assert ("CASE WHEN (ckpt_segment.encoding = 'list')" in found.text) != with_data
     # Also segments whose object has no row are listed: they are what is looked for.
     assert "LEFT OUTER JOIN ckpt_object" in found.text
-    assert found.parameters == {"after_thread", "after_digest", "page_size"}
+    assert found.parameters == {"after_thread_id", "after_digest", "page_size"}
+
+
+@pytest.mark.parametrize("table", [CHECKPOINT, CHANNEL, WRITE, SEGMENT], ids=lambda table: table.name)
+def test_the_bytes_of_a_page_are_known_before_it_is_read(kind: str, table: Table) -> None:
+    found = compiled(kind, verify.sizes_after(kind, table))
+    assert found.parameters == {"page_size", *[f"after_{column.name}" for column in table.primary_key]}
+    assert found.text.startswith("SELECT coalesce(length(")
 
 
 def test_what_layouts_name_and_is_missing_is_one_statement(kind: str) -> None:
