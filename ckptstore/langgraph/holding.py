@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 
 from ckptstore.errors import InvalidConfig, LeaseLost, brief, require_number
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.langgraph.config import check_ids, ids_of, thread_id_of
+from ckptstore.langgraph.config import check_ids, ids_of, require_text, thread_id_of
 from ckptstore.langgraph.one_writer import LEASE_SECONDS, WAIT_SECONDS, OneWriter, begins_run
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.store.leases import Leases
@@ -95,7 +95,8 @@ class Holding(SaverBase):
         """The lease of a thread, and whether it was taken here and now."""
         thread_id = thread_id_of(thread_id)
         check_ids({"thread_id": thread_id})
-        if not isinstance(label, str) or "\0" in label or len(label) > _MAX_LABEL:
+        label = require_text(label, "label")
+        if len(label) > _MAX_LABEL:
             raise InvalidConfig(f"label must be a text of at most {_MAX_LABEL} characters, got {brief(label)}")
         require_number("wait", wait, 0, finite=True)
         require_number("ttl", ttl, _LEAST_TTL, finite=True)

@@ -371,7 +371,7 @@ def test_a_lost_lease_in_plain_code(lasting_url: str) -> None:
     [
         *({"wait": wait} for wait in (-1, None, float("inf"))),
         *({"ttl": ttl} for ttl in (0.5, True)),
-        *({"label": label} for label in (7, "a\0b", "x" * 201)),
+        *({"label": label} for label in (7, "a\0b", "\ud800", "x" * 201)),
     ],
     ids=str,
 )
