@@ -10,10 +10,10 @@ from ckptstore.db import schema
 from ckptstore.db.capabilities import HAS_CITUS
 from ckptstore.db.connection import Db
 from ckptstore.db.distribution import Distribution, distribution_of, thread_function_of
-from ckptstore.db.models import VERSION_TABLE, Base
 from ckptstore.db.sql import batch_function, thread_function
 from ckptstore.db.sql.routing import PER_THREAD
 from ckptstore.db.sql.tables import PARTITIONED, THREAD
+from ckptstore.db.tables import METADATA, VERSION_TABLE
 from ckptstore.errors import InvalidConfig
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _MAX_SHARDS = 64_000
 
 #: The first one decides where the shards of a thread are; the others are beside it.
 _BY_THREAD = (THREAD.name, *sorted(PER_THREAD - {THREAD.name}))
-_EVERYWHERE = (VERSION_TABLE, *sorted(Base.metadata.tables.keys() - PER_THREAD))
+_EVERYWHERE = (VERSION_TABLE, *sorted(METADATA.tables.keys() - PER_THREAD))
 
 # What has to be the same on each node, with the query for it.
 _OF_NODES = {

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Integer, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped
 
-from ckptstore.db.model_base import CLUSTERED, Base, Key
+from ckptstore.db.model_base import Base
 from ckptstore.db.read_only import read_only
-from ckptstore.db.times import UtcMicroseconds
+from ckptstore.db.tables import LEASE
 
 _HOLD = "async with saver.ahold(thread_id)"
 
@@ -18,22 +17,20 @@ _HOLD = "async with saver.ahold(thread_id)"
 class Lease(Base):
     """One request for a thread: the one that holds it, or one that waits. Not copied to another database. All times are the database's."""
 
-    __tablename__ = "ckpt_lease"
+    __table__ = LEASE
 
-    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    thread_id: Mapped[str]
     #: 0 holds the thread; the others wait, in ascending order.
-    place: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    place: Mapped[int]
     #: Random, of this request alone: a write of its holder is stored only while a row of the thread has it.
-    fence: Mapped[str] = mapped_column(Key)
-    host: Mapped[str] = mapped_column(Text)
-    pid: Mapped[int] = mapped_column(Integer)
+    fence: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
     #: What the holder calls itself; empty if it did not say.
-    label: Mapped[str] = mapped_column(Text)
+    label: Mapped[str]
     #: Since when it holds the thread, or waits.
-    since: Mapped[datetime] = mapped_column(UtcMicroseconds)
+    since: Mapped[datetime]
     #: From then on others may take its place, unless it is renewed.
-    expires_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
+    expires_at: Mapped[datetime]
     #: Microseconds from a renewal to `expires_at`.
-    ttl: Mapped[int] = mapped_column(BigInteger)
-
-    __table_args__ = (CLUSTERED,)
+    ttl: Mapped[int]

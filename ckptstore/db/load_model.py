@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, Integer
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped
 
-from ckptstore.db.model_base import CLUSTERED, Base, Key
+from ckptstore.db.model_base import Base
 from ckptstore.db.read_only import read_only
-from ckptstore.db.times import UtcMicroseconds
+from ckptstore.db.tables import LOAD
 
 _WRITE = "MonitoringSettings(record_load=True)"
 
@@ -18,30 +17,28 @@ _WRITE = "MonitoringSettings(record_load=True)"
 class Load(Base):
     """What one saver did in a minute in which it did something. Rows are kept for 14 days, and not copied to another database."""
 
-    __tablename__ = "ckpt_load"
+    __table__ = LOAD
 
     #: By the clock of the machine.
-    started_at: Mapped[datetime] = mapped_column(UtcMicroseconds, primary_key=True)
+    started_at: Mapped[datetime]
     #: Host name and process id of the saver.
-    process: Mapped[str] = mapped_column(Key, primary_key=True)
+    process: Mapped[str]
     #: How long the period is: 60, or more where nothing was stored at its end.
-    seconds: Mapped[int] = mapped_column(Integer)
+    seconds: Mapped[int]
     #: Puts and tasks' writes that were stored, in how many commits, with how many bytes.
-    writes: Mapped[int] = mapped_column(BigInteger)
-    commits: Mapped[int] = mapped_column(BigInteger)
-    bytes_written: Mapped[int] = mapped_column(BigInteger)
+    writes: Mapped[int]
+    commits: Mapped[int]
+    bytes_written: Mapped[int]
     #: Null without commits.
-    commit_p99_microseconds: Mapped[int | None] = mapped_column(BigInteger)
+    commit_p99_microseconds: Mapped[int | None]
     #: How long commits waited for the lock of SQLite's file, from a sample. Null where it was not measured, and on PostgreSQL.
-    lock_wait_microseconds: Mapped[int | None] = mapped_column(BigInteger)
+    lock_wait_microseconds: Mapped[int | None]
     #: Operations that failed, and attempts that were repeated.
-    errors: Mapped[int] = mapped_column(BigInteger)
-    retries: Mapped[int] = mapped_column(BigInteger)
+    errors: Mapped[int]
+    retries: Mapped[int]
     #: At the end of the period.
-    queue_depth: Mapped[int] = mapped_column(Integer)
-    connections_in_use: Mapped[int] = mapped_column(Integer)
-    connections_limit: Mapped[int] = mapped_column(Integer)
+    queue_depth: Mapped[int]
+    connections_in_use: Mapped[int]
+    connections_limit: Mapped[int]
     #: Path of the tag index -> how many filters needed it; the 100 that were needed most.
-    searched: Mapped[dict[str, int]] = mapped_column(JSON)
-
-    __table_args__ = (CLUSTERED,)
+    searched: Mapped[dict[str, int]]

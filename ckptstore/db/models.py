@@ -1,4 +1,4 @@
-"""The tables, as typed ORM models. The key of every per-thread table starts with `thread_id`.
+"""The tables of `ckptstore.db.tables` as typed ORM models. The key of every per-thread table starts with `thread_id`.
 
 Text keys compare as bytes (collation "C" on PostgreSQL): the newest checkpoint is the greatest id.
 Times are integers, microseconds since 1970 in UTC, in the database and `datetime` in Python.
@@ -12,33 +12,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    FromClause,
-    Index,
-    Integer,
-    LargeBinary,
-    SmallInteger,
-    Text,
-    and_,
-    text,
-)
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
+from sqlalchemy import ColumnElement, FromClause, and_
+from sqlalchemy.orm import Mapped, column_property, foreign, relationship, remote
 
 from ckptstore.db.channel_links import channel_links
 from ckptstore.db.content_model import ObjectContent
 from ckptstore.db.lease_model import Lease
 from ckptstore.db.load_model import Load
-from ckptstore.db.model_base import CLUSTERED, Base, Key
+from ckptstore.db.model_base import Base
 from ckptstore.db.read_only import read_only
 from ckptstore.db.setting_model import Setting
-from ckptstore.db.times import UtcMicroseconds
-
-TABLE_PREFIX = "ckpt_"
-VERSION_TABLE = "ckpt_alembic_version"
+from ckptstore.db.tables import CHANNEL, CHECKPOINT, OBJECT, SEGMENT, TAG, THREAD, WRITE
 
 __all__ = [
     "Base",
@@ -69,17 +53,17 @@ def _equal(here: FromClause, there: FromClause, *names: str) -> ColumnElement[bo
 class Thread(Base):
     """One thread, with everything that a listing of threads shows, so that the listing reads no checkpoints."""
 
-    __tablename__ = "ckpt_thread"
+    __table__ = THREAD
 
-    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
-    created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
-    updated_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
+    thread_id: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
     #: Incremented by every deletion of values, so that a put in progress notices that values it refers to may have been deleted.
-    generation: Mapped[int] = mapped_column(BigInteger)
+    generation: Mapped[int]
     #: Number of visible checkpoints.
-    checkpoint_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    checkpoint_count: Mapped[int]
     #: Sum of their `size`, in bytes.
-    size: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    size: Mapped[int]
 
     #: Newest first, of all namespaces.
     checkpoints: Mapped[list[Checkpoint]] = relationship(
@@ -88,42 +72,36 @@ class Thread(Base):
         viewonly=True,
     )
 
-    __table_args__ = (Index("ckpt_thread_by_activity", "updated_at", "thread_id"), CLUSTERED)
-
-
-_ANY_ID = text("checkpoint_id > ''")
-_REFERS = text("object_key IS NOT NULL")
-
 
 @read_only(write=_PUT, delete=_DELETE)
 class Checkpoint(Base):
     """One checkpoint, without the values of its channels."""
 
-    __tablename__ = "ckpt_checkpoint"
+    __table__ = CHECKPOINT
 
-    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
-    checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
-    checkpoint_id: Mapped[str] = mapped_column(Key, primary_key=True)
-    parent_checkpoint_id: Mapped[str | None] = mapped_column(Key)
-    created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
+    thread_id: Mapped[str]
+    checkpoint_ns: Mapped[str]
+    checkpoint_id: Mapped[str]
+    parent_checkpoint_id: Mapped[str | None]
+    created_at: Mapped[datetime]
     #: LangGraph's version of the checkpoint format (`checkpoint["v"]`).
-    format: Mapped[int] = mapped_column(SmallInteger)
+    format: Mapped[int]
     #: The serialiser's type tag of `body`.
-    type: Mapped[str] = mapped_column(Text)
+    type: Mapped[str]
     #: The serialised checkpoint without the values that are stored in `ckpt_channel`. Small values (numbers, short texts) are in it.
-    body: Mapped[bytes] = mapped_column(LargeBinary)
+    body: Mapped[bytes]
     #: channel -> version, both text: the link to `ckpt_channel`. Null where the value is in `body`.
-    channel_versions: Mapped[dict[str, str | None]] = mapped_column(JSON)
+    channel_versions: Mapped[dict[str, str | None]]
     #: LangGraph's and the caller's metadata; plain text, even with an encrypting serialiser.
-    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    metadata_: Mapped[dict[str, Any]] = column_property(CHECKPOINT.c.metadata)
     #: Bytes that this checkpoint added: `body` and the serialised values that changed.
-    size: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int]
     #: Pruned, but kept because a later checkpoint is rebuilt from it: reads skip it, and it has no tags.
-    hidden: Mapped[bool] = mapped_column(Boolean)
+    hidden: Mapped[bool]
     #: How many of the versions in `channel_versions` have a row in `ckpt_channel`, or a few less. Null in rows from before revision 0005.
-    value_count: Mapped[int | None] = mapped_column(Integer)
+    value_count: Mapped[int | None]
     #: See `ckptstore.values.checksums`. Null in rows from before revision 0005: they are read unchecked.
-    checksum: Mapped[int | None] = mapped_column(BigInteger)
+    checksum: Mapped[int | None]
 
     thread: Mapped[Thread | None] = relationship(primaryjoin=lambda: foreign(Checkpoint.thread_id) == Thread.thread_id, viewonly=True)
     #: None at the start of a thread, and where the parent was pruned.
@@ -149,102 +127,89 @@ class Checkpoint(Base):
     )
     #: In the order in which LangGraph applies them.
     writes: Mapped[list[Write]] = relationship(
-        primaryjoin=lambda: _equal(Checkpoint.__table__, Write.__table__, "thread_id", "checkpoint_ns", "checkpoint_id"),
+        primaryjoin=lambda: _equal(CHECKPOINT, WRITE, "thread_id", "checkpoint_ns", "checkpoint_id"),
         order_by=lambda: [Write.task_path, Write.task_id, Write.idx],
         viewonly=True,
     )
     #: No index finds a checkpoint's tags: loading them reads the whole table. `metadata_` has the same information.
     tags: Mapped[list[Tag]] = relationship(
-        primaryjoin=lambda: _equal(Checkpoint.__table__, Tag.__table__, "thread_id", "checkpoint_ns", "checkpoint_id"),
+        primaryjoin=lambda: _equal(CHECKPOINT, TAG, "thread_id", "checkpoint_ns", "checkpoint_id"),
         order_by=lambda: [Tag.key, Tag.value],
         viewonly=True,
     )
     #: The values that have rows of their own, by name of the channel. The others are in `body`.
     channels: Mapped[list[Channel]] = relationship(
         secondary=lambda: _LINKS,
-        primaryjoin=lambda: _equal(Checkpoint.__table__, _LINKS, "thread_id", "checkpoint_ns", "checkpoint_id"),
-        secondaryjoin=lambda: _equal(Channel.__table__, _LINKS, "thread_id", "checkpoint_ns", "channel", "version"),
+        primaryjoin=lambda: _equal(CHECKPOINT, _LINKS, "thread_id", "checkpoint_ns", "checkpoint_id"),
+        secondaryjoin=lambda: _equal(CHANNEL, _LINKS, "thread_id", "checkpoint_ns", "channel", "version"),
         order_by=lambda: Channel.channel,
         viewonly=True,
     )
 
-    __table_args__ = (
-        # Partial, with a condition that always holds, so that only statements that repeat the condition use it. To find the newest
-        # checkpoint of one thread, a planner might otherwise scan this index backwards, past the checkpoints of all other threads.
-        Index("ckpt_checkpoint_newest", "checkpoint_id", postgresql_where=_ANY_ID, sqlite_where=_ANY_ID),
-        Index("ckpt_checkpoint_by_time", "created_at"),
-        CLUSTERED,
-    )
 
-
-_LINKS: FromClause = channel_links(Checkpoint.__table__)
+_LINKS: FromClause = channel_links(CHECKPOINT)
 
 
 @read_only(write=_PUT, delete=_PRUNE)
 class Channel(Base):
     """One version of one channel's value, shared by every checkpoint whose `channel_versions` names it."""
 
-    __tablename__ = "ckpt_channel"
+    __table__ = CHANNEL
 
-    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
-    checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
-    channel: Mapped[str] = mapped_column(Key, primary_key=True)
-    version: Mapped[str] = mapped_column(Key, primary_key=True)
-    type: Mapped[str] = mapped_column(Text)
+    thread_id: Mapped[str]
+    checkpoint_ns: Mapped[str]
+    channel: Mapped[str]
+    version: Mapped[str]
+    type: Mapped[str]
     #: Bytes of the serialised value.
-    size: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int]
     #: The bytes of the serialised value that are stored in the row: all of them where `layout` is null.
-    value: Mapped[bytes | None] = mapped_column(LargeBinary)
+    value: Mapped[bytes | None]
     #: How to assemble the value, see `ckptstore.records.Layout`.
-    layout: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
+    layout: Mapped[list[str | int | None] | None]
     #: See `Checkpoint.checksum`.
-    checksum: Mapped[int | None] = mapped_column(BigInteger)
-
-    __table_args__ = (CLUSTERED,)
+    checksum: Mapped[int | None]
 
 
 @read_only(write=_PUT, delete=_PRUNE)
 class Segment(Base):
     """A part of a value, stored once per thread under its digest: in this row or in the blob backend."""
 
-    __tablename__ = "ckpt_segment"
+    __table__ = SEGMENT
 
-    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    thread_id: Mapped[str]
     #: The first 160 bits of the SHA-256 of the bytes before encoding, in URL-safe base64.
-    digest: Mapped[str] = mapped_column(Key, primary_key=True)
+    digest: Mapped[str]
     #: Bytes before encoding.
-    size: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int]
     #: `raw`, `zstd`, `zstd-messages` (with the dictionary of that name), or `list`: a JSON array of the digests of other
     #: segments.
-    encoding: Mapped[str] = mapped_column(Text)
-    data: Mapped[bytes | None] = mapped_column(LargeBinary)
-    object_key: Mapped[str | None] = mapped_column(Key)
-
-    # Partial: nearly all segments are in their rows, and each new one would be a row of the index.
-    __table_args__ = (Index("ckpt_segment_by_object", "object_key", postgresql_where=_REFERS, sqlite_where=_REFERS),)
+    encoding: Mapped[str]
+    data: Mapped[bytes | None]
+    object_key: Mapped[str | None]
 
 
 @read_only(write="await saver.aput_writes(config, writes, task_id)", delete=_DELETE)
 class Write(Base):
     """One write of one task, pending until the next checkpoint. It may arrive before its checkpoint does."""
 
-    __tablename__ = "ckpt_write"
+    __table__ = WRITE
 
-    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
-    checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
-    checkpoint_id: Mapped[str] = mapped_column(Key, primary_key=True)
-    task_id: Mapped[str] = mapped_column(Key, primary_key=True)
+    thread_id: Mapped[str]
+    checkpoint_ns: Mapped[str]
+    checkpoint_id: Mapped[str]
+    task_id: Mapped[str]
     #: Position among the task's writes; negative for LangGraph's special channels.
-    idx: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    task_path: Mapped[str] = mapped_column(Key)
-    channel: Mapped[str] = mapped_column(Key)
-    created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
-    type: Mapped[str] = mapped_column(Text)
-    size: Mapped[int] = mapped_column(BigInteger)
-    value: Mapped[bytes | None] = mapped_column(LargeBinary)
-    layout: Mapped[list[str | int | None] | None] = mapped_column(JSON(none_as_null=True))
+    idx: Mapped[int]
+    task_path: Mapped[str]
+    channel: Mapped[str]
+    created_at: Mapped[datetime]
+    type: Mapped[str]
+    size: Mapped[int]
+    value: Mapped[bytes | None]
+    layout: Mapped[list[str | int | None] | None]
     #: See `Checkpoint.checksum`.
-    checksum: Mapped[int | None] = mapped_column(BigInteger)
+    checksum: Mapped[int | None]
 
     #: None where the write arrived before its checkpoint, or the checkpoint was pruned.
     checkpoint: Mapped[Checkpoint | None] = relationship(
@@ -257,42 +222,33 @@ class Write(Base):
         viewonly=True,
     )
 
-    __table_args__ = (CLUSTERED,)
-
 
 @read_only(write="await saver.blobs.put(data)", delete="await saver.acollect()")
 class StoredObject(Base):
     """One object in the blob backend. It is registered before its upload, so that a crash leaves no object without a row."""
 
-    __tablename__ = "ckpt_object"
+    __table__ = OBJECT
 
-    key: Mapped[str] = mapped_column(Key, primary_key=True)
+    key: Mapped[str]
     #: SHA-256 of the object's content, in hexadecimal.
-    digest: Mapped[str] = mapped_column(Key)
+    digest: Mapped[str]
     #: Bytes of the object's content.
-    size: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
+    size: Mapped[int]
+    created_at: Mapped[datetime]
     #: `pending` (registered, perhaps not uploaded yet), `live`, `marked` (nothing refers to it) or `deleting`.
-    state: Mapped[str] = mapped_column(Text)
+    state: Mapped[str]
     #: When a writer last confirmed it, or the collector changed its state. Grace periods start here.
-    changed_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
-
-    __table_args__ = (
-        Index("ckpt_object_by_digest", "digest"),
-        Index("ckpt_object_by_state", "state", "changed_at"),
-    )
+    changed_at: Mapped[datetime]
 
 
 @read_only(write="await saver.arebuild_tags()", delete="await saver.arebuild_tags()")
 class Tag(Base):
     """The inverted index of metadata: (key path, typed value) -> checkpoint, newest last."""
 
-    __tablename__ = "ckpt_tag"
+    __table__ = TAG
 
-    key: Mapped[str] = mapped_column(Key, primary_key=True)
-    value: Mapped[str] = mapped_column(Key, primary_key=True)
-    checkpoint_id: Mapped[str] = mapped_column(Key, primary_key=True)
-    thread_id: Mapped[str] = mapped_column(Key, primary_key=True)
-    checkpoint_ns: Mapped[str] = mapped_column(Key, primary_key=True)
-
-    __table_args__ = (CLUSTERED,)
+    key: Mapped[str]
+    value: Mapped[str]
+    checkpoint_id: Mapped[str]
+    thread_id: Mapped[str]
+    checkpoint_ns: Mapped[str]

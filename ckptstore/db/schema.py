@@ -21,7 +21,6 @@ from ckptstore.db.capabilities import HAS_CITUS, PLAIN, Capabilities
 from ckptstore.db.connection import Db
 from ckptstore.db.distribution import capabilities_with_citus, thread_function_of
 from ckptstore.db.migrations_folder import migrations_folder
-from ckptstore.db.models import TABLE_PREFIX, VERSION_TABLE, Base
 from ckptstore.db.open import open_database
 from ckptstore.db.runner import Work
 from ckptstore.db.schema_events import log_changed, log_started
@@ -30,6 +29,7 @@ from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sql.tables import PARTITIONED, THREAD
 from ckptstore.db.sqlstates import sqlstate_of
+from ckptstore.db.tables import METADATA, TABLE_PREFIX, VERSION_TABLE
 from ckptstore.db.url import DATABASE_URL_VARIABLE, parse_database_url
 from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
 from ckptstore.runtime.fork import in_child
@@ -281,7 +281,7 @@ def _enter_schema(schema: str | None) -> list[Executable]:
 
 def _configure(context: EnvironmentContext | Any, **options: Any) -> None:
     context.configure(
-        target_metadata=Base.metadata,
+        target_metadata=METADATA,
         version_table=VERSION_TABLE,
         include_object=_is_ours,
         transactional_ddl=True,

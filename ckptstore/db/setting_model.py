@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped
 
-from ckptstore.db.model_base import CLUSTERED, Base, Key
+from ckptstore.db.model_base import Base
 from ckptstore.db.read_only import read_only
+from ckptstore.db.tables import SETTING
 
 
 @read_only(write="await saver.setup()", delete="await saver.setup()")
 class Setting(Base):
     """A setting that all savers on a database must share."""
 
-    __tablename__ = "ckpt_setting"
+    __table__ = SETTING
 
-    name: Mapped[str] = mapped_column(Key, primary_key=True)
-    value: Mapped[dict[str, Any]] = mapped_column(JSON)
-
-    __table_args__ = (CLUSTERED,)
+    name: Mapped[str]
+    value: Mapped[dict[str, Any]]

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from ckptstore.db.connection import Db
-from ckptstore.db.models import TABLE_PREFIX
 from ckptstore.db.secrets import masked
 from ckptstore.db.sqlstates import sqlstate_of
+from ckptstore.db.tables import TABLE_PREFIX
 from ckptstore.errors import UpgradeUnderWay
 
 T = TypeVar("T")

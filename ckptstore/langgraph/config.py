@@ -11,7 +11,6 @@ from uuid import UUID
 from langchain_core.runnables import RunnableConfig
 from sqlalchemy import Row, inspect
 
-from ckptstore.db.models import Checkpoint
 from ckptstore.db.times import to_microseconds
 from ckptstore.errors import InvalidConfig, brief
 from ckptstore.reads.planner import CheckpointQuery
@@ -135,6 +134,9 @@ def keys_of(rows: Iterable[Any]) -> list[CheckpointKey]:
 
 
 def _key_of_row(row: Any) -> CheckpointKey:
+    # Here: the models load SQLAlchemy's ORM.
+    from ckptstore.db.models import Checkpoint
+
     if not isinstance(row, Checkpoint):
         way_out = "; use session.scalars(...), or row.Checkpoint" if isinstance(row, Row) else ""
         raise InvalidConfig(f"each row must be a ckptstore.models.Checkpoint, got {type(row).__name__}{way_out}")

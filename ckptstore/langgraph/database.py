@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ckptstore.db.open import adopt_engine, open_database
+from ckptstore.db.open import open_database
 from ckptstore.db.runner import Runner
 from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
@@ -18,6 +18,9 @@ from ckptstore.db.url import parse_database_url
 from ckptstore.errors import InvalidEngine
 from ckptstore.monitoring.monitor import Monitor
 from ckptstore.store.store import Store
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -57,10 +60,12 @@ def open_runner(engine: AsyncEngine | OwnDatabase, settings: DatabaseSettings, s
         InvalidEngine: it is neither an asynchronous engine nor an `OwnDatabase`.
         InvalidConfig: the database can't have a schema of this name.
     """
-    if not isinstance(engine, (AsyncEngine, OwnDatabase)):
-        raise InvalidEngine(f"SQLAlchemySaver takes an AsyncEngine, got {_kind(engine)}; {_instead_of_engine(engine)}")
     if isinstance(engine, OwnDatabase):
         return open_database(engine.url, settings, schema, monitor)
+    if not _is_async_engine(engine):
+        raise InvalidEngine(f"SQLAlchemySaver takes an AsyncEngine, got {_kind(engine)}; {_instead_of_engine(engine)}")
+    from ckptstore.db.adopted_engine import adopt_engine
+
     return adopt_engine(engine, settings, schema, monitor)
 
 
@@ -87,6 +92,13 @@ def store_kind(
     return partial(FollowingStore, new_place=NewPlace(parse_conn_string(moved_to, settings).url, blobs))
 
 
+def _is_async_engine(given: object) -> bool:
+    # Here: it loads SQLAlchemy's ORM, and whoever has such an engine has loaded it.
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    return isinstance(given, AsyncEngine)
+
+
 def _kind(given: object) -> str:
     """The type of an argument, never its value, which may hold a password."""
     if given is None:
@@ -96,7 +108,7 @@ def _kind(given: object) -> str:
 
 
 def _instead_of_url(given: object) -> str:
-    if isinstance(given, AsyncEngine):
+    if _is_async_engine(given):
         return "pass an engine to the constructor: SQLAlchemySaver(engine)"
     if isinstance(given, Engine):
         return "pass engine.url, or an engine from sqlalchemy.ext.asyncio.create_async_engine to the constructor"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from time import perf_counter
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 
-from ckptstore.db.models import Checkpoint
 from ckptstore.errors import InvalidConfig, brief
 from ckptstore.langgraph.config import check_channels, ids_of, keys_of, require_ids, require_limit, search_of
 from ckptstore.langgraph.decode import decode_checkpoint, decode_history
@@ -19,6 +18,9 @@ from ckptstore.reads.threads import ThreadOrder
 from ckptstore.records import LoadedCheckpoint, ThreadInfo
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.store.listing import CheckpointPages, Listing, ThreadPages, load_in_order
+
+if TYPE_CHECKING:
+    from ckptstore.db.models import Checkpoint
 
 
 class Reading(Holding):

@@ -12,12 +12,11 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
 from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ckptstore.db.layout import Layout
 from ckptstore.db.settings import DatabaseSettings
@@ -50,6 +49,9 @@ from ckptstore.store.background import BackgroundRetention
 from ckptstore.store.files import BlobStore
 from ckptstore.tags.keys import EVERYTHING
 from ckptstore.values.size_limits import DEFAULT_LIMITS, SizeChecker, SizeLimits
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 def _wait(future: Future[None]) -> Steps[None]:

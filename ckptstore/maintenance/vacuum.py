@@ -8,8 +8,8 @@ from functools import partial
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.models import Base
 from ckptstore.db.runner import Runner
+from ckptstore.db.tables import METADATA
 from ckptstore.db.url import is_memory
 from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance.reports import VacuumReport
@@ -107,7 +107,7 @@ def _checkpoint_wal(db: Db) -> bool:
 
 def _vacuum_postgres(runner: Runner, full: bool) -> Steps[VacuumReport]:
     before = yield runner.read(_table_bytes)
-    for table in sorted(Base.metadata.tables):
+    for table in sorted(METADATA.tables):
         yield runner.write(partial(_vacuum_table, table=table, full=full))
     return VacuumReport(before, (yield runner.read(_table_bytes)))
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ckptstore.db import schema
-from ckptstore.db.models import VERSION_TABLE
 from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.tables import VERSION_TABLE
 from ckptstore.db.url import parse_database_url
 from ckptstore.errors import DatabaseCorrupt, SchemaTooNew
 from ckptstore.transfer.pg_tools import PgTools, dumped_text

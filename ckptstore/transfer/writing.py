@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.models import Base
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, OBJECT, SEGMENT, TAG, THREAD, Row
 from ckptstore.db.sql.transfer import THREAD_TABLES, key_in_thread
+from ckptstore.db.tables import METADATA
 from ckptstore.maintenance.thread_rows import lock_thread
 from ckptstore.records import CheckpointKey
 from ckptstore.transfer.own_source import rows_of
@@ -79,7 +79,7 @@ class StoreParcel:
             if self._parcel.existing is not None:
                 _make_way(db, ids[0], self._parcel, self._parcel.existing)
             for kind, rows in self._parcel.spool.pages():
-                table = Base.metadata.tables[kind]
+                table = METADATA.tables[kind]
                 conflict = {TAG: "keep", SEGMENT: "replace_object"}.get(table, "replace" if self._parcel.existing else "keep")
                 # The index of tags is clustered: rows in its order go to fewer of its pages.
                 db.insert(table, conflict, sorted(rows) if table is TAG else rows)

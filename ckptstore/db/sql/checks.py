@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, FromClause, Select, Text, bindparam, cast, func, literal_column, select
 
-from ckptstore.db.models import Base
 from ckptstore.db.sql.tables import THREAD
+from ckptstore.db.tables import METADATA
 
 _PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
@@ -20,7 +20,7 @@ def _rows_of(name: str, texts: Sequence[str]) -> FromClause:
 
 def missing_privileges(_database: str) -> Select[Any]:
     """(table, privilege) of what the user may not do with our tables, in the schema `:schema` or in the connection's own (PostgreSQL)."""
-    tables = _rows_of("tables", sorted(Base.metadata.tables))
+    tables = _rows_of("tables", sorted(METADATA.tables))
     privileges = _rows_of("privileges", _PRIVILEGES)
     schema = func.coalesce(cast(bindparam("schema"), Text), func.current_schema())
     columns = (tables.c.name, privileges.c.name)

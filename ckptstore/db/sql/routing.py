@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Alias, ClauseElement, ColumnElement, Compiled, Insert, Join, Select, Table, Text, bindparam
 from sqlalchemy.sql import visitors
 
-from ckptstore.db.models import Base
+from ckptstore.db.tables import METADATA
 
 #: What the functions of `db.sql` get in place of a dialect's name for a statement that goes to every shard.
 SCATTERED = "scattered postgresql"
@@ -24,7 +24,7 @@ SCATTERED = "scattered postgresql"
 REFERENCED = "referenced"
 
 #: The tables whose rows belong to one thread, by its id in their key.
-PER_THREAD = frozenset(table.name for table in Base.metadata.tables.values() if "thread_id" in table.primary_key.columns)
+PER_THREAD = frozenset(table.name for table in METADATA.tables.values() if "thread_id" in table.primary_key.columns)
 
 _THREAD = "thread_id"
 _THREADS_OF_KEYS = "keys_thread_id"

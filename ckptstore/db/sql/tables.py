@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table
-
-from ckptstore.db.models import Base, Channel, Checkpoint, Lease, Load, ObjectContent, Segment, Setting, StoredObject, Tag, Thread, Write
+from ckptstore.db.tables import CHANNEL, CHECKPOINT, CONTENT, LEASE, LOAD, METADATA, OBJECT, SEGMENT, SETTING, TAG, THREAD, WRITE
 from ckptstore.records import CheckpointKey
+
+__all__ = [
+    "CHANNEL",
+    "CHANNEL_WRITES_KEY",
+    "CHECKPOINT",
+    "CHECKPOINT_KEY",
+    "CLUSTERED_TABLES",
+    "CONTENT",
+    "LEASE",
+    "LEASE_KEY",
+    "LOAD",
+    "OBJECT",
+    "OBJECT_KEY",
+    "PARTITIONED",
+    "SEGMENT",
+    "SEGMENT_KEY",
+    "SETTING",
+    "TAG",
+    "TAG_KEY",
+    "THREAD",
+    "VERSION_KEY",
+    "WRITE",
+    "CheckpointCells",
+    "Row",
+    "SegmentCells",
+]
 
 #: A row of a table, or of a part of a batch.
 Row = tuple[Any, ...]
@@ -49,32 +73,11 @@ class SegmentCells(NamedTuple):
     object_key: str | None
 
 
-def _table_of(model: type[Base]) -> Table:
-    # A mapped class may be on any selectable; ours are on tables, which alone can be inserted into.
-    table = model.__table__
-    assert isinstance(table, Table)
-    return table
-
-
-THREAD = _table_of(Thread)
-SETTING = _table_of(Setting)
-CHECKPOINT = _table_of(Checkpoint)
-CHANNEL = _table_of(Channel)
-SEGMENT = _table_of(Segment)
-WRITE = _table_of(Write)
-TAG = _table_of(Tag)
-OBJECT = _table_of(StoredObject)
-LOAD = _table_of(Load)
-CONTENT = _table_of(ObjectContent)
-LEASE = _table_of(Lease)
-
 #: The tables that may be partitioned by a hash of `thread_id` on PostgreSQL. The partitions of `ckpt_x` are `ckpt_x_p0`, `ckpt_x_p1`, ...
 PARTITIONED = tuple(table.name for table in (THREAD, CHECKPOINT, CHANNEL, SEGMENT, WRITE))
 
 #: Those that SQLite stores in the tree of their key, without row ids.
-CLUSTERED_TABLES = frozenset(
-    table.name for table in Base.metadata.tables.values() if table.dialect_options["sqlite"]["with_rowid"] is False
-)
+CLUSTERED_TABLES = frozenset(table.name for table in METADATA.tables.values() if table.dialect_options["sqlite"]["with_rowid"] is False)
 
 CHECKPOINT_KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
 VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Select, Text, bindparam, cast, column, func, literal_column, or_, select, table
 from sqlalchemy.dialects.postgresql import REGCLASS
 
-from ckptstore.db.models import Base
 from ckptstore.db.sql.routing import SCATTERED
+from ckptstore.db.tables import METADATA
 
 # PostgreSQL's catalogue.
 _CLASS = table("pg_class", column("oid"), column("relname"), column("relnamespace"), schema="pg_catalog")
@@ -21,7 +21,7 @@ def table_bytes(database: str) -> Select[Any]:
     named = (
         select(_CLASS.c.oid)
         .join(_NAMESPACE, _NAMESPACE.c.oid == _CLASS.c.relnamespace)
-        .where(_CLASS.c.relname.in_([literal_column(f"'{name}'") for name in sorted(Base.metadata.tables)]))
+        .where(_CLASS.c.relname.in_([literal_column(f"'{name}'") for name in sorted(METADATA.tables)]))
         .where(_NAMESPACE.c.nspname == func.coalesce(cast(bindparam("schema"), Text), func.current_schema()))
     )
     if database == SCATTERED:
