@@ -174,7 +174,7 @@ def p99(milliseconds: list[float]) -> float:
 
 async def beside_writers(bench: Bench) -> Table:
     """Half of a table pruned while tasks write, against the same tasks alone."""
-    size = bench.size(20_000, 1_000, quick=4_000, full=200_000)
+    size = bench.size(20_000, 300, quick=4_000, full=200_000)
     table = bench.table(f"pruning {size // 2:,} of {size:,} checkpoints while {WRITERS} tasks write")
     rows: dict[str, dict[str, list[float | None]]] = {}
 
@@ -215,7 +215,7 @@ async def beside_writers(bench: Bench) -> Table:
 
 async def alone(bench: Bench) -> Table:
     """The same without anybody who writes."""
-    size = bench.size(20_000, 1_000)
+    size = bench.size(20_000, 300, quick=2_000)
     table = bench.table(f"pruning {size // 2:,} of {size:,} checkpoints, nobody writes")
 
     async def lap(contender: Contender) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -95,7 +96,11 @@ def call(path: Path, *calls: Callable[[SQLAlchemySaver, Path], Any], serde: Any 
 @pytest.mark.parametrize(
     ("table", "column", "cell", "checksums"), ALTERED, ids=[f"{table.name}.{column}-{cell}" for table, column, cell, _ in ALTERED]
 )
-def test_no_call_raises_anything_else(intact: Path, tmp_path: Path, table: Table, column: str, cell: str, checksums: bool) -> None:
+def test_no_call_raises_anything_else(
+    intact: Path, migrated_sqlite: Path, tmp_path: Path, table: Table, column: str, cell: str, checksums: bool
+) -> None:
+    for target in ("copy", "newest"):
+        shutil.copyfile(migrated_sqlite, tmp_path / f"{target}.sqlite")
     path = altered(intact, tmp_path / "altered.sqlite", table, column, cell, checksums=checksums)
     before = path.read_bytes()
     for calls in (READS, *WRITES):
