@@ -49,10 +49,12 @@ def copy_part(store: Store, source: str, target: str, rule: Rule, state_format: 
     try:
         parcel: Parcel = yield store.objects.run(reading.parcel([SourceThread(source, [], 0, 0, 0)], None))
     except ThreadGone as exc:
-        raise InvalidConfig("there is no such thread to copy a part of") from exc
+        raise InvalidConfig(f"there is no thread {source!r} to copy a part of") from exc
     with parcel.spool, renamed(parcel, target, tag_keys, state_format).spool as spool:
         if not parcel.visible:
-            raise InvalidConfig("the thread has no such checkpoint to copy")
+            raise InvalidConfig(
+                f"thread {source!r} has no such checkpoint in its root namespace to copy; list them: ckptstore threads show"
+            )
         made = Parcel([SourceThread(target, [], 0, 0, 0)], spool=spool, object_keys=parcel.object_keys)
         made.times, made.counters = {target: parcel.times[source]}, {target: parcel.counters[source]}
         attempt = Attempt(random_text(12), origin_of("part"), frozenset(), clock())

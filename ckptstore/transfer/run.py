@@ -234,7 +234,9 @@ class Transfer:
 
     async def _store_once(self, parcel: Parcel) -> None:
         now = self._clock()
-        trusted = frozenset(each.thread_id for each in parcel.threads if now - each.updated_at > _SETTLED_MICROSECONDS)
+        settled = frozenset(each.thread_id for each in parcel.threads if now - each.updated_at > _SETTLED_MICROSECONDS)
+        # A part of a thread is looked at again by the next run, which may want all of it.
+        trusted = settled if self._options.choice.newest is None else frozenset()
         with parcel.spool:
             if self._objects is not None:
                 await self._objects.bring(parcel, now)

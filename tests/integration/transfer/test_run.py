@@ -266,6 +266,16 @@ def test_wrong_options_are_refused(savers: Pair, options: dict[str, Any], exc: t
     assert threads_of(other) == []
 
 
+def test_all_of_a_thread_comes_after_a_part_of_it(savers: Pair) -> None:
+    one, other = savers
+    execute(one, "UPDATE ckpt_thread SET updated_at = 1")
+    assert one.copy_to(other, newest=2).checkpoints == 6
+    assert one.copy_to(other, newest=2).checkpoints == 0
+    assert one.copy_to(other).updated_threads == 3
+    assert rows_of(other) == rows_of(one)
+    assert one.copy_to(other).unchanged_threads == 3
+
+
 def test_threads_that_do_not_exist_are_named(savers: Pair) -> None:
     one, other = savers
     report = one.copy_to(other, threads=["nobody", "t1"])
