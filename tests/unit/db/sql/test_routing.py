@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
-from sqlalchemy import Dialect
+from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.dialects.postgresql import asyncpg
 
 from ckptstore.db import sql
@@ -89,12 +89,17 @@ _SOURCE = re.compile(r"(?:FROM|JOIN|UPDATE|USING|,) +(ckpt_\w+)\b(?![.])(?: AS (
 
 
 @cache
+def built(shape: StatementShape) -> ClauseElement:
+    return shape.build("postgresql", *shape.arguments)
+
+
+@cache
 def route(shape: StatementShape) -> Route:
-    return route_of(shape.build("postgresql", *shape.arguments).compile(dialect=DIALECT))
+    return route_of(built(shape).compile(dialect=DIALECT))
 
 
 def text_of(shape: StatementShape) -> str:
-    return " ".join(str(routed(shape.build("postgresql", *shape.arguments)).compile(dialect=DIALECT)).split())
+    return " ".join(str(routed(built(shape)).compile(dialect=DIALECT)).split())
 
 
 def unrestricted(text: str) -> Iterator[str]:
