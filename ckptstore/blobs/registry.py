@@ -54,6 +54,7 @@ class ObjectRegistry:
         self.runner = runner
         self._open_backend = open_backend
         self._settings = settings
+        self.leaf_room = settings.leaf_room(has_backend=open_backend is not None)
         self.turns = LockTurns(runner.url)
         self._start()
         # A child of fork does not have the loop, and must not use its parent's connections.

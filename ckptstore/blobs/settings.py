@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from ckptstore.errors import require_number
+from ckptstore.values.size_limits import LeafRoom
 
 _MEBIBYTE = 1024 * 1024
 # S3 refuses smaller parts, except for the last one.
 _SMALLEST_PART = 5 * _MEBIBYTE
+# What a process does not know its thread to have is sent in one statement, of which PostgreSQL takes less than 1 GiB.
+_TOGETHER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,8 @@ class BlobSettings:
             next read of their thread need not fetch them. 0 disables it.
         cache_folder: a folder for a cache that outlives the process; None for no such cache.
         cache_folder_bytes: the size of that cache.
-        database_bytes: the largest file of `saver.blobs` that a store without a blob backend keeps in its database.
+        database_bytes: the largest file of `saver.blobs` that a store without a blob backend keeps in its database, and the largest
+            binary leaf or attachment of a state that does not count towards its limit there.
         options: passed to the fsspec file system unchanged; they override the URL and are never shown.
     """
 
@@ -54,3 +59,7 @@ class BlobSettings:
             raise ValueError(f"part_bytes must be at least {_SMALLEST_PART} (5 MiB), got {self.part_bytes!r}")
         for name in ("retry_seconds", "recheck_seconds", "cache_bytes", "cache_folder_bytes", "database_bytes"):
             require_number(name, getattr(self, name), 0)
+
+    def leaf_room(self, *, has_backend: bool) -> LeafRoom:
+        """Which large binary leaves of a value do not count towards its limit: all, or in the database those that it has room for."""
+        return LeafRoom(inf, inf) if has_backend else LeafRoom(self.database_bytes, _TOGETHER * self.database_bytes)

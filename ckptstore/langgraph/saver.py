@@ -114,7 +114,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
     def _limit(self, limits: SizeLimits, remedy: str) -> None:
         self.limits = limits
         self._metadata = MetadataEncoder(self.tag_keys, limits)
-        self._limiter = SizeChecker(limits, exclude_leaves=self.store.objects.has_backend, remedy=remedy, advise=advise)
+        self._limiter = SizeChecker(limits, leaf_room=self.store.objects.leaf_room, remedy=remedy, advise=advise)
         self.blobs = BlobStore(self.store, self.clock, self._limiter)
 
     def _start_retention(self, policy: RetentionPolicy | Mapping[str, Any] | None, interval: timedelta) -> BackgroundRetention | None:

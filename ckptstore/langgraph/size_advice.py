@@ -17,7 +17,8 @@ def advise(value: Value | None, leaves_count: bool) -> str:
 
     Args:
         value: of that channel, as it was serialised; None if that is not known.
-        leaves_count: whether its large binary leaves and attachments count, because the saver has no blob storage.
+        leaves_count: whether large binary leaves or attachments of it count: they are too large for the database, and the saver has no
+            blob storage.
     """
     if value is None:
         return "trim it"

@@ -13,7 +13,7 @@ from ckptstore.langgraph.saver import SQLAlchemySaver
 from ckptstore.langgraph.serialise import serialise
 from ckptstore.langgraph.size_advice import advise
 from ckptstore.records import Value
-from ckptstore.values.size_limits import MIB, SizeChecker, SizeLimits, ThreadNs
+from ckptstore.values.size_limits import MIB, NO_ROOM, SizeChecker, SizeLimits, ThreadNs
 
 # A TiB.
 _MOST_MB = 1024 * 1024
@@ -56,7 +56,7 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
             )
         else:
             self.saver = saver
-            self._limiter = SizeChecker(SizeLimits(max_checkpoint_bytes=limit), exclude_leaves=False, remedy="max_size_mb", advise=advise)
+            self._limiter = SizeChecker(SizeLimits(max_checkpoint_bytes=limit), leaf_room=NO_ROOM, remedy="max_size_mb", advise=advise)
 
     def put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions

@@ -26,9 +26,9 @@ class SizeLimits:
 
     Args:
         max_checkpoint_bytes: the serialised state of one checkpoint, wherever it is stored, including unchanged channels but
-            excluding large binary leaves and attachments (64 KiB or more) that are stored in blob storage by themselves. The limit
-            applies to the writes of one task too.
-        max_blob_bytes: one large binary leaf in blob storage, or one file of `saver.blobs`.
+            excluding large binary leaves and attachments (64 KiB or more) that are stored by themselves: in blob storage, or without
+            one in the database, up to `BlobSettings.database_bytes` each. The limit applies to the writes of one task too.
+        max_blob_bytes: one large binary leaf or attachment that does not count, or one file of `saver.blobs`.
         max_metadata_bytes: the metadata of one checkpoint, as JSON.
         max_tags: how many scalars, and empty lists and dicts, the metadata of one checkpoint has in the index.
         warn_at: the fraction of `max_checkpoint_bytes` from which a warning is logged.
@@ -70,20 +70,34 @@ class ThreadNs(NamedTuple):
     checkpoint_ns: str
 
 
+class LeafRoom(NamedTuple):
+    """How large the binary leaves and attachments of one value may be that do not count."""
+
+    #: Bytes of each; larger ones count.
+    each: float
+    #: Bytes of all of them; if they are more, they count.
+    together: float
+
+
+#: All of them count.
+NO_ROOM = LeafRoom(0, 0)
+
+
 class SizeChecker:
     """Checks checkpoints, writes and blobs against limits. It remembers the sizes of channels, for those that do not change.
 
     Args:
         limits: the limits.
-        exclude_leaves: whether large binary leaves are stored by themselves, and so do not count.
+        leaf_room: which large binary leaves are stored by themselves, and so do not count.
         remedy: the option that a user can change, for messages.
-        advise: says what would make the largest channel smaller, from its value, if that is known, and whether large binary leaves count.
+        advise: says what would make the largest channel smaller, from its value, if that is known, and whether large binary leaves
+            of it count.
     """
 
-    def __init__(self, limits: SizeLimits, *, exclude_leaves: bool, remedy: str, advise: Advise = _trim) -> None:
+    def __init__(self, limits: SizeLimits, *, leaf_room: LeafRoom, remedy: str, advise: Advise = _trim) -> None:
         self._limits = limits
         self._advise = advise
-        self._exclude_leaves = exclude_leaves
+        self._leaf_room = leaf_room
         self._remedy = remedy
         #: For each namespace the channels of its newest checkpoint, each with its version and size.
         self._known: Lru[ThreadNs, Mapping[str, tuple[str, int]]] = Lru(_MAX_KNOWN_NAMESPACES)
@@ -169,12 +183,18 @@ class SizeChecker:
         )
 
     def _counted(self, value: Value, name: str, thread_id: str) -> int:
-        size = len(value.data)
-        if value.leaf_offsets and self._exclude_leaves:
-            for start, end in zip(value.leaf_offsets[::2], value.leaf_offsets[1::2], strict=True):
-                self.check_blob(end - start, f"a blob in channel {name!r} of thread {thread_id!r}")
-                size -= end - start
-        return size
+        if not value.leaf_offsets:
+            return len(value.data)
+        apart = self._apart(value)
+        for size in apart:
+            self.check_blob(size, f"a blob in channel {name!r} of thread {thread_id!r}")
+        return len(value.data) - sum(apart)
+
+    def _apart(self, value: Value) -> list[int]:
+        """The sizes of the leaves of a value that do not count."""
+        sizes = [end - start for start, end in zip(value.leaf_offsets[::2], value.leaf_offsets[1::2], strict=True)]
+        apart = [size for size in sizes if size <= self._leaf_room.each]
+        return apart if sum(apart) <= self._leaf_room.together else []
 
     def _check(self, sizes: Mapping[str, int], values: Mapping[str, Value], thread_id: str, what: str, other_bytes: int = 0) -> None:
         limit, total = self._limits.max_checkpoint_bytes, sum(sizes.values()) + other_bytes
@@ -194,7 +214,9 @@ class SizeChecker:
     def _way_out(self, largest: str | None, values: Mapping[str, Value]) -> str:
         if largest is None:
             return "Keep less in metadata and in the config"
-        return f"For {largest}: {self._advise(values.get(largest), not self._exclude_leaves)}"
+        value = values.get(largest)
+        leaves_count = value is not None and len(self._apart(value)) < len(value.leaf_offsets) // 2
+        return f"For {largest}: {self._advise(value, leaves_count)}"
 
 
 def _log(event: str, what: str, size: int, limit: int, largest: Mapping[str, int]) -> None:

@@ -13,7 +13,10 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 
 from ckptstore import SizeLimits, SQLAlchemySaver
+from ckptstore.blobs.settings import BlobSettings
 from ckptstore.errors import CheckpointTooLarge
+from tests.support.databases import url_of
+from tests.support.rows import Rows
 from tests.unit.values.test_base64_text import noise
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "shots"}}
@@ -54,13 +57,34 @@ async def test_screenshots_are_stored_once_as_bytes(lasting_url: str, tmp_path: 
     assert [message.content for message in read if message.type == "human"] == [screenshot(content).content for content in shots]
 
 
-async def test_without_blob_storage_they_count_and_the_error_says_so(postgres_url: str) -> None:
-    async with SQLAlchemySaver.from_conn_string(postgres_url, limits=LIMITS) as saver:
+@pytest.fixture(params=["memory", "asyncpg", "psycopg"])
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database that keeps its files itself."""
+    return url_of(request.param, request, tmp_path)
+
+
+async def test_without_blob_storage_they_are_rows_stored_once_as_bytes(bare_url: str) -> None:
+    shots = [noise(SHOT_BYTES) for _ in range(6)]
+    async with SQLAlchemySaver.from_conn_string(bare_url, limits=LIMITS) as saver:
         graph = graph_on(saver)
-        thread: RunnableConfig = {"configurable": {"thread_id": "no-blob-storage"}}
-        await graph.ainvoke({"messages": [screenshot(noise(SHOT_BYTES))]}, thread)
+        for content in shots:
+            await graph.ainvoke({"messages": [screenshot(content)]}, THREAD)
+        read = (await graph.aget_state(THREAD)).values["messages"]
+        assert [message.content for message in read if message.type == "human"] == [screenshot(content).content for content in shots]
+        large = [bytes(row["data"]) for row in Rows.of(saver).tables["ckpt_segment"] if row["size"] >= SHOT_BYTES]
+        assert sorted(large) == sorted(shots)
+        assert (await saver.averify(deep=True)).ok
+
+
+# In base64, a screenshot has a third more characters than bytes.
+@pytest.mark.parametrize(("database_bytes", "shots"), [(SHOT_BYTES, 3), (SHOT_BYTES * 3 // 2, 10)], ids=["each", "together"])
+async def test_without_blob_storage_what_is_too_large_counts_and_the_error_says_so(bare_url: str, database_bytes: int, shots: int) -> None:
+    settings = BlobSettings(database_bytes=database_bytes)
+    async with SQLAlchemySaver.from_conn_string(bare_url, limits=LIMITS, blob_settings=settings) as saver:
+        graph = graph_on(saver)
+        await graph.ainvoke({"messages": [screenshot(noise(SHOT_BYTES))]}, THREAD)
         with pytest.raises(CheckpointTooLarge, match="give the saver a blob_url"):
-            await graph.ainvoke({"messages": [screenshot(noise(SHOT_BYTES)) for _ in range(3)]}, thread)
+            await graph.ainvoke({"messages": [screenshot(noise(SHOT_BYTES)) for _ in range(shots)]}, THREAD)
 
 
 async def test_a_long_text_still_counts(saver: SQLAlchemySaver) -> None:

@@ -28,7 +28,7 @@ from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.runtime.steps import Steps
 from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.transfer.record_source import RecordReader
-from ckptstore.values.size_limits import SizeChecker, SizeLimits
+from ckptstore.values.size_limits import NO_ROOM, SizeChecker, SizeLimits
 
 #: What can be imported from: the path or URL of an official saver's database, or any saver.
 Source = str | os.PathLike[str] | BaseCheckpointSaver[Any]
@@ -62,7 +62,7 @@ def open_source(
     if isinstance(source, SaverBase):
         raise InvalidConfig("the source is a store of ckptstore: use its copy_to")
     if isinstance(source, BaseCheckpointSaver):
-        limiter = SizeChecker(_NO_LIMITS, exclude_leaves=False, remedy="")
+        limiter = SizeChecker(_NO_LIMITS, leaf_room=NO_ROOM, remedy="")
         return AnySaver(source, Encoder(target, MetadataEncoder(tag_keys, _NO_LIMITS), limiter), loop)
     if not isinstance(source, (str, os.PathLike)):
         raise InvalidConfig(f"the source must be a path, a URL or a saver, got {brief(source)}")

@@ -16,7 +16,7 @@ from ckptstore.errors import CheckpointTooLarge, InvalidConfig, SerializationFai
 from ckptstore.langgraph.encode import CheckpointPut, Encoder, TaskWritesPut
 from ckptstore.langgraph.metadata import MetadataEncoder
 from ckptstore.records import NewCheckpoint, NewWrites
-from ckptstore.values.size_limits import SizeChecker
+from ckptstore.values.size_limits import NO_ROOM, SizeChecker
 from tests.support.build import checkpoint, config, metadata
 
 SERDE = JsonPlusSerializer()
@@ -25,7 +25,7 @@ LONG = "longer than what the body of a checkpoint may hold"
 
 def encoder(**limits: Any) -> Encoder:
     chosen = SizeLimits(**limits)
-    checker = SizeChecker(chosen, exclude_leaves=False, remedy="max_checkpoint_bytes")
+    checker = SizeChecker(chosen, leaf_room=NO_ROOM, remedy="max_checkpoint_bytes")
     return Encoder(SERDE, MetadataEncoder(TagKeys(), chosen), checker)
 
 
