@@ -28,7 +28,7 @@ demo: .venv-demo/bin/uv
 
 # The second line is for a Python without pip.
 .venv-demo/bin/uv:
-	@echo "Installing into .venv-demo, once: LangGraph and what else the demo needs, 150 MB with it"
+	@echo "Installing into .venv-demo, once: LangGraph and what else the demo needs, 155 MB with it"
 	@$(PYTHON) -m venv --without-pip .venv-demo
 	@$(PYTHON) -m pip --python .venv-demo install --quiet --no-compile uv 2>/dev/null || \
 	    { $(PYTHON) -m venv .venv-demo && .venv-demo/bin/python -m pip install --quiet uv; }

@@ -7,6 +7,7 @@ pushed or uploaded: the last lines say how.
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -80,6 +81,6 @@ def main(version: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python scripts/release.py VERSION")
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("version", help="of the form 1.2.3, for which there is no tag")
+    main(parser.parse_args().version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -34,3 +35,11 @@ def test_a_changelog_without_news_is_refused() -> None:
 def test_a_version_of_another_form_is_refused() -> None:
     with pytest.raises(SystemExit, match="form"):
         RELEASE["check_state"]("1.2")
+
+
+def test_help_says_what_it_takes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["release.py", "--help"])
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(CHECKOUT / "scripts" / "release.py"), run_name="__main__")
+    assert exit_.value.code == 0
+    assert "form 1.2.3" in capsys.readouterr().out
