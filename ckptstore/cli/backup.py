@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ckptstore.cli.options import interruptible, open_store, store_options, wall_clock
 from ckptstore.cli.transfer import open_side, print_problems, progress_bar, target_option
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.structure.as_text import plural
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.backup import BackupReport, Format, back_up
 from ckptstore.transfer.options import TransferCallbacks
@@ -68,16 +69,16 @@ def _print_backup(report: BackupReport, as_json: bool) -> None:
         click.echo(json.dumps(asdict(report)))
         return
     click.echo(
-        f"backup {report.name} ({report.format}): {report.threads} threads with {report.checkpoints} checkpoints, "
-        f"{report.database_bytes} bytes; {report.objects} blobs ({report.object_bytes} bytes), "
-        f"{report.copied} of them copied now ({report.copied_bytes} bytes)"
+        f"backup {report.name} ({report.format}): {plural(report.threads, 'thread')} with {plural(report.checkpoints, 'checkpoint')}, "
+        f"{plural(report.database_bytes, 'byte')}; {plural(report.objects, 'blob')} ({plural(report.object_bytes, 'byte')}), "
+        f"{report.copied} of them copied now ({plural(report.copied_bytes, 'byte')})"
     )
     if report.pruned:
-        click.echo(f"{report.pruned} blobs ({report.pruned_bytes} bytes) that no backup needed were deleted")
+        click.echo(f"deleted, because no backup needs them: {plural(report.pruned, 'blob')} ({plural(report.pruned_bytes, 'byte')})")
     if report.unneeded:
         click.echo(
-            f"{report.unneeded} blobs ({report.unneeded_bytes} bytes) there are needed by no backup any more; a backup with --prune "
-            "deletes those that have been so for a day"
+            f"needed by no backup any more: {plural(report.unneeded, 'blob')} ({plural(report.unneeded_bytes, 'byte')}) there; a backup "
+            "with --prune deletes those that have been so for a day"
         )
 
 
@@ -108,11 +109,12 @@ def _print(report: RestoreReport) -> None:
     backup_, verified = report.backup, report.verified
     print_problems(report.transfer)
     click.echo(
-        f"backup {backup_.name}: {backup_.threads} threads with {backup_.checkpoints} checkpoints, {report.transfer.objects} blobs copied"
+        f"backup {backup_.name}: {plural(backup_.threads, 'thread')} with {plural(backup_.checkpoints, 'checkpoint')}, "
+        f"{plural(report.transfer.objects, 'blob')} copied"
     )
     click.echo(
-        f"verified: {verified.rows} rows, {verified.segments} segments and {verified.objects} blobs: "
+        f"verified: {plural(verified.rows, 'row')}, {plural(verified.segments, 'segment')} and {plural(verified.objects, 'blob')}: "
         + ("nothing is missing or corrupt" if verified.ok else "FAILED; run ckptstore blobs verify")
     )
     if verified.unregistered_objects:
-        click.echo(f"{len(verified.unregistered_objects)} blobs there belong to no row; they are harmless", err=True)
+        click.echo(f"harmless, but of no row: {plural(len(verified.unregistered_objects), 'blob')} there", err=True)

@@ -17,6 +17,7 @@ from ckptstore.blobs.settings import BlobSettings
 from ckptstore.cli.options import errors_as_messages, open_store, store_options, wall_clock
 from ckptstore.db import schema
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.structure.as_text import plural
 from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.maintenance.verify import verify as verify_objects
@@ -50,7 +51,7 @@ def copy(source: str, target: str) -> None:
     deleted.
     """
     report = _copy(source, target)
-    click.echo(f"{report.copied} blobs copied ({report.copied_bytes} bytes), {report.skipped} already at the target")
+    click.echo(f"{plural(report.copied, 'blob')} copied ({plural(report.copied_bytes, 'byte')}), {report.skipped} already at the target")
     for key in report.unrecognised:
         click.echo(f"not copied, not a blob of ckptstore: {key}", err=True)
     for key, reason in report.failed.items():
@@ -76,10 +77,10 @@ def collect(url: str, in_schema: str | None, blob_url: str | None, grace_hours: 
     if report.held:
         click.echo("a backup is under way: nothing was collected", err=True)
     would_be = "would be " if dry_run else ""
-    click.echo(f"{report.deleted} blobs {would_be}deleted ({report.deleted_bytes} bytes)")
+    click.echo(f"{plural(report.deleted, 'blob')} {would_be}deleted ({plural(report.deleted_bytes, 'byte')})")
     click.echo(f"{report.marked} {would_be}marked, {report.unmarked} {would_be}unmarked")
     if report.unfinished:
-        click.echo(f"{report.unfinished} unfinished uploads {would_be}deleted")
+        click.echo(f"{plural(report.unfinished, 'unfinished upload')} {would_be}deleted")
     for key in report.failed:
         click.echo(f"failed to delete, the next pass tries again: {key}", err=True)
     sys.exit(bool(report.failed))
@@ -112,8 +113,13 @@ def verify(url: str, in_schema: str | None, blob_url: str | None, deep: bool) ->
         click.echo(location.explanation, err=True)
     result = "nothing is missing or corrupt" if report.ok else "FAILED, something is missing or corrupt"
     if report.unchecked_rows:
-        click.echo(f"{report.unchecked_rows} of {report.rows} rows have no checksum: they are from before schema revision 0005")
-    click.echo(f"{report.objects} blobs ({report.object_bytes} bytes), {report.segments} segments and {report.rows} rows: {result}")
+        click.echo(
+            f"without a checksum, because from before schema revision 0005: {report.unchecked_rows:,} of {plural(report.rows, 'row')}"
+        )
+    click.echo(
+        f"{plural(report.objects, 'blob')} ({plural(report.object_bytes, 'byte')}), {plural(report.segments, 'segment')} "
+        f"and {plural(report.rows, 'row')}: {result}"
+    )
     sys.exit(not report.ok)
 
 

@@ -41,6 +41,7 @@ def inspect(
     try:
         from ckptstore.inspector import guard, server
         from ckptstore.inspector.context import Inspector
+        from ckptstore.inspector.store_options import store_options as options_of
     except ImportError as exc:
         raise click.ClickException(
             f"the inspector needs starlette, uvicorn and jinja2 ({exc.name} is missing): pip install 'ckptstore[inspect]'"
@@ -48,7 +49,8 @@ def inspect(
     with errors_as_messages():
         listening = listen(host, port, allow_remote=allow_remote)
     with listening, reading_store(url, in_schema, blob_url, read_only=True) as store:
-        inspector = Inspector(store, _name_of(store.runner.url), decrypt_with(serde), Redaction(patterns))
+        options = options_of(store.runner.url, in_schema, store.objects.location.url)
+        inspector = Inspector(store, _name_of(store.runner.url), decrypt_with(serde), Redaction(patterns), options)
         access = guard.Access()
         click.echo(f"inspecting {inspector.name}, read only; Ctrl-C ends it")
         click.echo(f"  {server.url_of(listening, host, access)}")

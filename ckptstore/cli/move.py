@@ -11,6 +11,7 @@ import click
 from ckptstore.cli.options import EXIT_INTERRUPTED, interruptible, wall_clock
 from ckptstore.cli.transfer import open_side, print_problems, progress_bar
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.structure.as_text import plural
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.moving import Move, MoveReport, unseal
 from ckptstore.transfer.options import BlobMode, TransferCallbacks, Verify
@@ -73,10 +74,13 @@ def _print(report: MoveReport, as_json: bool) -> None:
         click.echo("not moved; the source is as it was, and accepts writes", err=True)
         return
     if not report.rounds:
-        click.echo(f"an earlier run has moved everything; there are {report.threads} threads with {report.checkpoints} checkpoints now")
+        click.echo(
+            f"an earlier run has moved everything; the target has {plural(report.threads, 'thread')} with "
+            f"{plural(report.checkpoints, 'checkpoint')} now"
+        )
         return
     click.echo(
-        f"{report.threads} threads with {report.checkpoints} checkpoints moved in {len(report.rounds)} rounds; writers waited for "
-        f"{report.sealed_seconds:.1f} s"
+        f"{plural(report.threads, 'thread')} with {plural(report.checkpoints, 'checkpoint')} moved in "
+        f"{plural(len(report.rounds), 'round')}; writers waited for {report.sealed_seconds:.1f} s"
     )
     click.echo(f"open your savers with {report.to} now (and its password); the old database refuses writes until: ckptstore move --unseal")

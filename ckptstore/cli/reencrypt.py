@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ckptstore.cli.options import errors_as_messages, open_store, store_options, wall_clock
 from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.langgraph.recode import Recoder
+from ckptstore.langgraph.structure.as_text import plural
 from ckptstore.maintenance.reports import ReencryptReport
 from ckptstore.runtime.steps import drive
 
@@ -36,9 +37,9 @@ def reencrypt(url: str, in_schema: str | None, blob_url: str | None, old: str, n
 
         report = drive(store.reencrypt(recode, wall_clock(), show))
     click.echo(
-        f"stored anew: {report.checkpoints} checkpoints, {report.values} values, {report.writes} writes; "
-        f"{report.done_before} rows were done before, in {time.perf_counter() - started:.1f} s"
+        f"stored anew: {plural(report.checkpoints, 'checkpoint')}, {plural(report.values, 'value')}, {plural(report.writes, 'write')}; "
+        f"done before: {plural(report.done_before, 'row')}, in {time.perf_counter() - started:.1f} s"
     )
     if report.changed_meanwhile:
-        click.echo(f"{report.changed_meanwhile} rows changed meanwhile: run the command again", err=True)
+        click.echo(f"{plural(report.changed_meanwhile, 'row')} changed meanwhile: run the command again", err=True)
         sys.exit(1)

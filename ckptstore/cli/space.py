@@ -21,7 +21,8 @@ from ckptstore.cli.options import (
     wall_clock,
 )
 from ckptstore.errors import InvalidPolicy
-from ckptstore.maintenance.policy import RetentionPolicy, parse_age
+from ckptstore.langgraph.structure.as_text import plural
+from ckptstore.maintenance.policy import RetentionPolicy, parse_age, with_names
 from ckptstore.maintenance.prune_progress import PruneCallbacks
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.maintenance.run import run_maintenance
@@ -60,6 +61,9 @@ _POLICY_OPTIONS = (
         help="Keep checkpoints that match this metadata filter, in JSON. Repeatable.",
     ),
 )
+
+
+_OPTIONS_OF_POLICY = {"max_age": "--older-than", "keep_last": "--keep-last", "thread_ttl": "--idle-for", "keep_tags": "--keep-tag"}
 
 
 def policy_options(command: Command) -> Command:
@@ -113,7 +117,8 @@ def policy_of(path: str | None, options: dict[str, Any]) -> RetentionPolicy | No
             return RetentionPolicy.from_toml(path)
         return RetentionPolicy(**options) if options else None
     except InvalidPolicy as exc:
-        raise click.UsageError(str(exc)) from exc
+        # A file has the policy's own names.
+        raise click.UsageError(str(exc) if path is not None else with_names(exc, _OPTIONS_OF_POLICY)) from exc
 
 
 def _print(report: PruneReport, policy: RetentionPolicy, as_json: bool) -> None:
@@ -123,11 +128,13 @@ def _print(report: PruneReport, policy: RetentionPolicy, as_json: bool) -> None:
     click.echo(f"policy: {_in_words(policy)}", err=True)
     deleted = "would be deleted" if report.dry_run else "deleted"
     click.echo(
-        f"{report.checkpoints} checkpoints {deleted} from {report.threads} threads ({report.deleted_threads} of them completely), "
-        f"with {report.writes} writes, {report.values} values and {report.segments} segments: {report.bytes} bytes"
+        f"{plural(report.checkpoints, 'checkpoint')} {deleted} from {plural(report.threads, 'thread')} "
+        f"({report.deleted_threads:,} of them completely), with {plural(report.writes, 'write')}, {plural(report.values, 'value')} "
+        f"and {plural(report.segments, 'segment')}: {plural(report.bytes, 'byte')}"
     )
     if report.objects:
-        click.echo(f"{report.objects} blobs ({report.object_bytes} bytes) are no longer referred to; a later run deletes them")
+        blobs = f"{plural(report.objects, 'blob')} ({plural(report.object_bytes, 'byte')})"
+        click.echo(f"a later run deletes what nothing refers to any more: {blobs}")
     if report.stopped:
         click.echo("interrupted; run it again to continue", err=True)
 
@@ -148,9 +155,9 @@ def _in_words(policy: RetentionPolicy) -> str:
 
 def _age(age: timedelta) -> str:
     """An age with its unit: `30 days`, `12 hours`, `90 minutes`."""
-    for unit, name in ((timedelta(days=1), "days"), (timedelta(hours=1), "hours"), (timedelta(minutes=1), "minutes")):
+    for unit, name in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")):
         if age and not age % unit:
-            return f"{age // unit} {name}"
+            return plural(age // unit, name)
     return f"{age.total_seconds():g} seconds"
 
 
@@ -165,4 +172,4 @@ def vacuum(url: str, in_schema: str | None, full: bool) -> None:
     """Give the space of deleted rows back: to the file system (SQLite), or to later writes (PostgreSQL)."""
     with open_store(url, in_schema, None) as store:
         report = drive(store.vacuum(full=full))
-    click.echo(f"{report.before_bytes} bytes before, {report.after_bytes} bytes after")
+    click.echo(f"{plural(report.before_bytes, 'byte')} before, {plural(report.after_bytes, 'byte')} after")

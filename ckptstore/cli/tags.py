@@ -6,6 +6,7 @@ import click
 from tqdm import tqdm
 
 from ckptstore.cli.options import database_options, errors_as_messages, open_store
+from ckptstore.langgraph.structure.as_text import plural
 from ckptstore.runtime.steps import drive
 from ckptstore.tags.keys import TagKeys
 
@@ -32,4 +33,4 @@ def rebuild(url: str, in_schema: str | None, include: tuple[str, ...], exclude: 
             bar.update(threads - bar.n)
 
         count = drive(store.rebuild_tags(show))
-    click.echo(f"{count} tags")
+    click.echo(f"{plural(count, 'tag')}")

@@ -49,11 +49,12 @@ def _print(report: EraseReport, as_json: bool) -> None:
     click.echo(f"{erased}: {', '.join(report.threads)}")
     if not report.dry_run:
         click.echo(
-            f"with {report.writes} writes, {report.values} values, {report.segments} segments and {report.objects} blobs "
-            f"({report.object_bytes} bytes), from {report.started_at.isoformat()} to {report.ended_at.isoformat()}"
+            f"with {plural(report.writes, 'write')}, {plural(report.values, 'value')}, {plural(report.segments, 'segment')} "
+            f"and {plural(report.objects, 'blob')} ({plural(report.object_bytes, 'byte')}), "
+            f"from {report.started_at.isoformat()} to {report.ended_at.isoformat()}"
         )
     if report.shared_objects:
-        click.echo(f"{report.shared_objects} of their blobs are kept, because other threads use them too")
+        click.echo(f"kept, because other threads use them too: {plural(report.shared_objects, 'blob')}")
     for key in report.failed:
         click.echo(f"failed to delete a blob; `ckptstore blobs collect` tries again: {key}", err=True)
     click.echo("not reached: " + "; ".join(report.not_reached))

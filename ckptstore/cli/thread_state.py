@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import click
 
 from ckptstore.cli.options import store_options
 from ckptstore.cli.reading import decrypt_with, ns_option, parse_id, reading_store, serde_option, shows_data
-from ckptstore.cli.tables import console, json_option, print_json, print_lines
+from ckptstore.cli.tables import console, json_option, moment, print_json, print_lines
 from ckptstore.errors import CkptStoreError
-from ckptstore.inspection.outline import find_checkpoint
+from ckptstore.inspection.outline import find_checkpoint, outlined_checkpoint
 from ckptstore.inspection.sharing import Shared, shared_with_parent
+from ckptstore.inspection.unreadable import UNREADABLE
 from ckptstore.langgraph.inspection.state import ChannelState, CheckpointState, checkpoint_state
 from ckptstore.langgraph.inspection.state_json import state_as_json
 from ckptstore.langgraph.structure.as_text import byte_count, named, printable
 from ckptstore.langgraph.structure.blocks import Limits, block
+from ckptstore.records import CheckpointKey
 from ckptstore.runtime.steps import drive
 from ckptstore.store.store import Store
 
@@ -57,10 +60,11 @@ def state(
         key = drive(find_checkpoint(store, thread_id, checkpoint_ns, checkpoint_id))
         found = only_channels(drive(checkpoint_state(store, key, decrypt)), names)
         shared = _shared(store, found)
+        created_at = _created_at(store, found.key)
     if as_json:
-        print_json(_as_json(found, shared))
+        print_json({**_as_json(found, shared), "created_at": created_at})
     else:
-        print_lines(_lines(found, shared, console().width, _FULL if full else _BRIEF))
+        print_lines(_lines(found, shared, created_at, console().width, _FULL if full else _BRIEF))
 
 
 def _shared(store: Store, found: CheckpointState) -> dict[str, Shared]:
@@ -69,6 +73,14 @@ def _shared(store: Store, found: CheckpointState) -> dict[str, Shared]:
     except CkptStoreError:
         # Of an altered row: the values themselves say so.
         return {}
+
+
+def _created_at(store: Store, key: CheckpointKey) -> datetime | None:
+    """When a checkpoint was stored; None where its row was altered."""
+    try:
+        return drive(outlined_checkpoint(store, key)).created_at
+    except UNREADABLE:
+        return None
 
 
 def _as_json(found: CheckpointState, shared: Mapping[str, Shared]) -> dict[str, Any]:
@@ -89,12 +101,12 @@ def only_channels(found: CheckpointState, names: tuple[str, ...]) -> CheckpointS
     return found._replace(channels={name: found.channels[name] for name in names}, writes=[w for w in found.writes if w.channel in names])
 
 
-def _lines(found: CheckpointState, shared: Mapping[str, Shared], width: int, limits: Limits) -> Iterator[str]:
+def _lines(found: CheckpointState, shared: Mapping[str, Shared], created_at: datetime | None, width: int, limits: Limits) -> Iterator[str]:
     key = found.key
     yield f"thread {printable(key.thread_id)}, checkpoint {printable(key.checkpoint_id)}"
     if key.checkpoint_ns:
         yield f"namespace {printable(key.checkpoint_ns)}"
-    yield f"parent {printable(found.parent_checkpoint_id or 'none')}, {_time(found.ts)}"
+    yield f"parent {printable(found.parent_checkpoint_id or 'none')}, {_time(found.ts, created_at)}"
     yield from _section("metadata", "", found.metadata, width, limits)
     internal = [name for name, of in found.channels.items() if of.is_internal]
     for name, of in found.channels.items():
@@ -112,8 +124,11 @@ def _lines(found: CheckpointState, shared: Mapping[str, Shared], width: int, lim
             yield from (f"    {line}" for line in block(write.content, width - 4, limits))
 
 
-def _time(ts: str | None) -> str:
-    return "the time can't be read" if ts is None else f"written {printable(ts)}"
+def _time(ts: str | None, created_at: datetime | None) -> str:
+    """The time in a checkpoint; that of its row where the checkpoint is encrypted, or can't be read."""
+    if ts is not None:
+        return f"written {printable(ts)}"
+    return "the time can't be read" if created_at is None else f"stored {moment(created_at)} (UTC)"
 
 
 def _section(title: str, about: str, content: Any, width: int, limits: Limits) -> Iterator[str]:

@@ -28,6 +28,7 @@ from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.times import to_microseconds
 from ckptstore.db.url import BLOB_URL_VARIABLE, DATABASE_URL_VARIABLE, default_blob_url
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.structure.as_text import plural
 from ckptstore.store.hints import require_store
 from ckptstore.store.store import Store
 from ckptstore.tags.filters import Filter
@@ -171,7 +172,7 @@ def progress_bar(total: int | None) -> Iterator[Callable[[TransferReport, int], 
     with _failures_not_logged(), tqdm(desc="threads", total=total, unit=" checkpoints", disable=None) as bar:
 
         def show(report: TransferReport, done: int) -> None:
-            bar.set_postfix_str(f"{report.threads} threads, {report.bytes // 1024**2} MB", refresh=False)
+            bar.set_postfix_str(f"{plural(report.threads, 'thread')}, {report.bytes // 1024**2} MB", refresh=False)
             bar.update(done - bar.n)
 
         yield show
@@ -188,13 +189,14 @@ def print_report(report: TransferReport, *, as_json: bool) -> None:
 
 def _print(report: TransferReport) -> None:
     click.echo(
-        f"{report.threads} threads copied, {report.updated_threads} brought up to date, {report.unchanged_threads} unchanged, "
-        f"{report.deleted_threads} deleted: {report.checkpoints} checkpoints, {report.writes} writes, {report.values} values, "
-        f"{report.bytes} bytes, {report.objects} blobs ({report.object_bytes} bytes) in {report.seconds:.1f} s"
+        f"{plural(report.threads, 'thread')} copied, {report.updated_threads} brought up to date, {report.unchanged_threads} unchanged, "
+        f"{report.deleted_threads} deleted: {plural(report.checkpoints, 'checkpoint')}, {plural(report.writes, 'write')}, "
+        f"{plural(report.values, 'value')}, {plural(report.bytes, 'byte')}, {plural(report.objects, 'blob')} "
+        f"({plural(report.object_bytes, 'byte')}) in {report.seconds:.1f} s"
     )
     if report.verified_rows:
-        compared = f", {report.compared_checkpoints} checkpoints compared as objects" if report.compared_checkpoints else ""
-        click.echo(f"verified: {report.verified_rows} rows read back{compared}")
+        compared = f", {plural(report.compared_checkpoints, 'checkpoint')} compared as objects" if report.compared_checkpoints else ""
+        click.echo(f"verified: {plural(report.verified_rows, 'row')} read back{compared}")
     print_problems(report)
 
 
@@ -202,7 +204,7 @@ def print_problems(report: TransferReport) -> None:
     """Print which threads were not transferred, and why."""
     if report.skipped_threads:
         few = ", ".join(map(repr, report.skipped_threads[:5]))
-        click.echo(f"{len(report.skipped_threads)} threads skipped, because something else is at the target: {few}", err=True)
+        click.echo(f"{plural(len(report.skipped_threads), 'thread')} skipped, because something else is at the target: {few}", err=True)
     for thread_id in report.missing_threads:
         click.echo(f"there is no thread {thread_id!r} at the source", err=True)
     for thread_id, reason in report.failed_threads.items():

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from ckptstore.errors import InvalidConfig
 from ckptstore.inspection.outline import find_checkpoint
 from ckptstore.inspection.stats import StoreStats
+from ckptstore.inspector.store_options import FROM_ENVIRONMENT
 from ckptstore.langgraph.config import require_text
 from ckptstore.langgraph.inspection.redacted import redacted
 from ckptstore.langgraph.inspection.state import CheckpointState, checkpoint_state
@@ -87,6 +88,8 @@ class Inspector:
     #: Opens encrypted values.
     decrypt: Decrypt | None = None
     redaction: Redaction = NO_REDACTION
+    #: Name the store to a command, for a shell.
+    options: str = FROM_ENVIRONMENT
     #: The current time, aware.
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     states: RecentStates = field(init=False)

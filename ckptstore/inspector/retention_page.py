@@ -15,11 +15,21 @@ from ckptstore.inspection.retention import dry_run
 from ckptstore.inspector.checkpoint_page import attempt
 from ckptstore.inspector.context import Inspector, inspector_of
 from ckptstore.inspector.rendering import page, streamed
-from ckptstore.maintenance.policy import RetentionPolicy, parse_age
+from ckptstore.inspector.store_options import FROM_ENVIRONMENT
+from ckptstore.maintenance.policy import RetentionPolicy, parse_age, with_names
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.runtime.steps import drive
 
 _MAX_SECONDS = 20.0
+#: Fields of the form -> what is written beside them.
+LABELS: Final = {
+    "older_than": "Older than",
+    "keep_last": "Keep the newest",
+    "idle_for": "Threads idle for",
+    "keep_tag": "Keep those with tags (JSON)",
+}
+_IN_POLICY = {"older_than": "max_age", "keep_last": "keep_last", "idle_for": "thread_ttl", "keep_tag": "keep_tags"}
+_LABELS_OF_POLICY = {name: f'"{LABELS[field]}"' for field, name in _IN_POLICY.items()}
 #: Fields of the form -> options of `ckptstore prune`.
 OPTIONS: Final = {"older_than": "--older-than", "keep_last": "--keep-last", "idle_for": "--idle-for", "keep_tag": "--keep-tag"}
 
@@ -28,14 +38,14 @@ def retention(request: Request) -> Response:
     """The form, and with a policy what it would delete."""
     inspector = inspector_of(request)
     given = {name: request.query_params.get(name, "").strip() for name in OPTIONS}
-    context: dict[str, Any] = {"inspector": inspector, "place": "retention", "given": given, "problem": None, "command": None}
+    context: dict[str, Any] = {"inspector": inspector, "place": "retention", "given": given, "labels": LABELS, "problem": None}
     try:
         policy = policy_of(given)
     except InvalidPolicy as exc:
-        return page("retention.html", 400, read=None, **{**context, "problem": str(exc)})
+        return page("retention.html", 400, read=None, **{**context, "problem": with_names(exc, _LABELS_OF_POLICY)})
     if policy is None:
         return page("retention.html", read=None, **context)
-    context["command"] = _command(given)
+    context |= {"command": _command(given, inspector.options), "has_secret": inspector.options.startswith(FROM_ENVIRONMENT)}
     return streamed("retention.html", read=partial(attempt, partial(_report, inspector, policy)), **context)
 
 
@@ -47,25 +57,25 @@ def policy_of(given: dict[str, str]) -> RetentionPolicy | None:
     """The policy of the form's fields; None if all are empty.
 
     Raises:
-        InvalidPolicy: a field can't be read.
+        InvalidPolicy: a field can't be read; its message has the names of `RetentionPolicy`.
     """
     options: dict[str, Any] = {}
-    for field, name in (("older_than", "max_age"), ("idle_for", "thread_ttl")):
+    for field in ("older_than", "idle_for"):
         if given[field]:
-            options[name] = parse_age(OPTIONS[field], given[field])
+            options[_IN_POLICY[field]] = parse_age(_IN_POLICY[field], given[field])
     if given["keep_last"]:
         if not (given["keep_last"].isascii() and given["keep_last"].isdigit() and len(given["keep_last"]) < 10):
-            raise InvalidPolicy(f"--keep-last is a whole number, got {given['keep_last'][:40]!r}")
+            raise InvalidPolicy(f"keep_last must be a whole number, got {given['keep_last'][:40]!r}")
         options["keep_last"] = int(given["keep_last"])
     if given["keep_tag"]:
         try:
             options["keep_tags"] = [json.loads(given["keep_tag"])]
         except (ValueError, RecursionError) as exc:
-            raise InvalidPolicy(f'--keep-tag is no JSON ({exc}); write a metadata filter such as {{"user_id": "ann"}}') from exc
+            raise InvalidPolicy(f'keep_tags must be JSON ({exc}); write a metadata filter such as {{"user_id": "ann"}}') from exc
     return RetentionPolicy(**options) if options else None
 
 
-def _command(given: dict[str, str]) -> str:
+def _command(given: dict[str, str], of_store: str) -> str:
     """The command that deletes it, for a shell."""
     parts = [f"{OPTIONS[name]} {shlex.quote(value)}" for name, value in given.items() if value]
-    return " ".join(["ckptstore prune", *parts])
+    return " ".join(["ckptstore prune", of_store, *parts])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -14,6 +15,7 @@ from ckptstore.errors import InvalidFilter, InvalidPolicy, brief
 from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, ThreadView, newest_of, with_subgraphs
 from ckptstore.tags.filters import Filter
 
+_DELETES_NOTHING = "the policy never deletes anything: give max_age, keep_last or thread_ttl"
 _MICROSECOND = timedelta(microseconds=1)
 _AGE_FIELDS = ("max_age", "thread_ttl")
 # The largest integer of the database's columns; no thread has so many checkpoints.
@@ -55,7 +57,7 @@ class RetentionPolicy:
         _check_number("keep_last", self.keep_last)
         object.__setattr__(self, "keep_tags", _checked_filters(self.keep_tags))
         if self.max_age is None and self.keep_last is None and self.thread_ttl is None:
-            raise InvalidPolicy("the policy never deletes anything: give max_age, keep_last or thread_ttl")
+            raise InvalidPolicy(_DELETES_NOTHING)
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
@@ -176,6 +178,13 @@ def parse_age(name: str, given: Any) -> timedelta:
         raise InvalidPolicy(f"{name} must be a number of days, or text such as '30d' or '12h', got {brief(given)}") from exc
 
 
+def with_names(exc: InvalidPolicy, names: Mapping[str, str]) -> str:
+    """What an error of a policy says, with the names that a command or a page has for its fields."""
+    # Every other message begins with the field; what follows may be a user's.
+    pattern = r"[a-z]+_[a-z]+" if str(exc) == _DELETES_NOTHING else r"^[a-z]+_[a-z]+"
+    return re.sub(pattern, lambda found: names.get(found[0], found[0]), str(exc))
+
+
 def _check_age(name: str, age: Any) -> None:
     if age is None:
         return
@@ -211,7 +220,7 @@ def _checked_filters(given: Any) -> tuple[Mapping[str, Any], ...]:
         raise InvalidPolicy(f"keep_tags must be a metadata filter or a list of them, got {type(given).__name__}")
     for each in filters:
         if not each:
-            raise InvalidPolicy("a filter in keep_tags is empty: it would keep every checkpoint")
+            raise InvalidPolicy("keep_tags: a filter is empty, and would keep every checkpoint")
         try:
             Filter.parse(each)
         except InvalidFilter as exc:

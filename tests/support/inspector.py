@@ -24,6 +24,7 @@ from ckptstore.inspector.addresses import LOOPBACK, AllowedHosts, listen
 from ckptstore.inspector.app import make_app
 from ckptstore.inspector.context import Inspector
 from ckptstore.inspector.guard import Access
+from ckptstore.inspector.store_options import store_options
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.structure.reading import decrypting
 from ckptstore.langgraph.structure.redaction import Redaction
@@ -53,7 +54,8 @@ def inspecting(
     """A client that has the cookie of an inspector."""
     with reading_store(url) as store:
         decrypt = None if serde is None else decrypting(serde)
-        inspector = Inspector(store, "the store", decrypt, Redaction(redact), lambda: now or datetime.now(UTC))
+        options = store_options(store.runner.url, None, store.objects.location.url)
+        inspector = Inspector(store, "the store", decrypt, Redaction(redact), options, lambda: now or datetime.now(UTC))
         app = make_app(inspector, ACCESS, AllowedHosts(PORT))
         with TestClient(app, base_url=f"http://127.0.0.1:{PORT}", follow_redirects=False) as client:
             client.get("/", params={"token": ACCESS.token})

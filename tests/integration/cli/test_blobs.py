@@ -101,7 +101,7 @@ async def test_collecting_and_verifying_from_the_command_line(filled: str) -> No
         await saver.adelete_thread("t0")
     assert "0 blobs would be deleted" in command("blobs", "collect", "--url", filled, "--grace-hours", "0", "--dry-run").stdout
     assert "1 marked" in command("blobs", "collect", "--url", filled, "--grace-hours", "0").stdout
-    assert "1 blobs deleted (70000 bytes)" in command("blobs", "collect", "--url", filled, "--grace-hours", "0").stdout
+    assert "1 blob deleted (70,000 bytes)" in command("blobs", "collect", "--url", filled, "--grace-hours", "0").stdout
     fine = command("blobs", "verify", "--url", filled, "--deep")
     assert fine.exit_code == 0
     assert "11 blobs" in fine.stdout

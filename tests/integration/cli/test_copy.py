@@ -93,4 +93,4 @@ def test_failed_and_skipped_threads_are_named(source: str, tmp_path: Path) -> No
         other.put(found.config, checkpoint({"n": 9}), metadata(9), {})
     done = run("--from", source, "--to", target, "--thread", "t0", "--thread", "t2")
     assert done.exit_code == 0
-    assert "1 threads skipped, because something else is at the target: 't0'" in done.output
+    assert "1 thread skipped, because something else is at the target: 't0'" in done.output

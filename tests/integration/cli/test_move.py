@@ -42,7 +42,7 @@ def test_there_and_what_it_says(request: pytest.FixtureRequest, source: str, tmp
     with pytest.raises(StoreMoved):
         put(source)
     assert json.loads(run("--from", source, "--to", target, "--json").output)["done"]
-    assert run("--from", source, "--to", target).output.startswith("an earlier run has moved everything; there are 3 threads with 15")
+    assert run("--from", source, "--to", target).output.startswith("an earlier run has moved everything; the target has 3 threads with 15")
     assert run("--from", source, "--unseal").output == "unsealed: savers can write again\n"
     assert run("--from", source, "--unseal").output == "it was not sealed\n"
     put(source)

@@ -105,6 +105,8 @@ async def test_encrypted_values_need_the_key(sqlite_url: str) -> None:
         await put(saver, config("t"), {"n": 1, "word": [1, "hidden"]})
     without = json.loads(run(sqlite_url, "t", "--json").stdout)["channels"]
     assert without.keys() == {"n", "word"}
+    (of_tree,) = json.loads(CliRunner().invoke(main, ["threads", "show", "--url", sqlite_url, "t", "--json"]).stdout)["checkpoints"]
+    assert f"stored {of_tree['created_at'][:19].replace('T', ' ')} (UTC)" in run(sqlite_url, "t").stdout
     assert all("--serde" in each["value"]["$not_shown"] for each in without.values())
     given = json.loads(run(sqlite_url, "t", "--json", "--serde", "tests.support.serialisers:encrypting").stdout)["channels"]
     assert {name: each["value"] for name, each in given.items()} == {"n": 1, "word": [1, "hidden"]}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import shlex
 
 import pytest
+from click.testing import CliRunner
 
 from ckptstore import SQLAlchemySaver
+from ckptstore.cli import main
 from ckptstore.errors import InvalidPolicy
 from ckptstore.inspector.retention_page import OPTIONS, policy_of
 from tests.support.build import chain
@@ -15,7 +20,7 @@ from tests.support.inspector import inspecting, text_of
 EMPTY = dict.fromkeys(OPTIONS, "")
 
 
-async def test_it_is_counted_and_nothing_is_deleted(lasting_url: str) -> None:
+async def test_it_is_counted_and_the_command_deletes_it(lasting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         for thread_id in ("a", "b"):
             await chain(saver, thread_id, 5)
@@ -23,8 +28,14 @@ async def test_it_is_counted_and_nothing_is_deleted(lasting_url: str) -> None:
             page = client.get("/retention?keep_last=1")
             text = text_of(page.text)
             assert "Checkpoints 8 Of threads 2" in text
-            assert "ckptstore prune --keep-last 1" in text
+            command = re.search("(ckptstore prune .* --keep-last 1) ", text)
+            assert command is not None
         assert len(await saver.alist(None)) == 10
+        # As a shell would.
+        monkeypatch.setenv("CKPTSTORE_DATABASE_URL", lasting_url)
+        pasted = CliRunner().invoke(main, [*shlex.split(os.path.expandvars(command[1]))[1:], "--json"])
+        assert json.loads(pasted.stdout)["checkpoints"] == 8
+        assert len(await saver.alist(None)) == 2
 
 
 def test_a_policy_that_keeps_all_says_so(sqlite_url: str) -> None:
@@ -36,21 +47,23 @@ def test_a_policy_that_keeps_all_says_so(sqlite_url: str) -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ({"older_than": "soon"}, "--older-than"),
-        ({"idle_for": "-1d"}, "thread_ttl"),
-        ({"keep_last": "x"}, "--keep-last is a whole number"),
-        ({"keep_last": "0"}, "keep_last"),
-        ({"keep_tag": "{"}, "--keep-tag is no JSON"),
-        ({"keep_tag": '{"a": {"$near": 1}}', "keep_last": "1"}, "$near"),
-        ({"older_than": "<script>"}, "&lt;script&gt;"),
+        ({"older_than": "soon"}, '"Older than" must be a number of days, or text such as'),
+        ({"idle_for": "-1d"}, '"Threads idle for" must be from 0 to 36600 days'),
+        ({"keep_last": "x"}, '"Keep the newest" must be a whole number, got'),
+        ({"keep_last": "0"}, '"Keep the newest" must be a whole number from 1'),
+        ({"keep_tag": "{"}, '"Keep those with tags (JSON)" must be JSON'),
+        ({"keep_tag": '{"a": 1}'}, 'never deletes anything: give "Older than", "Keep the newest" or "Threads idle for"'),
+        ({"keep_tag": '{"keep_last": {"$near": 1}}', "keep_last": "1"}, "keep_last"),
+        ({"older_than": "<script>"}, "<script>"),
     ],
 )
 def test_a_policy_that_can_not_be_read_is_a_sentence(sqlite_url: str, query: dict[str, str], said: str) -> None:
     with inspecting(sqlite_url) as client:
         answer = client.get("/retention", params=query)
         assert answer.status_code == 400
-        assert said in answer.text
-        assert "<script>s" not in answer.text
+        (problem,) = re.findall('<p class="problem" role="alert">.*</p>', answer.text)
+        assert said in text_of(problem)
+        assert "<script>" not in problem
 
 
 async def test_the_command_is_quoted_for_a_shell(sqlite_url: str) -> None:

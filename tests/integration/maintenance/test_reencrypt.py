@@ -180,6 +180,6 @@ async def test_the_command_line_changes_the_keys(lasting_url: str, tmp_path: Pat
         assert says in refused.output
     done = CliRunner().invoke(main, [*command, "--old", f"{here}:old_key", "--new", f"{here}:new_key"])
     assert done.exit_code == 0, done.output
-    assert done.output.startswith("stored anew: 6 checkpoints, 30 values, 24 writes; 0 rows were done before")
+    assert done.output.startswith("stored anew: 6 checkpoints, 30 values, 24 writes; done before: 0 rows")
     async with opened(lasting_url, new_key(), tmp_path) as saver:
         assert await everything(saver) == before

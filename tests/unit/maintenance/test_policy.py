@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ckptstore import RetentionPolicy
 from ckptstore.errors import InvalidPolicy
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.maintenance.policy import with_names
 from ckptstore.maintenance.prune_plan import CheckpointRef, Node, ThreadView
 
 NOW = 1_000_000_000_000_000
@@ -180,3 +181,18 @@ def test_a_file_whose_tables_are_values_raises_invalid_policy(tmp_path: Path, te
 def test_the_plain_values_of_a_policy_are_json() -> None:
     policy = RetentionPolicy(keep_last=1, keep_tags={"kind": {"$in": {"a", "b"}}})  # type: ignore[arg-type]  # one filter alone
     assert RetentionPolicy.from_dict(json.loads(json.dumps(policy.to_dict()))).keep_last == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"keep_last": 0}, "--last must be"),
+        ({"keep_tags": {"a": 1}}, "give max_age, --last or thread_ttl"),
+        # What a user gave stays.
+        ({"keep_last": 1, "keep_tags": {"keep_last": {"$near": 1}}}, "keep_last"),
+    ],
+)
+def test_errors_with_names_of_ones_own(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidPolicy) as caught:
+        RetentionPolicy(**given)
+    assert said in with_names(caught.value, {"keep_last": "--last"})
