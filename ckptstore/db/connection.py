@@ -25,7 +25,7 @@ from ckptstore.db.abilities import Abilities
 from ckptstore.db.cell_types import require_types
 from ckptstore.db.error_mapping import ConnectionLost, is_ending
 from ckptstore.db.sharding import for_each_thread
-from ckptstore.db.sql.insert import insert_arrays, insert_rows, insert_values, row_parameters, value_parameters
+from ckptstore.db.sql.insert import in_powers_of_two, insert_arrays, insert_rows, insert_values, row_parameters, value_parameters
 from ckptstore.db.sql.objects import referenced_among
 from ckptstore.db.sql.parameters import key_parameters
 from ckptstore.db.sql.routing import REFERENCED
@@ -44,8 +44,6 @@ _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEAT
 _RECENT_SECONDS = 1.0
 # Computing with fewer takes less than some milliseconds.
 _MANY_ITEMS = 200
-# The longest multi-row INSERT on SQLite.
-_MAX_INSERT_ROWS = 64
 
 
 @dataclass(slots=True)
@@ -106,6 +104,8 @@ class Db:
     def expect_long(self, *, unbounded: bool = False) -> None:
         """Let each statement of the rest of this work take long, see `DatabaseSettings.long_attempt_seconds`.
 
+        A server waits as long for this client within the transactions that follow.
+
         Args:
             unbounded: as long as the connection lasts.
         """
@@ -165,11 +165,11 @@ class Db:
         if not rows:
             return 0
         if not self.abilities.database.counts_inserted:
-            parts = _in_powers_of_two(rows)
+            parts = in_powers_of_two(rows)
             return sum(self.run(insert_values, value_parameters(table, part), len(part), table, conflict).rowcount for part in parts)
         if not self.on_sqlite:
             return self.run(insert_arrays, row_parameters(table, rows), table, conflict).rowcount
-        return sum(self.run_rows(insert_rows, part, table, conflict).rowcount for part in _in_powers_of_two(rows))
+        return sum(self.run_rows(insert_rows, part, table, conflict).rowcount for part in in_powers_of_two(rows))
 
     def key_parameters(self, names: Sequence[str], rows: Iterable[Sequence[str]]) -> dict[str, Any]:
         """The parameters of a statement that takes a table of keys, see `sql.parameters.keys_table`."""
@@ -259,6 +259,9 @@ class Db:
     def _committed(self, begin: str) -> Iterator[None]:
         self.execute(begin)
         try:
+            if self.watch is not None and self.watch.is_long:
+                # Who spools rows to a disk, or shares a busy machine, computes long between two statements.
+                self.execute(f"SELECT set_config('idle_in_transaction_session_timeout', '{round((self.watch.bound or 0) * 1000)}', true)")
             yield
             self.execute("COMMIT")
         except BaseException:
@@ -289,12 +292,3 @@ class Db:
         """False on SQLite after an error that ended the transaction, where ROLLBACK is an error. PostgreSQL accepts it at any time."""
         driver_connection = self.connection.connection.driver_connection
         return not self.on_sqlite or (driver_connection is not None and driver_connection.in_transaction)
-
-
-def _in_powers_of_two(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Split rows into few parts of few lengths: each length is compiled once, and each statement releases the interpreter's lock."""
-    start = 0
-    while start < len(rows):
-        length = min(_MAX_INSERT_ROWS, 1 << (len(rows) - start).bit_length() - 1)
-        yield rows[start : start + length]
-        start += length

@@ -98,6 +98,11 @@ class Watch:
         """Allow the rest of this attempt the longer bound, or none."""
         self._restart(None if unbounded else self._long_seconds)
 
+    @property
+    def is_long(self) -> bool:
+        """Whether this phase has the longer bound, or none."""
+        return self._seconds is not None and (self.bound is None or self.bound > self._seconds)
+
     def end(self) -> None:
         """The phase is over."""
         self._waiting = None

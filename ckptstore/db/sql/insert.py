@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Insert, Table, Update, bindparam, case, literal_column, null, or_, select, text, update
@@ -12,6 +12,8 @@ from ckptstore.db.sql.parameters import driver_type, unnest
 from ckptstore.db.sql.tables import Row
 
 _TOUCH_MICROSECONDS = 1_000_000
+# The longest multi-row INSERT on SQLite.
+_MAX_INSERT_ROWS = 64
 
 
 def insert_rows(_database: str, count: int, table: Table, conflict: str) -> Insert:
@@ -112,3 +114,12 @@ def touch_thread(threads: Table, thread_id: ColumnElement[Any], now: ColumnEleme
     """
     is_later = now > threads.c.updated_at + literal_column(str(_TOUCH_MICROSECONDS), BigInteger)
     return update(threads).where(threads.c.thread_id == thread_id, is_later).values(updated_at=now)
+
+
+def in_powers_of_two(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Split rows into few parts of few lengths: each length is compiled once, and each statement releases the interpreter's lock."""
+    start = 0
+    while start < len(rows):
+        length = min(_MAX_INSERT_ROWS, 1 << (len(rows) - start).bit_length() - 1)
+        yield rows[start : start + length]
+        start += length

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -273,3 +274,19 @@ async def test_only_work_that_expects_it_may_wait_long(server_url: str, postgres
                 admin.execute("SELECT pg_advisory_unlock(5)")
             for future in long:
                 await settled(future)
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_a_server_waits_longer_for_a_client_whose_work_may_take_long(server_url: str, adopted: bool) -> None:
+    def seconds(db: Db, *, is_long: bool) -> int:
+        if is_long:
+            db.expect_long()
+        with db.transaction():
+            return (
+                int(db.execute("SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'").scalar_one()) // 1000
+            )
+
+    settings = DatabaseSettings(attempt_seconds=7.0, long_attempt_seconds=70.0)
+    async with opened(server_url, adopted=adopted, settings=settings) as saver:
+        for is_long, expected in ((False, 7), (True, 70), (False, 7)):
+            assert await settled(saver.store.runner.write(partial(seconds, is_long=is_long))) == expected

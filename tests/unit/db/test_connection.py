@@ -7,7 +7,8 @@ import sqlite3
 import pytest
 
 from ckptstore.db import sql
-from ckptstore.db.connection import Db, _in_powers_of_two
+from ckptstore.db.connection import Db
+from ckptstore.db.sql.insert import in_powers_of_two
 
 
 def segments(count: int) -> list[tuple[object, ...]]:
@@ -21,7 +22,7 @@ def count(db: Db) -> int:
 
 def test_any_number_of_rows_is_inserted_by_statements_of_few_lengths(db: Db) -> None:
     for number in (0, 1, 3, 200):
-        lengths = [len(part) for part in _in_powers_of_two(segments(number))]
+        lengths = [len(part) for part in in_powers_of_two(segments(number))]
         assert sum(lengths) == number
         assert set(lengths) <= {1, 2, 4, 8, 16, 32, 64}
     assert db.insert(sql.tables.SEGMENT, "keep", segments(200)) == 200
