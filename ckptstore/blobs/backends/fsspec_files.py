@@ -78,7 +78,10 @@ class AsyncFiles:
         return 0
 
     async def close(self) -> None:
-        """Most file systems close with their last reference."""
+        """Most file systems close with their last reference; adlfs keeps one until Python exits, and connections with it."""
+        client = getattr(self._fs, "service_client", None)
+        if client is not None:
+            await client.close()
 
 
 class ThreadedFiles:

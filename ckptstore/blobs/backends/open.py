@@ -144,8 +144,10 @@ async def _connect(kind: Any, options: dict[str, Any]) -> RemoteFiles:
 
 
 def _on_this_loop(kind: Any, options: dict[str, Any]) -> Any:
+    # adlfs closes its file systems when Python exits, on a loop that an asynchronous one does not have. Its coroutines run on ours anyway.
+    loop = {} if "abfs" in kind.protocol else {"asynchronous": True, "loop": asyncio.get_running_loop()}
     # Never fsspec's shared instance, which may belong to another loop.
-    return _uncached(kind(asynchronous=True, loop=asyncio.get_running_loop(), skip_instance_cache=True, **options))
+    return _uncached(kind(skip_instance_cache=True, **loop, **options))
 
 
 def _uncached(fs: Any) -> Any:

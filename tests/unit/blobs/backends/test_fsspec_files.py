@@ -6,13 +6,14 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
 
 from ckptstore.blobs.backends.object_keys import temporary_name
 from ckptstore.blobs.backends.open import open_backend
@@ -41,6 +42,29 @@ class TestOtherAsyncFileSystem(BlobBackendConformance):
         backend = open_backend(f"async_wrapper://{tmp_path}/blobs", BlobSettings(options=options))
         yield backend
         await backend.close()
+
+
+class ClosedAtExit(AsyncFileSystemWrapper):  # type: ignore[misc]  # fsspec has no types
+    """As adlfs: its client is closed on its loop when Python exits, which fails where it was made for the loop of somebody else."""
+
+    protocol = "abfs"
+    closed: ClassVar[list[bool]] = []
+
+    def __init__(self, *, asynchronous: bool = False, **options: Any) -> None:
+        super().__init__(LocalFileSystem(auto_mkdir=True), asynchronous=asynchronous, **options)
+        self.service_client = self
+
+    async def close(self) -> None:
+        self.closed.append(self.loop.is_running())
+
+
+async def test_what_would_be_closed_at_exit_is_closed_with_its_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_registry, "abfs", ClosedAtExit)
+    backend = open_backend(f"abfs://{tmp_path}/blobs")
+    await backend.put(KEY, b"content")
+    assert await backend.get(KEY, ENOUGH) == b"content"
+    await backend.close()
+    assert ClosedAtExit.closed == [True]
 
 
 async def test_a_file_in_memory_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
