@@ -136,6 +136,9 @@ def open_filter(page: Page) -> None:
     page.fill("input[name=key]", "channel")
     page.fill("input[name=value]", "chat")
     page.click("button.primary")
+    # The head of the page comes before its rows.
+    page.wait_for_url("**filter=**")
+    page.locator("[data-row]").first.wait_for()
 
 
 def open_space(page: Page) -> None:
@@ -150,7 +153,9 @@ def open_retention(page: Page) -> None:
     page.fill("input[name=older_than]", "14d")
     page.fill("input[name=keep_last]", "3")
     page.click("button.primary")
-    page.wait_for_load_state("networkidle")
+    shown = page.locator("pre.command code")
+    # The folder is a temporary one.
+    shown.evaluate("(command, folder) => { command.textContent = command.textContent.replace(folder, '/srv') }", str(Path.cwd()))
 
 
 #: Picture -> how its page is reached, width and height of the window, and whether it is dark.

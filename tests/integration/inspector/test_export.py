@@ -36,6 +36,17 @@ async def test_hidden_keys_are_left_out(sqlite_url: str) -> None:
         assert found["checkpoints"][0]["metadata"]["name"] == "ann"
 
 
+async def test_the_name_of_the_file_is_plain(sqlite_url: str) -> None:
+    hostile = 'a"; x=\r\nSet-Cookie: y'
+    async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
+        await put(saver, config(hostile), {})
+    with inspecting(sqlite_url) as client:
+        answer = client.get("/export", params={"thread": hostile})
+        assert answer.json()["thread_id"] == hostile
+        assert answer.headers["content-disposition"] == 'attachment; filename="a-x-Set-Cookie-y.json"'
+        assert "set-cookie" not in answer.headers
+
+
 async def test_a_long_thread(sqlite_url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         await chain(saver, "t", 230)

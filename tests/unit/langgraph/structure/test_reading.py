@@ -15,6 +15,7 @@ import ormsgpack
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from langgraph.checkpoint.serde import jsonplus
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command, Interrupt, Send
 from pydantic import BaseModel, SecretStr
@@ -191,3 +192,22 @@ def test_the_older_json_has_objects() -> None:
     assert structure_of(Value("json", text.encode())) == Typed("a.B", "B()", "value")
     other = {"lc": 1, "type": "other", "id": ["a"]}
     assert structure_of(Value("json", json.dumps(other).encode())) == other
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Value("json", b'{"password": "s3cret"'),
+        Value("json", b'{"password": "s3cret\xff"}'),
+        Value("msgpack", msgpack.packb({"password": "s3cret"}) + b"s3cret"),
+        Value("msgpack", msgpack.packb({"password": "s3cret"})[:-1]),
+        Value("msgpack", msgpack.packb({"key": msgpack.ExtType(jsonplus.EXT_CONSTRUCTOR_KW_ARGS, b"\xa9s3cret")})),
+        Value("msgpack", msgpack.packb({"key": msgpack.ExtType(99, msgpack.packb("s3cret"))})),
+        Value("pickle", b"s3cret"),
+    ],
+)
+def test_why_bytes_can_not_be_read_has_nothing_of_them(value: Value) -> None:
+    # No key of a damaged value is known, by which it could be hidden.
+    found = structure_of(value)
+    assert "not_shown" in str(as_json(found))
+    assert "s3cret" not in repr(found)
