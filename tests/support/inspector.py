@@ -75,7 +75,8 @@ def serving(url: str, redact: Sequence[str] = (), *, browser: bool = False) -> I
 
     access = Access()
     with reading_store(url) as store, listen(LOOPBACK, 0, allow_remote=False) as listening, patch.object(uvicorn, "Server", remember):
-        arguments = (Inspector(store, "the store", None, Redaction(redact)), listening, LOOPBACK, access)
+        options = store_options(store.runner.url, None, store.objects.location.url)
+        arguments = (Inspector(store, "the store", None, Redaction(redact), options), listening, LOOPBACK, access)
         thread = threading.Thread(target=server.serve, args=arguments, kwargs={"allow_remote": False, "browser": browser})
         thread.start()
         try:

@@ -10,6 +10,7 @@ from jinja2 import UndefinedError
 
 import ckptstore.inspector
 from ckptstore.inspector.rendering import link, page, static_file, static_url, streamed
+from ckptstore.inspector.retention_page import LABELS
 
 FOLDER = Path(ckptstore.inspector.__path__[0])
 TEMPLATES = sorted((FOLDER / "templates").glob("*.html"))
@@ -58,9 +59,9 @@ async def test_a_page_begins_before_all_of_it_is_known() -> None:
         asked.append("read")
         return type("Problem", (), {"problem": "it is gone"})
 
-    given = {"older_than": "", "keep_last": "", "idle_for": "", "keep_tag": ""}
+    shown = {"given": dict.fromkeys(LABELS, ""), "labels": LABELS, "problem": None, "command": "", "has_secret": False}
     inspector = type("Inspector", (), {"name": "x", "redaction": type("R", (), {"patterns": ()})})
-    response = streamed("retention.html", inspector=inspector, place="retention", given=given, problem=None, command="", read=read)
+    response = streamed("retention.html", inspector=inspector, place="retention", read=read, **shown)
     chunks = [(len(asked), bytes(chunk)) async for chunk in response.body_iterator if not isinstance(chunk, str)]
     assert chunks[0][0] == 0
     assert b"Counting" in chunks[0][1]
