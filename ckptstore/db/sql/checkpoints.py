@@ -285,6 +285,7 @@ def metadata_page(database: str) -> Select[Any]:
 def visible_refs(_database: str) -> Select[Any]:
     """Namespace, id and bytes of the metadata of a thread's visible checkpoints, newest first."""
     c = CHECKPOINT.c
-    size = func.length(cast(c.metadata, Text))
+    # SQLite keeps NULL out of no column of a file that was altered.
+    size = func.coalesce(func.length(cast(c.metadata, Text)), literal_column("0"))
     of_thread = select(c.checkpoint_ns, c.checkpoint_id, size).where(c.thread_id == bindparam("thread_id"), is_visible())
     return of_thread.order_by(c.checkpoint_id.desc(), c.checkpoint_ns.desc())

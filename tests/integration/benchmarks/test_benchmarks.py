@@ -6,7 +6,7 @@ import asyncio
 import json
 import pickle
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.bench import Section
 from benchmarks.command_line import description_of, name_of
 from benchmarks.contenders import ASYNC_SQLITE, CKPTSTORE_SQLITE, Contender, contenders
 from benchmarks.sections import SECTIONS, pressure, processes, start
@@ -22,37 +23,31 @@ from benchmarks.sections.processes import Work, count_lost, try_steps
 from benchmarks.workload import HandMade
 
 T = TypeVar("T")
-ROWS = (
-    "1 task ",
-    "50 tasks",
-    "10 threads, steps/s",
-    "1 thread, CPU of one, ms",
-    "turns/s",
-    "of 12 messages",
-    "bytes stored / final state",
-    "with / without",
-    "objects outside the database",
-    "aget_tuple",
-    "two common tags, 100 hits",
-    "50 threads of a user",
-    "with / without tags",
-    "% of the plain file",
-    "reading it with a new saver",
-    "put p99 beside",
-    "day 90 / day 30",
-    "one text: put / serialising",
-    "aput_writes, p99",
-    "through a proxy, 1 ms each way, steps/s",
-    "acknowledged writes lost",
-    "import beyond LangGraph's own",
-    "first in its process",
-    "wall, ms",
-    "RSS after tenth 10, MB",
-    "p99 beside, ms",
-    "of reading it back",
-    "beside copy_thread, ms",
-    "from a SQLite file to here, checkpoints/s",
-)
+#: Of each section, how some lines of its tables begin.
+LINES: Mapping[str, Sequence[str]] = {
+    "steps": ("steps/s", "1 task ", "50 tasks"),
+    "sync": ("10 threads, steps/s", "1 thread, CPU of one, ms"),
+    "chat": ("chat of", "turns/s", "bytes stored / final state"),
+    "long": ("of 12 messages",),
+    "sliding": ("bytes a checkpoint while it slides",),
+    "upload": ("put beside", "the upload through", "with / without", "objects outside the database"),
+    "read": ("thread of", "aget_tuple"),
+    "tags": ("two common tags, 100 hits", "50 threads of a user", "with / without tags"),
+    "store": ("% of the plain file", "reading it with a new saver"),
+    "bounded": ("put p99 beside", "day 90 / day 30", "one text: put / serialising"),
+    "latency": ("50 tasks", "aput_writes, p99"),
+    "proxy": ("through a proxy, 1 ms each way, steps/s",),
+    "processes": ("acknowledged writes lost",),
+    "start": ("import beyond LangGraph's own", "first in its process"),
+    "open": ("wall, ms",),
+    "pressure": ("RSS after tenth 10, MB", "p99 beside, ms", "of reading it back"),
+    "upkeep": ("beside copy_thread, ms",),
+    "growth": ("listing without checkpoint_ns, exponent",),
+    "move": ("from a SQLite file to here, checkpoints/s",),
+    "inspect": ("list of 60 threads: first byte",),
+}
+CHARTS = ("steps", "chat", "long", "tags", "bounded")
+SMOKE = ("--smoke", "--verbose", "--postgres", "none", "--results", "results")
 
 
 async def in_worker_threads(*calls: Callable[[], Awaitable[T]]) -> list[T]:
@@ -67,48 +62,58 @@ async def in_worker_threads(*calls: Callable[[], Awaitable[T]]) -> list[T]:
     return [pickle.loads(done) for done in await asyncio.gather(*(asyncio.to_thread(run, pickle.dumps(call)) for call in calls))]
 
 
-@pytest.mark.timeout(300)
-def test_every_section_runs_on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for section in (pressure, processes, start):
         monkeypatch.setattr(section, "in_fresh_processes", in_worker_threads)
     # It would forget the peak of this process, which every section records.
     monkeypatch.setattr(pressure, "restart_peak", lambda: None)
     monkeypatch.chdir(tmp_path)
-    failed = main(["--smoke", "--verbose", "--postgres", "none", "--results", "results"])
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("in_one_process")
+@pytest.mark.parametrize("section", SECTIONS, ids=name_of)
+def test_every_section_runs_on_sqlite(section: Section, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = name_of(section)
+    failed = main([*SMOKE, name])
     output = capsys.readouterr()
     printed = output.out
     assert failed == 0, printed + output.err
-    assert [line for line in printed.splitlines() if line.startswith("== ")] == [
-        f"== {name_of(section)}: {description_of(section)}" for section in SECTIONS
-    ]
-    assert all(f"\n{row}" in printed for row in ROWS), printed
+    assert [line for line in printed.splitlines() if line.startswith("== ")] == [f"== {name}: {description_of(section)}"]
+    assert all(f"\n{line}" in printed for line in LINES[name]), printed
     assert "AsyncPostgresSaver: no" in printed
-    for header in ("steps/s", "chat of", "put beside", "the upload through", "thread of"):
-        (line,) = (line for line in printed.splitlines() if line.startswith(header))
-        assert line.index("InMemorySaver") < line.index("ckptstore SQLite")
-    assert_recorded(tmp_path / "results", printed)
+    (path,) = (tmp_path / "results").glob("*.json")
+    assert path.stem == name
+    assert_recorded(json.loads(path.read_text(encoding="utf-8")), name, printed)
+    assert [found.name for found in path.parent.glob("*.png")] == [f"{name}.png"] * (name in CHARTS)
 
 
-def assert_recorded(folder: Path, printed: str) -> None:
-    """Every section left a file, and these hold the rows that were printed."""
-    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
-    assert records.keys() == {name_of(section) for section in SECTIONS}
-    for record in records.values():
-        assert record["command"] == "python -m benchmarks --smoke --verbose --postgres none --results results"
-        assert (record["size"], record["laps"]) == ("smoke", 1)
-        assert record["environment"]["PostgreSQL"] == "none"
-        assert datetime.fromisoformat(record["date"]).utcoffset() == timedelta(0)
-        assert record["seconds"] > 0
-        assert all(f"\n{label:10}  {text}\n" in f"\n{printed}" for label, text in record["environment"].items())
-    peaks = [records[name_of(section)]["peak_rss_mb_so_far"] for section in SECTIONS]
-    assert peaks[0] > 0
-    assert peaks == sorted(peaks)
-    tables = [table for record in records.values() for table in record["tables"]]
-    rows = [row for table in tables for row in table["rows"]]
-    lines = [*(table["title"] for table in tables), *(row["label"] for row in rows)]
+def assert_recorded(record: Mapping[str, Any], name: str, printed: str) -> None:
+    """A section's file holds the rows that were printed."""
+    assert record["command"] == " ".join(["python -m benchmarks", *SMOKE, name])
+    assert (record["size"], record["laps"]) == ("smoke", 1)
+    assert record["environment"]["PostgreSQL"] == "none"
+    assert datetime.fromisoformat(record["date"]).utcoffset() == timedelta(0)
+    assert record["seconds"] > 0
+    assert record["peak_rss_mb_so_far"] > 0
+    assert all(f"\n{label:10}  {text}\n" in f"\n{printed}" for label, text in record["environment"].items())
+    lines = [*(table["title"] for table in record["tables"]), *(row["label"] for table in record["tables"] for row in table["rows"])]
+    assert lines
     assert all(f"\n{line}" in printed for line in lines)
-    assert all(any(f"{line} ".startswith(wanted) for line in lines) for wanted in ROWS)
-    assert {path.name for path in folder.glob("*.png")} == {"steps.png", "chat.png", "long.png", "tags.png", "bounded.png"}
+    assert all(any(f"{line} ".startswith(wanted) for line in lines) for wanted in LINES[name])
+
+
+@pytest.mark.usefixtures("in_one_process")
+def test_sections_run_in_the_order_in_which_they_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMOKE, "sliding", "read"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in printed if line.startswith("== ")] == ["== sliding", "== read"]
+    (line,) = (line for line in printed if line.startswith("thread of"))
+    assert line.index("InMemorySaver") < line.index("ckptstore SQLite")
+    records = [json.loads((tmp_path / "results" / f"{name}.json").read_text(encoding="utf-8")) for name in ("sliding", "read")]
+    peaks = [record["peak_rss_mb_so_far"] for record in records]
+    assert peaks == sorted(peaks)
 
 
 def on_sqlite(name: str) -> Contender:
