@@ -174,11 +174,11 @@ class MemoryFiles(ThreadedFiles):
         progress.reached(len(data), len(data))
 
 
-def callback_of(progress: TransferProgress) -> Any:
-    """Fsspec's callback that reports to `progress`."""
+def callback_of(progress: TransferProgress, *, at_start: bool = True) -> Any:
+    """Fsspec's callback that reports to `progress`; if not `at_start`, only when some bytes have come."""
     from fsspec.callbacks import Callback
 
-    return Callback(hooks={"progress": lambda size, value, **_: progress.reached(size, value)})
+    return Callback(hooks={"progress": lambda size, value, **_: progress.reached(size, value) if value or at_start else None})
 
 
 def entries_of(found: dict[str, dict[str, Any]]) -> list[BlobEntry]:

@@ -70,6 +70,10 @@ class S3Files(AsyncFiles):
         part = max(self._part_bytes, math.ceil(size / _MAX_PARTS))
         await self._fs._put_file(str(source), path, callback=callback_of(progress), chunksize=part, max_concurrency=_PARTS_AT_ONCE)
 
+    async def get_file(self, path: str, target: Path, progress: TransferProgress) -> None:
+        # Refused at the start, s3fs would leave the response open.
+        await self._fs._get_file(path, str(target), callback=callback_of(progress, at_start=False))
+
     async def listing(self, root: str) -> AsyncIterator[BlobEntry]:
         bucket, _, prefix = root.partition("/")
         # `_find` keeps the whole listing in memory, `_iterdir` one page.

@@ -303,7 +303,7 @@ async def test_a_target_that_fails_while_more_is_read_ends_the_run(savers: Pair,
     for number in range(3, 6):
         await one.acopy_thread("t0", f"t{number}")
     read: list[str] = []
-    third_is_read = threading.Event()
+    third_is_read, failed = threading.Event(), threading.Event()
     parcel, store = OwnSource.parcel, StoreParcel.__call__
 
     async def noted(self: OwnSource, threads: Any, existing: Any) -> Any:
@@ -315,7 +315,8 @@ async def test_a_target_that_fails_while_more_is_read_ends_the_run(savers: Pair,
         return found
 
     def fail(self: StoreParcel, db: Any) -> None:
-        if not third_is_read.is_set():
+        if not failed.is_set():
+            failed.set()
             db.compute(10**6, third_is_read.wait, 60)
             raise DatabaseUnavailable("no space left on device", transient=False)
         store(self, db)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import subprocess
@@ -19,7 +20,7 @@ from ckptstore.blobs.backends.fsspec_backend import FsspecBackend
 from ckptstore.blobs.backends.open import open_backend
 from ckptstore.blobs.backends.protocol import BlobBackend, BlobEntry
 from ckptstore.blobs.settings import BlobSettings
-from ckptstore.errors import BlobUnavailable
+from ckptstore.errors import BlobCorrupt, BlobUnavailable
 from ckptstore.testing import BlobBackendConformance
 from tests.support.blob_backends import ENOUGH, KEY, bare, listed
 from tests.support.s3 import S3Server
@@ -49,6 +50,8 @@ def test_s3_parameters_become_options(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
     class Recorded:
+        protocol = "s3"
+
         def __init__(self, **options: Any) -> None:
             seen.update(options)
             raise OSError("that was all")
@@ -105,6 +108,20 @@ async def test_a_large_get_in_s3_is_still_one_request(s3: S3Server, s3_backend: 
     s3.take_requests()
     assert await s3_backend.get(KEY, ENOUGH) == content
     assert s3.take_requests() == {"GET": 1}
+
+
+def test_a_file_that_is_refused_leaves_no_connection_open(s3: S3Server, bucket: str, tmp_path: Path) -> None:
+    async def refuse() -> None:
+        backend = open_backend(s3.bucket_url(bucket), BlobSettings())
+        await backend.put(KEY, bytes(3_000_000))
+        for read in (backend.get(KEY, 5), backend.get_file(KEY, tmp_path / "target", 5)):
+            with pytest.raises(BlobCorrupt):
+                await read
+        await backend.close()
+
+    asyncio.run(refuse())
+    # A connection that nobody closed warns when it is collected, and pytest makes an error of that.
+    gc.collect()
 
 
 async def test_a_large_file_is_uploaded_in_parts(s3: S3Server, s3_backend: BlobBackend, tmp_path: Path) -> None:
