@@ -36,6 +36,8 @@ def test_every_answer_is_the_models(url: str, written: list[dict[str, Any]], fil
             everything = await saver.alist(None)
             for wanted in filters:
                 prefixed = {f"m{key}": value for key, value in wanted.items()}
+                # Where no checkpoint has a key with a dot, it means a nested one: see test_filter_habits.
+                prefixed = {key: value for key, value in prefixed.items() if "." not in key or any(key in c.metadata for c in everything)}
                 for where, threads in ((None, {"t0", "t1", "t2"}), (config("t1"), {"t1"})):
                     expected = [
                         c.checkpoint["id"]
