@@ -36,7 +36,7 @@ demo: .venv-demo/bin/uv
 test: $(VENV)/installed
 	$(BIN)/python -m pytest $(ARGS)
 
-# The inner loop, under a minute: tests/unit, and of every module of tests/integration and tests/langgraph the first test that runs
+# The inner loop, about a minute: tests/unit, and of every module of tests/integration and tests/langgraph the first test that runs
 # on SQLite (`--quick` in tests/conftest.py). What starts a server or a process is left to `make test`.
 test-quick: $(VENV)/installed
 	$(BIN)/python -m pytest --quick $(ARGS)
