@@ -78,10 +78,14 @@ class AsyncFiles:
         return 0
 
     async def close(self) -> None:
-        """Most file systems close with their last reference; adlfs keeps one until Python exits, and connections with it."""
-        client = getattr(self._fs, "service_client", None)
-        if client is not None:
-            await client.close()
+        """Most file systems close with their last reference."""
+
+
+class AzureFiles(AsyncFiles):
+    """Azure's blob storage: adlfs keeps a reference until Python exits, and connections with it."""
+
+    async def close(self) -> None:
+        await self._fs.service_client.close()
 
 
 class ThreadedFiles:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ckptstore.blobs.backends.fsspec_backend import FsspecBackend
-from ckptstore.blobs.backends.fsspec_files import AsyncFiles, MemoryFiles, RemoteFiles, ThreadedFiles
+from ckptstore.blobs.backends.fsspec_files import AsyncFiles, AzureFiles, MemoryFiles, RemoteFiles, ThreadedFiles
 from ckptstore.blobs.backends.local import LocalBackend
 from ckptstore.blobs.backends.observed import ObservedBackend
 from ckptstore.blobs.backends.protocol import BlobBackend
@@ -134,6 +134,9 @@ async def _connect_s3(kind: Any, options: dict[str, Any], part_bytes: int) -> Re
 
 
 async def _connect(kind: Any, options: dict[str, Any]) -> RemoteFiles:
+    if "abfs" in kind.protocol:
+        # adlfs closes when Python exits, on a loop that an asynchronous file system does not have. Its coroutines run on ours anyway.
+        return AzureFiles(_uncached(kind(skip_instance_cache=True, **options)))
     if kind.async_impl:
         return AsyncFiles(_on_this_loop(kind, options))
     from fsspec.implementations.memory import MemoryFileSystem
@@ -144,10 +147,8 @@ async def _connect(kind: Any, options: dict[str, Any]) -> RemoteFiles:
 
 
 def _on_this_loop(kind: Any, options: dict[str, Any]) -> Any:
-    # adlfs closes its file systems when Python exits, on a loop that an asynchronous one does not have. Its coroutines run on ours anyway.
-    loop = {} if "abfs" in kind.protocol else {"asynchronous": True, "loop": asyncio.get_running_loop()}
     # Never fsspec's shared instance, which may belong to another loop.
-    return _uncached(kind(skip_instance_cache=True, **loop, **options))
+    return _uncached(kind(asynchronous=True, loop=asyncio.get_running_loop(), skip_instance_cache=True, **options))
 
 
 def _uncached(fs: Any) -> Any:

@@ -50,8 +50,6 @@ def test_s3_parameters_become_options(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
     class Recorded:
-        protocol = "s3"
-
         def __init__(self, **options: Any) -> None:
             seen.update(options)
             raise OSError("that was all")
