@@ -128,7 +128,7 @@ def test_a_missing_file_raises_the_os_error(tmp_path: Path) -> None:
         RetentionPolicy.from_toml(tmp_path / "nowhere.toml")
 
 
-tags = st.lists(st.dictionaries(st.text("ab", min_size=1), st.booleans() | st.just({"$gte": 3}), min_size=1), max_size=2)
+tags = st.lists(st.dictionaries(st.text("ab", min_size=1), st.booleans() | st.just({"$gte": 3}), min_size=1, max_size=4), max_size=2)
 ages = st.none() | st.integers(0, 36_600).map(lambda days: days * DAY)
 
 
