@@ -66,6 +66,8 @@ async def in_worker_threads(*calls: Callable[[], Awaitable[T]]) -> list[T]:
 def in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for section in (pressure, processes, start):
         monkeypatch.setattr(section, "in_fresh_processes", in_worker_threads)
+    # Between laps; all that the tests before left in this process would be looked through each time.
+    monkeypatch.setattr("benchmarks.bench.gc.collect", lambda: 0)
     # It would forget the peak of this process, which every section records.
     monkeypatch.setattr(pressure, "restart_peak", lambda: None)
     monkeypatch.chdir(tmp_path)
