@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ckptstore.runtime import fork
 from ckptstore.values.generations import GenerationCache
 
 
@@ -70,12 +70,11 @@ def test_worker_threads_share_a_cache() -> None:
 
 
 def test_a_child_of_a_fork_gets_a_lock_of_its_own(monkeypatch: Any) -> None:
-    hooks: list[Any] = []
-    monkeypatch.setattr(os, "register_at_fork", lambda **given: hooks.append(given["after_in_child"]))
+    hooks = fork._Hooks()
+    monkeypatch.setattr(fork, "_in_child", hooks)
     cache = cache_of(100)
     with cache._lock:
-        [in_child] = hooks
-        in_child()
+        hooks.call()
         cache.add(b"k", b"v")
     assert cache.get_all([b"k"]) == [b"v"]
 
