@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import shlex
+from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -45,10 +46,15 @@ class BlobLocation:
 
     def __init__(self, database: URL, url: str | None) -> None:
         self._database = database
-        self.url = None if url is None else normalised(url)
+        self._given = url
         #: As of the last `look_up`; None if nothing was remembered.
         self.remembered: str | None = None
         self._noted = False
+
+    @cached_property
+    def url(self) -> str | None:
+        """The normalised URL of the store's backend. Links are resolved when it is first compared: mostly nothing is remembered."""
+        return None if self._given is None else normalised(self._given)
 
     @property
     def is_elsewhere(self) -> bool:

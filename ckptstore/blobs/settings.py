@@ -63,3 +63,7 @@ class BlobSettings:
     def leaf_room(self, *, has_backend: bool) -> LeafRoom:
         """Which large binary leaves of a value do not count towards its limit: all, or in the database those that it has room for."""
         return LeafRoom(inf, inf) if has_backend else LeafRoom(self.database_bytes, _TOGETHER * self.database_bytes)
+
+
+#: Of whoever gives none: checked once a process.
+DEFAULT_BLOB_SETTINGS = BlobSettings()

@@ -51,14 +51,17 @@ class Retries:
         self._monitor = monitor
         self._secrets = Secrets(url, settings.connect_args)
         self._reached = on_file
-        policy: dict[str, Any] = {
+        self._max_pause_seconds = _MAX_FILE_PAUSE_SECONDS if on_file else _MAX_PAUSE_SECONDS
+
+    def _policy(self, deadline: Deadline) -> dict[str, Any]:
+        """The arguments of tenacity. Nearly all savers repeat nothing: they are made when something failed."""
+        return {
             "retry": retry_if_exception(self._is_transient),
-            "wait": wait_random_exponential(multiplier=0.02, max=_MAX_FILE_PAUSE_SECONDS if on_file else _MAX_PAUSE_SECONDS),
+            "wait": wait_random_exponential(multiplier=0.02, max=self._max_pause_seconds),
+            "stop": partial(_is_too_late, deadline),
             "before_sleep": self._log_repeated,
             "reraise": True,
         }
-        self._retrying = Retrying(**policy)
-        self._async_retrying = AsyncRetrying(**policy)
 
     def run(self, deadline: Deadline, attempt: Callable[..., T], *args: Any) -> T:
         """Return what `attempt(*args)` returns.
@@ -75,8 +78,7 @@ class Retries:
             result = attempt(*args)
         except Exception as exc:
             self._note_repetition(self._transient(exc, deadline))
-            retrying = self._retrying.copy(stop=partial(_is_too_late, deadline))
-            repeated: T = retrying(self._once, attempt, *args)
+            repeated: T = Retrying(**self._policy(deadline))(self._once, attempt, *args)
             return repeated
         # Nearly all work succeeds at the first attempt, without the cost of the retry machinery.
         self._reached = True
@@ -88,8 +90,7 @@ class Retries:
             result = await attempt(*args)
         except Exception as exc:
             self._note_repetition(self._transient(exc, deadline))
-            retrying = self._async_retrying.copy(stop=partial(_is_too_late, deadline))
-            return await retrying(self._once_async, attempt, *args)
+            return await AsyncRetrying(**self._policy(deadline))(self._once_async, attempt, *args)
         self._reached = True
         return result
 

@@ -69,3 +69,7 @@ class DatabaseSettings:
             raise ValueError(f"attempt_seconds must be above 0 and not above long_attempt_seconds, got {bounds}")
         if self.synchronous not in ("FULL", "NORMAL", "EXTRA"):
             raise ValueError(f"synchronous must be FULL, NORMAL or EXTRA, got {self.synchronous!r}")
+
+
+#: Of whoever gives none: checked once a process.
+DEFAULT_SETTINGS = DatabaseSettings()

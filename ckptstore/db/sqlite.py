@@ -61,7 +61,7 @@ class SqliteRunner:
     def _start(self) -> None:
         self._guard = ForkGuard()
         self._engine = sqlite_engine(self.url, self._settings, read_only=self._read_only)
-        self._file = None if is_memory(self.url) else SqliteFile(str(self.url.database), partial(holds_whole_database, self._engine))
+        self._file = None if is_memory(self.url) else self._new_file()
         self.statements = statements_for(self._engine.dialect, self._schema)
         self._connections = SqliteConnections(self._engine, self.statements, self._file, _MAX_READERS, self._close_soon)
         self._wal = None if self._file is None else WalCheckpointer(self._read_after_look)
@@ -72,6 +72,9 @@ class SqliteRunner:
         readers = min(self._settings.pool_size, _MAX_READERS)
         # A database in memory is one connection: all of its work runs one at a time on one worker thread.
         self._readers = self._writer if is_memory(self.url) else WorkerThreads("ckptstore-read", readers)
+
+    def _new_file(self) -> SqliteFile:
+        return SqliteFile(str(self.url.database), partial(holds_whole_database, self._engine), creates=not self._read_only)
 
     # --- work on worker threads
 

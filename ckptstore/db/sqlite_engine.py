@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sqlite_url import read_only_parameters
 from ckptstore.db.url import is_memory
 from ckptstore.db.wal_checkpointer import MAX_PAGES
-from ckptstore.runtime.private_files import create_private_file
 
 # SQLite's smallest page, in bytes: no database is shorter.
 _SMALLEST_PAGE = 512
@@ -52,8 +51,6 @@ def sqlite_engine(url: URL, settings: DatabaseSettings, *, read_only: bool = Fal
     if read_only:
         _open_read_only(engine, settings)
         return engine
-    if not is_memory(url):
-        _create_privately(engine)
     configure_connections(engine, settings, wal_autocheckpoint=MAX_PAGES)
     return engine
 
@@ -71,16 +68,6 @@ def _open_read_only(engine: Engine, settings: DatabaseSettings) -> None:
     def configure(dbapi_connection: Any, entry: ConnectionPoolEntry) -> None:
         with closing(dbapi_connection.cursor()) as cursor:
             limit_wait(cursor, entry, settings)
-
-
-def _create_privately(engine: Engine) -> None:
-    """Let only the owner open a file that does not exist yet. SQLite gives the log and the shared memory beside it the same permissions."""
-
-    @event.listens_for(engine, "do_connect")
-    def create(*_arguments: Any) -> None:
-        # SQLite reports why a file can't be created.
-        with suppress(OSError):
-            create_private_file(str(engine.url.database))
 
 
 def configure_connections(engine: Engine, settings: DatabaseSettings, *, wal_autocheckpoint: int) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from ckptstore.errors import DatabaseFileLost
+from ckptstore.runtime.private_files import create_private_file
 
 _FileId = tuple[int, int]
 
@@ -26,12 +28,15 @@ class SqliteFile:
         path: of the database.
         is_whole: tells, from a new connection, whether a file of so many bytes holds the whole database; asked where the file became
             shorter, as a vacuum, of any process, makes it.
+        creates: whether a file that does not exist is created, so that only its owner can open it. SQLite gives the log and the shared
+            memory beside it the same permissions.
     """
 
-    def __init__(self, path: str, is_whole: Callable[[int], bool]) -> None:
+    def __init__(self, path: str, is_whole: Callable[[int], bool], *, creates: bool = False) -> None:
         # Absolute, as the connections have it: the working directory may change.
         self.path = os.path.abspath(path)
         self._is_whole = is_whole
+        self._creates = creates
         self._opened: _FileId | None = None
         self._size = 0
         self._log_path = ""
@@ -79,6 +84,10 @@ class SqliteFile:
         """Like `look`, unless no connection was opened yet. A connection to an empty file would delete the log that is beside it."""
         if self._opened is not None:
             self.look()
+        elif self._creates:
+            # SQLite reports why a file can't be created.
+            with suppress(OSError):
+                create_private_file(self.path)
 
     def closed(self) -> None:
         """All connections were closed, and SQLite has deleted the log."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from sqlalchemy import URL
 
-from ckptstore.blobs.settings import BlobSettings
+from ckptstore.blobs.settings import DEFAULT_BLOB_SETTINGS, BlobSettings
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import default_blob_url
 from ckptstore.errors import InvalidConfig
@@ -155,6 +155,6 @@ def blob_url_of(options: SaverOptions, database_url: URL) -> str | None:
 
 def blob_settings_of(options: SaverOptions) -> BlobSettings:
     """The settings of the blobs, with `blob_options` merged in."""
-    settings = options.get("blob_settings") or BlobSettings()
+    settings = options.get("blob_settings") or DEFAULT_BLOB_SETTINGS
     extra = options.get("blob_options")
     return replace(settings, options={**settings.options, **extra}) if extra else settings

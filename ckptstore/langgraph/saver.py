@@ -19,7 +19,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from sqlalchemy import URL
 
 from ckptstore.db.layout import Layout
-from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.settings import DEFAULT_SETTINGS
 from ckptstore.errors import InvalidConfig, brief
 from ckptstore.langgraph.base import utc_now
 from ckptstore.langgraph.config import MAX_ID_BYTES
@@ -41,7 +41,7 @@ from ckptstore.langgraph.trust import strict_serialiser
 from ckptstore.langgraph.upkeep import Upkeep
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.monitoring.monitor import Monitor
-from ckptstore.monitoring.settings import MonitoringSettings
+from ckptstore.monitoring.settings import DEFAULT_MONITORING
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import Outcome, Steps, drive, drive_async
@@ -87,8 +87,8 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
     def __init__(self, engine: AsyncEngine | OwnDatabase, **options: Unpack[SaverOptions]) -> None:
         check_names(options)
         check_kinds(options)
-        settings = options.get("settings") or DatabaseSettings()
-        monitor = Monitor(options.get("monitoring") or MonitoringSettings())
+        settings = options.get("settings") or DEFAULT_SETTINGS
+        monitor = Monitor(options.get("monitoring") or DEFAULT_MONITORING)
         serde = strict_serialiser(options.get("serde")) if options.get("strict", False) else options.get("serde")
         runner = open_runner(engine, settings, options.get("schema"), monitor)
         self._allow_plain = options.get("allow_plain", False)

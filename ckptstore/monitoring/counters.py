@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 from ckptstore.monitoring.histogram import new_counts, new_size_counts
@@ -54,11 +56,12 @@ class Counters:
 
     def copy(self) -> Counters:
         """A copy that stays as it is."""
-        return Counters(**{name: _copy(getattr(self, name)) for name in _NAMES})
+        copied: list[Any] = [value if isinstance(value, int) else value.copy() for value in _values(self)]
+        return Counters(*copied)
 
     def since(self, earlier: Counters) -> Counters:
         """What was counted since a copy was made."""
-        return Counters(**{name: _difference(getattr(self, name), getattr(earlier, name)) for name in _NAMES})
+        return Counters(*map(_difference, _values(self), _values(earlier)))
 
     def reset(self) -> None:
         """Begin again, in the lists that others add to."""
@@ -74,10 +77,8 @@ class Counters:
 
 
 _NAMES = tuple(each.name for each in fields(Counters))
-
-
-def _copy(value: Any) -> Any:
-    return value if isinstance(value, int) else value.copy()
+#: All of them, in the order of the constructor.
+_values: Callable[[Counters], tuple[Any, ...]] = attrgetter(*_NAMES)
 
 
 def _difference(now: Any, earlier: Any) -> Any:

@@ -17,7 +17,7 @@ from ckptstore.monitoring.histogram import BOUNDS, SIZE_BOUNDS
 from ckptstore.monitoring.operation import Operation
 from ckptstore.monitoring.recent import WINDOW_SECONDS, Recent, drain
 from ckptstore.monitoring.records import PeriodStats
-from ckptstore.monitoring.settings import MonitoringSettings
+from ckptstore.monitoring.settings import DEFAULT_MONITORING, MonitoringSettings
 from ckptstore.monitoring.summary import summary
 from ckptstore.runtime.fork import in_child
 
@@ -38,7 +38,7 @@ class Monitor:
     """
 
     def __init__(self, settings: MonitoringSettings | None = None) -> None:
-        self.settings = settings = settings or MonitoringSettings()
+        self.settings = settings = settings or DEFAULT_MONITORING
         self._counters = counters = Counters()
         #: Writes, bytes and seconds of batches that are not counted yet, see `Operation`.
         self._batches: deque[tuple[int, int, float]] = deque()
@@ -48,7 +48,7 @@ class Monitor:
         self.due_at = -math.inf
         self._load_due_at = math.inf
         #: Called when `load_due_at` has passed, see `ckptstore.store.load`.
-        self.on_load_due: Callable[[float], object] = _ignore
+        self.on_load_due: Callable[[float, Counters], object] = _ignore
         self._started_at = perf_counter()
         #: When the schema was found to fit, by `perf_counter`: what waited for that was not slow by itself.
         self.ready_at = -math.inf
@@ -117,7 +117,7 @@ class Monitor:
         for operation in self._operations:
             operation.count_noted()
         counters = self._counters
-        for writes, size, seconds in drain(self._batches):
+        for writes, size, seconds in drain(self._batches) if self._batches else ():
             counters.commit[bisect(BOUNDS, seconds)] += 1
             counters.batch_sizes[bisect(SIZE_BOUNDS, writes)] += 1
             counters.writes += writes
@@ -135,11 +135,11 @@ class Monitor:
 
     def tick(self, now: float) -> None:
         """Copy what was counted up to `now` (by `perf_counter`), once a second at most, and have the load recorded if that is due."""
-        self._count_noted()
+        copied = self.counters.copy()
         if now >= self._load_due_at:
-            self.on_load_due(now)
+            self.on_load_due(now, copied)
         if now >= self.recent.next_at:
-            self.recent.note(now)
+            self.recent.note(now, copied)
         self.due_at = min(self.recent.next_at, self._load_due_at)
 
     def committed(self, writes: int, size: int, seconds: float) -> None:
@@ -214,5 +214,5 @@ class Monitor:
         return summary(self.recent.counted(now), min(WINDOW_SECONDS, now - self._started_at))
 
 
-def _ignore(_now: float) -> None:
+def _ignore(_now: float, _counters: Counters) -> None:
     """Nobody records the load."""

@@ -73,8 +73,8 @@ class Operation:
         self._note(seconds)
 
     def count_noted(self) -> None:
-        """Count what was noted."""
-        for seconds in drain(self._noted):
+        """Count what was noted: mostly nothing, by most kinds of operations."""
+        for seconds in drain(self._noted) if self._noted else ():
             self._durations[bisect(BOUNDS, seconds)] += 1
 
     def failed(self, started: float, exc: BaseException) -> None:

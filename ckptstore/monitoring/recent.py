@@ -52,12 +52,12 @@ class Recent:
         #: Measured once a second at most.
         self.lock_waits = LockWaits(counters)
 
-    def note(self, now: float) -> None:
-        """Copy the counters (`now` by `perf_counter`)."""
+    def note(self, now: float, copied: Counters) -> None:
+        """Keep a copy of the counters that was made now (`now` by `perf_counter`)."""
         self.noted_at = now
         self.next_at = now + INTERVAL_SECONDS
         self.lock_waits.tick(now)
-        self._copies.append(_Copy(now, self._counters.copy()))
+        self._copies.append(_Copy(now, copied))
 
     def counted(self, now: float) -> Counters:
         """What was counted in the last minute before `now`."""

@@ -39,3 +39,7 @@ class MonitoringSettings:
         """
         for name in ("slow_write_seconds", "slow_read_seconds"):
             require_number(name, getattr(self, name), 0)
+
+
+#: Of whoever gives none: checked once a process.
+DEFAULT_MONITORING = MonitoringSettings()

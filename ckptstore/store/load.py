@@ -75,13 +75,16 @@ class LoadRecorder:
         self._minute: _Minute | None = None
         self._monitor.load_due_at = -float("inf")
 
-    def due(self, now: float) -> None:
-        """Begin a minute, and have the row of the last one written; called before something is counted (`now` by `perf_counter`).
+    def due(self, now: float, counters: Counters) -> None:
+        """Begin a minute, and have the row of the last one written; called before something is counted.
 
         Two threads may call it at the same time: the rows that they write are the same one.
+
+        Args:
+            now: by `perf_counter`.
+            counters: a copy of what was counted up to now.
         """
         self._monitor.load_due_at = now + self.minute_seconds
-        counters = self._monitor.counters.copy()
         minute, self._minute = self._minute, _Minute(now, time.time_ns() // 1000, counters)
         if minute is not None:
             # Nothing may have happened at its end, for however long.

@@ -16,7 +16,7 @@ from ckptstore.blobs.backends.observed import ObservedBackend
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.backends.s3 import CREDENTIALS_ELSEWHERE, S3Files, s3_options
 from ckptstore.blobs.backends.wrappers import BoundedBackend, RetryingBackend
-from ckptstore.blobs.settings import BlobSettings
+from ckptstore.blobs.settings import DEFAULT_BLOB_SETTINGS, BlobSettings
 from ckptstore.errors import InvalidUrl, MissingDriver
 from ckptstore.monitoring.monitor import Monitor
 from ckptstore.runtime.regular_files import is_encodable
@@ -46,7 +46,7 @@ def open_backend(url: str | os.PathLike[str], settings: BlobSettings | None = No
         InvalidUrl: it can't be parsed, has an unknown scheme, or contains credentials. The message never repeats them.
         MissingDriver: the file system's package is not installed.
     """
-    settings = settings or BlobSettings()
+    settings = settings or DEFAULT_BLOB_SETTINGS
     bounded = BoundedBackend(_open_bare(os.fspath(url), settings), settings.max_parallel)
     monitor = monitor or Monitor()
     return ObservedBackend(RetryingBackend(bounded, settings.retry_seconds, monitor), monitor)

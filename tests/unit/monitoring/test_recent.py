@@ -19,7 +19,7 @@ class Counting:
 
     def write(self, now: float) -> None:
         if now >= self.recent.next_at:
-            self.recent.note(now)
+            self.recent.note(now, self.counters.copy())
         self.counters.writes += 1
 
     def recently(self, now: float) -> int:
