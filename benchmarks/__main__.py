@@ -15,6 +15,7 @@ from benchmarks import command_line
 from benchmarks.bench import Bench, Scale, Section
 from benchmarks.command_line import description_of, name_of
 from benchmarks.contenders import contenders
+from benchmarks.layouts import CITUS_URL_VARIABLE, PARTS, layouts
 from benchmarks.machine import describe, describe_postgres, peak_rss_mb
 from benchmarks.record import as_typed, write_record
 from benchmarks.sections import SECTIONS
@@ -34,6 +35,11 @@ def parser(sections: Sequence[Section]) -> argparse.ArgumentParser:
     made = command_line.parser("python -m benchmarks", description, "section", sections, _SCALES, Scale.NORMAL)
     made.add_argument("--laps", type=int, metavar="N", help="how often each contender is measured (default: 3; smoke and quick: 1)")
     made.add_argument("--results", type=Path, metavar="FOLDER", help="write figures there as JSON, and charts as PNG (default: nowhere)")
+    made.add_argument(
+        "--layouts",
+        action="store_true",
+        help=f"also ckptstore on {PARTS} partitions and, where {CITUS_URL_VARIABLE} names a cluster, on {PARTS} shards of Citus",
+    )
     made.add_argument("--verbose", action="store_true", help="every lap, and the bytes of every table and index")
     return made
 
@@ -70,6 +76,8 @@ async def run(chosen: Sequence[Section], options: argparse.Namespace, command: s
         The names of the sections that failed.
     """
     present, absent = contenders(postgres_url)
+    if options.layouts:
+        present += layouts(postgres_url)
     environment = {**describe(), "PostgreSQL": await describe_postgres(postgres_url)}
     lines = [f"{label:10}  {text}" for label, text in environment.items()]
     lines += [f"{name}: {reason}" for name, reason in absent.items()]

@@ -141,6 +141,10 @@ class PostgresDatabase:
     def blobs(self) -> list[int]:
         return []
 
+    async def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement in this database."""
+        return await _execute(self._own, statement)
+
     @property
     def _own(self) -> URL:
         return self._server.set(database=self._name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ckptstore.db.capabilities import HAS_CITUS, PLAIN, Capabilities
+from ckptstore.db.shard_map import ShardMap
 from ckptstore.db.sql.batch_function import FUNCTION, HELD_FUNCTION
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ class Abilities:
     batch_function: str | None = None
     #: Whether there is also the one that stores batches under leases; without it, each write under a lease has a transaction of its own.
     held_function: bool = False
-    #: The schema whose function stores the writes of one thread (`sql.thread_function`); None where there is none.
-    thread_function: str | None = None
+    #: The shards whose functions store batches (`sql.node_function`); None where there are none.
+    shard_map: ShardMap | None = None
     #: What the database can do.
     database: Capabilities = PLAIN
     #: Its statements, where they are other ones than those of its dialect.

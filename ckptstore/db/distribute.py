@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from ckptstore.db import schema
 from ckptstore.db.capabilities import HAS_CITUS
 from ckptstore.db.connection import Db
-from ckptstore.db.distribution import Distribution, distribution_of, thread_function_of
-from ckptstore.db.sql import batch_function, thread_function
+from ckptstore.db.distribution import Distribution, distribution_of, has_all_functions
+from ckptstore.db.shard_functions import exchange_functions
 from ckptstore.db.sql.routing import PER_THREAD
 from ckptstore.db.sql.tables import PARTITIONED, THREAD
 from ckptstore.db.tables import METADATA, VERSION_TABLE
@@ -19,7 +19,8 @@ from ckptstore.errors import InvalidConfig
 logger = logging.getLogger(__name__)
 
 DEFAULT_SHARDS = 32
-_MAX_SHARDS = 64_000
+# Each has functions of its own.
+_MAX_SHARDS = 1_024
 
 #: The first one decides where the shards of a thread are; the others are beside it.
 _BY_THREAD = (THREAD.name, *sorted(PER_THREAD - {THREAD.name}))
@@ -74,8 +75,8 @@ def upgrade_and_distribute(db: Db, shards: int) -> None:
         started = time.perf_counter()
         changed = _distribute(db, shards)
         seconds = time.perf_counter() - started
-        if changed or thread_function_of(db) is None:
-            _exchange_functions(db)
+        if changed or not has_all_functions(db):
+            exchange_functions(db, by_thread=True)
     if changed:
         # The rows that were copied are still in the coordinator's own tables.
         with db.transaction():
@@ -93,16 +94,8 @@ def distribute_new_tables(db: Db) -> None:
         return
     names = [f"'{db.statements.table_name(table)}'::regclass" for table in (*_BY_THREAD, *_EVERYWHERE)]
     found = db.execute(f"SELECT count(*) FROM pg_dist_partition WHERE logicalrelid IN ({', '.join(names)})").scalar_one()
-    if found < len(names) or db.abilities.thread_function is None:
+    if found < len(names) or not has_all_functions(db):
         upgrade_and_distribute(db, db.abilities.database.shards)
-
-
-def _exchange_functions(db: Db) -> None:
-    """Create the function for one thread, and drop those for batches: a process that does not know yet must not call them."""
-    of = f"SELECT relnamespace FROM pg_class WHERE oid = '{THREAD.name}'::regclass"
-    schema = db.execute(f"SELECT quote_ident(nspname) FROM pg_namespace WHERE oid = ({of})").scalar_one()
-    for statement in (f"DROP FUNCTION IF EXISTS {schema}.{batch_function.FUNCTION}", *thread_function.definition(schema)):
-        db.execute(statement)
 
 
 def _distribute(db: Db, shards: int) -> Sequence[str]:

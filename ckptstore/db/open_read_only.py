@@ -10,6 +10,7 @@ from typing import NoReturn, TypeVar
 from sqlalchemy import URL
 
 from ckptstore.db import schema as schemas
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
 from ckptstore.db.open import open_database
 from ckptstore.db.pool_use import PoolUse
@@ -52,6 +53,7 @@ class ReadOnlyRunner:
 
     may_wait = False
     max_batches = 1
+    abilities = Abilities()
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import URL
 
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
 from ckptstore.db.pool_use import PoolUse
 from ckptstore.db.retries import Deadline
@@ -36,6 +37,8 @@ class Runner(Protocol):
     may_wait: bool
     #: How many batches of writes may be under way at a time, each on a connection of its own.
     max_batches: int
+    #: What the database can do, once a store has looked.
+    abilities: Abilities
 
     def read(self, work: Work[T]) -> Future[T]:
         """Run work that reads, in parallel with other work."""

@@ -19,7 +19,7 @@ from ckptstore.db import upgrade_lock
 from ckptstore.db.abilities import function_queries
 from ckptstore.db.capabilities import HAS_CITUS, PLAIN, Capabilities
 from ckptstore.db.connection import Db
-from ckptstore.db.distribution import capabilities_with_citus, thread_function_of
+from ckptstore.db.distribution import capabilities_with_citus, shard_map_of
 from ckptstore.db.migrations_folder import migrations_folder
 from ckptstore.db.open import open_database
 from ckptstore.db.runner import Work
@@ -86,7 +86,7 @@ def _look(db: Db) -> str | None:
     revision, batch_function, held_function, has_citus = rows[0] if rows else (None, None, None, False)
     db.abilities.take(batch_function, held_function)
     _note(db, capabilities_with_citus(db) if has_citus else PLAIN)
-    db.abilities.thread_function = None if db.abilities.database.joins_threads else thread_function_of(db)
+    db.abilities.shard_map = None if db.abilities.database.one_snapshot else shard_map_of(db)
     return None if revision is None else str(revision)
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import URL
 
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.busy_timeout import run_within
 from ckptstore.db.connection import Db
 from ckptstore.db.pool_use import PoolUse, pool_use
@@ -46,6 +47,7 @@ class SqliteRunner:
 
     may_wait = True
     max_batches = 1
+    abilities = Abilities()
 
     def __init__(
         self, url: URL, settings: DatabaseSettings, schema: str | None = None, monitor: Monitor | None = None, *, read_only: bool = False

@@ -39,8 +39,7 @@ from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.values.cache import FolderCache, MemoryCache
 from ckptstore.values.known_segments import KnownSegments
 from ckptstore.writes.attempt import WriteAttempt, WriteEncoder
-from ckptstore.writes.commit import commit_batch
-from ckptstore.writes.commit_postgres import BatchCommit
+from ckptstore.writes.commit import begin_batch, commit_batch
 from ckptstore.writes.queue import WriteQueue
 
 T = TypeVar("T")
@@ -108,7 +107,7 @@ class StoreBase:
         self.monitor.start(database_attributes(runner.url, runner.statements.schema), self._gauges)
 
     def _new_queue(self, runner: Runner, encoder: WriteEncoder) -> WriteQueue:
-        return WriteQueue(runner, commit_batch, encoder, self._settings, begin_batch=BatchCommit)
+        return WriteQueue(runner, commit_batch, encoder, self._settings, begin_batch=begin_batch)
 
     def _gauges(self) -> Gauges | None:
         pool = None if self._closed else self.runner.pool_use()

@@ -35,8 +35,7 @@ from ckptstore.transfer.remembered import origin_of_database
 from ckptstore.transfer.seal import Seal, read_seal
 from ckptstore.values.decode import Loaded
 from ckptstore.writes.attempt import WriteEncoder
-from ckptstore.writes.commit import commit_batch
-from ckptstore.writes.commit_postgres import BatchCommit
+from ckptstore.writes.commit import begin_batch, commit_batch
 from ckptstore.writes.queue import WriteQueue
 
 T = TypeVar("T")
@@ -81,7 +80,7 @@ class FollowingStore(Store):
 
     def _new_queue(self, runner: Runner, encoder: WriteEncoder) -> WriteQueue:
         if self._first_queue is None:
-            self._first_queue = FollowingQueue(runner, commit_batch, encoder, self._settings, begin_batch=BatchCommit, follow=self._reopen)
+            self._first_queue = FollowingQueue(runner, commit_batch, encoder, self._settings, begin_batch=begin_batch, follow=self._reopen)
         else:
             self._first_queue.there = super()._new_queue(runner, encoder)
         return self._first_queue

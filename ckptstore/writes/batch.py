@@ -22,7 +22,7 @@ LOCK_SECONDS = 0.1
 class Batch:
     """Entries that are stored together."""
 
-    __slots__ = ("deadline", "entries", "has_begun", "is_slow", "lock_seconds", "queued", "seconds", "span", "started_at")
+    __slots__ = ("deadline", "entries", "has_begun", "is_slow", "lock_seconds", "node", "queued", "seconds", "span", "started_at")
 
     def __init__(self) -> None:
         self.entries: list[QueueEntry] = []
@@ -42,6 +42,8 @@ class Batch:
         self.seconds = 0.0
         #: Until when it may be repeated, by the monotonic clock.
         self.deadline = math.inf
+        #: The node that stores it, where the database has several.
+        self.node: int | None = None
 
     @property
     def writes(self) -> list[EncodedWrite]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
 from ckptstore.values.encode import EncodedWrite
-from ckptstore.writes import commit_by_thread, commit_postgres, commit_sqlite
+from ckptstore.writes import commit_sqlite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.batch import LOCK_SECONDS
+from ckptstore.writes.commit_on_shards import ShardsCommit
+from ckptstore.writes.commit_postgres import BatchCommit
 
 
 def commit_batch(db: Db, batch: Sequence[EncodedWrite], lock_seconds: float = LOCK_SECONDS) -> Sequence[MissingParts | None]:
@@ -21,9 +24,24 @@ def commit_batch(db: Db, batch: Sequence[EncodedWrite], lock_seconds: float = LO
 
     Returns:
         For each write None, or what is missing.
+
+    Raises:
+        ThreadLocked: a thread is locked by another transaction (PostgreSQL).
     """
     if db.on_sqlite:
         return commit_sqlite.commit(db, batch)
+    attempt = begin_batch(db.abilities, batch, lock_seconds)
+    call = attempt.statement(db.statements, db.abilities)
+    if call is not None:
+        try:
+            attempt.answered(db.execute(*call).all())
+        except Exception as exc:
+            if not attempt.recovers(exc):
+                attempt.raise_explained(exc)
+    return attempt.finish(db)
+
+
+def begin_batch(abilities: Abilities, batch: Sequence[EncodedWrite], lock_seconds: float) -> BatchCommit | ShardsCommit:
+    """Begin an attempt to store a batch on PostgreSQL."""
     # A statement of several writes, and a function beside the tables, need what only one server has.
-    commit = commit_postgres.commit if db.abilities.database.one_snapshot else commit_by_thread.commit
-    return commit(db, batch, lock_seconds)
+    return (BatchCommit if abilities.database.one_snapshot else ShardsCommit)(batch, lock_seconds)

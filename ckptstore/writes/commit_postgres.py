@@ -23,26 +23,9 @@ from ckptstore.writes.rows import BatchRows, entry_rows, row_keys, thread_rows
 logger = logging.getLogger(__name__)
 
 LOCK_NOT_AVAILABLE = "55P03"
-_UNIQUE_VIOLATION = "23505"
-# The schema was downgraded, or restored from a dump without functions; or the right to call it was revoked.
-NO_FUNCTION = ("42883", "42501")
-
-
-def commit(db: Db, batch: Sequence[EncodedWrite], lock_seconds: float) -> Sequence[MissingParts | None]:
-    """Make a batch durable, see `commit.commit_batch`.
-
-    Raises:
-        ThreadLocked: a thread is locked by another transaction.
-    """
-    attempt = BatchCommit(batch, lock_seconds)
-    call = attempt.statement(db.statements, db.abilities)
-    if call is not None:
-        try:
-            attempt.answered(db.execute(*call).all())
-        except Exception as exc:
-            if not attempt.recovers(exc):
-                attempt.raise_explained(exc)
-    return attempt.finish(db)
+UNIQUE_VIOLATION = "23505"
+# The schema was downgraded, or restored from a dump without functions, or renamed; or the right to call it was revoked.
+NO_FUNCTION = ("42883", "42501", "3F000")
 
 
 class BatchCommit:
@@ -124,7 +107,7 @@ class BatchCommit:
             reason = str(exc).partition("\n")[0]
             logger.warning("batches are stored by one statement from now on: %s", reason, extra={"event": "function_lost"})
             return True
-        return state == _UNIQUE_VIOLATION
+        return state == UNIQUE_VIOLATION
 
     def explain(self, exc: Exception) -> Exception:
         """The error to raise in place of a statement's."""

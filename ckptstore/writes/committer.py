@@ -28,6 +28,7 @@ from ckptstore.writes.entry import QueueEntry, State, complete
 from ckptstore.writes.execution import BatchExecution, BeginBatch, CommitBatch
 from ckptstore.writes.linger import Arrivals, GroupCommitPolicy
 from ckptstore.writes.locked_threads import LockedThreads, ThreadLocked
+from ckptstore.writes.one_node import of_one_node
 from ckptstore.writes.pending import PendingEntries
 from ckptstore.writes.under_way import BatchesUnderWay
 
@@ -114,6 +115,8 @@ class Committer:
             if not self._under_way or self._under_way.may_start():
                 if self._under_way or self._locked.since:
                     entries = self._locked.arrange(entries, self._under_way)
+                if (shard_map := self._runner.abilities.shard_map) is not None:
+                    entries = [*of_one_node(entries, shard_map, self._under_way.busy_nodes())]
                 batch = Batch()
                 fill(batch.entries, entries, busy=self._under_way.threads if self._under_way else frozenset())
                 if batch.entries:
@@ -208,9 +211,8 @@ class Committer:
         return self._store(batch, db) if batch.span is None else batch.span.around(self._store, batch, db)
 
     def _store(self, batch: Batch, db: Db) -> Sequence[Any]:
-        first = batch.entries[0]
-        if first.work is not None:
-            return [first.work(db)]
+        if (work := batch.entries[0].work) is not None:
+            return [work(db)]
         if not batch.has_begun and self._runner.may_wait:
             self._linger(batch, threads_of(batch.entries))
         batch.has_begun = True

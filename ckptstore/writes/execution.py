@@ -20,9 +20,9 @@ CommitBatch = Callable[[Db, Sequence[EncodedWrite], float], Sequence[MissingPart
 
 
 class BeginBatch(Protocol):
-    """Begins an attempt to store some writes, see `commit_postgres.BatchCommit`."""
+    """Begins an attempt to store some writes, see `commit.begin_batch`."""
 
-    def __call__(self, batch: Sequence[EncodedWrite], lock_seconds: float, /) -> BatchAttempt: ...
+    def __call__(self, abilities: Abilities, batch: Sequence[EncodedWrite], lock_seconds: float, /) -> BatchAttempt: ...
 
 
 class BatchAttempt(Protocol):
@@ -75,7 +75,7 @@ class BatchExecution(StatementWork[Sequence[Any]]):
             return None
         self._batch.has_begun = True
         self._started = monotonic()
-        self._attempt = self._begin(self._batch.writes, self._batch.lock_seconds)
+        self._attempt = self._begin(abilities, self._batch.writes, self._batch.lock_seconds)
         return self._attempt.statement(statements, abilities)
 
     def result(self, rows: Sequence[Any]) -> Sequence[Any] | None:

@@ -14,19 +14,31 @@ from ckptstore.writes.rows import new_generation
 _ENTRY_ELEMENTS = 5
 
 
+class Data:
+    """Bytes of many values, which rows name by start and length."""
+
+    __slots__ = ("end", "slices")
+
+    def __init__(self) -> None:
+        self.slices: list[bytes] = []
+        #: Where the next one starts, as PostgreSQL counts.
+        self.end = 1
+
+
 class FunctionParameters:
     """Collects the rows of some writes as flat lists of texts, in the order in which migration 0006 reads them.
 
     Args:
         writes: the writes of a batch, each with its number in it; no two of them write the same row.
+        data: what their bytes are added to; None for bytes of their own.
     """
 
-    def __init__(self, writes: Mapping[int, EncodedWrite]) -> None:
+    def __init__(self, writes: Mapping[int, EncodedWrite], data: Data | None = None) -> None:
         self._numbers = list(writes)
-        self._parts: dict[str, list[str]] = {part: [] for part in PARTS}
-        self._entries = self._parts["entries"]
-        self._data: list[bytes] = []
-        self._end = 1
+        #: The elements of each part, in the order of `PARTS`.
+        self.parts: dict[str, list[str]] = {part: [] for part in PARTS}
+        self._entries = self.parts["entries"]
+        self._data = data or Data()
         #: Thread and digest of segments that are stored in any case: other writes of the batch may have the same.
         self._sent: set[tuple[str, str]] = set()
         for write in writes.values():
@@ -38,8 +50,8 @@ class FunctionParameters:
         Args:
             lock_timeout: how long to wait for the row of a thread, as PostgreSQL takes it; None for as long as the server lets it.
         """
-        data = b"".join(self._data)
-        arrays = {part: array_literal(elements) if elements else None for part, elements in self._parts.items()}
+        data = b"".join(self._data.slices)
+        arrays = {part: array_literal(elements) if elements else None for part, elements in self.parts.items()}
         return {"wait_for_locks": lock_timeout, "new_generation": new_generation(), "data": data, **arrays}
 
     def stored(self, left_out: str) -> set[int]:
@@ -57,7 +69,7 @@ class FunctionParameters:
         else:
             self._entries += (*record.key, str(record.created_at), "")
             self._add_task_writes(entry, write, record)
-        known = self._parts["known"]
+        known = self.parts["known"]
         for digest in write.known:
             known += (entry, digest)
         if write.segments:
@@ -68,8 +80,8 @@ class FunctionParameters:
         count = len(put.values) + len(put.carried)
         checksum = checkpoint_checksum(put.key, parent, put.format, body.type, body.data, versions, metadata, count)
         head = (entry, "" if parent is None else f"={parent}", str(put.format), body.type, *self._slice(body.data))
-        self._parts["checkpoints"] += (*head, versions, metadata, str(count), str(checksum))
-        carried, channels, tags = self._parts["carried"], self._parts["channels"], self._parts["tags"]
+        self.parts["checkpoints"] += (*head, versions, metadata, str(count), str(checksum))
+        carried, channels, tags = self.parts["carried"], self.parts["channels"], self.parts["tags"]
         for channel, version in put.carried:
             carried += (entry, channel, version)
         for (channel, version, value), form in zip(put.values, write.forms, strict=True):
@@ -80,7 +92,7 @@ class FunctionParameters:
             tags += (entry, *posting)
 
     def _add_segments(self, entry: str, write: EncodedWrite) -> None:
-        thread_id, segments = write.record.key.thread_id, self._parts["segments"]
+        thread_id, segments = write.record.key.thread_id, self.parts["segments"]
         # The others may turn out to miss something, or to exist.
         is_certain = isinstance(write.record, NewWrites) and not write.known
         for digest, size, encoding, data, _ in write.segments:
@@ -96,7 +108,7 @@ class FunctionParameters:
             # Of several with one index, a replacing batch stores the last, any other the first.
             if record.replace or one.idx not in rows:
                 rows[one.idx] = (one, form)
-        part = self._parts["replaced_writes" if record.replace else "kept_writes"]
+        part = self.parts["replaced_writes" if record.replace else "kept_writes"]
         for idx, (one, form) in rows.items():
             type_, size = one.value.type, len(one.value.data)
             checksum = write_checksum((*record.key, record.task_id, idx), record.task_path, one.channel, type_, size, *form)
@@ -107,7 +119,8 @@ class FunctionParameters:
         """Start and length of some bytes among the others."""
         if data is None:
             return "1", ""
-        self._data.append(data)
-        start, length = self._end, len(data)
-        self._end += length
+        collected, length = self._data, len(data)
+        collected.slices.append(data)
+        start = collected.end
+        collected.end += length
         return str(start), str(length)

@@ -9,6 +9,7 @@ from ckptstore.db.runner import Runner
 from ckptstore.writes.batch import Batch, threads_of
 from ckptstore.writes.entry import QueueEntry, State
 from ckptstore.writes.linger import GroupCommitPolicy
+from ckptstore.writes.one_node import node_of
 from ckptstore.writes.pending import PendingEntries
 
 
@@ -37,14 +38,23 @@ class BatchesUnderWay(list[Batch]):
         return frozenset([thread for batch in self for thread in threads_of(batch.entries)])
 
     def may_start(self) -> bool:
-        """Whether another one may start: all have been under way for long, and another connection may be used."""
-        return len(self) < self._runner.max_batches and all(batch.may_be_overtaken for batch in self)
+        """Whether another one may start: all have been under way for long, or are on other nodes, and another connection may be used."""
+        if len(self) >= self._runner.max_batches:
+            return False
+        shard_map = self._runner.abilities.shard_map
+        return not self.busy_nodes() if shard_map is None else len(self.busy_nodes()) < shard_map.node_count
+
+    def busy_nodes(self) -> Set[int | None]:
+        """The nodes whose batches may not be overtaken; None for a database that is not distributed, and for work."""
+        return frozenset([batch.node for batch in self if not batch.may_be_overtaken])
 
     def begin(self, batch: Batch) -> None:
         """Note that a batch is under way."""
         batch.started_at = monotonic()
         if (tracing := self._runner.monitor.tracing) is not None:
             batch.span = tracing.begin_batch()
+        if self._runner.abilities.shard_map is not None:
+            batch.node = node_of(batch.entries[0], self._runner.abilities.shard_map)
         self.append(batch)
         self.take(batch.entries)
 

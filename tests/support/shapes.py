@@ -106,7 +106,7 @@ NOT_STATEMENTS: dict[str, set[str] | None] = {
     "lookups": None,
     "parameters": None,
     "batch_function": None,
-    "thread_function": None,
+    "node_function": None,
     "batch_postgres": None,
     "batch_sqlite": None,
     "batch_parts": {"is_missing"},

@@ -8,11 +8,11 @@ from ckptstore.db.async_runner import AsyncRunner
 from ckptstore.db.capabilities import of_distributed
 
 
-async def as_on_shards(saver: SQLAlchemySaver, thread_function: str | None = None) -> SQLAlchemySaver:
-    """The saver, after it has found its database to be distributed; with the schema of the function for one thread, if there is one."""
+async def as_on_shards(saver: SQLAlchemySaver) -> SQLAlchemySaver:
+    """The saver, after it has found its database to be distributed; without functions, which need Citus's own."""
     await saver.setup()
     runner = saver.store.runner
     assert isinstance(runner, AsyncRunner)
     statements = runner.statements.for_shards(sharded=True)
-    runner.abilities = Abilities(thread_function=thread_function, database=of_distributed(8, by_thread=True), statements=statements)
+    runner.abilities = Abilities(database=of_distributed(8, by_thread=True), statements=statements)
     return saver

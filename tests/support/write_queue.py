@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
 from ckptstore.db.retries import Deadline
 from ckptstore.db.runner import Work
@@ -32,6 +33,7 @@ class ManualRunner:
         self.may_wait = False
         self.monitor = Monitor()
         self.max_batches = 1
+        self.abilities = Abilities()
         #: Functions that wait for their time.
         self.timers: list[Callable[[], object]] = []
         #: Of each call of `write`.

@@ -145,7 +145,7 @@ async def test_stores_of_one_process_know_their_own_database(database: Callable[
         await other.setup()
         await chain(other, "other", 1)
         assert await calls(database()) == [False, False]
-        assert other.store.runner.abilities.batch_function == "public"  # type: ignore[attr-defined]
+        assert other.store.runner.abilities.batch_function == "public"
         await other.adelete_thread("other")
 
 

@@ -21,6 +21,7 @@ from ckptstore.values.encode import EncodedWrite, StoredForm
 from ckptstore.writes import commit_postgres
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.batch import LOCK_SECONDS
+from ckptstore.writes.commit import commit_batch
 from tests.support.attempts import encoded, new_checkpoint, task_writes
 from tests.support.batches import ODD, recorded, saver_commit, small_checkpoint, work
 from tests.support.databases import empty_tables, url_of
@@ -194,7 +195,7 @@ async def test_what_is_deleted_while_a_batch_waits_for_the_thread_is_missing(sav
 
 async def test_a_lock_timeout_is_over_with_the_batch(saver: SQLAlchemySaver) -> None:
     def look(db: Db) -> str:
-        commit_postgres.commit(db, [small_checkpoint("t", "c"), small_checkpoint("u", "c")], LOCK_SECONDS)
+        commit_batch(db, [small_checkpoint("t", "c"), small_checkpoint("u", "c")], LOCK_SECONDS)
         return str(db.execute("SHOW lock_timeout").scalar_one())
 
     assert saver.store.runner.write(look).result() == "0"

@@ -157,7 +157,7 @@ async def test_who_takes_a_thread_over_waits_for_a_put_that_is_in_flight(on_serv
         blocking.execute("SELECT FROM ckpt_thread WHERE thread_id = 't' FOR UPDATE")
         putting = asyncio.create_task(put())
         await until_waiting(looking, 1)
-        if saver.store.runner.abilities.held_function:  # type: ignore[attr-defined]
+        if saver.store.runner.abilities.held_function:
             taking_over = asyncio.create_task(take_over())
             await until_waiting(looking, 2)
         else:
@@ -200,6 +200,6 @@ async def test_a_function_that_was_dropped_is_done_without(on_server: SQLAlchemy
     saver.store.runner.statements.clear()
     await hold(saver, "t", "f")
     assert await commit(saver, [small_checkpoint("t", "c")._replace(fence="f")]) == [None]
-    assert saver.store.runner.abilities == Abilities()  # type: ignore[attr-defined]
+    assert saver.store.runner.abilities == Abilities()
     assert await commit(saver, [small_checkpoint("u", "c")._replace(fence="f")]) == [LOST]
     saver.store.runner.statements.clear()

@@ -7,6 +7,8 @@ from time import monotonic
 from unittest import mock
 
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.shard_map import Shard, ShardMap
+from ckptstore.db.text_hash import text_hash
 from ckptstore.errors import DatabaseUnavailable
 from ckptstore.writes import under_way
 from tests.support.write_queue import ManualRunner, queue_on, submit
@@ -99,3 +101,18 @@ def test_what_waited_behind_a_write_in_vain_fails_with_it_although_others_were_s
     stuck.set_exception(DatabaseUnavailable("locked"))
     assert isinstance(first.exception(0), DatabaseUnavailable)
     assert isinstance(behind.exception(0), DatabaseUnavailable)
+
+
+def test_on_shards_each_node_has_a_batch_of_its_own() -> None:
+    runner = overtaking(max_batches=4)
+    runner.abilities.shard_map = ShardMap("public", [-(2**31), 0], [Shard(100, 1), Shard(101, 2)])
+    one, other = ([f"t{number}" for number in range(20) if (text_hash(f"t{number}") >= 0) is above][:3] for above in (False, True))
+    queue = queue_on(runner)
+    first = [submit(queue, thread, thread) for thread in (one[0], other[0])]
+    assert len(runner.under_way) == 2
+    # They wait for their node's batch, and are one batch.
+    later = [submit(queue, thread, thread) for thread in (one[1], other[1], one[2])]
+    assert len(runner.under_way) == 2
+    runner.finish_all()
+    assert [future.result(0) for future in (*first, *later)] == [None] * 5
+    assert sorted(runner.batches) == sorted([[one[0]], [other[0]], [one[1], one[2]], [other[1]]])

@@ -21,7 +21,7 @@ class Attempt:
         self.log = log
         self.stores_all = stores_all
 
-    def __call__(self, batch: Sequence[Any], _lock_seconds: float) -> Attempt:
+    def __call__(self, _abilities: Any, batch: Sequence[Any], _lock_seconds: float) -> Attempt:
         self.log.append(f"begin {len(batch)}")
         return self
 
