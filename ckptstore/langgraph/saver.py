@@ -41,7 +41,6 @@ from ckptstore.langgraph.trust import strict_serialiser
 from ckptstore.langgraph.upkeep import Upkeep
 from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.monitoring.monitor import Monitor
-from ckptstore.monitoring.settings import DEFAULT_MONITORING
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import Outcome, Steps, drive, drive_async
@@ -88,7 +87,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
         check_names(options)
         check_kinds(options)
         settings = options.get("settings") or DEFAULT_SETTINGS
-        monitor = Monitor(options.get("monitoring") or DEFAULT_MONITORING)
+        monitor = Monitor(options.get("monitoring"))
         serde = strict_serialiser(options.get("serde")) if options.get("strict", False) else options.get("serde")
         runner = open_runner(engine, settings, options.get("schema"), monitor)
         self._allow_plain = options.get("allow_plain", False)
