@@ -27,14 +27,17 @@ T = TypeVar("T")
 @click.option("--partitions", type=int, help="Also split every per-thread table into so many partitions (PostgreSQL).")
 @click.option("--distribute", is_flag=True, help="Also distribute the tables over the nodes of a Citus cluster (PostgreSQL).")
 @click.option("--shards", type=int, default=DEFAULT_SHARDS, show_default=True, help="With --distribute: into how many shards.")
-def upgrade(url: str, in_schema: str | None, partitions: int | None, distribute: bool, shards: int) -> None:
+@click.option("--one-node", is_flag=True, help="With --distribute: all tables of the schema on one node, for a schema for each tenant.")
+def upgrade(url: str, in_schema: str | None, partitions: int | None, distribute: bool, shards: int, one_node: bool) -> None:
     """Upgrade the schema to the revision that this release needs.
+
+    --one-node goes with --distribute and --schema.
 
     With --partitions, tables with rows are converted under a lock that keeps everybody else out meanwhile; with --distribute, one that
     keeps writers out.
     """
     database = parse_url(url)
-    layout = Layout(partitions, shards if distribute else None)
+    layout = Layout(partitions, shards if distribute and not one_node else None, one_node=distribute and one_node)
     with errors_as_messages():
         # Before a SQLite file is created.
         layout.require(on_sqlite=database.get_backend_name() == "sqlite")

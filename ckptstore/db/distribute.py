@@ -45,7 +45,19 @@ def require_shards(count: object, *, on_sqlite: bool) -> None:
         raise InvalidConfig("SQLite is one file, which can't be distributed; use the postgresql:// URL of a Citus coordinator")
 
 
-def upgrade_and_distribute(db: Db, shards: int) -> None:
+def require_schema(schema: str | None, *, on_sqlite: bool) -> None:
+    """Return if all tables of a schema may be on one node of a cluster.
+
+    Raises:
+        InvalidConfig: it is the database's own schema, or the database is SQLite.
+    """
+    if on_sqlite:
+        raise InvalidConfig("SQLite is one file, which can't be distributed; use the postgresql:// URL of a Citus coordinator")
+    if schema in (None, "public"):
+        raise InvalidConfig("Citus places a schema as a whole, and not the one named public: name a tenant's (schema=..., --schema NAME)")
+
+
+def upgrade_and_distribute(db: Db, shards: int | None) -> None:
     """Upgrade the schema if needed, and distribute its tables over the nodes of a Citus cluster.
 
     Tables that are not distributed yet are, in one transaction, under a lock that keeps all writers out while their rows are copied.
@@ -53,14 +65,17 @@ def upgrade_and_distribute(db: Db, shards: int) -> None:
 
     Args:
         db: a connection to the coordinator.
-        shards: how many shards each table of threads gets.
+        shards: how many shards each table of threads gets; None to have all tables of the schema on one node, which Citus chooses.
 
     Raises:
-        InvalidConfig: the server has no Citus, or no nodes that can have shards, or not the same versions on all of them; the tables have
-            another number of shards, or partitions.
+        InvalidConfig: the server has no Citus, or no nodes that can have shards, or not the same versions on all of them; the tables are
+            distributed otherwise, or have partitions; a schema that is to be on one node has tables of others.
         SchemaTooNew: the database has a revision that this release does not know.
     """
-    require_shards(shards, on_sqlite=db.on_sqlite)
+    if shards is None:
+        require_schema(db.statements.schema, on_sqlite=db.on_sqlite)
+    else:
+        require_shards(shards, on_sqlite=db.on_sqlite)
     if not db.execute(f"SELECT {HAS_CITUS}").scalar_one():
         raise InvalidConfig(
             "this database has no Citus: install it on each node, then CREATE EXTENSION citus and SELECT citus_add_node(...)"
@@ -73,24 +88,34 @@ def upgrade_and_distribute(db: Db, shards: int) -> None:
         # Or the nodes could not be told of the function in the same transaction.
         db.execute("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'")
         started = time.perf_counter()
-        changed = _distribute(db, shards)
+        changed = _place(db) if shards is None else _distribute(db, shards)
         seconds = time.perf_counter() - started
         if changed or not has_all_functions(db):
-            exchange_functions(db, by_thread=True)
+            exchange_functions(db, by_thread=shards is not None)
     if changed:
-        # The rows that were copied are still in the coordinator's own tables.
-        with db.transaction():
-            schema.enter_exclusively(db)
-            for table in changed:
-                db.execute(f"SELECT truncate_local_data_after_distributing_table('{table}')")
+        _forget_local_rows(db, changed)
         fields = {"event": "distributed", "tables": len(changed), "shards": shards, "seconds": seconds}
-        logger.info("%d tables distributed, those of threads over %d shards each, in %.3f s", len(changed), shards, seconds, extra=fields)
+        how = "all on one node" if shards is None else f"those of threads over {shards} shards each"
+        logger.info("%d tables distributed, %s, in %.3f s", len(changed), how, seconds, extra=fields)
     schema.look_again(db)
+
+
+def _forget_local_rows(db: Db, tables: Sequence[str]) -> None:
+    """Empty the coordinator's own tables: the rows that were copied are still in them."""
+    with db.transaction():
+        schema.enter_exclusively(db)
+        for table in tables:
+            db.execute(f"SELECT truncate_local_data_after_distributing_table('{table}')")
 
 
 def distribute_new_tables(db: Db) -> None:
     """On a database whose tables are distributed, distribute those that a later revision has added."""
+    if db.abilities.database.one_snapshot:
+        return
     if db.abilities.database.joins_threads:
+        # Citus has placed new tables of the schema beside the others.
+        if not has_all_functions(db):
+            upgrade_and_distribute(db, None)
         return
     names = [f"'{db.statements.table_name(table)}'::regclass" for table in (*_BY_THREAD, *_EVERYWHERE)]
     found = db.execute(f"SELECT count(*) FROM pg_dist_partition WHERE logicalrelid IN ({', '.join(names)})").scalar_one()
@@ -116,6 +141,37 @@ def _distribute(db: Db, shards: int) -> Sequence[str]:
         else:
             db.execute(f"SELECT create_distributed_table('{table}', 'thread_id', colocate_with => '{THREAD.name}')")
     return missing
+
+
+def _place(db: Db) -> Sequence[str]:
+    """Have all tables of the schema on one node; returns their names, none if they are."""
+    found = distribution_of(db, THREAD.name)
+    if found is not None and found.method != "n":
+        raise InvalidConfig(
+            f"the tables are distributed by thread already, over {found.shards} shards; bring the threads to another schema: "
+            "ckptstore copy --to-schema NAME"
+        )
+    if found is not None:
+        return ()
+    _require_no_partitions(db)
+    names = (*_BY_THREAD, *_EVERYWHERE)
+    _require_no_others(db, names)
+    db.execute(f"LOCK TABLE {', '.join(names)} IN SHARE ROW EXCLUSIVE MODE")
+    db.execute(f"SELECT citus_schema_distribute((SELECT relnamespace::regnamespace FROM pg_class WHERE oid = '{THREAD.name}'::regclass))")
+    return names
+
+
+def _require_no_others(db: Db, names: Sequence[str]) -> None:
+    query = (
+        "SELECT relname::text FROM pg_class "
+        f"WHERE relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = '{THREAD.name}'::regclass) "
+        f"AND relkind IN ('r', 'p', 'f', 'm') AND relname NOT IN ({', '.join(map(repr, names))}) ORDER BY 1"
+    )
+    others = [name for (name,) in db.execute(query)]
+    if others:
+        raise InvalidConfig(
+            f"the schema has tables of others ({others[0]}), and Citus places a schema as a whole; give the tenant one of its own"
+        )
 
 
 def _require_same(found: Distribution | None, shards: int) -> None:

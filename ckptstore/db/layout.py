@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ckptstore.db import schema
 from ckptstore.db.connection import Db
-from ckptstore.db.distribute import distribute_new_tables, require_shards, upgrade_and_distribute
+from ckptstore.db.distribute import distribute_new_tables, require_schema, require_shards, upgrade_and_distribute
 from ckptstore.db.partitions import require_partitions, upgrade_and_partition
 from ckptstore.errors import InvalidConfig
 
@@ -18,6 +18,8 @@ class Layout(NamedTuple):
     partitions: int | None = None
     #: The number of shards of every table of threads; None leaves the tables as they are.
     shards: int | None = None
+    #: Whether all tables of the schema come to one node of a cluster.
+    one_node: bool = False
 
     def require(self, *, on_sqlite: bool) -> None:
         """Return if a database can have this layout.
@@ -27,6 +29,10 @@ class Layout(NamedTuple):
         """
         if self.partitions is not None and self.shards is not None:
             raise InvalidConfig("tables are either partitioned or distributed; leave one of the two out")
+        if self.one_node and (self.partitions, self.shards) != (None, None):
+            raise InvalidConfig("a schema on one node has neither partitions nor shards; leave them out")
+        if self.one_node and on_sqlite:
+            require_schema(None, on_sqlite=True)
         if self.partitions is not None:
             require_partitions(self.partitions, on_sqlite=on_sqlite)
         if self.shards is not None:
@@ -42,7 +48,7 @@ class Layout(NamedTuple):
         self.require(on_sqlite=db.on_sqlite)
         if self.partitions is not None:
             upgrade_and_partition(db, self.partitions)
-        elif self.shards is not None:
+        elif self.shards is not None or self.one_node:
             upgrade_and_distribute(db, self.shards)
         else:
             schema.upgrade_if_needed(db)

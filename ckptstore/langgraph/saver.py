@@ -165,7 +165,7 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
 
     # --- set up and close
 
-    def setup(self, *, partitions: int | None = None, shards: int | None = None) -> Outcome[None]:
+    def setup(self, *, partitions: int | None = None, shards: int | None = None, one_node: bool = False) -> Outcome[None]:
         """Upgrade the schema of the database to this release's: `await saver.setup()`, or `saver.setup()` without an event loop.
 
         Without an event loop it returns when the upgrade is done, and its result need not be used.
@@ -175,13 +175,14 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
                 are converted under a lock that keeps everybody else out meanwhile. None leaves the tables as they are.
             shards: on a Citus cluster, distribute the tables over its nodes: every per-thread table into so many shards, by the thread id.
                 Tables with rows are copied under a lock that keeps writers out meanwhile. None leaves the tables as they are.
+            one_node: on a Citus cluster, have all tables of the `schema` on one node, which Citus chooses: for a schema for each tenant.
 
         Raises:
-            InvalidConfig: `partitions` or `shards` is no such number, the tables have another number of them, or can have none.
+            InvalidConfig: `partitions` or `shards` is no such number, or the tables can't be laid out so.
             SchemaTooNew: the database was upgraded by a newer release.
             DatabaseUnavailable: the database can't be reached.
         """
-        future = self.store.set_up(Layout(partitions, shards))
+        future = self.store.set_up(Layout(partitions, shards, one_node))
         try:
             asyncio.get_running_loop()
         except RuntimeError:
