@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +19,7 @@ from tests.support.clocks import Days
 from tests.support.delta_graphs import talk
 from tests.support.graph_runs import CASES, Script, remembering, text
 from tests.support.graphs import asker, nested
+from tests.support.kept_rows import KeptRows
 from tests.support.remaining import (
     WAYS,
     Known,
@@ -43,8 +46,18 @@ LIVED = [(way, "sqlite") for way in WAYS if way not in ONLY_RANDOM] + [(way, "as
 on_both = pytest.mark.parametrize("lasting_url", ["sqlite", "asyncpg"], indirect=True)
 
 
-class Thread(NamedTuple):
-    """A thread that was made, and all that was read of it."""
+class Made(NamedTuple):
+    """A thread that was made, kept to be copied: each test prunes a thread of its own."""
+
+    rows: KeptRows
+    twin: Path
+    readings: dict[CheckpointRef, Reading]
+
+
+# Not a tuple: whenever a fixture's event loop ends, all that the fixture returned is formatted for an error that is dropped.
+@dataclass(frozen=True, repr=False)
+class Thread:
+    """A copy of a thread that was made, and all that was read of it."""
 
     readings: dict[CheckpointRef, Reading]
     known: list[Known]
@@ -52,21 +65,52 @@ class Thread(NamedTuple):
     #: Its like, which nobody prunes.
     twin: SQLAlchemySaver
     clock: Days
+    blobs: Path
 
 
-async def made(stack: AsyncExitStack, case: str, url: str, blobs: Path) -> Thread:
-    clock = Days()
-    twin = await stack.enter_async_context(SQLAlchemySaver.from_conn_string(":memory:", clock=clock))
-    async with Twinned.from_conn_string(url, clock=clock, blob_url=blobs) as saver:
-        saver.twin = twin
+@pytest.fixture(scope="module")
+def threads() -> dict[tuple[str, str], Made]:
+    """The threads that were made, by case and kind of database: to make one takes longer than to test one."""
+    return {}
+
+
+def _blobs_of(twin: Path) -> Path:
+    return twin.with_suffix(".blobs")
+
+
+async def make(case: str, url: str, folder: Path) -> Made:
+    clock, twin, blobs = Days(), folder / "twin.sqlite", folder / "in use"
+    async with (
+        SQLAlchemySaver.from_conn_string(twin, clock=clock, blob_url=_blobs_of(twin)) as unpruned,
+        Twinned.from_conn_string(url, clock=clock, blob_url=blobs) as saver,
+    ):
+        saver.twin = unpruned
         world = World(saver)
         graph = CASES[case].build(world).compile(checkpointer=saver)
         await CASES[case].script(Script(saver, clock, world, graph))
         clock.go_to(3)
         readings = await read_all(saver, "t", CASES[case].build(world).compile(checkpointer=saver))
-    known = [Known.of(reading.found) for reading in readings.values()]
+    return Made(KeptRows.of(url, blobs, folder), twin, readings)
+
+
+@pytest.fixture
+async def thread(
+    lasting_url: str, case: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, threads: dict[tuple[str, str], Made]
+) -> AsyncIterator[Thread]:
+    """A thread of its own in the database of a test."""
+    key = (case, lasting_url.partition("://")[0] if "://" in lasting_url else "sqlite")
+    if key in threads:
+        threads[key].rows.put(lasting_url)
+    else:
+        threads[key] = await make(case, lasting_url, tmp_path_factory.mktemp("made"))
+    made, clock = threads[key], Days()
+    clock.go_to(3)
+    known = [Known.of(reading.found) for reading in made.readings.values()]
     assert {each.run for each in known} == {0, 1, 2}
-    return Thread(readings, known, world, twin, clock)
+    copied = shutil.copyfile(made.twin, tmp_path / "twin.sqlite")
+    # What the twins upload they may share: nothing is taken away.
+    async with SQLAlchemySaver.from_conn_string(copied, clock=clock, blob_url=_blobs_of(made.twin)) as twin:
+        yield Thread(made.readings, known, World(twin), twin, clock, made.rows.blobs)
 
 
 async def assert_goes_on(thread: Thread, case: str, saver: SQLAlchemySaver, left: set[CheckpointRef], thread_id: str = "t") -> None:
@@ -80,16 +124,17 @@ async def assert_goes_on(thread: Thread, case: str, saver: SQLAlchemySaver, left
         assert ours == await resumed(graph, "t", ref, thread.world.runs, newest=newest)
 
 
-def reopened(thread: Thread, url: str, blobs: Path) -> SQLAlchemySaver:
+def reopened(thread: Thread, url: str) -> SQLAlchemySaver:
     """A saver with nothing in its caches: what it reads is there."""
-    return SQLAlchemySaver.from_conn_string(url, clock=thread.clock, blob_url=blobs)
+    return SQLAlchemySaver.from_conn_string(url, clock=thread.clock, blob_url=thread.blobs)
 
 
 async def assert_left(thread: Thread, case: str, saver: SQLAlchemySaver, left: set[CheckpointRef], thread_id: str = "t") -> None:
     """Exactly these are left, each reads as before, and nothing lies about."""
     assert Rows.of(saver).orphans() == {}
     graph = CASES[case].build(thread.world).compile(checkpointer=saver)
-    assert_untouched(in_thread(thread.readings, "t", thread_id), await read_all(saver, thread_id, graph), left)
+    before = thread.readings if thread_id == "t" else in_thread(thread.readings, "t", thread_id)
+    assert_untouched(before, await read_all(saver, thread_id, graph), left)
 
 
 async def collect(thread: Thread, saver: SQLAlchemySaver) -> None:
@@ -104,42 +149,38 @@ async def collect(thread: Thread, saver: SQLAlchemySaver) -> None:
     assert report.unregistered_objects == []
 
 
-@every_case
 @pytest.mark.parametrize(("way", "lasting_url"), LIVED, indirect=["lasting_url"])
-async def test_what_is_kept_is_unchanged(lasting_url: str, tmp_path: Path, case: str, way: str) -> None:
-    async with AsyncExitStack() as stack:
-        thread = await made(stack, case, lasting_url, tmp_path / "blobs")
-        left = WAYS[way].leaves(thread.known)
-        assert left != set(thread.readings)
-        async with reopened(thread, lasting_url, tmp_path / "blobs") as saver:
-            await WAYS[way].prune(saver, "t")
-            await collect(thread, saver)
-        async with reopened(thread, lasting_url, tmp_path / "blobs") as saver:
-            await assert_left(thread, case, saver, left)
-            await assert_goes_on(thread, case, saver, left)
+@every_case
+async def test_what_is_kept_is_unchanged(lasting_url: str, case: str, way: str, thread: Thread) -> None:
+    left = WAYS[way].leaves(thread.known)
+    assert left != set(thread.readings)
+    async with reopened(thread, lasting_url) as saver:
+        await WAYS[way].prune(saver, "t")
+        await collect(thread, saver)
+    async with reopened(thread, lasting_url) as saver:
+        await assert_left(thread, case, saver, left)
+        await assert_goes_on(thread, case, saver, left)
 
 
 @on_both
 @every_case
-async def test_a_copy_reads_as_its_source_and_outlives_it(lasting_url: str, tmp_path: Path, case: str) -> None:
-    async with AsyncExitStack() as stack:
-        thread = await made(stack, case, lasting_url, tmp_path / "blobs")
-        everything, way = set(thread.readings), WAYS["older than the third run"]
-        left = way.leaves(thread.known)
-        async with reopened(thread, lasting_url, tmp_path / "blobs") as saver:
-            await saver.acopy_thread("t", "copy")
-            await assert_left(thread, case, saver, everything, "copy")
-            await saver.aprune(["copy"])
-            await assert_left(thread, case, saver, everything)
-            # A copy of what was pruned has what its checkpoints are read from.
-            await way.prune(saver, "t")
-            await saver.acopy_thread("t", "copy of the rest")
-            await saver.adelete_thread("copy")
-            await saver.adelete_thread("t")
-            await collect(thread, saver)
-        async with reopened(thread, lasting_url, tmp_path / "blobs") as saver:
-            await assert_left(thread, case, saver, left, "copy of the rest")
-            await assert_goes_on(thread, case, saver, left, "copy of the rest")
+async def test_a_copy_reads_as_its_source_and_outlives_it(lasting_url: str, case: str, thread: Thread) -> None:
+    everything, way = set(thread.readings), WAYS["older than the third run"]
+    left = way.leaves(thread.known)
+    async with reopened(thread, lasting_url) as saver:
+        await saver.acopy_thread("t", "copy")
+        await assert_left(thread, case, saver, everything, "copy")
+        await saver.aprune(["copy"])
+        await assert_left(thread, case, saver, everything)
+        # A copy of what was pruned has what its checkpoints are read from.
+        await way.prune(saver, "t")
+        await saver.acopy_thread("t", "copy of the rest")
+        await saver.adelete_thread("copy")
+        await saver.adelete_thread("t")
+        await collect(thread, saver)
+    async with reopened(thread, lasting_url) as saver:
+        await assert_left(thread, case, saver, left, "copy of the rest")
+        await assert_goes_on(thread, case, saver, left, "copy of the rest")
 
 
 @on_both
