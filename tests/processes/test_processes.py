@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,29 +23,14 @@ from ckptstore.db import kept_connection
 from ckptstore.errors import StoreClosed
 from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
-
-PUT_MANY = """
-import asyncio, sys
-from ckptstore import SQLAlchemySaver
-from tests.support.build import chain
-
-async def main(url, name):
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
-        await asyncio.gather(*[chain(saver, f"{name}-{n}", 10) for n in range(25)])
-        print(25 * 10)
-
-asyncio.run(main(*sys.argv[1:]))
-"""
+from tests.support.forks import fork
+from tests.support.programs import put_for_ever, put_many
 
 
 def test_four_processes_on_one_database_lose_nothing(lasting_url: str) -> None:
-    command = [sys.executable, "-c", PUT_MANY, lasting_url]
-    processes = [
-        subprocess.Popen([*command, str(n)], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for n in range(4)
-    ]
-    output = [process.communicate() for process in processes]
-    assert [out for out, _ in output] == ["250\n"] * 4, output
+    forks = [fork(put_many, lasting_url, str(n)) for n in range(4)]
+    assert [each.everything() for each in forks] == [[250]] * 4
+    assert [each.process.exitcode for each in forks] == [0] * 4
     with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         for process in range(4):
             for n in range(25):
@@ -52,40 +38,12 @@ def test_four_processes_on_one_database_lose_nothing(lasting_url: str) -> None:
                 assert [c.checkpoint["channel_values"]["n"] for c in listed] == list(reversed(range(10)))
 
 
-PUT_UNTIL_KILLED = """
-import asyncio, sys
-from ckptstore import SQLAlchemySaver
-from tests.support.build import checkpoint, config, metadata
-
-async def one(saver, thread_id):
-    where = config(thread_id)
-    for n in range(1_000_000):
-        version = f"{n + 1:010}.x"
-        made = checkpoint({"n": n}, {"n": version})
-        where = await saver.aput(where, made, metadata(n), {"n": version})
-        await saver.aput_writes(where, [("n", n)], f"task-{n}")
-        print(thread_id, n, flush=True)
-
-async def main(url):
-    async with SQLAlchemySaver.from_conn_string(url) as saver:
-        await asyncio.gather(*[one(saver, f"t{n}") for n in range(5)])
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
 def test_a_killed_process_loses_nothing_that_was_acknowledged(lasting_url: str) -> None:
-    command = [sys.executable, "-c", PUT_UNTIL_KILLED, lasting_url]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(200)]
-    process.kill()
-    lines += process.stdout.readlines()
-    process.wait()
-    process.stdout.close()
-    acknowledged: dict[str, int] = {}
-    for thread_id, n in (line.split() for line in lines if line.endswith("\n")):
-        acknowledged[thread_id] = int(n)
+    killed = fork(put_for_ever, lasting_url)
+    found = [killed.sent.recv() for _ in range(200)]
+    killed.process.kill()
+    acknowledged: dict[str, int] = dict([*found, *killed.everything()])
+    assert killed.process.exitcode == -signal.SIGKILL
     with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         for thread_id, last in acknowledged.items():
             stored = list(saver.list(config(thread_id)))

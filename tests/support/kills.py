@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -15,10 +14,7 @@ from typing import Any, NamedTuple
 from ckptstore.cli import main
 from ckptstore.db.connection import Db
 from ckptstore.transfer import parcel
-
-# A process is forked from one that has imported the command line and has no other thread.
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["ckptstore.cli"])
+from tests.support.forks import fork
 
 
 class Ended(NamedTuple):
@@ -32,13 +28,10 @@ class Ended(NamedTuple):
 
 def run(*arguments: str, kill_at: int | None = None) -> Ended | None:
     """Run a command; None if it was killed before its n-th statement. A transfer stores each thread in a transaction of its own."""
-    ours, theirs = _forks.Pipe(duplex=False)
-    process = _forks.Process(target=_run, args=(arguments, kill_at, theirs))
-    process.start()
-    theirs.close()
-    with ours:
+    process, sent = fork(_run, arguments, kill_at)
+    with sent:
         try:
-            ended = Ended(*ours.recv())
+            ended = Ended(*sent.recv())
         except EOFError:
             ended = None
     process.join()
@@ -46,7 +39,7 @@ def run(*arguments: str, kill_at: int | None = None) -> Ended | None:
     return ended
 
 
-def _run(arguments: Sequence[str], kill_at: int | None, told: Connection) -> None:
+def _run(told: Connection, arguments: Sequence[str], kill_at: int | None) -> None:
     parcel._THREADS_PER_PARCEL = 1
     executed = count()
     for name in ("run", "run_rows", "scan", "insert", "execute"):
