@@ -5,6 +5,7 @@ No browser is downloaded: `.ci/run` installs the system's.
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from ckptstore import SQLAlchemySaver
@@ -30,10 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(os.path.dirname(__file__)):
             item.add_marker(pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium, or set $CHROMIUM"))
             item.add_marker(pytest.mark.starts_processes)
+            if inspect.iscoroutinefunction(getattr(item, "obj", None)):
+                # Where the browser's is: it can only be talked to from the event loop that it was started from.
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
+    """One browser for all tests, each of which has a context of its own: nothing is shared between contexts."""
     assert CHROMIUM is not None
     async with async_playwright() as playwright:
         # Without a sandbox of its own: a container lets root have none.
@@ -115,6 +121,15 @@ def printed(sqlite_url: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def closed_windows(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Close what a test has opened."""
+    yield
+    if "browser" in request.fixturenames:
+        for context in request.getfixturevalue("browser").contexts:
+            await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def visitor(browser: Browser, printed: str) -> Visitor:
     return await visit(browser, printed)
