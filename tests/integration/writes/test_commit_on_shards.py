@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.records import NewSegment, Value
@@ -165,3 +167,43 @@ async def test_what_was_sorted_to_another_shard_is_declined(sharded: SQLAlchemyS
         for write in batch:
             query = "SELECT count(*) FROM ckpt_checkpoint WHERE thread_id = %s"
             assert connection.execute(query, (write.record.key.thread_id,)).fetchone() == (1,)
+
+
+@on_citus
+@pytest.mark.parametrize("way", ["functions"])
+@pytest.mark.parametrize("url", ["psycopg"], indirect=True)
+async def test_a_shard_is_not_moved_while_a_batch_is_stored_in_it(sharded: SQLAlchemySaver, postgres_url: str) -> None:
+    """A row that comes into the shard after it was copied would be lost."""
+    call = ShardsCommit([small_checkpoint("t", "1")], LOCK_SECONDS).statement(
+        sharded.store.runner.statements, sharded.store.runner.abilities
+    )
+    assert call is not None
+    shard, *nodes = where_is(postgres_url, "t")
+    mover = psycopg.connect(postgres_url, autocommit=True)
+    at_node = make_url(postgres_url).set(host=nodes[0], port=nodes[1]).render_as_string(hide_password=False)
+    with mover, psycopg.connect(at_node) as storing, psycopg.connect(at_node, autocommit=True) as looking:
+        storing.execute(*call)
+        move = "SELECT citus_move_shard_placement(%s, %s, %s, %s, %s, 'block_writes')"
+        moving = asyncio.ensure_future(asyncio.to_thread(mover.execute, move, (shard, *nodes)))
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while looking.execute(waiting).fetchone() == (0,):
+            assert not moving.done(), "it was moved"
+            await asyncio.sleep(0)
+        storing.commit()
+        await moving
+        assert where_is(postgres_url, "t")[1:3] == nodes[2:]
+        found = mover.execute("SELECT count(*) FROM ckpt_checkpoint WHERE thread_id = 't'").fetchone()
+    assert found == (1,)
+
+
+def where_is(url: str, thread_id: str) -> list[Any]:
+    """The shard of a thread, the node that has it, and another one."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT shardid, a.nodename, a.nodeport, b.nodename, b.nodeport FROM pg_dist_placement JOIN pg_dist_node a USING (groupid) "
+            "JOIN pg_dist_node b ON b.groupid <> a.groupid AND b.shouldhaveshards "
+            "WHERE shardid = get_shard_id_for_distribution_column('ckpt_thread', %s::text)",
+            (thread_id,),
+        ).fetchone()
+    assert found is not None
+    return list(found)
