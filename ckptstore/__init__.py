@@ -1,6 +1,7 @@
 """LangGraph checkpoints on SQLAlchemy: SQLite to begin with, PostgreSQL and S3 when agents go to production."""
 
 import gc
+from typing import TYPE_CHECKING, Any
 
 # What the imports create stays. The collector would look through it, and through all that LangGraph has loaded before: a sixth of the
 # time of the import, see docs/decisions/0009.
@@ -18,8 +19,6 @@ try:
     from ckptstore.langgraph.saver import SQLAlchemySaver
     from ckptstore.langgraph.size_limited import SizeLimitedCheckpointer
     from ckptstore.maintenance.policy import RetentionPolicy
-    from ckptstore.maintenance.reports import PruneReport
-    from ckptstore.maintenance.run import run_maintenance
     from ckptstore.monitoring.records import HealthReport, SaverStats
     from ckptstore.monitoring.settings import MonitoringSettings
     from ckptstore.records import ThreadInfo
@@ -30,6 +29,9 @@ try:
 finally:
     if _collects:
         gc.enable()
+
+if TYPE_CHECKING:
+    from ckptstore.maintenance.reports import PruneReport
 
 __all__ = [
     "BlobRef",
@@ -60,6 +62,17 @@ async def prune_old_checkpoints(saver: SQLAlchemySaver, days: float = 30) -> int
     Returns:
         How many checkpoints were deleted.
     """
+    from ckptstore.maintenance.run import run_maintenance
+
     policy = RetentionPolicy(max_age=timedelta(days=days))
     report = await drive_async(run_maintenance(saver.store, policy, lambda: to_microseconds(saver.clock())))
     return report.checkpoints
+
+
+def __getattr__(name: str) -> Any:
+    """The report of a prune, whose module is loaded by the first prune, or here."""
+    if name != "PruneReport":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ckptstore.maintenance.reports import PruneReport
+
+    return PruneReport

@@ -18,7 +18,7 @@ from ckptstore.cli.options import errors_as_messages, open_store, store_options,
 from ckptstore.db import schema
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.langgraph.structure.as_text import plural
-from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
+from ckptstore.maintenance.gc_pass import DEFAULT_GRACE, GcPass
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.maintenance.verify import verify as verify_objects
 from ckptstore.runtime.loop_thread import LoopThread

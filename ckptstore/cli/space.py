@@ -23,7 +23,7 @@ from ckptstore.cli.options import (
 from ckptstore.errors import InvalidPolicy
 from ckptstore.langgraph.structure.as_text import plural
 from ckptstore.maintenance.policy import RetentionPolicy, parse_age, with_names
-from ckptstore.maintenance.prune_progress import PruneCallbacks
+from ckptstore.maintenance.prune_callbacks import PruneCallbacks
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.steps import drive

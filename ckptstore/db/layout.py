@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from ckptstore.db import schema
 from ckptstore.db.connection import Db
-from ckptstore.db.distribute import distribute_new_tables, require_schema, require_shards, upgrade_and_distribute
-from ckptstore.db.partitions import require_partitions, upgrade_and_partition
 from ckptstore.errors import InvalidConfig
 
 
@@ -32,10 +30,16 @@ class Layout(NamedTuple):
         if self.one_node and (self.partitions, self.shards) != (None, None):
             raise InvalidConfig("a schema on one node has neither partitions nor shards; leave them out")
         if self.one_node and on_sqlite:
+            from ckptstore.db.distribute import require_schema
+
             require_schema(None, on_sqlite=True)
         if self.partitions is not None:
+            from ckptstore.db.partitions import require_partitions
+
             require_partitions(self.partitions, on_sqlite=on_sqlite)
         if self.shards is not None:
+            from ckptstore.db.distribute import require_shards
+
             require_shards(self.shards, on_sqlite=on_sqlite)
 
     def upgrade(self, db: Db) -> None:
@@ -47,12 +51,19 @@ class Layout(NamedTuple):
         """
         self.require(on_sqlite=db.on_sqlite)
         if self.partitions is not None:
+            from ckptstore.db.partitions import upgrade_and_partition
+
             upgrade_and_partition(db, self.partitions)
         elif self.shards is not None or self.one_node:
+            from ckptstore.db.distribute import upgrade_and_distribute
+
             upgrade_and_distribute(db, self.shards)
         else:
             schema.upgrade_if_needed(db)
-            distribute_new_tables(db)
+            if not db.on_sqlite:
+                from ckptstore.db.distribute import distribute_new_tables
+
+                distribute_new_tables(db)
 
 
 AS_IT_IS = Layout()

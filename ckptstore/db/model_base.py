@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy.orm import DeclarativeBase
 
-from ckptstore.db.tables import METADATA
+from ckptstore.db.tables import tables_for_ddl
 
 
 class Base(DeclarativeBase):
     """The declarative base of ckptstore's own tables."""
 
-    metadata = METADATA
+    metadata = tables_for_ddl()

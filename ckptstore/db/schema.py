@@ -29,7 +29,7 @@ from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.sql.tables import PARTITIONED, THREAD
 from ckptstore.db.sqlstates import sqlstate_of
-from ckptstore.db.tables import METADATA, TABLE_PREFIX, VERSION_TABLE
+from ckptstore.db.tables import TABLE_PREFIX, VERSION_TABLE, tables_for_ddl
 from ckptstore.db.url import DATABASE_URL_VARIABLE, parse_database_url
 from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
 from ckptstore.runtime.fork import in_child
@@ -281,7 +281,7 @@ def _enter_schema(schema: str | None) -> list[Executable]:
 
 def _configure(context: EnvironmentContext | Any, **options: Any) -> None:
     context.configure(
-        target_metadata=METADATA,
+        target_metadata=tables_for_ddl(),
         version_table=VERSION_TABLE,
         include_object=_is_ours,
         transactional_ddl=True,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_progress import PruneCallbacks
+from ckptstore.maintenance.prune_callbacks import PruneCallbacks
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ckptstore.errors import InvalidConfig, brief
 from ckptstore.langgraph.base import SaverBase
 from ckptstore.langgraph.config import check_ids, require_ids, require_text, run_ids_of, thread_id_of
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.maintenance.prune_plan import Rule, keep_newest, keep_nothing
-from ckptstore.maintenance.reports import DeletedRows, PruneReport
 from ckptstore.records import Posting
 from ckptstore.runtime.steps import Steps, drive, drive_async
 from ckptstore.tags.filter_input import MAX_VALUES
+
+if TYPE_CHECKING:
+    from ckptstore.maintenance.reports import DeletedRows, PruneReport
 
 
 def _part(newest: int | None, at: str | None) -> Rule:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ckptstore.langgraph.base import SaverBase
 from ckptstore.monitoring.records import HealthReport, SaverStats
-from ckptstore.runtime.steps import drive, drive_async
-from ckptstore.store.health import check_health
+from ckptstore.runtime.steps import Steps, drive, drive_async
 
 
 class Monitored(SaverBase):
@@ -42,8 +41,14 @@ class Monitored(SaverBase):
         Raises:
             InvalidConfig: `within_seconds` is no number; nothing else is raised.
         """
-        return drive(check_health(self.store, within_seconds))
+        return drive(self._health(within_seconds))
 
     async def ahealth(self, *, within_seconds: float = 5.0) -> HealthReport:
         """See `health`."""
-        return await drive_async(check_health(self.store, within_seconds))
+        return await drive_async(self._health(within_seconds))
+
+    def _health(self, within_seconds: float) -> Steps[HealthReport]:
+        # Loaded at its first use: most processes are never asked.
+        from ckptstore.store.health import check_health
+
+        return check_health(self.store, within_seconds)

@@ -44,13 +44,14 @@ from ckptstore.monitoring.monitor import Monitor
 from ckptstore.runtime.future import Future
 from ckptstore.runtime.random_ids import random_text
 from ckptstore.runtime.steps import Outcome, Steps, drive, drive_async
-from ckptstore.store.background import BackgroundRetention
 from ckptstore.store.files import BlobStore
 from ckptstore.tags.keys import EVERYTHING
 from ckptstore.values.size_limits import DEFAULT_LIMITS, SizeChecker, SizeLimits
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from ckptstore.store.background import BackgroundRetention
 
 
 def _wait(future: Future[None]) -> Steps[None]:
@@ -119,11 +120,9 @@ class SQLAlchemySaver(Reading, Deleting, Upkeep, Importing, Monitored):
     def _start_retention(self, policy: RetentionPolicy | Mapping[str, Any] | None, interval: timedelta) -> BackgroundRetention | None:
         if policy is None:
             return None
-        if isinstance(policy, Mapping):
-            policy = RetentionPolicy.from_dict(policy)
-        retention = BackgroundRetention(self.store, policy, interval, self._now)
-        retention.start()
-        return retention
+        from ckptstore.store.background import start_retention
+
+        return start_retention(self.store, policy, interval, self._now)
 
     def with_limits(self, limits: SizeLimits, *, remedy: str = "max_checkpoint_bytes of SizeLimits") -> Self:
         """A copy of this saver with other limits, on the same connections: close only one of the two.

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from ckptstore.errors import InvalidConfig, InvalidPolicy, brief, require_functions
 from ckptstore.langgraph.base import SaverBase
-from ckptstore.langgraph.recode import Recoder
-from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
+from ckptstore.maintenance.gc_pass import DEFAULT_GRACE, GcPass
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_progress import PruneCallbacks, ignore_progress, never_stop
-from ckptstore.maintenance.reports import CollectReport, EraseReport, PruneReport, ReencryptReport, VacuumReport, VerifyReport
+from ckptstore.maintenance.prune_callbacks import PruneCallbacks, ignore_progress, never_stop
 from ckptstore.runtime.steps import Steps, drive, drive_async
-from ckptstore.store.erasing import Erasure
+
+if TYPE_CHECKING:
+    from ckptstore.maintenance.reports import CollectReport, EraseReport, PruneReport, ReencryptReport, VacuumReport, VerifyReport
 
 
 def _ignore(_report: ReencryptReport) -> None:
@@ -133,6 +133,8 @@ class Upkeep(SaverBase):
         return await drive_async(self._reencrypt(old, allow_plain, progress))
 
     def _reencrypt(self, old: SerializerProtocol, allow_plain: bool, progress: Callable[[ReencryptReport], None]) -> Steps[ReencryptReport]:
+        from ckptstore.langgraph.recode import Recoder
+
         if not isinstance(old, SerializerProtocol):
             raise InvalidConfig(f"old must be the serialiser that wrote the store, got {brief(old)}")
         require_functions(progress=progress)
@@ -211,6 +213,8 @@ class Upkeep(SaverBase):
     def _erase(
         self, wanted: Mapping[str, Any], grace: timedelta, dry_run: bool, progress: Callable[[EraseReport], None]
     ) -> Steps[EraseReport]:
+        from ckptstore.store.erasing import Erasure
+
         require_functions(progress=progress)
         erasure = Erasure(self.store, self._parse_filter(wanted), checked_grace(grace), self._now, progress)
         return self.store.wherever(lambda: erasure.run(dry_run=dry_run))

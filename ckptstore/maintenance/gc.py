@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -22,36 +22,11 @@ from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.errors import BlobUnavailable
+from ckptstore.maintenance.gc_pass import PAGE_SIZE, GcPass
 from ckptstore.maintenance.reports import CollectReport
 from ckptstore.maintenance.turns import write_in_turn
 
 logger = logging.getLogger(__name__)
-
-#: Longer than the longest upload, and than a graph takes from storing a blob to storing the checkpoint that holds its handle.
-DEFAULT_GRACE = timedelta(hours=24)
-
-_MICROSECOND = timedelta(microseconds=1)
-_PAGE_SIZE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class GcPass:
-    """The options of one pass.
-
-    Args:
-        now: the current time in microseconds since 1970, UTC.
-        grace: how long an object is kept after a writer last confirmed it, and again after it was marked.
-        dry_run: change nothing, and report what a pass would do.
-    """
-
-    now: int
-    grace: timedelta
-    dry_run: bool = False
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """Parameters of the statements."""
-        return {"now": self.now, "before": self.now - self.grace // _MICROSECOND, "page_size": _PAGE_SIZE}
 
 
 async def collect(objects: ObjectRegistry, gc_pass: GcPass) -> CollectReport:
@@ -86,8 +61,8 @@ async def collect_now(objects: ObjectRegistry, keys: Sequence[str], now: int) ->
         now: microseconds since 1970, UTC; what was confirmed later is kept.
     """
     collector = _Collector(objects, GcPass(now + 1, timedelta(0)))
-    for start in range(0, len(keys), _PAGE_SIZE):
-        await collector.delete_unreferenced(keys[start : start + _PAGE_SIZE])
+    for start in range(0, len(keys), PAGE_SIZE):
+        await collector.delete_unreferenced(keys[start : start + PAGE_SIZE])
     return collector.report
 
 

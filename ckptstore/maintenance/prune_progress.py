@@ -4,33 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import NamedTuple
 
+from ckptstore.maintenance.prune_callbacks import PruneCallbacks
 from ckptstore.maintenance.prune_thread import PruneTask
 from ckptstore.maintenance.reports import DeletedRows, PruneReport
-
-
-def ignore_progress(_report: PruneReport) -> None:
-    """Do nothing with a report of the progress."""
-
-
-def never_stop() -> bool:
-    """Let a prune run to its end."""
-    return False
-
-
-class PruneCallbacks(NamedTuple):
-    """How a caller follows a prune, and stops it early."""
-
-    #: Called after each transaction with what was deleted so far.
-    progress: Callable[[PruneReport], None] = ignore_progress
-    #: Called before each transaction and before each page of threads is read; True stops the prune.
-    should_stop: Callable[[], bool] = never_stop
-
-
-NO_CALLBACKS = PruneCallbacks()
 
 
 class PruneProgress:

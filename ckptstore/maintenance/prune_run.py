@@ -12,9 +12,10 @@ from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.maintenance.delete import LargeThread
 from ckptstore.maintenance.policy import RetentionPolicy
+from ckptstore.maintenance.prune_callbacks import NO_CALLBACKS, PruneCallbacks
 from ckptstore.maintenance.prune_estimate import estimate_tasks
 from ckptstore.maintenance.prune_plan import Rule, keep_all_but
-from ckptstore.maintenance.prune_progress import NO_CALLBACKS, PruneCallbacks, PruneProgress
+from ckptstore.maintenance.prune_progress import PruneProgress
 from ckptstore.maintenance.prune_scans import ThreadScan, scans_for
 from ckptstore.maintenance.prune_thread import ExecuteNextStages, PruneRequest, PruneTask, plan_tasks
 from ckptstore.maintenance.reports import PruneReport

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ckptstore.errors import BlobUrlChanged
-from ckptstore.maintenance.gc import DEFAULT_GRACE, GcPass
+from ckptstore.maintenance.gc_pass import DEFAULT_GRACE, GcPass
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_progress import NO_CALLBACKS, PruneCallbacks
+from ckptstore.maintenance.prune_callbacks import NO_CALLBACKS, PruneCallbacks
 from ckptstore.maintenance.reports import CollectReport, PruneReport, VacuumReport
 from ckptstore.runtime.steps import Steps
 

@@ -6,7 +6,7 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -16,7 +16,7 @@ from ckptstore.db.connection import Db
 from ckptstore.db.stored_settings import read_setting
 from ckptstore.errors import InvalidPolicy, StoreClosed
 from ckptstore.maintenance.policy import RetentionPolicy
-from ckptstore.maintenance.prune_progress import PruneCallbacks
+from ckptstore.maintenance.prune_callbacks import PruneCallbacks
 from ckptstore.maintenance.reports import PruneReport
 from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.fork import in_child
@@ -196,3 +196,13 @@ class BackgroundRetention:
             except TimeoutError:
                 if future.done():
                     raise
+
+
+def start_retention(
+    store: Store, policy: RetentionPolicy | Mapping[str, Any], interval: timedelta, now: Callable[[], int]
+) -> BackgroundRetention:
+    """Run maintenance by a policy, or by a dict with its fields, at intervals from now on, see `BackgroundRetention`."""
+    made = RetentionPolicy.from_dict(policy) if isinstance(policy, Mapping) else policy
+    retention = BackgroundRetention(store, made, interval, now)
+    retention.start()
+    return retention

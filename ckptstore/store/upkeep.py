@@ -1,4 +1,7 @@
-"""Deleting, pruning and copying threads, and the upkeep of tags, objects and disk space."""
+"""Deleting, pruning and copying threads, and the upkeep of tags, objects and disk space.
+
+What does the work is loaded by the first call: most processes put and get only.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,27 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db.runner import Runner, Work
 from ckptstore.db.turns import LockTurns
 from ckptstore.errors import CheckpointCorrupt, DatabaseUnavailable, InvalidConfig
-from ckptstore.maintenance.copy_run import ThreadCopier
-from ckptstore.maintenance.delete import LargeThread, checkpoints_with_postings, delete_thread, forget_unfinished, unfinished_deletions
-from ckptstore.maintenance.gc import GcPass, collect
-from ckptstore.maintenance.hold import is_held
-from ckptstore.maintenance.policy import RetentionPolicy
 from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, keep_all_but
-from ckptstore.maintenance.prune_progress import PruneCallbacks
-from ckptstore.maintenance.prune_run import Pruner
-from ckptstore.maintenance.reencrypt import Recode, Reencryption
 from ckptstore.maintenance.reindex import RebuiltTags, begin_rebuilding, next_threads, rebuild_tags, store_keys
-from ckptstore.maintenance.relocate import relocate
-from ckptstore.maintenance.reports import CollectReport, DeletedRows, PruneReport, ReencryptReport, VacuumReport, VerifyReport
-from ckptstore.maintenance.turns import in_turn
-from ckptstore.maintenance.vacuum import vacuum
-from ckptstore.maintenance.verify import verify
 from ckptstore.records import Posting
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.base import StoreBase
 from ckptstore.store.load import delete_old
+
+if TYPE_CHECKING:
+    from ckptstore.maintenance.delete import LargeThread
+    from ckptstore.maintenance.gc_pass import GcPass
+    from ckptstore.maintenance.policy import RetentionPolicy
+    from ckptstore.maintenance.prune_callbacks import PruneCallbacks
+    from ckptstore.maintenance.prune_run import Pruner
+    from ckptstore.maintenance.reencrypt import Recode
+    from ckptstore.maintenance.reports import CollectReport, DeletedRows, PruneReport, ReencryptReport, VacuumReport, VerifyReport
 
 T = TypeVar("T")
 
@@ -79,6 +78,8 @@ class StoreUpkeep(StoreBase):
             return (yield from self._delete_thread(thread_id))
 
     def _delete_thread(self, thread_id: str) -> Steps[DeletedRows]:
+        from ckptstore.maintenance.delete import LargeThread, delete_thread
+
         started = time.perf_counter()
         deleted = yield from self.run_in_queue(partial(delete_thread, thread_id=thread_id), thread_id)
         if isinstance(deleted, LargeThread):
@@ -90,8 +91,11 @@ class StoreUpkeep(StoreBase):
         return deleted
 
     def _delete_large_thread(self, thread_id: str, content: LargeThread) -> Steps[DeletedRows]:
+        from ckptstore.maintenance.delete import delete_thread, forget_unfinished
+        from ckptstore.maintenance.reports import DeletedRows
+
         try:
-            report = yield from self._pruner.large_thread(thread_id, content)
+            report = yield from self._new_pruner().large_thread(thread_id, content)
         except CheckpointCorrupt:
             # It can't be planned. To delete it is what the error advises.
             work = partial(delete_thread, thread_id=thread_id, at_once=True)
@@ -109,6 +113,8 @@ class StoreUpkeep(StoreBase):
         Args:
             thread_id: only of this thread.
         """
+        from ckptstore.maintenance.delete import unfinished_deletions
+
         unfinished = yield from self.read(partial(unfinished_deletions, thread_ids=None if thread_id is None else [thread_id]))
         for each, content in unfinished.items():
             deleted = yield from self._delete_large_thread(each, content)
@@ -117,6 +123,8 @@ class StoreUpkeep(StoreBase):
 
     def copy_thread(self, source: str, target: str) -> Steps[int]:
         """Copy everything that a thread has to another thread id; returns how many checkpoints the target has afterwards."""
+        from ckptstore.maintenance.copy_run import ThreadCopier
+
         yield from self.finish_deletions(target)
         copied = yield from ThreadCopier(self, self._tag_keys, self._state_format).copy(source, target)
         logger.info("thread copied: %d checkpoints", copied, extra={"event": "thread_copied", "checkpoints": copied})
@@ -124,13 +132,14 @@ class StoreUpkeep(StoreBase):
 
     # --- pruning
 
-    @property
-    def _pruner(self) -> Pruner:
-        return Pruner(self, self._state_format)
+    def _new_pruner(self, *, stale: bool = False) -> Pruner:
+        from ckptstore.maintenance.prune_run import Pruner
+
+        return Pruner(_StaleReads(self) if stale else self, self._state_format)
 
     def prune(self, thread_ids: Iterable[str], rule: Rule) -> Steps[PruneReport]:
         """Delete the checkpoints of these threads that a rule does not keep."""
-        return self._observed_prune(self._pruner.threads((thread_id, rule) for thread_id in dict.fromkeys(thread_ids)))
+        return self._observed_prune(self._new_pruner().threads((thread_id, rule) for thread_id in dict.fromkeys(thread_ids)))
 
     def prune_by(self, policy: RetentionPolicy, now: int, callbacks: PruneCallbacks, *, dry_run: bool) -> Steps[PruneReport]:
         """Delete the checkpoints of all threads that a policy does not keep, see `Pruner.by_policy`.
@@ -140,7 +149,7 @@ class StoreUpkeep(StoreBase):
         if not dry_run:
             yield from self.finish_deletions()
             yield from self.run_in_queue(partial(delete_old, now=now))
-        pruner = Pruner(_StaleReads(self), self._state_format) if dry_run else self._pruner
+        pruner = self._new_pruner(stale=dry_run)
         return (yield from self._observed_prune(pruner.by_policy(policy, now, callbacks, dry_run=dry_run)))
 
     def _observed_prune(self, pruning: Steps[PruneReport]) -> Steps[PruneReport]:
@@ -152,9 +161,11 @@ class StoreUpkeep(StoreBase):
 
     def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:
         """Delete the checkpoints that have at least one of these postings."""
+        from ckptstore.maintenance.delete import checkpoints_with_postings
+
         self.monitor.searched({posting.key for posting in wanted})
         found = yield from self.read(partial(checkpoints_with_postings, wanted=wanted))
-        return (yield from self._pruner.threads((thread_id, keep_all_but(refs)) for thread_id, refs in found.items()))
+        return (yield from self._new_pruner().threads((thread_id, keep_all_but(refs)) for thread_id, refs in found.items()))
 
     # --- tags
 
@@ -164,6 +175,8 @@ class StoreUpkeep(StoreBase):
         Args:
             progress: called after each page of threads with the number of threads that are done.
         """
+        from ckptstore.maintenance.turns import in_turn
+
         # Only the schema: tags that were made with other `tag_keys`, which the gate refuses, are the reason to rebuild them.
         yield self._schema_gate.check_schema()
         started = time.perf_counter()
@@ -196,6 +209,8 @@ class StoreUpkeep(StoreBase):
 
     def reencrypt(self, recode: Recode, now: int, progress: Callable[[ReencryptReport], None]) -> Steps[ReencryptReport]:
         """Store every value anew under another serialiser, then delete the segments and, later, the objects of the old one."""
+        from ckptstore.maintenance.reencrypt import Reencryption
+
         yield from self._ready()
         started = time.perf_counter()
         report: ReencryptReport = yield self.objects.run(Reencryption(self.objects, self.downloads, recode, now, progress).run())
@@ -216,6 +231,9 @@ class StoreUpkeep(StoreBase):
         Raises:
             BlobUrlChanged: the database's objects are not at this store's blob URL.
         """
+        from ckptstore.maintenance.hold import is_held
+        from ckptstore.maintenance.reports import CollectReport
+
         yield from self.require_blob_url()
         if (yield from self.read(partial(is_held, now=gc_pass.now))):
             logger.warning("a backup is under way: no blobs are collected", extra={"event": "collector_held"})
@@ -227,6 +245,8 @@ class StoreUpkeep(StoreBase):
         return report
 
     def _collect(self, gc_pass: GcPass) -> Steps[CollectReport]:
+        from ckptstore.maintenance.gc import collect
+
         stale_runner = (yield from self.replica.usable_runner()) if gc_pass.dry_run and self.replica is not None else None
         report: CollectReport
         if stale_runner is not None:
@@ -243,12 +263,16 @@ class StoreUpkeep(StoreBase):
 
     def relocate_blobs(self, *, force: bool) -> Steps[None]:
         """Remember that the objects are at this store's blob URL from now on, see `maintenance.relocate`."""
+        from ckptstore.maintenance.relocate import relocate
+
         objects = yield from self.ready_objects()
         objects.require_backend()
         yield objects.run(relocate(objects, force=force))
 
     def verify(self, *, deep: bool) -> Steps[VerifyReport]:
         """Check that every segment and object that is referred to exists; with `deep`, that their bytes have their digests."""
+        from ckptstore.maintenance.verify import verify
+
         yield from self._ready()
         report: VerifyReport = yield self.objects.run(verify(self.objects, self._state_format, deep=deep))
         return report
@@ -257,6 +281,8 @@ class StoreUpkeep(StoreBase):
 
     def vacuum(self, *, full: bool) -> Steps[VacuumReport]:
         """Free the space of deleted rows, see `maintenance.vacuum`."""
+        from ckptstore.maintenance.vacuum import vacuum
+
         yield from self._ready()
         report = yield from vacuum(self, self.runner, full=full)
         self.monitor.reclaimed("vacuum", report.before_bytes - report.after_bytes)

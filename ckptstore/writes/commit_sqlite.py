@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence, Set
 from operator import attrgetter
 
-from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.db.sql import batch_sqlite
 from ckptstore.db.sql.tables import Row
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
@@ -38,15 +38,15 @@ def insert(db: Db, batch: Sequence[EncodedWrite]) -> bool:
     if any(map(_TOUCHES_OBJECTS, batch)):
         return False
     parts: dict[str, Sequence[Row]] = {**BatchRows(enumerate(batch)).parts, "threads": thread_rows(batch)}
-    rows = sql.batch_sqlite.view_rows(parts)
+    rows = batch_sqlite.view_rows(parts)
     if len(rows) > _MAX_ROWS:
         return False
     if len(rows) > _MAX_UNPADDED_ROWS:
-        rows += [sql.batch_sqlite.EMPTY] * (-len(rows) % _ROWS_MULTIPLE)
+        rows += [batch_sqlite.EMPTY] * (-len(rows) % _ROWS_MULTIPLE)
     if not parts.keys() <= db.kept.get(_PARTS, frozenset()):
         _create_triggers(db, parts.keys())
     try:
-        db.run_rows(sql.batch_sqlite.insert_batch, rows)
+        db.run_rows(batch_sqlite.insert_batch, rows)
     except sqlite3.IntegrityError:
         # A required row is missing, or a checkpoint exists already.
         return False
@@ -57,8 +57,8 @@ def _create_triggers(db: Db, parts: Set[str]) -> None:
     """Create the triggers for parts that no batch on this connection had before. Each takes as long as to insert several rows."""
     present: Set[str] | None = db.kept.get(_PARTS)
     if present is None:
-        db.execute(sql.batch_sqlite.batch_view())
+        db.execute(batch_sqlite.batch_view())
         present = frozenset()
     for part in sorted(parts - present):
-        db.execute(sql.batch_sqlite.batch_trigger(part))
+        db.execute(batch_sqlite.batch_trigger(part))
     db.kept[_PARTS] = present | parts

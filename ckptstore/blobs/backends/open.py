@@ -1,4 +1,4 @@
-"""Open the backend of a URL. fsspec is imported only for URLs that need it, not for a saver with a folder or without blobs."""
+"""Open the backend of a URL. fsspec, and what uses it, is imported only for URLs that need it, not for a saver with a folder."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import asyncio
 import functools
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from ckptstore.blobs.backends.fsspec_backend import FsspecBackend
-from ckptstore.blobs.backends.fsspec_files import AsyncFiles, AzureFiles, MemoryFiles, RemoteFiles, ThreadedFiles
 from ckptstore.blobs.backends.local import LocalBackend
 from ckptstore.blobs.backends.observed import ObservedBackend
 from ckptstore.blobs.backends.protocol import BlobBackend
-from ckptstore.blobs.backends.s3 import CREDENTIALS_ELSEWHERE, S3Files, s3_options
 from ckptstore.blobs.backends.wrappers import BoundedBackend, RetryingBackend
 from ckptstore.blobs.settings import DEFAULT_BLOB_SETTINGS, BlobSettings
 from ckptstore.errors import InvalidUrl, MissingDriver
 from ckptstore.monitoring.monitor import Monitor
 from ckptstore.runtime.regular_files import is_encodable
+
+if TYPE_CHECKING:
+    from ckptstore.blobs.backends.fsspec_files import RemoteFiles
 
 _SCHEMES = "a folder, file://, memory://, s3://bucket/prefix, or another URL that fsspec supports"
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)://(?P<rest>.*)", re.DOTALL)
@@ -91,6 +91,9 @@ def _refuse_almost_url(text: str) -> None:
 
 
 def _open_s3(scheme: str, rest: str, settings: BlobSettings) -> BlobBackend:
+    from ckptstore.blobs.backends.fsspec_backend import FsspecBackend
+    from ckptstore.blobs.backends.s3 import CREDENTIALS_ELSEWHERE, s3_options
+
     if _PASSWORD.match(rest) and not rest.startswith("arn:"):
         raise InvalidUrl(CREDENTIALS_ELSEWHERE)
     kind, options = _file_system(scheme), s3_options(f"s3://{rest}", settings)
@@ -99,6 +102,8 @@ def _open_s3(scheme: str, rest: str, settings: BlobSettings) -> BlobBackend:
 
 
 def _open_fsspec(scheme: str, rest: str, settings: BlobSettings) -> BlobBackend:
+    from ckptstore.blobs.backends.fsspec_backend import FsspecBackend
+
     if _PASSWORD.match(rest):
         raise InvalidUrl(f"the {scheme}:// URL contains a password, and URLs end up in logs; pass it in blob_options")
     url, kind = f"{scheme}://{rest}", _file_system(scheme)
@@ -130,10 +135,14 @@ def _missing_package(exc: ImportError, scheme: str) -> str:
 
 
 async def _connect_s3(kind: Any, options: dict[str, Any], part_bytes: int) -> RemoteFiles:
+    from ckptstore.blobs.backends.s3 import S3Files
+
     return S3Files(_on_this_loop(kind, options), part_bytes)
 
 
 async def _connect(kind: Any, options: dict[str, Any]) -> RemoteFiles:
+    from ckptstore.blobs.backends.fsspec_files import AsyncFiles, AzureFiles, MemoryFiles, ThreadedFiles
+
     if "abfs" in kind.protocol:
         # adlfs closes when Python exits, on a loop that an asynchronous file system does not have. Its coroutines run on ours anyway.
         return AzureFiles(_uncached(kind(skip_instance_cache=True, **options)))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Insert, Table, Update, bindparam, case, literal_column, null, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from ckptstore.db.sql.parameters import driver_type, unnest
 from ckptstore.db.sql.tables import Row
@@ -36,9 +36,16 @@ def cells(count: int, width: int) -> Any:
 def insert_arrays(_database: str, table: Table, conflict: str) -> Insert:
     """Insert rows given as one array per column (PostgreSQL), see `row_parameters`."""
     rows = unnest(table.name, [(column.name, driver_type(column)) for column in table.c])
-    insert = postgresql.insert(table).from_select([column.name for column in table.c], select(*rows.c))
+    insert = _postgresql_insert(table).from_select([column.name for column in table.c], select(*rows.c))
     made: Insert = resolve_conflict(insert, table, conflict)
     return made
+
+
+def _postgresql_insert(table: Table) -> Any:
+    # Loaded at its first use: the dialect is a tenth of the time of `import ckptstore`, and SQLite does not need it.
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def row_parameters(table: Table, rows: Sequence[Row]) -> dict[str, Any]:
@@ -52,7 +59,7 @@ def insert_values(_database: str, count: int, table: Table, conflict: str) -> In
     For databases that send rows elsewhere: where rows come from a query, Citus says of all of them that they were inserted.
     """
     rows = [{c.name: bindparam(f"{c.name}_{number}", type_=driver_type(c)) for c in table.c} for number in range(count)]
-    made: Insert = resolve_conflict(postgresql.insert(table).values(rows), table, conflict)
+    made: Insert = resolve_conflict(_postgresql_insert(table).values(rows), table, conflict)
     return made
 
 
@@ -70,7 +77,7 @@ def column_arrays(names: Sequence[str], rows: Sequence[Row], prefix: str) -> dic
 
 def insert_into(database: str, table: Table) -> Any:
     """An insert with the database's own ON CONFLICT."""
-    return sqlite.insert(table) if database == "sqlite" else postgresql.insert(table)
+    return sqlite.insert(table) if database == "sqlite" else _postgresql_insert(table)
 
 
 def resolve_conflict(insert: Any, table: Table, conflict: str) -> Any:

@@ -11,7 +11,7 @@ from sqlalchemy.schema import CreateIndex
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.tables import METADATA
+from ckptstore.db.tables import tables_for_ddl
 from ckptstore.db.url import is_memory
 from ckptstore.errors import TagKeysChanged
 from ckptstore.inspection.doctor.facts import Facts, RetentionFacts, TableFacts, WalFacts
@@ -76,7 +76,7 @@ def _table(name: str, size: int, live: int, dead: int, changed: int, is_analysed
 def _missing_indexes(db: Db) -> list[str]:
     """The statements that create the indexes which are not there."""
     present = {name for (name,) in db.run(sql.stats.index_names, {} if db.on_sqlite else {"schema": db.statements.schema})}
-    indexes = [index for table in METADATA.sorted_tables for index in table.indexes if index.name not in present]
+    indexes = [index for table in tables_for_ddl().sorted_tables for index in table.indexes if index.name not in present]
     made = sorted(" ".join(str(CreateIndex(index).compile(dialect=db.connection.dialect)).split()) for index in indexes)
     return [statement.replace(" ON ckpt_", f" ON {_prefix(db)}ckpt_") for statement in made]
 

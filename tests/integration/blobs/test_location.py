@@ -16,7 +16,7 @@ from ckptstore.cli import main
 from ckptstore.db.connection import Db
 from ckptstore.db.times import to_microseconds
 from ckptstore.errors import BlobMissing, BlobUrlChanged
-from ckptstore.maintenance.prune_progress import NO_CALLBACKS
+from ckptstore.maintenance.prune_callbacks import NO_CALLBACKS
 from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.steps import drive_async
 from tests.support.build import config, put

@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 from ckptstore import RetentionPolicy, SQLAlchemySaver
 from ckptstore.cli import main
 from ckptstore.maintenance import run as run_module
-from ckptstore.maintenance.gc import DEFAULT_GRACE
-from ckptstore.maintenance.prune_progress import PruneCallbacks
+from ckptstore.maintenance.gc_pass import DEFAULT_GRACE
+from ckptstore.maintenance.prune_callbacks import PruneCallbacks
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
 from tests.support.build import checkpoint, config, metadata

@@ -15,7 +15,7 @@ from ckptstore.cli import main
 from ckptstore.db.times import to_microseconds
 from ckptstore.langgraph.base import utc_now
 from ckptstore.maintenance import prune_run as pruner
-from ckptstore.maintenance.gc import GcPass
+from ckptstore.maintenance.gc_pass import GcPass
 from ckptstore.maintenance.reports import CollectReport
 from ckptstore.runtime.steps import Steps
 from tests.support.background import recorded_events, retention_of

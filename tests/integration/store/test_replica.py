@@ -11,7 +11,7 @@ import pytest
 
 from ckptstore import RetentionPolicy, SQLAlchemySaver
 from ckptstore.errors import InvalidConfig
-from ckptstore.maintenance.gc import GcPass
+from ckptstore.maintenance.gc_pass import GcPass
 from ckptstore.records import ThreadInfo
 from ckptstore.runtime.steps import drive, drive_async
 from ckptstore.store import replica

@@ -8,7 +8,7 @@ import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.langgraph.recode import Recoder
-from ckptstore.maintenance.gc import GcPass
+from ckptstore.maintenance.gc_pass import GcPass
 from ckptstore.maintenance.reports import CollectReport
 from ckptstore.records import Posting
 from ckptstore.runtime.steps import drive_async

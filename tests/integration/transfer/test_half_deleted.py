@@ -36,7 +36,7 @@ def begin_deletion(saver: SQLAlchemySaver, thread_id: str, done: int) -> None:
     begun = saver.store.runner.write(partial(delete.delete_thread, thread_id=thread_id)).result()
     assert isinstance(begun, delete.LargeThread)
     gone = sorted(begun.checkpoints)[:done]
-    drive(saver.store._pruner.threads([(thread_id, keep_all_but(frozenset(gone)))]))
+    drive(saver.store._new_pruner().threads([(thread_id, keep_all_but(frozenset(gone)))]))
 
 
 def put_more(saver: SQLAlchemySaver, thread_id: str) -> None:

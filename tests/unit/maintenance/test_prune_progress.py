@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from ckptstore.maintenance.prune_progress import PruneCallbacks, PruneProgress
+from ckptstore.maintenance.prune_callbacks import PruneCallbacks
+from ckptstore.maintenance.prune_progress import PruneProgress
 from ckptstore.maintenance.reports import DeletedRows, PruneReport
 
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from ckptstore import PruneReport, RetentionPolicy
-from ckptstore.maintenance.gc import GcPass
-from ckptstore.maintenance.prune_progress import PruneCallbacks
+from ckptstore.maintenance.gc_pass import GcPass
+from ckptstore.maintenance.prune_callbacks import PruneCallbacks
 from ckptstore.maintenance.reports import CollectReport, VacuumReport
 from ckptstore.maintenance.run import run_maintenance
 from ckptstore.runtime.steps import Steps, drive
