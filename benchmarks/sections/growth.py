@@ -1,21 +1,26 @@
 """Growth: upkeep and listings of threads of 500 to 8,000 checkpoints; an exponent of 1 is time that grows as the thread does.
 
-A step is one checkpoint with one task's write. Each size is a database of its own. The prune beside a writer is of everything but the
-newest checkpoint; before each of its transactions the thread gets another one.
+A step is one checkpoint with one task's write. Each size is a database of its own, a copy of the newest of one thread that is made once, in
+memory. The prune beside a writer is of everything but the newest checkpoint; before each of its transactions the thread gets another one.
+
+Beside the exponent of the time there are those of what other load on the machine does not change, or changes little: the CPU time of the
+process, statements, rows that they gave, and steps of SQLite.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 from benchmarks.bench import Bench, Scale
 from benchmarks.contenders import OURS, Contender
+from benchmarks.counting import counted
 from benchmarks.report import Table
 from benchmarks.workload import HandMade
 from ckptstore import RetentionPolicy, SQLAlchemySaver
@@ -64,40 +69,93 @@ OPERATIONS: Mapping[str, Callable[[HandMade, SQLAlchemySaver], Awaitable[None]]]
 }
 
 
-async def lap(contender: Contender, steps: int) -> dict[str, float]:
-    """Milliseconds of each operation, in a fresh database."""
+class Cost(NamedTuple):
+    """Of one operation."""
+
+    milliseconds: float
+    cpu_milliseconds: float
+    statements: int
+    rows: int
+    #: None on PostgreSQL.
+    steps: int | None
+
+
+#: What exponents are of: the words of a row's label, and the part of a cost.
+EXPONENTS: Mapping[str, Callable[[Cost], float | None]] = {
+    "exponent": lambda cost: cost.milliseconds,
+    "exponent of CPU": lambda cost: cost.cpu_milliseconds,
+    "exponent of statements": lambda cost: cost.statements,
+    "exponent of rows": lambda cost: cost.rows,
+    "exponent of SQLite's steps": lambda cost: cost.steps,
+}
+Laps = Mapping[str, Sequence[Mapping[str, Cost]]]
+
+
+async def fill(saver: SQLAlchemySaver, steps: int) -> HandMade:
+    """One thread of so many steps."""
+    made = HandMade(saver, "growing", PINNED)
+    for step in range(steps):
+        await made.put(count=step)
+        await made.put_writes(count=step)
+    return made
+
+
+def continued(made: HandMade, saver: SQLAlchemySaver, steps: int) -> HandMade:
+    """The thread in another store, which has its newest steps."""
+    other = copy.copy(made)
+    other.saver, other.step = saver, steps - 1
+    other.values, other.versions = dict(made.values), dict(made.versions)
+    return other
+
+
+async def lap(contender: Contender, source: HandMade, steps: int) -> dict[str, Cost]:
+    """What each operation costs, in a fresh database."""
     async with contender:
-        saver = contender.saver
+        saver, origin = contender.saver, source.saver
         assert isinstance(saver, SQLAlchemySaver)
-        made = HandMade(saver, "growing", PINNED)
-        for step in range(steps):
-            await made.put(count=step)
-            await made.put_writes(count=step)
-        milliseconds = {}
-        for name, operation in OPERATIONS.items():
-            started = time.perf_counter()
-            await operation(made, saver)
-            milliseconds[name] = (time.perf_counter() - started) * 1e3
-        return milliseconds
+        assert isinstance(origin, SQLAlchemySaver)
+        assert (await origin.acopy_to(saver, newest=steps, verify="none")).checkpoints == steps
+        made = continued(source, saver, steps)
+        return {name: await cost_of(partial(operation, made, saver), contender) for name, operation in OPERATIONS.items()}
 
 
-def exponent(sizes: Sequence[int], times: Sequence[float]) -> float:
-    """The power of the size with which times grow: the slope of a line through their logarithms."""
-    return statistics.linear_regression([math.log(size) for size in sizes], [math.log(time) for time in times]).slope
+async def cost_of(operation: Callable[[], Awaitable[None]], contender: Contender) -> Cost:
+    """Run an operation once."""
+    with counted() as asked:
+        started, busy = time.perf_counter(), time.process_time()
+        await operation()
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - busy
+    steps = asked.steps if contender.in_a_file else None
+    return Cost(seconds * 1e3, cpu_seconds * 1e3, asked.statements, asked.rows, steps)
+
+
+def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
+    """The power of the size with which costs grow: the slope of a line through their logarithms."""
+    return statistics.linear_regression([math.log(size) for size in sizes], [math.log(max(1, cost)) for cost in costs]).slope
+
+
+def figures(laps: Laps, name: str, part: Callable[[Cost], float | None]) -> dict[str, list[float]]:
+    """One part of what an operation cost, a figure each lap, of every contender that has it."""
+    found = {saver: [part(each[name]) for each in of_saver] for saver, of_saver in laps.items()}
+    return {saver: [each for each in parts if each is not None] for saver, parts in found.items() if None not in parts}
 
 
 async def run(bench: Bench) -> list[Table]:
     """Measure ckptstore alone: the official savers have no such upkeep."""
     ours = bench.among([contender for contender in bench.contenders if contender.name in OURS])
     sizes = SIZES[bench.scale]
-    # Whatever is loaded or compiled at the first use.
-    await ours.interleaved(partial(lap, steps=20))
-    by_size: list[Mapping[str, Sequence[dict[str, float]]]] = [await ours.interleaved(partial(lap, steps=size)) for size in sizes]
+    async with SQLAlchemySaver.from_conn_string(":memory:") as origin:
+        source = await fill(origin, sizes[-1])
+        # Whatever is loaded or compiled at the first use.
+        await ours.interleaved(partial(lap, source=source, steps=20))
+        by_size: list[Laps] = [await ours.interleaved(partial(lap, source=source, steps=size)) for size in sizes]
     table = ours.table(f"threads of {sizes[0]:,} to {sizes[-1]:,} checkpoints")
     for name in OPERATIONS:
-        seen: list[dict[str, list[Any]]] = [{saver: [each[name] for each in laps] for saver, laps in one.items()} for one in by_size]
-        for size, laps in zip(sizes, seen, strict=True):
-            table.add(f"{name}, {size:,}, ms", laps)
-        medians = {saver: [statistics.median(laps[saver]) for laps in seen] for saver in seen[0]}
-        table.add(f"{name}, exponent", {saver: [exponent(sizes, times)] for saver, times in medians.items()}, more_is_better=None)
+        for size, laps in zip(sizes, by_size, strict=True):
+            table.add(f"{name}, {size:,}, ms", figures(laps, name, EXPONENTS["exponent"]))
+        for label, part in EXPONENTS.items():
+            seen = [{saver: statistics.median(each) for saver, each in figures(laps, name, part).items()} for laps in by_size]
+            table.add(
+                f"{name}, {label}", {saver: [exponent(sizes, [each[saver] for each in seen])] for saver in seen[0]}, more_is_better=None
+            )
     return [table]
