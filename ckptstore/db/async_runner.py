@@ -158,7 +158,7 @@ class AsyncRunner:
 
     async def _attempt(self, work: Work[T], deadline: Deadline) -> T:
         async with self._connection_lock:
-            if isinstance(work, StatementWork) and self._may_keep_for_reads and not is_observed(self._engine.sync_engine):
+            if self._may_keep_for_reads and not is_observed(self._engine.sync_engine):
                 return await self._attempt_on_kept(work, deadline)
             watch = self._new_watch(deadline)
             connection = await self._connect(watch)

@@ -1,4 +1,4 @@
-"""Work on an engine of the caller's: one writer at a time on SQLite, and both sides of a fork go on."""
+"""Work on an event loop: on an engine of the caller's, on both sides of a fork, and on few connections of a server."""
 
 from __future__ import annotations
 
@@ -64,3 +64,16 @@ async def test_work_for_a_runner_that_was_closed_is_refused_and_leaves_nothing_b
     # Such as a coroutine that was never awaited.
     assert [str(each.message) for each in caught] == []
     await engine.dispose()
+
+
+@pytest.mark.parametrize("lasting_url", ["asyncpg", "psycopg"], indirect=True)
+async def test_what_is_done_one_after_the_other_shares_a_connection(lasting_url: str) -> None:
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        await chain(saver, "t", 2)
+        assert len(await saver.alist(config("t"))) == 2
+        await saver.acopy_thread("t", "copy")
+        assert (await saver.averify()).ok
+        await saver.aprune(["t"])
+        await saver.adelete_thread("copy")
+        use = saver.store.runner.pool_use()
+        assert (use.in_use, use.idle) == (0, 1)
