@@ -63,9 +63,14 @@ def routed(statement: ClauseElement) -> Any:
 
 
 def _restrict(statement: Any) -> None:
-    froms = statement.get_final_froms() if isinstance(statement, Select) else [statement.table]
+    froms = _final_froms(statement) if isinstance(statement, Select) else [statement.table]
     # Its own method returns another statement, and this one is a copy already.
     statement._where_criteria += tuple(_of_thread(table) for each in froms for table in _tables_of_threads(each))
+
+
+def _final_froms(statement: Any) -> Any:
+    """As SQLAlchemy's `get_final_froms`, which compiles the whole statement for a compiler that it then makes no use of."""
+    return statement._compile_state_factory(statement, None)._get_display_froms()
 
 
 def _of_thread(table: Any) -> ColumnElement[bool]:

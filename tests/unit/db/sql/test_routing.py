@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
-from sqlalchemy import ClauseElement, Dialect
+from sqlalchemy import ClauseElement, Dialect, Select
 from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.sql import visitors
 
 from ckptstore.db import sql
 from ckptstore.db.models import Base
-from ckptstore.db.sql.routing import PER_THREAD, SCATTERED, Route, route_of, routed
+from ckptstore.db.sql.routing import PER_THREAD, SCATTERED, Route, _final_froms, route_of, routed
 from tests.support.shapes import ARGUMENTS, StatementShape, builders_of, is_statement, statement_shapes
 
 DIALECT: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
@@ -160,6 +161,14 @@ def test_no_statement_is_left_out() -> None:
 )
 def test_routes(name: str, expected: Route) -> None:
     assert expected in {route(shape) for shape in SHAPES if shape.name == name}
+
+
+def test_a_select_has_the_sources_that_sqlalchemy_finds() -> None:
+    some = {shape.name: shape for shape in SHAPES if shape.module in ("delete", "objects")}
+    selects = [each for shape in some.values() for each in visitors.iterate(built(shape)) if isinstance(each, Select)]
+    assert len(selects) > 5
+    for select in selects:
+        assert list(map(str, _final_froms(select))) == list(map(str, select.get_final_froms()))
 
 
 def test_every_table_of_threads_begins_with_the_thread_or_names_it_in_its_key() -> None:
