@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from ckptstore import SQLAlchemySaver
 from tests.support.build import config, put
 
-TEXT = [os.urandom(1_500).hex() for _ in range(400)]
+TEXT = [os.urandom(6_000).hex() for _ in range(100)]
 
 
 def pragma(path: Path, name: str) -> int:
@@ -22,7 +23,5 @@ def pragma(path: Path, name: str) -> int:
 async def fill_and_delete(url: str | Path) -> None:
     """A database of a megabyte, nearly all of which was deleted."""
     async with SQLAlchemySaver.from_conn_string(url) as saver:
-        for number, text in enumerate(TEXT):
-            await put(saver, config(f"t{number}"), {"text": text}, number)
-        for number in range(len(TEXT) - 5):
-            await saver.adelete_thread(f"t{number}")
+        await asyncio.gather(*(put(saver, config(f"t{number}"), {"text": text}, number) for number, text in enumerate(TEXT)))
+        await asyncio.gather(*(saver.adelete_thread(f"t{number}") for number in range(len(TEXT) - 5)))

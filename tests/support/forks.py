@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 # It has no other thread. What a process runs is imported there once, if it is in one of these modules.
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["aiosqlite", "asyncpg", "psycopg", "ckptstore.cli", "tests.support.kills", "tests.support.programs"])
+_LIBRARIES = ["aiosqlite", "alembic.command", "asyncpg", "psycopg"]
+_forks.set_forkserver_preload([*_LIBRARIES, "ckptstore.cli", "tests.support.kills", "tests.support.programs"])
 
 
 class Fork(NamedTuple):

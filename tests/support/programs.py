@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 from typing import Annotated, Any, Literal
 
 from langgraph.graph import START, StateGraph
@@ -45,6 +46,17 @@ def count_up(told: Connection, url: str, mode: Literal["wait", "refuse"], runs: 
             graph = counting(saver)
             for _ in range(runs):
                 told.send((await run(graph))["count"])
+
+    asyncio.run(main())
+
+
+def set_up(_told: Connection, url: str, barrier: Barrier) -> None:
+    """Set a database up as soon as all others are about to."""
+
+    async def main() -> None:
+        async with SQLAlchemySaver.from_conn_string(url) as saver:
+            barrier.wait(60)
+            await saver.setup()
 
     asyncio.run(main())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging.config
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from ckptstore.db.url import parse_database_url
 from ckptstore.tags.encoding import postings
 from tests.support.build import chain, config, put
 from tests.support.databases import table_names
+from tests.support.forks import fork
+from tests.support.programs import set_up
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -69,24 +72,10 @@ def test_offline_sql_for_postgres_builds_the_same_schema(postgres_url: str) -> N
 
 
 def test_processes_that_set_up_at_once_all_succeed(bare_url: str) -> None:
-    code = (
-        "import sys, asyncio\n"
-        "from ckptstore import SQLAlchemySaver\n"
-        "async def main():\n"
-        "    async with SQLAlchemySaver.from_conn_string(sys.argv[1]) as saver:\n"
-        "        sys.stdin.readline()\n"
-        "        await saver.setup()\n"
-        "asyncio.run(main())\n"
-    )
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code, bare_url], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)
-    ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    errors = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4, errors
+    barrier = multiprocessing.get_context("forkserver").Barrier(4)
+    forked = [fork(set_up, bare_url, barrier) for _ in range(4)]
+    assert [each.everything() for each in forked] == [[]] * 4
+    assert [each.process.exitcode for each in forked] == [0] * 4
 
 
 async def test_a_schema_for_each_tenant(postgres_url: str) -> None:
@@ -208,13 +197,13 @@ async def test_what_an_earlier_revision_stored_is_read_after_the_upgrade(bare_ur
     for commands in ([("upgrade", "head")], [("downgrade", "-1"), ("upgrade", "head")]):
         for arguments in commands:
             run_alembic(bare_url, *arguments)
-        run_alembic(bare_url, "check")
         async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
             for wanted in ({"step": 3}, {"user": {"name": "ann"}}):
                 (found,) = await saver.alist(None, filter=wanted)
                 assert found.checkpoint["channel_values"] == {"n": 7}
             (thread,) = await saver.alist_threads()
             assert (thread.thread_id, thread.checkpoints) == ("t", 1)
+    run_alembic(bare_url, "check")
     async with SQLAlchemySaver.from_conn_string(bare_url) as saver:
         await put(saver, config("t"), {"text": "long " * 1_000})
         await saver.adelete_thread("t")

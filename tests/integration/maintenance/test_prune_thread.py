@@ -236,7 +236,7 @@ async def test_a_young_checkpoint_that_replaces_one_to_be_pruned_is_kept(saver: 
 
 
 async def test_a_long_thread_is_pruned_in_small_transactions_with_writers_in_between(saver: SQLAlchemySaver) -> None:
-    await asyncio.gather(*[put(saver, config("long"), {"n": number}, number) for number in range(1_000)])
+    await asyncio.gather(*[put(saver, config("long"), {"n": number}, number) for number in range(400)])
     counts: list[int] = []
 
     def look() -> bool:
@@ -246,8 +246,8 @@ async def test_a_long_thread_is_pruned_in_small_transactions_with_writers_in_bet
 
     report = await saver.aprune_by(RetentionPolicy(keep_last=1), should_stop=look)
     steps = [before - after for before, after in zip(counts, [*counts[1:], 1], strict=True)]
-    assert (report.checkpoints, sum(steps)) == (999, 999)
-    assert max(steps) <= 150
+    assert (report.checkpoints, sum(steps)) == (399, 399)
+    assert max(steps) <= 100
     assert len(await saver.alist(None)) == 1 + len(counts)
 
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
@@ -16,7 +17,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from ckptstore import RetentionPolicy, SQLAlchemySaver
 from ckptstore.db.connection import Db
 from ckptstore.db.turns import LockTurns
-from ckptstore.maintenance import copy, delete, prune_plan, prune_thread, thread_rows
+from ckptstore.maintenance import copy, delete, gc, prune_plan, prune_thread, thread_rows
 from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.large_thread import CHECKPOINTS, fill, on_both, on_sqlite, transactions
@@ -107,10 +108,11 @@ def _encrypting() -> EncryptedSerializer:
 
 
 async def _collect_all(saver: SQLAlchemySaver) -> None:
-    for number in range(1_001):
+    for number in range(41):
         await saver.blobs.put(str(number).encode())
-    for _ in range(2):
-        await saver.acollect(grace=timedelta(0))
+    with mock.patch.object(gc, "_PAGE_SIZE", 20):
+        for _ in range(2):
+            await saver.acollect(grace=timedelta(0))
 
 
 # Each by another saver than the one that fills the file: as if by another process, whose waiting nobody sees.
