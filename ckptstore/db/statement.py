@@ -14,7 +14,9 @@ from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from ckptstore.db.cell_types import cell_types
+from ckptstore.db.sql.pages import Shape, beginning_of_whole, joined_whole, page_whole, rest_of_whole
 from ckptstore.db.sql.routing import REFERENCED, SCATTERED, Route, route_of, routed
+from ckptstore.records import StateFormat
 
 #: At most twice as many are kept. Each takes about 12 KB, and a store has some 150 besides those of listings.
 MAX_STATEMENTS = 256
@@ -81,6 +83,8 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
         return compiled
 
     def _compiled(self, build: Callable[..., ClauseElement], *args: Any) -> CompiledStatement:
+        if build is page_whole and not self.sharded:
+            return self._page_whole(*args)
         statement = build(self.dialect_name, *args)
         if not self.sharded:
             return CompiledStatement(statement, self._dialect, self.schema)
@@ -90,6 +94,14 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
         elif route in (Route.ONE_THREAD, Route.EACH_THREAD):
             statement = routed(statement)
         return CompiledStatement(statement, self._dialect, self.schema, each_thread=route is Route.EACH_THREAD)
+
+    def _page_whole(self, shape: Shape, state_format: StateFormat) -> CompiledStatement:
+        """`page_whole`, of which only what depends on the shape is compiled: a user's first search of each kind waits for it."""
+        compiled = CompiledStatement(beginning_of_whole(self.dialect_name, shape), self._dialect, self.schema)
+        compiled.text = joined_whole(compiled.text, self[rest_of_whole, state_format].text)
+        # As of every UNION.
+        compiled.cells = ()
+        return compiled
 
     def for_shards(self, *, sharded: bool) -> Statements:
         """The same statements for a database that keeps each thread on one of several shards, or for one that does not."""

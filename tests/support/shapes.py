@@ -113,7 +113,7 @@ NOT_STATEMENTS: dict[str, set[str] | None] = {
     "objects": {"is_referred_to"},
     "checkpoints": {"whole"},
     "insert": {"insert_rows", "insert_arrays", "insert_into"},
-    "pages": {"page", "collected", "has_posting", "text_list"},
+    "pages": {"page", "beginning_of_whole", "rest_of_whole", "collected", "has_posting", "text_list"},
     "stats": {"pages_of_file"},
     "verify": {"wrong_cells"},
 }

@@ -146,7 +146,7 @@ def _plain(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def segment_lists(database: str, segments: Select[Any], of: FromClause = SEGMENT) -> Select[Any]:
     """Those of some segments that are lists of segments, with the JSON array of their digests as `listing`."""
-    text = cast(of.c.data, Text) if database == "sqlite" else cast(func.convert_from(of.c.data, "UTF8"), JSON)
+    text = cast(of.c.data, Text) if database == "sqlite" else cast(func.convert_from(of.c.data, literal_column("'UTF8'")), JSON)
     is_list = of.c.encoding == literal_column("'list'")
     # Only a list's bytes are text: PostgreSQL must not convert others, whichever condition it evaluates first.
     listing = case((is_list, text), else_=null()).label("listing")
