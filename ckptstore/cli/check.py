@@ -14,7 +14,7 @@ from ckptstore.cli.tables import json_option, print_json, print_lines
 from ckptstore.db.open import open_database
 from ckptstore.db.runner import Runner
 from ckptstore.db.settings import DatabaseSettings
-from ckptstore.inspection.checks import Finding, Status, check_database, check_store
+from ckptstore.inspection.checks import Finding, Status, check_cluster, check_database, check_store
 from ckptstore.langgraph.structure.as_text import printable
 from ckptstore.runtime.steps import drive
 from ckptstore.tags.keys import TagKeys
@@ -58,6 +58,9 @@ def check(
 def _check_all(url: str, in_schema: str | None, blob_url: str | None, tag_keys: TagKeys | None, *, write_blob: bool) -> list[Finding]:
     with _runner(url, in_schema) as runner:
         found = check_database(runner)
+        if any(finding.status is Status.FAILED for finding in found):
+            return found
+        found += check_cluster(runner)
         if any(finding.status is Status.FAILED for finding in found):
             return found
         seal = runner.read(read_seal).result()

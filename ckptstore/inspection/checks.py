@@ -12,11 +12,13 @@ from typing import NamedTuple
 from ckptstore.blobs.backends.local import is_local
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.db import schema, sql
+from ckptstore.db.cluster import read_cluster
 from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner
 from ckptstore.db.secrets import masked
 from ckptstore.db.url import is_memory, why_unwritable
 from ckptstore.errors import CkptStoreError, SchemaOutOfDate, SchemaTooNew, UpgradeUnderWay
+from ckptstore.inspection.cluster_checks import problems, summary, why_unreachable
 from ckptstore.maintenance.reindex import stored_keys
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
@@ -62,6 +64,18 @@ def check_database(runner: Runner) -> list[Finding]:
         Finding("database", Status.OK, f"{masked(runner.url)} answers"),
         Finding("schema", Status.OK, f"it has revision {schema.HEAD}, which this release needs"),
     ]
+
+
+def check_cluster(runner: Runner) -> list[Finding]:
+    """Whether the nodes of a cluster answer, and have the shards that they should; nothing where the tables are not distributed."""
+    cluster = runner.read(read_cluster).result()
+    if cluster is None:
+        return []
+    unreachable = why_unreachable(cluster)
+    if unreachable is not None:
+        return [Finding("cluster", Status.FAILED, unreachable, "start the node, or see its log")]
+    found = [Finding("cluster", Status.WARNING, message, way_out) for message, way_out in problems(cluster)]
+    return found or [Finding("cluster", Status.OK, summary(cluster))]
 
 
 def check_store(store: Store, tag_keys: TagKeys | None, clock: Clock, *, write_blob: bool) -> Steps[list[Finding]]:

@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 
 def hint_at_import(db: Db, state_format: StateFormat) -> None:
     """Log the command that imports, if the database has another saver's tables and none of our threads."""
-    if not has_threads(db) and _has_other_saver(db, state_format):
+    # Threads last: on a cluster they are on all nodes, and a saver opens while one does not answer.
+    if _has_other_saver(db, state_format) and not has_threads(db):
         url = shlex.quote(masked(db.connection.engine.url))
         schema = db.statements.schema
         both = f" --from-schema {shlex.quote(schema)} --to-schema {shlex.quote(schema)}" if schema else ""

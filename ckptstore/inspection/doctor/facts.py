@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ckptstore.db.cluster import Cluster
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadFacts:
@@ -92,3 +94,5 @@ class Facts:
     invalid_indexes: Sequence[str]
     retention: RetentionFacts
     unsearched: Sequence[UnsearchedKey]
+    #: None where the tables are not distributed.
+    cluster: Cluster | None = None

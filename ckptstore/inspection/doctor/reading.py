@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from sqlalchemy import URL
 from sqlalchemy.schema import CreateIndex
 
 from ckptstore.db import sql
+from ckptstore.db.cluster import read_cluster
 from ckptstore.db.connection import Db
 from ckptstore.db.tables import tables_for_ddl
 from ckptstore.db.url import is_memory
-from ckptstore.errors import TagKeysChanged
+from ckptstore.errors import DatabaseUnavailable, TagKeysChanged
+from ckptstore.inspection.cluster_checks import why_unreachable
 from ckptstore.inspection.doctor.facts import Facts, RetentionFacts, TableFacts, WalFacts
 from ckptstore.inspection.doctor.load_facts import load_facts, unsearched_keys
 from ckptstore.inspection.table_sizes import table_sizes
@@ -37,9 +40,16 @@ def read_facts(store: Store, now: int, state_format: StateFormat, *, ceiling: fl
         state_format: what the checkpoints mean.
         ceiling: writes per second that this machine stored in a test; None without one.
         overdue: checkpoints that a policy would delete now; None without a policy.
+
+    Raises:
+        DatabaseUnavailable: a node of a cluster does not answer.
     """
     wal = yield from store.read(partial(_wal, url=store.runner.url))
-    return (yield from store.read(partial(_facts, now=now, state_format=state_format, wal=wal, ceiling=ceiling, overdue=overdue)))
+    cluster = yield from store.read(read_cluster)
+    if cluster is not None and (reason := why_unreachable(cluster)) is not None:
+        raise DatabaseUnavailable(reason)
+    facts = yield from store.read(partial(_facts, now=now, state_format=state_format, wal=wal, ceiling=ceiling, overdue=overdue))
+    return replace(facts, cluster=cluster)
 
 
 def _facts(db: Db, now: int, state_format: StateFormat, wal: WalFacts | None, ceiling: float | None, overdue: int | None) -> Facts:

@@ -32,8 +32,11 @@ CHANGED_SHARE = Limits(0.5, 1.0)
 OVERDUE_DAYS = Limits(2, 3, 14)
 HOURS_SINCE_RUN = Limits(36, 72)
 UNSEARCHED_SHARE = Limits(0.05, 0.3)
+SHARD_SKEW = Limits(2, 4)
+HOT_THREAD_SHARE = Limits(0.5, 1, 4)
 
 #: Fewer rows, bytes or days tell nothing.
 LEAST_ROWS = 1_000
 LEAST_FREE_BYTES = 16 * MB
 LEAST_SEARCH_DAYS = 7
+LEAST_CLUSTER_BYTES = 1 * GB

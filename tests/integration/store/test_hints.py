@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
+from ckptstore.db.connection import Db
+from ckptstore.store import hints
 from tests.support.background import recorded_events
 from tests.support.build import config, put
 
@@ -50,6 +52,23 @@ def test_the_command_is_logged_until_there_are_threads(bare_url: str) -> None:
 
 async def _put(saver: SQLAlchemySaver) -> None:
     await put(saver, config("t"))
+
+
+def test_a_saver_that_opens_looks_for_threads_only_beside_another_savers_tables(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a cluster that would take every node."""
+    looked: list[object] = []
+
+    def noted(db: Db) -> bool:
+        looked.append(db)
+        return False
+
+    monkeypatch.setattr(hints, "has_threads", noted)
+    for number in range(2):
+        with SQLAlchemySaver.from_conn_string(bare_url) as saver:
+            saver.setup()
+        assert len(looked) == number
+        if number == 0:
+            create_official(bare_url)
 
 
 def test_the_logged_command_works(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
