@@ -18,6 +18,7 @@ from markdown_it import MarkdownIt
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
+from tests.support.forks import run_script
 
 CHECKOUT = Path(__file__).parents[2]
 _DOCS = CHECKOUT / "docs"
@@ -133,6 +134,10 @@ class PageRun:
         if words[0] == "ckptstore" and not set(words) & {"|", ">", "&&", "<"}:
             done = CliRunner().invoke(main, words[1:])
             assert done.exit_code == 0, f"{block.page.name}:{block.line}: {command}\n{done.output}{done.exception!r}"
+            return
+        if words[0] == "python" and (self.folder / words[1]).is_file() and not set(words) & {"|", ">", "&&", "<"}:
+            script = run_script(self.folder / words[1], *words[2:], folder=self.folder)
+            assert script.returncode == 0, f"{block.page.name}:{block.line}: {command}\n{script.stdout}{script.stderr}"
             return
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         shell = ["bash", "-euo", "pipefail", "-c", command]

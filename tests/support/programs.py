@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import operator
+import random
+import signal
+import time
+import warnings
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from typing import Annotated, Any, Literal
 
-from langgraph.graph import START, StateGraph
+from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from ckptstore import SQLAlchemySaver
@@ -102,3 +107,41 @@ def put_for_ever(told: Connection, url: str) -> None:
             await asyncio.gather(*[one(saver, f"t{n}") for n in range(5)])
 
     asyncio.run(main())
+
+
+def interrupt_updates(told: Connection, url: str) -> None:
+    """Interrupt one update after another by signals, and send what is read afterwards, and whether enough were interrupted."""
+    faulthandler.dump_traceback_later(90, exit=True)
+    warnings.simplefilter("ignore", RuntimeWarning)
+
+    def interrupt(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, interrupt)
+    state: Any = dict
+    builder: Any = StateGraph(state).add_node("one", lambda _state: {"n": 1})
+    builder.add_edge(START, "one").add_edge("one", END)
+    interrupted = 0
+    with SQLAlchemySaver.from_conn_string(url) as saver:
+        saver.setup()
+        graph = builder.compile(checkpointer=saver)
+        graph.invoke({"n": 0}, THREAD)
+        for delay in _delays(graph):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, delay)
+                graph.update_state(THREAD, {"n": 1})
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interrupted += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        graph.update_state(THREAD, {"n": "last"})
+        told.send(graph.get_state(THREAD).values["n"])
+        told.send(interrupted > 10)
+
+
+def _delays(graph: Any) -> list[float]:
+    """After how many seconds each of 150 updates is interrupted: from at once to about the time that one takes."""
+    delays, started = random.Random(1), time.perf_counter()
+    graph.update_state(THREAD, {"n": 0})
+    longest = time.perf_counter() - started
+    return [delays.uniform(1e-5, longest) for _ in range(150)]
