@@ -13,7 +13,7 @@ from ckptstore import SQLAlchemySaver
 from tests.support.build import config, put
 from tests.support.clocks import Clock
 
-CONTENT = os.urandom(200_000)
+CONTENT = os.urandom(70_000)
 
 
 NO_GRACE = timedelta(0)
@@ -80,8 +80,11 @@ async def store(saver: SQLAlchemySaver, thread_id: str) -> None:
     await put(saver, config(thread_id), {"file": CONTENT, "note": thread_id})
 
 
-async def check(shared: SharedStore, threads: set[str]) -> None:
-    """A new saver reads each thread as it was stored, and everything else is deleted after three passes of the collector."""
+async def check(shared: SharedStore, threads: set[str], *, then_empty: bool = False) -> None:
+    """A new saver reads each thread as it was stored, and everything else is deleted after three passes of the collector.
+
+    With `then_empty`, the threads are deleted after that, and three more passes leave no object.
+    """
     async with shared.saver() as saver:
         report = await saver.averify(deep=True)
         assert report.ok, report
@@ -95,6 +98,12 @@ async def check(shared: SharedStore, threads: set[str]) -> None:
         assert report.ok
         assert report.unregistered_objects == []
         assert report.objects == len(shared.objects()) == min(1, len(threads))
+        if then_empty:
+            for thread_id in threads:
+                await saver.adelete_thread(thread_id)
+            for _ in range(3):
+                await collect_pass(saver)
+            assert shared.objects() == []
 
 
 async def leave_marked(saver: SQLAlchemySaver) -> None:

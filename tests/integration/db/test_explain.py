@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -194,20 +194,38 @@ def is_partitioned(db: Db) -> bool:
     return not db.on_sqlite and db.execute("SELECT relkind::text FROM pg_class WHERE oid = 'ckpt_thread'::regclass").scalar_one() == "p"
 
 
-@pytest.mark.parametrize("search", SEARCHES)
-async def test_a_search_of_checkpoints_reads_no_whole_table(planned: SQLAlchemySaver, search: str) -> None:
-    with explained() as plans:
-        found = await planned.alist(**{"config": None, "limit": 10, **SEARCHES[search]})
-    assert found
-    assert plans
-    assert whole_tables(plans) == []
+class Searched(NamedTuple):
+    """The plans of a search: for its parameters, and for any."""
+
+    explained: list[Explained]
+    kept: list[Explained]
 
 
-@pytest.mark.parametrize("search", THREAD_SEARCHES)
-async def test_a_search_of_threads_reads_no_whole_table(planned: SQLAlchemySaver, search: str) -> None:
-    with explained() as plans:
-        found = await planned.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search]})
-    assert found
+ALL_SEARCHES = [*SEARCHES, *(f"threads: {search}" for search in THREAD_SEARCHES)]
+
+
+@pytest.fixture(scope="module")
+def search_once(planned: SQLAlchemySaver) -> Callable[[str], Awaitable[Searched]]:
+    """Runs a search for all tests that look at its plans."""
+    done: dict[str, Searched] = {}
+
+    async def search_for(search: str) -> Searched:
+        if search not in done:
+            with explained() as plans, kept_plans() as kept:
+                if search.startswith("threads: "):
+                    found: list[Any] = await planned.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search.removeprefix("threads: ")]})
+                else:
+                    found = await planned.alist(**{"config": None, "limit": 10, **SEARCHES[search]})
+            assert found
+            done[search] = Searched(plans, kept)
+        return done[search]
+
+    return search_for
+
+
+@pytest.mark.parametrize("search", ALL_SEARCHES)
+async def test_a_search_reads_no_whole_table(search_once: Callable[[str], Awaitable[Searched]], search: str) -> None:
+    plans = (await search_once(search)).explained
     assert plans
     assert whole_tables(plans) == []
 
@@ -284,14 +302,10 @@ def _in_postgresql(plan: list[str]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("search", [*SEARCHES, *(f"threads: {search}" for search in THREAD_SEARCHES)])
-async def test_no_page_of_a_search_is_read_from_end_to_end(planned: SQLAlchemySaver, search: str) -> None:
-    with kept_plans() as plans:
-        if search.startswith("threads: "):
-            found: list[Any] = await planned.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search.removeprefix("threads: ")]})
-        else:
-            found = await planned.alist(**{"config": None, "limit": 10, **SEARCHES[search]})
-    assert found
+@pytest.mark.parametrize("search", ALL_SEARCHES)
+async def test_no_page_of_a_search_is_read_from_end_to_end(search_once: Callable[[str], Awaitable[Searched]], search: str) -> None:
+    plans = (await search_once(search)).kept
+    assert plans
     assert [(line, statement) for statement, plan in plans for line in full_reads(statement, plan)] == []
 
 

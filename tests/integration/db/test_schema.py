@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging.config
 import multiprocessing
 import os
@@ -12,8 +11,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from alembic import command
-from alembic.config import Config
 from alembic.config import main as command_line
 from click.testing import CliRunner
 
@@ -30,8 +27,7 @@ from tests.support.build import chain, config, put
 from tests.support.databases import table_names
 from tests.support.forks import fork
 from tests.support.programs import set_up
-
-CHECKOUT = Path(__file__).parents[3]
+from tests.support.revisions import CHECKOUT, offline_sql, run_alembic
 
 
 def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -63,7 +59,7 @@ def test_alembic_takes_the_url_as_an_argument_and_reports_a_missing_one(tmp_path
 
 
 def test_offline_sql_for_postgres_builds_the_same_schema(postgres_url: str) -> None:
-    sql = alembic("postgresql://nowhere/db", "-x", "schema=offline", "upgrade", "head", "--sql").stdout
+    sql = offline_sql("offline")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(sql)
         names = {row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'offline'")}
@@ -177,14 +173,6 @@ def fill_old(db: Db, revision: str) -> None:
     for key, value in tags:
         row = f"'{key}', '{value}', '1ef', 't', ''"
         db.execute(f"INSERT INTO ckpt_tag (key, value, checkpoint_id, thread_id, checkpoint_ns) VALUES ({row})")
-
-
-def run_alembic(url: str, name: str, *arguments: str) -> None:
-    """Run a command of Alembic's in this process: a process of its own takes two seconds to start."""
-    config = Config()
-    config.set_main_option("script_location", str(CHECKOUT / "migrations"))
-    config.cmd_opts = argparse.Namespace(x=[f"url={url}"])
-    getattr(command, name)(config, *arguments)
 
 
 @pytest.mark.parametrize("revision", schema.REVISIONS[:-1])

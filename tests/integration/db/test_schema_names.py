@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import psycopg
 import pytest
 from click.testing import CliRunner
@@ -15,6 +12,7 @@ from ckptstore.cli import main
 from ckptstore.db.models import Base
 from ckptstore.db.sql.tables import PARTITIONED
 from tests.support.build import config, put
+from tests.support.revisions import offline_sql
 
 NAMES = {
     "injection": '"; DROP TABLE public.victim; --',
@@ -77,14 +75,12 @@ def test_the_command_line_takes_the_same_names(postgres_url: str, name: str) -> 
             connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))
 
 
-@pytest.mark.starts_processes
 def test_offline_sql_quotes_the_name(postgres_url: str) -> None:
     name = " ".join(name for key, name in NAMES.items() if key not in ("unicode", "colon"))[:63]
-    command = [sys.executable, "-m", "alembic", "-x", f"schema={name}", "-x", "url=postgresql://nowhere/db", "upgrade", "head", "--sql"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    sql = offline_sql(name)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         try:
-            connection.execute(done.stdout.encode())
+            connection.execute(sql.encode())
             found = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = %s", [name]).fetchone()
         finally:
             connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))

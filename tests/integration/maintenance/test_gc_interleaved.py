@@ -91,8 +91,7 @@ async def test_a_collector_at_every_step_of_a_writer(shared: SharedStore) -> Non
                     with stepped(writer) as steps:
                         getattr(steps, when)[number] = collect_now
                         await store(writer, "t")
-                await check(shared, {"t"})
-                await empty(shared)
+                await check(shared, {"t"}, then_empty=True)
 
 
 async def test_a_writer_at_every_step_of_a_collector(shared: SharedStore) -> None:
@@ -105,16 +104,7 @@ async def test_a_writer_at_every_step_of_a_collector(shared: SharedStore) -> Non
                     with stepped(collector) as steps:
                         getattr(steps, when)[number] = lambda writer=writer: store(writer, "t")
                         await collect_pass(collector)
-                await check(shared, {"t"})
-                await empty(shared)
-
-
-async def empty(shared: SharedStore) -> None:
-    async with shared.saver() as saver:
-        await saver.adelete_thread("t")
-        for _ in range(3):
-            await collect_pass(saver)
-    assert shared.objects() == []
+                await check(shared, {"t"}, then_empty=True)
 
 
 async def test_a_writer_that_found_an_object_just_before_it_was_deleted_uploads_anew(shared: SharedStore) -> None:
