@@ -74,10 +74,13 @@ def questions(corpus: Corpus) -> dict[str, tuple[Ask, int]]:
     middle = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=corpus.started_at, seconds=corpus.size // 2)
     tenant, kind, user = {"tenant": TENANT}, {"kind": KIND}, {"user": USER}
     late = tenant | {"step": {"$gte": STEPS - 2}}
+    # A tenth of the checkpoints has each; none has both.
+    never = {"source": "input", "step": STEPS // 2}
     counts = corpus.counts
     return {
         TWO_COMMON: (
             partial(listed, limit=HITS, filter=tenant | kind), min(HITS, counts["tenant and kind"])),
+        "two common tags that never meet": (partial(listed, limit=HITS, filter=never), 0),
         "a rare tag and a common one, 10 hits": (
             partial(listed, limit=RARE_HITS, filter={"flag": RARE} | kind), min(RARE_HITS, counts["rare and kind"])),
         "a common tag from before a moment, 100 hits": (
@@ -87,6 +90,7 @@ def questions(corpus: Corpus) -> dict[str, tuple[Ask, int]]:
         "the 50 most recently active threads": (ours(partial(threads, wanted=None)), min(THREADS, corpus.threads)),
         "50 threads of a user": (partial(threads, wanted=user), min(THREADS, counts["threads of user"])),
         "50 threads of a tenant": (partial(threads, wanted=tenant), min(THREADS, counts["threads of tenant"])),
+        "threads with two tags that never meet": (partial(threads, wanted=never), 0),
     }  # fmt: skip
 
 

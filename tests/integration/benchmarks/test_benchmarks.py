@@ -32,7 +32,7 @@ LINES: Mapping[str, Sequence[str]] = {
     "sliding": ("bytes a checkpoint while it slides",),
     "upload": ("put beside", "the upload through", "with / without", "objects outside the database"),
     "read": ("thread of", "aget_tuple"),
-    "tags": ("two common tags, 100 hits", "50 threads of a user", "with / without tags"),
+    "tags": ("two common tags, 100 hits", "two common tags that never meet", "50 threads of a user", "with / without tags"),
     "store": ("% of the plain file", "reading it with a new saver"),
     "bounded": ("put p99 beside", "day 90 / day 30", "one text: put / serialising"),
     "latency": ("50 tasks", "aput_writes, p99"),
