@@ -71,6 +71,8 @@ async def test_a_thread_with_other_checkpoints_than_it_counts_is_reported(lastin
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         await fill(saver)
         await fill(saver, "other")
+        if "SET thread_id" in statement and saver.store.runner.abilities.database.shards:
+            pytest.skip("Citus lets no row change its thread")
         run(saver, statement.replace(" IS NULL", " IS NULL AND thread_id = 't'"))
         report = await saver.averify()
         assert (report.wrong_counts[0], report.ok) == ("t", False)
