@@ -39,6 +39,11 @@ settings.register_profile("ckptstore", settings.default, deadline=None)
 settings.load_profile("ckptstore")
 
 
+FOLDER = Path(__file__).parent
+#: Folders and modules here that `--quick` has tests of.
+QUICK_FOLDERS = ("unit", "integration", "langgraph", "__init__.py", "conftest.py", "support")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_slow_operations() -> Iterator[None]:
     """On a loaded machine a put may take longer than a second, and tests of the log would meet a record of that."""
@@ -128,9 +133,12 @@ async def saver(url: str) -> AsyncIterator[SQLAlchemySaver]:
         yield saver
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Two workers more than processors: tests wait for servers, other processes and disks, and meanwhile others run."""
-    return 2 + (os.cpu_count() or 1)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two workers more than processors: tests wait for servers, other processes and disks, and meanwhile others run.
+
+    With `--quick` they wait for little, and each worker takes six seconds of CPU to collect them.
+    """
+    return (0 if config.getoption("--quick") else 2) + (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -177,6 +185,12 @@ def pytest_configure() -> None:
         keep_outputs_apart()
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--quick`, import no module that has nothing to run."""
+    parts = collection_path.relative_to(FOLDER).parts if collection_path.is_relative_to(FOLDER) else ()
+    return True if config.getoption("--quick") and parts and parts[0] not in QUICK_FOLDERS else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With `--quick`, keep what is worth running after every edit."""
     if config.getoption("--quick"):
@@ -189,12 +203,12 @@ def quick(items: list[pytest.Item]) -> Iterator[pytest.Item]:
     """The unit tests, and of every integration module and LangGraph's the first test that needs only SQLite and no process."""
     seen: set[Path] = set()
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        folder = item.path.relative_to(FOLDER).parts[0]
         on_sqlite = any(name in item.nodeid for name in ("[sqlite", "[memory", "-sqlite"))
         fast = on_sqlite and item.get_closest_marker("starts_processes") is None
         if folder == "unit":
             yield item
-        elif folder in ("integration", "langgraph") and fast and item.path not in seen:
+        elif fast and item.path not in seen:
             seen.add(item.path)
             yield item
 
