@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 
 from ckptstore.monitoring.settings import MonitoringSettings
 from tests.support.documents import CHECKOUT, PageRun, blocks_of
+from tests.support.forks import run_script
 from tests.support.prometheus import PROMETHEUS, prometheus
 
 PAGE = CHECKOUT / "docs" / "monitoring.md"
@@ -63,12 +64,6 @@ def program_of(title: str) -> tuple[str, str]:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     return block.text.replace("9464", port), port
-
-
-def run(program: str, folder: Path) -> str:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 class Exporting:
@@ -198,4 +193,7 @@ async def test_the_blocks_before_opentelemetry_run(
 def test_the_block_of_traces_runs(tmp_path: Path) -> None:
     program, _ = program_of("traces.py")
     program += '\nsaver.get_tuple({"configurable": {"thread_id": "t"}})\nsaver.close()\n'
-    assert '"name": "ckptstore.get"' in run(program, tmp_path)
+    (tmp_path / "traces.py").write_text(program)
+    done = run_script(tmp_path / "traces.py", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert '"name": "ckptstore.get"' in done.stdout

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -57,7 +57,7 @@ class Ended(NamedTuple):
     stderr: str
 
 
-def run_script(script: Path, *arguments: str, folder: Path, strict: bool = False) -> Ended:
+def run_script(script: Path, *arguments: str, folder: Path, strict: bool = False, environment: Mapping[str, str] | None = None) -> Ended:
     """What `python script arguments` does in a folder, with the environment of now.
 
     Args:
@@ -65,10 +65,11 @@ def run_script(script: Path, *arguments: str, folder: Path, strict: bool = False
         arguments: what it gets.
         folder: the current one.
         strict: with every warning an error, except of what is imported already.
+        environment: variables besides.
     """
     with tempfile.TemporaryDirectory() as printed:
         paths = [Path(printed) / name for name in ("stdout", "stderr")]
-        process, sent = fork(_run_script, script, arguments, folder, dict(os.environ), strict, paths)
+        process, sent = fork(_run_script, script, arguments, folder, {**os.environ, **(environment or {})}, strict, paths)
         sent.close()
         process.join()
         assert process.exitcode is not None

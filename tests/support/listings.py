@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ckptstore import SQLAlchemySaver
+from ckptstore import SQLAlchemySaver, ThreadInfo
 from ckptstore.reads import checkpoints as reads
 from ckptstore.reads.planner import PagePlan
 from tests.support.build import config, put
@@ -71,6 +71,19 @@ def expected_of(rows: list[Row], how: dict[str, Any]) -> list[str]:
 
 def listed(found: list[Any]) -> list[str]:
     return [c.checkpoint["id"] for c in found]
+
+
+def ids(listed: Any) -> list[str]:
+    """The ids of listed threads."""
+    return [thread.thread_id for thread in listed]
+
+
+def walked(saver: SQLAlchemySaver, limit: int, **how: Any) -> Iterator[ThreadInfo]:
+    """Every thread, by pages of so many that are asked for one after the other."""
+    after = None
+    while page := list(saver.list_threads(limit=limit, after=after, **how)):
+        yield from page
+        after = page[-1]
 
 
 async def assert_answers(saver: SQLAlchemySaver, rows: list[Row], **how: Any) -> None:

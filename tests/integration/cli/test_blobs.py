@@ -16,14 +16,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ckptstore import SQLAlchemySaver
+from ckptstore import SQLAlchemySaver, cli
 from ckptstore.blobs.backends.protocol import BlobBackend
 from ckptstore.blobs.copy import CopyReport, copy_blobs
 from ckptstore.cli import main
 from ckptstore.db.connection import Db
 from tests.support.build import config, put
+from tests.support.forks import run_script
 from tests.support.s3 import S3Server
 
+COMMAND_LINE = Path(cli.__file__).with_name("__main__.py")
 FILES = [os.urandom(70_000 + number) for number in range(12)]
 
 
@@ -62,8 +64,9 @@ async def copy(source: BlobBackend, target: BlobBackend) -> CopyReport:
     return await copy_blobs(source, target, lambda _objects, _bytes: None, lambda _bytes: None)
 
 
-async def test_blobs_move_to_s3_and_everything_reads_as_before(filled: str, s3: S3Server, bucket: str) -> None:
-    done = process("blobs", "copy", "--from", f"{filled}.blobs", "--to", s3.bucket_url(bucket))
+async def test_blobs_move_to_s3_and_everything_reads_as_before(filled: str, tmp_path: Path, s3: S3Server, bucket: str) -> None:
+    arguments = ("blobs", "copy", "--from", f"{filled}.blobs", "--to", s3.bucket_url(bucket))
+    done = run_script(COMMAND_LINE, *arguments, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "12 blobs copied" in done.stdout
     assert "100%" in done.stderr
@@ -73,7 +76,7 @@ async def test_blobs_move_to_s3_and_everything_reads_as_before(filled: str, s3: 
             assert found is not None
             assert found.checkpoint["channel_values"]["file"] == content
         assert (await saver.averify(deep=True)).ok
-    again = process("blobs", "copy", "--from", f"{filled}.blobs", "--to", s3.bucket_url(bucket))
+    again = run_script(COMMAND_LINE, *arguments, folder=tmp_path)
     assert "0 blobs copied" in again.stdout
     assert "12 already at the target" in again.stdout
 

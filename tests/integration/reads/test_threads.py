@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ckptstore import SQLAlchemySaver, ThreadInfo
+from ckptstore import SQLAlchemySaver
 from ckptstore.errors import InvalidConfig, KeyNotIndexed
 from ckptstore.reads import planner as search
 from ckptstore.reads import threads as reads_threads
@@ -20,6 +19,7 @@ from tests.support.build import chain, config, put
 from tests.support.clocks import Clock
 from tests.support.faults import reported_statements
 from tests.support.filter_model import FILTERS, METADATA, model
+from tests.support.listings import ids, walked
 
 
 async def test_the_most_recently_active_come_first_and_pages_give_each_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,18 +130,6 @@ async def test_threads_of_one_moment_are_parted_by_their_ids(url: str, monkeypat
 # --- pages --------------------------------------------------------------------------------------------------------------
 
 
-def ids(listed: Any) -> list[str]:
-    return [thread.thread_id for thread in listed]
-
-
-def walked(saver: SQLAlchemySaver, limit: int, **how: Any) -> Iterator[ThreadInfo]:
-    """Every thread, by pages of so many that are asked for one after the other."""
-    after = None
-    while page := list(saver.list_threads(limit=limit, after=after, **how)):
-        yield from page
-        after = page[-1]
-
-
 @pytest.mark.parametrize("order_by", ["updated_at", "thread_id"])
 async def test_pages_miss_nobody_while_other_threads_become_active(url: str, order_by: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_listing, "_PAGE_SIZE", 2)
@@ -182,49 +170,6 @@ async def test_no_more_than_the_limit_are_given(wanted: Any, limit: int | None, 
         expected = ["t6", "t5", "t4", "t3", "t2", "t1", "t0"][:limit]
         assert ids(await saver.alist_threads(filter=wanted, limit=limit)) == expected
         assert ids(saver.list_threads(filter=wanted, limit=limit)) == expected
-
-
-SEARCHES: list[dict[str, Any]] = [
-    {"parents": {}},
-    {"parents": {}, "user": "ada"},
-    {"user": {"$ne": "ada"}},
-    {"user": {"$in": ["ada", "grace", "nobody"]}},
-    {"user": {"$in": []}},
-    {"user": {"$exists": False}},
-    {"step": {"$gte": 2, "$lt": 4}},
-    {"step": {"$gt": 1}, "user": "ada"},
-    {"labels": [{"$in": ["a", "b"]}]},
-    {"labels": ["a", "b"]},
-    {"labels": []},
-    {"user": {"$ne": ["ada"]}},
-    {"user": "grace", "step": 0},
-]
-
-
-@pytest.mark.parametrize("common", [False, True], ids=["rare", "common"])
-@pytest.mark.parametrize("wanted", SEARCHES, ids=str)
-async def test_a_filter_gives_the_same_threads_in_every_order_by_pages_of_any_size(
-    url: str, wanted: dict[str, Any], common: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
-    monkeypatch.setattr(reads_threads, "_METADATA_PAGE_SIZE", 3)
-    if common:
-        monkeypatch.setattr(search, "_COUNT_BOUND", 3)
-    async with SQLAlchemySaver.from_conn_string(url, clock=Clock(step_seconds=2)) as saver:
-        for n in range(10):
-            tags: list[dict[str, Any]] = [{"user": "ada", "labels": ["a", "b"]}, {"user": "grace", "labels": ["b"]}, {"labels": []}, {}]
-            more = tags[n % 4]
-            await chain(saver, f"t{n}", 1 + n % 5, **more)
-        matching = {
-            c.config["configurable"]["thread_id"]
-            for c in await saver.alist(None)
-            if all(model(c.metadata.get(key, ...), value) for key, value in wanted.items())
-        }
-        by_activity = [f"t{n}" for n in range(9, -1, -1) if f"t{n}" in matching]
-        for how, expected in (({}, by_activity), ({"order_by": "thread_id"}, by_activity[::-1])):
-            assert ids(await saver.alist_threads(filter=wanted, **how)) == expected  # type: ignore[arg-type]
-            for limit in (1, 2, 5):
-                assert ids(walked(saver, limit, filter=wanted, **how)) == expected
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
