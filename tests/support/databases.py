@@ -116,7 +116,7 @@ def new_database(server: str, driver: str) -> Iterator[str]:
     """A database without tables on a PostgreSQL server, as the URL for a driver."""
     name = f"new_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        connection.execute(SQL("CREATE DATABASE {} STRATEGY file_copy").format(Identifier(name)))
     yield server.replace("postgresql:", f"postgresql+{driver}:").replace("/postgres?", f"/{name}?")
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))

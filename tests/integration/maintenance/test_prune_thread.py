@@ -56,14 +56,14 @@ async def long_thread(saver: SQLAlchemySaver, length: int) -> dict[CheckpointRef
 
 @pytest.fixture
 def small_stages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many transactions for a thread as one five times as long takes."""
-    monkeypatch.setattr(prune_thread, "_CHECKPOINTS_PER_STAGE", 10)
+    """As many transactions for a thread as one ten times as long takes."""
+    monkeypatch.setattr(prune_thread, "_CHECKPOINTS_PER_STAGE", 5)
 
 
 @pytest.mark.usefixtures("small_stages")
 async def test_a_run_that_is_stopped_anywhere_leaves_what_reads_as_before(url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(url) as saver:
-        readings = await long_thread(saver, 66)
+        readings = await long_thread(saver, 36)
         total, seen = PruneReport(), set()
         for transactions in (0, 1, 1, 2):
             # The first look is before the search, the next ones are before transactions.
@@ -74,11 +74,11 @@ async def test_a_run_that_is_stopped_anywhere_leaves_what_reads_as_before(url: s
             now = await read_all(saver, "long")
             seen.add(len(now))
             assert_untouched(readings, now, set(sorted(readings)[-len(now) :]))
-            assert 70 - total_lost == sum(thread.checkpoints for thread in await saver.alist_threads())
+            assert 40 - total_lost == sum(thread.checkpoints for thread in await saver.alist_threads())
             assert (await saver.averify()).ok
         assert len(seen) == 4
         last = await saver.aprune_by(NEWEST_TWO)
-        assert (last.stopped, total.checkpoints + last.checkpoints) == (False, 66)
+        assert (last.stopped, total.checkpoints + last.checkpoints) == (False, 36)
         assert Rows.of(saver).orphans() == {}
         assert len(await saver.alist(None)) == 4
 
@@ -86,7 +86,7 @@ async def test_a_run_that_is_stopped_anywhere_leaves_what_reads_as_before(url: s
 @pytest.mark.usefixtures("small_stages")
 async def test_a_run_that_is_cancelled_continues_later(url: str) -> None:
     async with SQLAlchemySaver.from_conn_string(url) as saver:
-        readings = await long_thread(saver, 26)
+        readings = await long_thread(saver, 16)
         started: list[Future[Any]] = []
         write = saver.store.runner.write
 
@@ -105,7 +105,7 @@ async def test_a_run_that_is_cancelled_continues_later(url: str) -> None:
             await asyncio.gather(*map(settled, started))
             await put(saver, config("other"))
         left = await read_all(saver, "long")
-        assert 2 < len(left) < 26
+        assert 2 < len(left) < 16
         assert_untouched(readings, left, set(left))
         await saver.aprune_by(NEWEST_TWO)
         assert_untouched(readings, await read_all(saver, "long"), set(sorted(readings)[-2:]))
@@ -117,7 +117,7 @@ async def test_a_run_that_is_cancelled_continues_later(url: str) -> None:
 @pytest.mark.usefixtures("small_stages")
 async def test_a_process_that_dies_midway_leaves_a_whole_thread(lasting_url: str, statement: str, number: int) -> None:
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
-        readings = await long_thread(saver, 26)
+        readings = await long_thread(saver, 16)
         hits: list[str] = []
 
         def die(moment: str, text: str) -> None:
@@ -154,13 +154,13 @@ def put_now(saver: SQLAlchemySaver, where: RunnableConfig, values: dict[str, Any
 async def test_what_comes_between_decision_and_deed_is_not_lost(url: str, transaction: int, act: str) -> None:
     clock = Days()
     async with SQLAlchemySaver.from_conn_string(url, clock=clock) as saver:
-        made = await chain(saver, "t", 46)
+        made = await chain(saver, "t", 26)
         made_by: list[RunnableConfig] = []
         readings = await read_all(saver, "t")
 
         def between() -> bool:
             if act == "put":
-                made_by.append(put_now(saver, made[-1], {"m": "new"}, {"n": 45}, n=f"{46:010}.{'0' * 12}"))
+                made_by.append(put_now(saver, made[-1], {"m": "new"}, {"n": 25}, n=f"{26:010}.{'0' * 12}"))
             elif act == "fork":
                 # From a checkpoint that is to be pruned, or already was: what it carries over comes along.
                 made_by.append(put_now(saver, made[5], {"m": "new"}, {"n": 5}, n=f"{6:010}.{'0' * 12}"))
@@ -176,12 +176,12 @@ async def test_what_comes_between_decision_and_deed_is_not_lost(url: str, transa
         if act in ("put", "fork"):
             found = await saver.aget_tuple(made_by[0])
             assert found is not None
-            assert found.checkpoint["channel_values"] == {"m": "new", "n": 45 if act == "put" else 5}
+            assert found.checkpoint["channel_values"] == {"m": "new", "n": 25 if act == "put" else 5}
             # A checkpoint that continues a kept one changes nothing in the plan; the next prune counts it too.
             stayed = set(kept[1:] if act == "fork" else kept)
             assert_untouched(readings, {ref: left[ref] for ref in left if ref in readings}, stayed)
             await saver.aprune_by(RetentionPolicy(keep_last=2))
-            assert [each.metadata["step"] for each in await saver.alist(config("t"))] == [900, 45]
+            assert [each.metadata["step"] for each in await saver.alist(config("t"))] == [900, 25]
             assert await saver.aget_tuple(made_by[0]) == found
         else:
             where = made[-1] if act == "put_writes" else put_as(saver, "ffff")
