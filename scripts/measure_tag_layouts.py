@@ -4,7 +4,7 @@ Fills a store with the benchmark's corpus and copies its tags into tables of oth
 a server with many callers inserts them; those of the newest checkpoints one checkpoint at a time. For each layout it prints the bytes of a
 tag with everything, what a put writes to the log for its tags, and what the part of a search costs that reads tags, threads and
 checkpoints: steps of SQLite's virtual machine, or pages that PostgreSQL looked at. These are counts, which other load does not change.
-`docs/decisions/0007-tags-stay-texts.md` has what it found. The server is found as in `scripts/measure_tags.py`.
+`docs/decisions/0007-tags-name-threads-by-numbers.md` has what it found. The server is found as in `scripts/measure_tags.py`.
 """
 
 from __future__ import annotations

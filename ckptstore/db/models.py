@@ -243,7 +243,7 @@ class StoredObject(Base):
 
 @read_only(write="await saver.arebuild_tags()", delete="await saver.arebuild_tags()")
 class Tag(Base):
-    """The inverted index of metadata: (key path, typed value) -> checkpoint, newest last."""
+    """The inverted index of metadata: (key path, typed value) -> checkpoint, newest last. On SQLite a view, see `ckptstore.db.tables`."""
 
     __table__ = TAG
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shlex
 import threading
 import time
@@ -17,6 +16,7 @@ from sqlalchemy.schema import CreateSchema
 
 from ckptstore.db import upgrade_lock
 from ckptstore.db.abilities import function_queries
+from ckptstore.db.autogenerate import what_is_compared
 from ckptstore.db.capabilities import HAS_CITUS, PLAIN, Capabilities
 from ckptstore.db.connection import Db
 from ckptstore.db.distribution import capabilities_with_citus, shard_map_of
@@ -27,9 +27,9 @@ from ckptstore.db.schema_events import log_changed, log_started
 from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
-from ckptstore.db.sql.tables import PARTITIONED, THREAD
+from ckptstore.db.sql.tables import THREAD
 from ckptstore.db.sqlstates import sqlstate_of
-from ckptstore.db.tables import TABLE_PREFIX, VERSION_TABLE, tables_for_ddl
+from ckptstore.db.tables import VERSION_TABLE
 from ckptstore.db.url import DATABASE_URL_VARIABLE, parse_database_url
 from ckptstore.errors import InvalidConfig, InvalidUrl, SchemaOutOfDate, SchemaTooNew
 from ckptstore.runtime.fork import in_child
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
 
 #: Every revision, oldest first. Repeated here so that a saver can check its database without importing Alembic.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 HEAD = REVISIONS[-1]
 
 # What a server says about a table that is not there, or whose schema is not.
@@ -280,20 +280,5 @@ def _enter_schema(schema: str | None) -> list[Executable]:
 
 
 def _configure(context: EnvironmentContext | Any, **options: Any) -> None:
-    context.configure(
-        target_metadata=tables_for_ddl(),
-        version_table=VERSION_TABLE,
-        include_object=_is_ours,
-        transactional_ddl=True,
-        **options,
-    )
-
-
-def _is_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
-    is_partition = re.fullmatch(rf"({'|'.join(PARTITIONED)})_p\d+", name or "")
-    return kind != "table" or ((name or "").startswith(TABLE_PREFIX) and not is_partition)
-
-
-def leave_out_ckptstore(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
-    """For a host application's `context.configure(include_object=...)`: autogenerate then ignores ckptstore's tables."""
-    return kind != "table" or not (name or "").startswith(TABLE_PREFIX)
+    dialect_name = options["connection"].dialect.name if "connection" in options else options["dialect_name"]
+    context.configure(version_table=VERSION_TABLE, transactional_ddl=True, **what_is_compared(dialect_name), **options)

@@ -155,6 +155,22 @@ TAG = Table(
     **_CLUSTERED,
 )
 
+#: On SQLite, `ckpt_tag` is a view of the following two tables: a tag names its thread by a number.
+ON_SQLITE = MetaData()
+
+TAG_THREAD = Table("ckpt_tag_thread", ON_SQLITE, _key("number", Integer), _always("thread_id", Text, unique=True))
+
+POSTING = Table(
+    "ckpt_tag_posting",
+    ON_SQLITE,
+    _key("key", Text),
+    _key("value", Text),
+    _key("checkpoint_id", Text),
+    Column("thread_no", Integer, primary_key=True, autoincrement=False),
+    _key("checkpoint_ns", Text),
+    **_CLUSTERED,
+)
+
 SETTING = Table("ckpt_setting", METADATA, _key("name"), _always("value", JSON), **_CLUSTERED)
 
 LEASE = Table(
@@ -193,6 +209,9 @@ LOAD = Table(
 )
 
 CONTENT = Table("ckpt_object_content", METADATA, _key("key"), _always("content", LargeBinary))
+
+#: The tables that a SQLite file has.
+TABLES_OF_FILE = (*[table for table in METADATA.sorted_tables if table is not TAG], *ON_SQLITE.sorted_tables)
 
 
 @cache

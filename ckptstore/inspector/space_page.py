@@ -30,6 +30,8 @@ _NAMES = {
     "ckpt_segment": "segments",
     "ckpt_write": "writes",
     "ckpt_tag": "tags",
+    "ckpt_tag_posting": "tags",
+    "ckpt_tag_thread": "numbers of threads",
     "ckpt_thread": "threads",
     "ckpt_object": "objects",
     "ckpt_setting": "settings",

@@ -119,6 +119,7 @@ def checkpoints_with_postings(db: Db, wanted: Sequence[Posting]) -> dict[str, se
     """The checkpoints that have at least one of the postings, by thread."""
     db.expect_long()
     found: dict[str, set[CheckpointRef]] = {}
-    for thread_id, checkpoint_ns, checkpoint_id in db.run(sql.pages.checkpoints_with_postings, db.key_parameters(("key", "value"), wanted)):
+    rows = db.run(sql.postings.checkpoints_with_postings, db.key_parameters(("key", "value"), wanted))
+    for thread_id, checkpoint_ns, checkpoint_id in rows:
         found.setdefault(thread_id, set()).add(CheckpointRef(checkpoint_ns, checkpoint_id))
     return found

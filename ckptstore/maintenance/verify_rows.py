@@ -7,7 +7,7 @@ import asyncio
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.tables import METADATA
+from ckptstore.db.tables import TABLES_OF_FILE
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.maintenance.row_pages import ROW_KINDS, row_pages
 from ckptstore.reads.row_checks import altered
@@ -31,7 +31,7 @@ def wrong_cells(db: Db) -> list[str]:
     if not db.on_sqlite:
         return []
     found: list[str] = []
-    for table in METADATA.sorted_tables:
+    for table in TABLES_OF_FILE:
         (counts,) = db.scan(sql.verify.wrong_cells, {}, table)
         wrong = [(column.name, count) for column, count in zip(table.columns, counts, strict=True) if count]
         found += [f"{count} cells of {table.name}.{name} have another type than their column" for name, count in wrong]

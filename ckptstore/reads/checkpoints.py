@@ -11,6 +11,7 @@ from ckptstore.reads.assemble import assemble
 from ckptstore.reads.meetings import find_meetings, just_after
 from ckptstore.reads.planner import CheckpointQuery, PagePlan, plan_page
 from ckptstore.reads.rows import parsed_metadata
+from ckptstore.reads.ties import ends_in_tie, quick_plan
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, StateFormat
 from ckptstore.tags.filters import Filter
 from ckptstore.values.cache import MemoryCache
@@ -55,22 +56,32 @@ def load_page(
     plan = plan.after(after)
     if plan.first_floor:
         return _load_meetings(db, plan, size, state_format, cache)
-    parameters = {**plan.parameters, "page_size": size}
     if "thread_id" not in plan.shape.given and not db.abilities.database.joins_threads:
-        keys = [CheckpointKey(*row) for row in db.run(sql.pages.page_keys, parameters, plan.shape)]
+        keys: Sequence[CheckpointKey] = [
+            CheckpointKey(*row) for row in db.run(sql.pages.page_keys, {**plan.parameters, "page_size": size}, plan.shape)
+        ]
         loaded = load_named(db, keys, state_format, cache)
         return Page(loaded.result, loaded.segments, keys[-1] if keys else after, more=len(keys) == size)
-    rows = db.run(sql.pages.page_whole, parameters, plan.shape, state_format)
-    loaded = assemble(rows.found, SegmentSet(cache))
+    loaded = _load_whole(db, plan, size, state_format, cache)
     found = loaded.result
     return Page(found, loaded.segments, found[-1].key if found else after, more=len(found) == size)
+
+
+def _load_whole(db: Db, plan: PagePlan, size: int, state_format: StateFormat, cache: MemoryCache) -> Loaded[list[LoadedCheckpoint]]:
+    """The checkpoints of a page."""
+    quick = quick_plan(db, plan)
+    rows = db.run(sql.pages.page_whole, {**quick.parameters, "page_size": size}, quick.shape, state_format)
+    loaded = assemble(rows.found, SegmentSet(cache))
+    if quick is not plan and len(loaded.result) == size and ends_in_tie(db, plan, [each.key for each in loaded.result]):
+        rows = db.run(sql.pages.page_whole, {**plan.parameters, "page_size": size}, plan.shape, state_format)
+        loaded = assemble(rows.found, SegmentSet(cache))
+    return loaded
 
 
 def _load_meetings(db: Db, plan: PagePlan, size: int, state_format: StateFormat, cache: MemoryCache) -> Page:
     """Load a page of the checkpoints that have two frequent tags."""
     near = plan.down_to(plan.first_floor)
-    rows = db.run(sql.pages.page_whole, {**near.parameters, "page_size": size}, near.shape, state_format)
-    loaded = assemble(rows.found, SegmentSet(cache))
+    loaded = _load_whole(db, near, size, state_format, cache)
     keys = [checkpoint.key for checkpoint in loaded.result]
     if len(keys) == size:
         return Page(loaded.result, loaded.segments, keys[-1], more=True)
@@ -112,5 +123,10 @@ class _Candidate(NamedTuple):
 
 
 def _candidates(db: Db, plan: PagePlan) -> list[_Candidate]:
-    rows = db.run(sql.pages.page_metadata, {**plan.parameters, "page_size": _METADATA_PAGE_SIZE}, plan.shape)
-    return [_Candidate(*row) for row in rows]
+    for each in (quick_plan(db, plan), plan):
+        rows = db.run(sql.pages.page_metadata, {**each.parameters, "page_size": _METADATA_PAGE_SIZE}, each.shape)
+        found = [_Candidate(*row) for row in rows]
+        keys = [CheckpointKey(*candidate[: len(sql.tables.CHECKPOINT_KEY)]) for candidate in found]
+        if each is plan or len(found) < _METADATA_PAGE_SIZE or not ends_in_tie(db, plan, keys):
+            break
+    return found

@@ -166,7 +166,7 @@ def _padded(conditions: Sequence[T]) -> Sequence[T]:
 
 
 class _PostingWeight(NamedTuple):
-    """A row of `ckptstore.db.sql.pages.weights_of_postings`."""
+    """A row of `ckptstore.db.sql.postings.weights_of_postings`."""
 
     key: str
     value: str
@@ -227,7 +227,7 @@ class _Planner:
                 kind, parameters = "list", self._list_parameters("source", condition)
             else:
                 kind, parameters = _kind_of_range(condition), _range_parameters(condition)
-            self._counts[condition] = self._run_count(sql.pages.count_of_postings, parameters, kind)
+            self._counts[condition] = self._run_count(sql.postings.count_of_postings, parameters, kind)
         return self._counts[condition]
 
     def probe_parameters(self, prefix: str, condition: ValueIn) -> dict[str, Any]:
@@ -245,7 +245,7 @@ class _Planner:
         postings = [(condition.key, value) for condition in conditions for value in condition.values]
         keys = self._db.key_parameters(("key", "value"), postings)
         parameters = {**keys, "bound": self.bound, "below": self._below, "skipped": _DENSITY_SAMPLE}
-        rows = [_PostingWeight(*row) for row in self._db.run(sql.pages.weights_of_postings, parameters)]
+        rows = [_PostingWeight(*row) for row in self._db.run(sql.postings.weights_of_postings, parameters)]
         weights = {(row.key, row.value): row for row in rows}
         for condition in conditions:
             found = [weights[condition.key, value] for value in condition.values]

@@ -16,8 +16,9 @@ from sqlalchemy.dialects import sqlite
 
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS, is_missing
 from ckptstore.db.sql.insert import cells, resolve_conflict, touch_thread
+from ckptstore.db.sql.lookups import OrderedJoin
 from ckptstore.db.sql.parameters import json_rows
-from ckptstore.db.sql.tables import CHECKPOINT, SEGMENT, TAG, THREAD, Row
+from ckptstore.db.sql.tables import CHECKPOINT, POSTING, SEGMENT, TAG_KEY, TAG_THREAD, THREAD, Row
 
 _NAME = "ckpt_batch"
 
@@ -60,7 +61,7 @@ def _trigger_body(part: str) -> list[ClauseElement]:
     if part in BATCH_NEEDS:
         return [_refuse_if_missing(part)]
     if part == "tags":
-        return [_insert_tags()]
+        return _insert_tags()
     insert = _insert_row(*_ROWS[part])
     return [insert, _touch_thread()] if part == "threads" else [insert]
 
@@ -76,13 +77,16 @@ def _touch_thread() -> Update:
     return touch_thread(THREAD, literal_column(f"NEW.{cell['thread_id']}"), literal_column(f"NEW.{cell['updated_at']}", BigInteger))
 
 
-def _insert_tags() -> Insert:
-    names = [each.name for each in TAG.c]
-    rows = json_rows(_FIRST_CELL, names)
+def _insert_tags() -> list[ClauseElement]:
+    rows = json_rows(_FIRST_CELL, TAG_KEY)
     # Without a WHERE, SQLite parses the ON of ON CONFLICT as that of a join.
-    found = select(*[rows.c[name] for name in names]).where(literal_column("true"))
-    made: Insert = resolve_conflict(sqlite.insert(TAG).from_select(names, found), TAG, "keep")
-    return made
+    threads = select(rows.c.thread_id).distinct().where(literal_column("true"))
+    number = sqlite.insert(TAG_THREAD).from_select(["thread_id"], threads).on_conflict_do_nothing(index_elements=["thread_id"])
+    cells = [TAG_THREAD.c.number if each.name == "thread_no" else rows.c[each.name] for each in POSTING.c]
+    numbered = OrderedJoin(rows, TAG_THREAD, TAG_THREAD.c.thread_id == rows.c.thread_id)
+    found = select(*cells).select_from(numbered).where(literal_column("true"))
+    insert = sqlite.insert(POSTING).from_select([each.name for each in POSTING.c], found)
+    return [number, resolve_conflict(insert, POSTING, "keep")]
 
 
 def _refuse_if_missing(need: str) -> ClauseElement:

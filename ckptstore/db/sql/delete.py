@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Delete, Select, Table, bindparam, delete, func, literal_column, select
+from sqlalchemy import BigInteger, Delete, Select, Table, bindparam, delete, func, literal_column, select, tuple_
 
 from ckptstore.db.sql.copy import payload_bytes
-from ckptstore.db.sql.lookups import has_given_key
-from ckptstore.db.sql.tables import TAG, TAG_KEY
+from ckptstore.db.sql.lookups import OrderedJoin, has_given_key
+from ckptstore.db.sql.parameters import keys_table
+from ckptstore.db.sql.tables import POSTING, TAG, TAG_KEY, TAG_THREAD
 
 
 def delete_thread_rows(_database: str, table: Table) -> Delete:
@@ -30,4 +31,9 @@ def refs_in_thread(_database: str, table: Table) -> Select[Any]:
 
 def delete_tags(database: str) -> Delete:
     """Delete the given tags. The keys are whole, since the index is ordered by tag and not by thread."""
-    return delete(TAG).where(has_given_key(database, TAG, TAG_KEY))
+    if database != "sqlite":
+        return delete(TAG).where(has_given_key(database, TAG, TAG_KEY))
+    given = keys_table(database, TAG_KEY)
+    cells = [TAG_THREAD.c.number if each.name == "thread_no" else given.c[each.name] for each in POSTING.c]
+    numbered = OrderedJoin(given, TAG_THREAD, TAG_THREAD.c.thread_id == given.c.thread_id)
+    return delete(POSTING).where(tuple_(*POSTING.c).in_(select(*cells).select_from(numbered)))

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ColumnElement, Insert, Table, Update, bindpar
 from sqlalchemy.dialects import sqlite
 
 from ckptstore.db.sql.parameters import driver_type, unnest
-from ckptstore.db.sql.tables import Row
+from ckptstore.db.sql.tables import TAG, Row
 
 _TOUCH_MICROSECONDS = 1_000_000
 # The longest multi-row INSERT on SQLite.
@@ -88,6 +88,9 @@ def resolve_conflict(insert: Any, table: Table, conflict: str) -> Any:
     `add_counts` ignores all activity, see `touch_thread`.
     """
     key = [column.name for column in table.primary_key]
+    if table is TAG and isinstance(insert, sqlite.Insert):
+        # A view, whose trigger keeps existing rows.
+        return insert
     if conflict == "keep":
         return insert.on_conflict_do_nothing(index_elements=key)
     if conflict == "add_up":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
+    BindParameter,
     ColumnElement,
     CompoundSelect,
     FromClause,
@@ -20,14 +19,13 @@ from sqlalchemy import (
     literal_column,
     select,
     tuple_,
-    union,
     union_all,
 )
 
 from ckptstore.db.sql.checkpoints import whole
-from ckptstore.db.sql.lookups import OrderedJoin, equal_columns, exists_for_row, hidden_value, is_visible, lookup_join, namespaces_of_thread
-from ckptstore.db.sql.parameters import keys_table
-from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG
+from ckptstore.db.sql.lookups import OrderedJoin, equal_columns, hidden_value, is_visible, lookup_join, namespaces_of_thread
+from ckptstore.db.sql.postings import KeyColumns, collected, has_posting, index_of, key_in, with_threads
+from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY
 from ckptstore.records import StateFormat
 
 # The greatest 64-bit integer.
@@ -60,6 +58,9 @@ class Shape(NamedTuple):
     required: tuple[bool, ...] = ()
     #: How many postings a checkpoint must not have: `excluded_0_key`, `excluded_0_value`, ...
     forbidden: int = 0
+    #: Of streams: whether, where the page ends among checkpoints with one id, of several threads, it may have any of these: SQLite's index
+    #: of tags is not in the order of the threads' ids.
+    ends_anywhere: bool = False
 
 
 def page_whole(database: str, shape: Shape, state_format: StateFormat) -> CompoundSelect[Any]:
@@ -110,16 +111,17 @@ def page(database: str, shape: Shape) -> Select[Any]:
     if shape.source == "checkpoints" and "thread_id" in shape.given and shape.given.isdisjoint(("checkpoint_ns", "checkpoint_id")):
         return _page_of_thread(database, shape)
     if shape.source == "checkpoints":
-        query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT)
+        query = _restricted(select(CHECKPOINT), database, shape, key_in(CHECKPOINT))
         if "thread_id" not in shape.given:
             # The condition of the partial index `ckpt_checkpoint_newest`, without which it is not used.
             query = query.where(CHECKPOINT.c.checkpoint_id > literal_column("''"))
     elif shape.source == "time":
-        query = _restricted(select(CHECKPOINT), database, shape, CHECKPOINT)
+        query = _restricted(select(CHECKPOINT), database, shape, key_in(CHECKPOINT))
     else:
         candidates = collected(database, shape.source)
-        joined, found = lookup_join(database, candidates, CHECKPOINT, equal_columns(CHECKPOINT, candidates, CHECKPOINT_KEY))
-        return _newest(_restricted(select(found).select_from(joined), database, shape, candidates, found), found)
+        rows, key = with_threads(database, candidates)
+        joined, found = lookup_join(database, rows, CHECKPOINT, key.equals(CHECKPOINT))
+        return _newest(_restricted(select(found).select_from(joined), database, shape, key, found), found)
     return _newest(query, CHECKPOINT)
 
 
@@ -128,7 +130,7 @@ def _page_of_thread(database: str, shape: Shape) -> Select[Any]:
     namespaces = namespaces_of_thread()
     each = CHECKPOINT.alias("each")
     query = select(each).where(*equal_columns(each, namespaces, ("thread_id", "checkpoint_ns")))
-    newest = _newest(_restricted(query, database, shape._replace(given=shape.given - {"thread_id"}), each, each), each)
+    newest = _newest(_restricted(query, database, shape._replace(given=shape.given - {"thread_id"}), key_in(each), each), each)
     if database == "postgresql":
         found = newest.correlate(namespaces).lateral("found")
         return _newest(select(found).select_from(namespaces.join(found, literal_column("true"))), found)
@@ -138,47 +140,39 @@ def _page_of_thread(database: str, shape: Shape) -> Select[Any]:
 
 
 def _stream(database: str, shape: Shape, number: int) -> Select[Any]:
-    joined, found = lookup_join(database, TAG, CHECKPOINT, equal_columns(CHECKPOINT, TAG, CHECKPOINT_KEY))
+    index = index_of(database)
+    rows, key = with_threads(database, index)
+    joined, found = lookup_join(database, rows, CHECKPOINT, key.equals(CHECKPOINT))
     query = select(found).select_from(joined)
-    query = query.where(TAG.c.key == bindparam("source_key"), TAG.c.value == bindparam(f"source_value_{number}"))
-    return _newest(_restricted(query, database, shape, TAG, found), TAG)
+    query = query.where(index.c.key == bindparam("source_key"), index.c.value == bindparam(f"source_value_{number}"))
+    query = _restricted(query, database, shape, key, found)
+    if shape.ends_anywhere:
+        return query.order_by(key.checkpoint_id.desc()).limit(_page_size())
+    return query.order_by(*[getattr(key, name).desc() for name in ORDER]).limit(_page_size())
 
 
-def collected(database: str, source: str, names: Sequence[str] = CHECKPOINT_KEY) -> FromClause:
-    """The keys of the checkpoints that the postings of a `list`, `span` or `span and below` name, or these columns of them: each once."""
-    columns = [TAG.c[name] for name in names]
-    if source == "list":
-        return select(*columns).where(_one_of(database, "source")).distinct().subquery("collected")
-    within = select(*columns).where(_in_span())
-    if source == "span":
-        return within.distinct().subquery("collected")
-    return union(within, select(*columns).where(_nested())).subquery("collected")
-
-
-def _restricted(
-    query: Select[Any], database: str, shape: Shape, candidates: FromClause, checkpoints: FromClause = CHECKPOINT
-) -> Select[Any]:
+def _restricted(query: Select[Any], database: str, shape: Shape, key: KeyColumns, checkpoints: FromClause = CHECKPOINT) -> Select[Any]:
     """Add the conditions that every checkpoint of the page satisfies.
 
     Args:
         query: selects the checkpoints.
         database: the dialect's name.
         shape: the restrictions.
-        candidates: the table with the key columns, for conditions on keys.
+        key: the columns with the keys of the candidates.
         checkpoints: the table with the other columns.
     """
-    query = query.where(is_visible(checkpoints), *[candidates.c[name] == bindparam(name) for name in CHECKPOINT_KEY if name in shape.given])
+    query = query.where(is_visible(checkpoints), *[getattr(key, name) == bindparam(name) for name in CHECKPOINT_KEY if name in shape.given])
     if "floor" in shape.given:
-        query = query.where(candidates.c.checkpoint_id >= bindparam("floor"))
+        query = query.where(key.checkpoint_id >= bindparam("floor"))
     if "before" in shape.given:
-        query = query.where(candidates.c.checkpoint_id < bindparam("before"))
+        query = query.where(key.checkpoint_id < bindparam("before"))
     query = query.where(*_created_within(database, shape.given, checkpoints))
     if "after" in shape.given:
         last = [bindparam(f"after_{name}", type_=Text()) for name in ORDER]
-        query = query.where(tuple_(*[candidates.c[name] for name in ORDER]) < tuple_(*last))
+        query = query.where(tuple_(*[getattr(key, name) for name in ORDER]) < tuple_(*last))
     for number, several in enumerate(shape.required):
-        query = query.where(has_posting(database, candidates, f"has_{number}", several=several))
-    return query.where(*[~has_posting(database, candidates, f"excluded_{number}") for number in range(shape.forbidden)])
+        query = query.where(has_posting(database, key, f"has_{number}", several=several))
+    return query.where(*[~has_posting(database, key, f"excluded_{number}") for number in range(shape.forbidden)])
 
 
 def _created_within(database: str, given: frozenset[str], checkpoints: FromClause) -> list[ColumnElement[bool]]:
@@ -196,72 +190,11 @@ def _created_within(database: str, given: frozenset[str], checkpoints: FromClaus
 
 
 def _newest(query: Select[Any], order: FromClause) -> Select[Any]:
-    return query.order_by(*[order.c[name].desc() for name in ORDER]).limit(bindparam("page_size", type_=BigInteger))
+    return query.order_by(*[order.c[name].desc() for name in ORDER]).limit(_page_size())
 
 
-def has_posting(database: str, of: FromClause, prefix: str, *, several: bool = False) -> ColumnElement[bool]:
-    """Whether a checkpoint (a row with its key) has a posting: `prefix_key`, and `prefix_value` or one of `prefix_values`."""
-    probe = TAG.alias(prefix)
-    wanted = _one_of(database, prefix, probe) if several else _is(prefix, probe)
-    return exists_for_row(database, select(literal_column("1")).select_from(probe).where(wanted, *equal_columns(probe, of, CHECKPOINT_KEY)))
-
-
-def _is(prefix: str, tag: FromClause) -> ColumnElement[bool]:
-    return and_(tag.c.key == bindparam(f"{prefix}_key"), tag.c.value == bindparam(f"{prefix}_value"))
-
-
-def _one_of(database: str, prefix: str, tag: FromClause = TAG) -> ColumnElement[bool]:
-    return and_(tag.c.key == bindparam(f"{prefix}_key"), tag.c.value.in_(text_list(database, f"{prefix}_values")))
-
-
-def text_list(database: str, parameter: str) -> Select[Any]:
-    """The texts of a parameter that holds several: a JSON array on SQLite, an array on PostgreSQL."""
-    if database == "sqlite":
-        return select(func.json_each(bindparam(parameter, type_=Text)).table_valued("value", name=parameter).c.value)
-    each = func.unnest(bindparam(parameter, type_=ARRAY(Text()))).table_valued("value", name=parameter).render_derived()
-    return select(each.c.value)
-
-
-def _in_span() -> ColumnElement[bool]:
-    value = TAG.c.value
-    return and_(TAG.c.key == bindparam("source_key"), value >= bindparam("source_low"), value < bindparam("source_high"))
-
-
-def _nested() -> ColumnElement[bool]:
-    return and_(TAG.c.key >= bindparam("source_first_below"), TAG.c.key < bindparam("source_after_below"))
-
-
-def checkpoints_with_postings(database: str) -> Select[Any]:
-    """The checkpoints that have one of the given postings: (thread, namespace, id)."""
-    given_keys = keys_table(database, ("key", "value"))
-    return select(*[TAG.c[name] for name in CHECKPOINT_KEY]).join(given_keys, and_(*equal_columns(TAG, given_keys, ("key", "value"))))
-
-
-def count_of_postings(database: str, source: str) -> Select[Any]:
-    """How many postings a source has (`list`, `span` or `span and below`), counted up to `bound`."""
-    one: ColumnElement[int] = literal_column("1")
-    if source == "list":
-        return _count(select(one).select_from(TAG).where(_one_of(database, "source")))
-    within = select(one).select_from(TAG).where(_in_span())
-    if source == "span":
-        return _count(within)
-    parts = [within.subquery("within"), select(one).select_from(TAG).where(_nested()).subquery("below")]
-    return _count(select(union_all(*[select(one.label("one")).select_from(part) for part in parts]).subquery("both")))
-
-
-def weights_of_postings(database: str) -> Select[Any]:
-    """For each posting given as a key: how many checkpoints have it, counted up to `bound`, and how far back they reach.
-
-    Columns: key, value, count, and the id of the checkpoint that follows `skipped` newer ones below `below`, or null.
-    """
-    given = keys_table(database, ("key", "value"))
-    posting = [TAG.c.key == given.c.key, TAG.c.value == given.c.value]
-    one: ColumnElement[int] = literal_column("1")
-    some = select(one.label("one")).select_from(TAG).where(*posting).limit(bindparam("bound", type_=BigInteger)).correlate(given)
-    count = select(func.count()).select_from(some.subquery("some")).scalar_subquery()
-    newest = select(TAG.c.checkpoint_id).where(*posting, TAG.c.checkpoint_id < bindparam("below")).order_by(TAG.c.checkpoint_id.desc())
-    reached = newest.limit(one).offset(bindparam("skipped", type_=BigInteger)).correlate(given).scalar_subquery()
-    return select(given.c.key, given.c.value, count, reached)
+def _page_size() -> BindParameter[int]:
+    return bindparam("page_size", type_=BigInteger)
 
 
 def count_of_thread(_database: str) -> Select[Any]:

@@ -26,13 +26,15 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from ckptstore.db.sql.lookups import lookup_join
-from ckptstore.db.sql.pages import text_list
+from ckptstore.db.sql.postings import text_list
 from ckptstore.db.sql.routing import SCATTERED
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, OBJECT, SEGMENT, THREAD, WRITE
-from ckptstore.db.tables import METADATA, VERSION_TABLE
+from ckptstore.db.tables import METADATA, ON_SQLITE, VERSION_TABLE
 
 _DAY: ColumnElement[int] = literal_column(str(24 * 60 * 60 * 1_000_000))
-_OUR_TABLES: list[ColumnElement[str]] = [literal_column(f"'{name}'") for name in (*sorted(METADATA.tables), VERSION_TABLE)]
+_OUR_TABLES: list[ColumnElement[str]] = [
+    literal_column(f"'{name}'") for name in (*sorted(METADATA.tables), *ON_SQLITE.tables, VERSION_TABLE)
+]
 _ONE: ColumnElement[int] = literal_column("1")
 
 # SQLite's table of the pages of its file.

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ckptstore.db.tables import CHANNEL, CHECKPOINT, CONTENT, LEASE, LOAD, METADATA, OBJECT, SEGMENT, SETTING, TAG, THREAD, WRITE
+from ckptstore.db.tables import (
+    CHANNEL,
+    CHECKPOINT,
+    CONTENT,
+    LEASE,
+    LOAD,
+    METADATA,
+    OBJECT,
+    ON_SQLITE,
+    POSTING,
+    SEGMENT,
+    SETTING,
+    TAG,
+    TAG_THREAD,
+    THREAD,
+    WRITE,
+)
 from ckptstore.records import CheckpointKey
 
 __all__ = [
@@ -20,11 +36,13 @@ __all__ = [
     "OBJECT",
     "OBJECT_KEY",
     "PARTITIONED",
+    "POSTING",
     "SEGMENT",
     "SEGMENT_KEY",
     "SETTING",
     "TAG",
     "TAG_KEY",
+    "TAG_THREAD",
     "THREAD",
     "VERSION_KEY",
     "WRITE",
@@ -77,7 +95,11 @@ class SegmentCells(NamedTuple):
 PARTITIONED = tuple(table.name for table in (THREAD, CHECKPOINT, CHANNEL, SEGMENT, WRITE))
 
 #: Those that SQLite stores in the tree of their key, without row ids.
-CLUSTERED_TABLES = frozenset(table.name for table in METADATA.tables.values() if table.dialect_options["sqlite"]["with_rowid"] is False)
+CLUSTERED_TABLES = frozenset(
+    table.name
+    for table in (*METADATA.tables.values(), *ON_SQLITE.tables.values())
+    if table.dialect_options["sqlite"]["with_rowid"] is False
+)
 
 CHECKPOINT_KEY = ("thread_id", "checkpoint_ns", "checkpoint_id")
 VERSION_KEY = ("thread_id", "checkpoint_ns", "channel", "version")

@@ -7,18 +7,19 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, select
 from sqlalchemy.sql.functions import min as least
 
+from ckptstore.db.sql.postings import index_of
 from ckptstore.db.sql.routing import SCATTERED
-from ckptstore.db.sql.tables import TAG
 
 
 def keys_from(database: str) -> Select[Any]:
     """The first `page_size` key paths from `first` up to but not including `last`, in order."""
-    return _distinct(database, TAG.c.key)
+    return _distinct(database, index_of(database).c.key)
 
 
 def values_from(database: str) -> Select[Any]:
     """Like `keys_from`, the values of the key path `key`."""
-    return _distinct(database, TAG.c.value, TAG.c.key == bindparam("key", type_=Text()))
+    tag = index_of(database)
+    return _distinct(database, tag.c.value, tag.c.key == bindparam("key", type_=Text()))
 
 
 def _distinct(database: str, of: ColumnElement[str], *conditions: ColumnElement[bool]) -> Select[Any]:

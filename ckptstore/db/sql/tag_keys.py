@@ -8,8 +8,8 @@ from sqlalchemy import Select, and_, literal_column, or_, select
 
 from ckptstore.db.sql.lookups import exists_for_row
 from ckptstore.db.sql.parameters import keys_table
+from ckptstore.db.sql.postings import index_of
 from ckptstore.db.sql.routing import SCATTERED
-from ckptstore.db.sql.tables import TAG
 
 #: The parameters of `keys_in_use`: a key, and the range of the keys that are nested below it.
 KEY_AND_BELOW = ("key", "first_below", "after_below")
@@ -17,10 +17,10 @@ KEY_AND_BELOW = ("key", "first_below", "after_below")
 
 def keys_in_use(database: str) -> Select[Any]:
     """Those of the given keys that a checkpoint has, or has keys nested below: one look-up in the index for each."""
-    given = keys_table(database, KEY_AND_BELOW)
-    at = TAG.c.key == given.c.key
-    below = and_(TAG.c.key >= given.c.first_below, TAG.c.key < given.c.after_below)
+    given, tag = keys_table(database, KEY_AND_BELOW), index_of(database)
+    at = tag.c.key == given.c.key
+    below = and_(tag.c.key >= given.c.first_below, tag.c.key < given.c.after_below)
     if database == SCATTERED:
-        return select(given.c.key).select_from(given.join(TAG, or_(at, below))).distinct()
-    found = [exists_for_row(database, select(literal_column("1")).select_from(TAG).where(condition)) for condition in (at, below)]
+        return select(given.c.key).select_from(given.join(tag, or_(at, below))).distinct()
+    found = [exists_for_row(database, select(literal_column("1")).select_from(tag).where(condition)) for condition in (at, below)]
     return select(given.c.key).where(or_(*found))

@@ -29,8 +29,18 @@ from sqlalchemy import (
 )
 
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, lookup_join
-from ckptstore.db.sql.pages import Shape, collected, has_posting, text_list
+from ckptstore.db.sql.pages import Shape
 from ckptstore.db.sql.parameters import keys_table
+from ckptstore.db.sql.postings import (
+    KeyColumns,
+    collected,
+    has_posting,
+    key_in,
+    text_list,
+    thread_ids_of,
+    with_number,
+    with_threads,
+)
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, THREAD, WRITE
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
@@ -108,15 +118,19 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
     """
     joined: FromClause = THREAD
     threads: FromClause = THREAD
+    number: ColumnElement[int] | None = None
     if shape.source != "checkpoints":
         ids = _thread_ids(database, shape).subquery("ids")
         joined, threads = lookup_join(database, ids, THREAD, equal_columns(THREAD, ids, ["thread_id"]))
+    elif shape.required:
+        joined, number = with_number(database, THREAD)
     c = threads.c
     columns = (c.thread_id, cast(c.created_at, BigInteger), cast(c.updated_at, BigInteger), c.checkpoint_count, c.size)
     query = select(*columns).select_from(joined)
     if shape.source == "checkpoints" and (shape.required or shape.forbidden):
+        key = key_in(CHECKPOINT)._replace(thread_no=number)
         of_thread: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(CHECKPOINT.c.thread_id == c.thread_id)
-        query = query.where(exists_for_row(database, of_thread.where(*_conditions(database, shape))))
+        query = query.where(exists_for_row(database, of_thread.where(is_visible(), *_tags_of(database, shape, key))))
     query = query.where(*_row_conditions(database, shape, c))
     after = [bindparam("after_updated_at", type_=BigInteger), bindparam("after_thread_id", type_=Text())]
     if order_by == "updated_at":
@@ -147,24 +161,20 @@ def _thread_ids(database: str, shape: Shape) -> Select[Any]:
         return select(given.c[0].label("thread_id"))
     if not (shape.required or shape.forbidden):
         # Nothing else is asked of the checkpoints, so which of a thread's they are does not matter.
-        return select(collected(database, shape.source, ("thread_id",)))
-    found = collected(database, shape.source)
-    return select(found.c.thread_id).where(*_tags_of(database, shape, found)).distinct()
+        return thread_ids_of(database, collected(database, shape.source, ("thread_id",)))
+    rows, key = with_threads(database, collected(database, shape.source))
+    return select(key.thread_id).select_from(rows).where(*_tags_of(database, shape, key)).distinct()
 
 
 def metadata_of_threads(database: str, shape: Shape) -> Select[Any]:
     """Key and metadata of those checkpoints of the threads in `threads` that satisfy the conditions on tags."""
     given = text_list(database, "threads").subquery("given")
-    on = [CHECKPOINT.c.thread_id == given.c[0], *_conditions(database, shape)]
+    on = [CHECKPOINT.c.thread_id == given.c[0], is_visible(), *_tags_of(database, shape, key_in(CHECKPOINT))]
     joined, found = lookup_join(database, given, CHECKPOINT, on, [*CHECKPOINT_KEY, "metadata"])
     return select(*[found.c[name] for name in CHECKPOINT_KEY], cast(found.c.metadata, Text)).select_from(joined)
 
 
-def _conditions(database: str, shape: Shape) -> list[ColumnElement[bool]]:
-    return [is_visible(), *_tags_of(database, shape, CHECKPOINT)]
-
-
-def _tags_of(database: str, shape: Shape, of: FromClause) -> list[ColumnElement[bool]]:
+def _tags_of(database: str, shape: Shape, of: KeyColumns) -> list[ColumnElement[bool]]:
     """The conditions on a checkpoint's tags; a hidden checkpoint has none."""
     has = [has_posting(database, of, f"has_{number}", several=several) for number, several in enumerate(shape.required)]
     return [*has, *[~has_posting(database, of, f"excluded_{number}") for number in range(shape.forbidden)]]

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from ckptstore.db.cell_types import stored_type
 from ckptstore.db.sql.checkpoints import channel_row, checkpoint_row, write_row
 from ckptstore.db.sql.copy import payload_bytes
-from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, layout_entries, rows_with_keys, version_entries
+from ckptstore.db.sql.lookups import OrderedJoin, equal_columns, exists_for_row, is_visible, layout_entries, rows_with_keys, version_entries
 from ckptstore.db.sql.objects import is_referred_to
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.routing import SCATTERED
@@ -42,10 +42,12 @@ from ckptstore.db.sql.tables import (
     CHECKPOINT_KEY,
     OBJECT,
     OBJECT_KEY,
+    POSTING,
     SEGMENT,
     SEGMENT_KEY,
     TAG,
     TAG_KEY,
+    TAG_THREAD,
     THREAD,
     WRITE,
 )
@@ -169,8 +171,13 @@ def metadata_after(_database: str) -> Select[Any]:
 
 def tags_among(database: str) -> Select[Any]:
     """Those of the given tags that exist."""
-    joined, found = rows_with_keys(database, TAG, TAG_KEY)
-    return select(*[found.c[name] for name in TAG_KEY]).select_from(joined)
+    if database != "sqlite":
+        joined, found = rows_with_keys(database, TAG, TAG_KEY)
+        return select(*[found.c[name] for name in TAG_KEY]).select_from(joined)
+    given = keys_table(database, TAG_KEY)
+    numbered = OrderedJoin(given, TAG_THREAD, TAG_THREAD.c.thread_id == given.c.thread_id)
+    same = [POSTING.c.thread_no == TAG_THREAD.c.number, *[POSTING.c[name] == given.c[name] for name in TAG_KEY if name != "thread_id"]]
+    return select(*[given.c[name] for name in TAG_KEY]).select_from(OrderedJoin(numbered, POSTING, and_(*same)))
 
 
 def rows_after(_database: str, table: Table) -> Select[Any]:

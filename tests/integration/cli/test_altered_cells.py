@@ -12,7 +12,7 @@ from sqlalchemy import Table
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.cli import main
-from ckptstore.db.models import Base
+from tests.support.altered_cells import COLUMNS
 from tests.support.build import config, put
 
 CELLS = ["'text'", "x'ff00'", "1.5", "-9223372036854775808", "'[1]'", "'{\"a\": 1}'", "'\x1b[2J'"]
@@ -27,14 +27,9 @@ COMMANDS = [
     ["blobs", "verify"],
     ["prune", "--keep-last", "1"],
 ]
-COLUMNS = [
-    (table, column.name)
-    for table in Base.metadata.sorted_tables
-    for column in table.columns
-    if column.name not in ("thread_id", "checksum") and table.name != "ckpt_setting"
-]
+OF_COMMANDS = [(table, name) for table, name in COLUMNS if name not in ("thread_id", "checksum") and table.name != "ckpt_setting"]
 # One for each column: every cell in every column takes half a minute, and was tried.
-ALTERED = [(*column, CELLS[number % len(CELLS)]) for number, column in enumerate(COLUMNS)]
+ALTERED = [(*column, CELLS[number % len(CELLS)]) for number, column in enumerate(OF_COMMANDS)]
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ async def filled(lasting_url: str) -> str:
 def test_the_database_itself_refuses_writes(filled: str) -> None:
     runner = open_read_only(parse_database_url(filled), ONCE)
     try:
-        for statement in ("DELETE FROM ckpt_tag", "UPDATE ckpt_thread SET size = 0", "CREATE TABLE mine (x int)", "DROP TABLE ckpt_tag"):
+        for statement in ("DELETE FROM ckpt_tag", "UPDATE ckpt_thread SET size = 0", "CREATE TABLE mine (x int)", "DROP TABLE ckpt_write"):
             with pytest.raises(CkptStoreError, match=r"read-?only"):
                 runner.read(partial(Db.execute, text=statement)).result()
         assert runner.read(lambda db: db.execute("SELECT count(*) FROM ckpt_checkpoint").scalar_one()).result() == 3

@@ -183,4 +183,4 @@ def test_tags_are_made_once_in_an_upgrade_over_all_revisions(old_url: str) -> No
         database.write(schema.upgrade_if_needed).result()
     finally:
         database.close()
-    assert sum("DELETE FROM ckpt_tag" in statement for statement in statements) == 1
+    assert sum(statement.startswith("DELETE FROM ckpt_tag") for statement in statements) == 1

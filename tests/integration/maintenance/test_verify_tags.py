@@ -19,7 +19,9 @@ async def test_checkpoints_without_some_of_their_tags_are_reported(lasting_url: 
         assert (await saver.averify()).ok
         newest = (await saver.alist(config("t")))[0].config["configurable"]["checkpoint_id"]
         run(saver, f"DELETE FROM ckpt_tag WHERE key = 'user' AND checkpoint_id = '{newest}'")
-        run(saver, "UPDATE ckpt_tag SET thread_id = 'w' WHERE thread_id = 'u' AND key = 'long'")
+        # As if it were of another thread.
+        run(saver, "INSERT INTO ckpt_tag SELECT key, value, checkpoint_id, 'w', checkpoint_ns FROM ckpt_tag WHERE key = 'long'")
+        run(saver, "DELETE FROM ckpt_tag WHERE thread_id = 'u' AND key = 'long'")
         report = await saver.averify()
         assert [key.thread_id for key in report.untagged_checkpoints] == ["t", "u"]
         assert report.untagged_checkpoints[0].checkpoint_id == newest

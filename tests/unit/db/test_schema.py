@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData
 
 from ckptstore.db import schema
 from ckptstore.db.migrations_folder import migrations_folder
@@ -13,11 +12,3 @@ def test_the_revisions_in_the_code_are_those_of_the_folder() -> None:
     with migrations_folder() as folder:
         found = [revision.revision for revision in ScriptDirectory(str(folder)).walk_revisions()]
     assert tuple(reversed(found)) == schema.REVISIONS
-
-
-def test_a_hosts_autogenerate_can_leave_our_tables_out() -> None:
-    theirs = MetaData()
-    assert not schema.leave_out_ckptstore(None, "ckpt_tag", "table", True, None)
-    assert not schema.leave_out_ckptstore(None, "ckpt_alembic_version", "table", True, None)
-    assert schema.leave_out_ckptstore(theirs, "orders", "table", True, None)
-    assert schema.leave_out_ckptstore(theirs, "ckpt_like_index", "index", True, None)

@@ -14,6 +14,7 @@ from sqlalchemy.schema import CreateTable
 from ckptstore.db.models import Base
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS
 from ckptstore.db.sql.batch_sqlite import EMPTY, batch_trigger, batch_view, insert_batch, view_rows
+from ckptstore.db.tables import ON_SQLITE
 from tests.support.statements import compiled
 
 PARTS = (*BATCH_ROWS, *BATCH_NEEDS, "threads")
@@ -24,7 +25,7 @@ THREAD = ("t", 1, 1, 0, 1, 10)
 def connection() -> Iterator[sqlite3.Connection]:
     """Empty tables, and the view."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        for table in Base.metadata.tables.values():
+        for table in (*Base.metadata.tables.values(), *ON_SQLITE.tables.values()):
             connection.execute(str(CreateTable(table).compile(dialect=sqlite.dialect())))
         connection.execute(batch_view())
         for part in PARTS:
@@ -45,7 +46,7 @@ def test_rows_reach_their_tables_and_empty_ones_do_not(connection: sqlite3.Conne
     insert(connection, {"threads": [THREAD], "tags": [("key", "value", "c", "t", "")] * 3})
     insert(connection, {"threads": [THREAD]})
     assert connection.execute("SELECT thread_id, checkpoint_count, size FROM ckpt_thread").fetchall() == [("t", 2, 20)]
-    assert connection.execute("SELECT key, value FROM ckpt_tag").fetchall() == [("key", "value")]
+    assert connection.execute("SELECT key, value FROM ckpt_tag_posting").fetchall() == [("key", "value")]
 
 
 @pytest.mark.parametrize(("need", "key"), [("known", ("t", "digest")), ("carried", ("t", "", "channel", "1"))])

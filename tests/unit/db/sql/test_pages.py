@@ -52,12 +52,10 @@ def test_pages_come_whole_or_as_metadata(kind: str) -> None:
     assert compiled(kind, pages.page_metadata(kind, Shape())).tables == {"ckpt_checkpoint"}
 
 
-def test_what_a_condition_leads_to_is_counted_up_to_a_bound(kind: str) -> None:
+def test_candidates_are_counted_up_to_a_bound(kind: str) -> None:
     counts = [
-        *(pages.count_of_postings(kind, source) for source in ("list", "span", "span and below")),
         pages.count_of_thread(kind),
         pages.count_of_time(kind, frozenset({"created_before"})),
-        pages.weights_of_postings(kind),
     ]
     for count in counts:
         found = compiled(kind, count)

@@ -7,10 +7,14 @@ from sqlalchemy import Table
 
 from ckptstore.db.models import Base
 from ckptstore.db.sql import tables
+from ckptstore.db.tables import ON_SQLITE
 
 
 def test_every_table_of_the_models_is_known_to_the_statements() -> None:
-    assert {each for each in vars(tables).values() if isinstance(each, Table)} == set(Base.metadata.tables.values())
+    assert {each for each in vars(tables).values() if isinstance(each, Table)} == {
+        *Base.metadata.tables.values(),
+        *ON_SQLITE.tables.values(),
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from tests.support.statements import compiled
 
 def test_a_key_is_in_use_if_it_or_one_below_it_has_a_posting() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute("CREATE TABLE ckpt_tag (key, value)")
-        connection.executemany("INSERT INTO ckpt_tag VALUES (?, '')", [("source",), ("user/name",), ("userland",), ("a0",)])
+        connection.execute("CREATE TABLE ckpt_tag_posting (key, value)")
+        connection.executemany("INSERT INTO ckpt_tag_posting VALUES (?, '')", [("source",), ("user/name",), ("userland",), ("a0",)])
         asked = [(name, f"{name}/", f"{name}0") for name in ("source", "user", "a", "absent")]
         parameters = key_parameters("sqlite", KEY_AND_BELOW, asked)
         found = connection.execute(compiled("sqlite", keys_in_use("sqlite")).text, [parameters["keys"]])
