@@ -75,6 +75,8 @@ async def test_a_row_that_moved_to_another_thread_is_not_read_there(lasting_url:
     async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         await fill(saver, "t")
         await fill(saver, "v")
+        if saver.store.runner.abilities.database.shards:
+            pytest.skip("Citus lets no row change its thread")
         run(saver, "UPDATE ckpt_checkpoint SET thread_id = 'v' WHERE thread_id = 't'")
         with pytest.raises(CheckpointCorrupt):
             await saver.alist(config("v"))
