@@ -186,7 +186,7 @@ async def beside_writers(bench: Bench) -> Table:
             assert isinstance(saver, SQLAlchemySaver)
             writers = Writers(saver)
             await writers.while_doing(asyncio.sleep(bench.size(1, 0)))
-            alone = await writers.while_doing(asyncio.sleep(bench.size(5, 1, quick=2)))
+            alone = await writers.while_doing(asyncio.sleep(bench.size(5_000, 200, quick=2_000) / 1e3))
             half = datetime.now(UTC) - datetime.fromtimestamp((corpus.started_at + size // 2 * 1_000_000) / 1e6, UTC)
             started = time.perf_counter()
             reports: list[PruneReport] = []
