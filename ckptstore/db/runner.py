@@ -66,9 +66,10 @@ class Runner(Protocol):
         ...
 
     def try_write(self, work: Work[bool]) -> bool:
-        """Run work that executes one statement on the thread of a caller, who may be interrupted at any bytecode, and return its result.
+        """Run work that executes one statement, or one transaction, on the thread of a caller, and return its result.
 
-        It waits a second for a lock at most. False if that is not possible, or failed: then `write` it.
+        The caller may be interrupted at any bytecode. It waits a second for a lock at most. False if that is not possible, or failed: then
+        `write` it.
         """
         ...
 

@@ -91,7 +91,7 @@ class SqliteConnections:
 
         Args:
             idle: `writers` or `readers`.
-            work: executes one statement.
+            work: executes one statement, or one transaction.
 
         Raises:
             NoConnection: none is idle, or the engine is observed, so that another one has to be opened: that takes locks.

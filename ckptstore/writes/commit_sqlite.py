@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from ckptstore.db.connection import Db
 from ckptstore.db.sql import batch_sqlite
+from ckptstore.db.sql.batch_parts import BATCH_NEEDS
 from ckptstore.db.sql.tables import Row
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
@@ -21,6 +22,8 @@ _MAX_UNPADDED_ROWS = 16
 _ROWS_MULTIPLE = 8
 # The parts of batches for which a connection has triggers.
 _PARTS = "ckpt_batch"
+# Whether a connection has stored something.
+_USED = "ckpt_used"
 _TOUCHES_OBJECTS = attrgetter("touches_objects")
 
 
@@ -34,7 +37,11 @@ def commit(db: Db, batch: Sequence[EncodedWrite]) -> Sequence[MissingParts | Non
 
 
 def insert(db: Db, batch: Sequence[EncodedWrite]) -> bool:
-    """Make a batch durable with one statement; False, with nothing stored, if it needs a transaction that looks at what exists."""
+    """Make a batch durable with one statement; False, with nothing stored, if it needs a transaction that looks at what exists.
+
+    The first write on a connection has a transaction of what the triggers would do: to create them, and to compile the statement that fires
+    them, takes longer, and many savers are opened for a single write.
+    """
     if any(map(_TOUCHES_OBJECTS, batch)):
         return False
     parts: dict[str, Sequence[Row]] = {**BatchRows(enumerate(batch)).parts, "threads": thread_rows(batch)}
@@ -43,9 +50,12 @@ def insert(db: Db, batch: Sequence[EncodedWrite]) -> bool:
         return False
     if len(rows) > _MAX_UNPADDED_ROWS:
         rows += [batch_sqlite.EMPTY] * (-len(rows) % _ROWS_MULTIPLE)
-    if not parts.keys() <= db.kept.get(_PARTS, frozenset()):
-        _create_triggers(db, parts.keys())
     try:
+        if not parts.keys() <= db.kept.get(_PARTS, frozenset()):
+            if len(rows) <= _MAX_UNPADDED_ROWS and len(batch) == 1 and parts.keys().isdisjoint(BATCH_NEEDS) and _is_first(db):
+                _insert_each(db, rows)
+                return True
+            _create_triggers(db, parts.keys())
         db.run_rows(batch_sqlite.insert_batch, rows)
     except sqlite3.IntegrityError:
         # A required row is missing, or a checkpoint exists already.
@@ -62,3 +72,17 @@ def _create_triggers(db: Db, parts: Set[str]) -> None:
     for part in sorted(parts - present):
         db.execute(batch_sqlite.batch_trigger(part))
     db.kept[_PARTS] = present | parts
+
+
+def _is_first(db: Db) -> bool:
+    """Whether nothing was stored so on this connection; never where each statement would take a switch of threads."""
+    first = not db.runs_apart and _PARTS not in db.kept and _USED not in db.kept
+    db.kept[_USED] = True
+    return first
+
+
+def _insert_each(db: Db, rows: Sequence[Row]) -> None:
+    with db.transaction():
+        for row in rows:
+            for text, count in batch_sqlite.row_statements(row[0]):
+                db.execute(text, row[1 : count + 1])

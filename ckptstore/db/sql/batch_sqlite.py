@@ -6,6 +6,7 @@ statements took three times as long as SQLite needed to run them. And one statem
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from json import JSONEncoder
@@ -39,6 +40,8 @@ EMPTY: Row = (0,) * len(_COLUMNS)
 # Created once: `json.dumps` would create an encoder for each call.
 _to_json = JSONEncoder(separators=(",", ":")).encode
 
+# A cell of a row in the body of a trigger.
+_CELL = re.compile(r"\bNEW\.c(\d+)\b")
 _FIRST_CELL: ColumnElement[str] = literal_column("NEW.c0")
 
 
@@ -52,9 +55,27 @@ def batch_view() -> str:
 @cache
 def batch_trigger(part: str) -> str:
     """Create the view's trigger for a part of batches: a connection runs this before its first batch with such a part."""
-    texts = "; ".join([str(each.compile(dialect=sqlite.dialect())) for each in _trigger_body(part)])
+    texts = "; ".join(_body_texts(part))
     begin = f"CREATE TEMP TRIGGER IF NOT EXISTS {_NAME}_{part} INSTEAD OF INSERT ON {_NAME} WHEN NEW.part = '{part}'"
     return f"{begin} BEGIN {texts}; END"
+
+
+@cache
+def _body_texts(part: str) -> tuple[str, ...]:
+    return tuple(str(each.compile(dialect=sqlite.dialect())) for each in _trigger_body(part))
+
+
+@cache
+def row_statements(part: str) -> tuple[tuple[str, int], ...]:
+    """What the trigger for a part does with a row, as statements by themselves: each with how many of the row's cells it takes.
+
+    Not for the parts of `BATCH_NEEDS`: only a trigger can refuse a batch.
+    """
+    return tuple((_CELL.sub(_parameter, text), 1 + max(map(int, _CELL.findall(text)))) for text in _body_texts(part))
+
+
+def _parameter(cell: re.Match[str]) -> str:
+    return f"?{int(cell[1]) + 1}"
 
 
 def _trigger_body(part: str) -> list[ClauseElement]:

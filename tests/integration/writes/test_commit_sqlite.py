@@ -127,3 +127,28 @@ async def test_a_checkpoint_that_is_there_is_replaced_beside_new_ones(sqlite: Ca
     tables = Rows.of(saver).tables
     assert {(row["checkpoint_id"], row["key"]) for row in tables["ckpt_tag"]} == {("c", "new"), ("d", "new")}
     assert [row["checkpoint_count"] for row in tables["ckpt_thread"]] == [2]
+
+
+def statements_of(saver: SQLAlchemySaver) -> Callable[..., Any]:
+    return lambda seen: reported_statements(saver, lambda when, text: seen.append(text.split(" (")[0]) if when == "before" else None)
+
+
+async def test_the_first_write_on_a_connection_creates_no_triggers(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
+    saver, seen = sqlite("s"), list[str]()
+    await asyncio.to_thread(saver.setup)
+    with statements_of(saver)(seen):
+        await put(saver, config("t"), {"a": 1})
+        assert not [statement for statement in seen if "TEMP" in statement or "ckpt_batch" in statement]
+        assert seen.count("COMMIT") == 1
+        await put(saver, config("u"), {"a": 1})
+    assert seen[-1] == "INSERT INTO ckpt_batch"
+    assert {row["thread_id"] for row in Rows.of(saver).tables["ckpt_checkpoint"]} == {"t", "u"}
+
+
+async def test_the_first_write_on_a_connection_replaces_a_checkpoint_that_is_there(sqlite: Callable[[str], SQLAlchemySaver]) -> None:
+    await saver_commit(sqlite("s"), [small_checkpoint("t", "c", "old")])
+    saver = sqlite("s")
+    assert await saver_commit(saver, [small_checkpoint("t", "c", "new")]) == [None]
+    tables = Rows.of(saver).tables
+    assert [row["key"] for row in tables["ckpt_tag"]] == ["new"]
+    assert [row["checkpoint_count"] for row in tables["ckpt_thread"]] == [1]

@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateTable
 
 from ckptstore.db.models import Base
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS
-from ckptstore.db.sql.batch_sqlite import EMPTY, batch_trigger, batch_view, insert_batch, view_rows
+from ckptstore.db.sql.batch_sqlite import EMPTY, batch_trigger, batch_view, insert_batch, row_statements, view_rows
 from ckptstore.db.tables import ON_SQLITE
 from tests.support.statements import compiled
 
@@ -61,3 +61,28 @@ def test_small_rows_of_text_are_sent_as_one_list_and_lengths_are_few() -> None:
     assert len(rows) == 2
     assert (rows[0][0], json.loads(rows[0][1])) == ("tags", [["a", "b"], ["c", "d"]])
     assert {len(row) for row in (*rows, EMPTY)} == {len(EMPTY)}
+
+
+def test_statements_by_themselves_do_what_the_triggers_do(connection: sqlite3.Connection) -> None:
+    parts: dict[str, list[tuple[object, ...]]] = {
+        part: [tuple(f"{part} {number}" for number in range(len(table.c)))] for part, (table, _) in BATCH_ROWS.items() if part != "tags"
+    }
+    parts |= {"threads": [("t", 1, 5_000_000, 0, 1, 10)], "tags": [("key", "value", "c", "t", ""), ("key", "other", "c", "t", "")]}
+
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
+
+    def stored() -> list[list[tuple[object, ...]]]:
+        return [connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in names]
+
+    empty = stored()
+    connection.execute("BEGIN")
+    insert(connection, parts)
+    insert(connection, {"threads": parts["threads"]})
+    by_triggers = stored()
+    connection.execute("ROLLBACK")
+    assert stored() == empty
+    for part, *cells in [*view_rows(parts), *view_rows({"threads": parts["threads"]})]:
+        for text, count in row_statements(part):
+            connection.execute(text, cells[:count])
+    assert stored() == by_triggers
+    assert by_triggers != empty
