@@ -200,15 +200,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def quick(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """The unit tests, and of every integration module and LangGraph's the first test that needs only SQLite and no process."""
+    """The unit tests, and of every integration module and LangGraph's the first test on SQLite; none that starts processes."""
     seen: set[Path] = set()
     for item in items:
         folder = item.path.relative_to(FOLDER).parts[0]
         on_sqlite = any(name in item.nodeid for name in ("[sqlite", "[memory", "-sqlite"))
-        fast = on_sqlite and item.get_closest_marker("starts_processes") is None
+        if item.get_closest_marker("starts_processes") is not None:
+            continue
         if folder == "unit":
             yield item
-        elif fast and item.path not in seen:
+        elif on_sqlite and item.path not in seen:
             seen.add(item.path)
             yield item
 

@@ -13,6 +13,8 @@ import ckptstore
 from ckptstore import SQLAlchemySaver
 from ckptstore.db import sql
 
+pytestmark = pytest.mark.starts_processes
+
 
 def python(program: str) -> str:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -30,6 +30,7 @@ doctor_measure.measure(parse_database_url(sys.argv[1]), 60, threading.Event())
 """
 
 
+@pytest.mark.starts_processes
 def test_a_killed_test_leaves_nothing(lasting_url: str) -> None:
     with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
         saver.setup().result()

@@ -22,6 +22,7 @@ def schemas(saver: SQLAlchemySaver) -> list[str]:
     return [name for (name,) in found]
 
 
+@pytest.mark.starts_processes
 def test_nothing_is_left_of_it_and_nothing_of_a_killed_one(lasting_url: str) -> None:
     old = int(time.time()) - 1_000
     on_sqlite = not lasting_url.startswith("postgresql")

@@ -87,6 +87,7 @@ def test_one_that_fails_is_logged_and_the_others_run(caplog: pytest.LogCaptureFi
     assert [record.message for record in caplog.records] == ["a hook around a fork failed"]
 
 
+@pytest.mark.starts_processes
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can not fork")
 def test_a_process_that_forks_calls_them() -> None:
     program = """

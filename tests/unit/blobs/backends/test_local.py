@@ -219,6 +219,7 @@ except BlobUnavailable as exc:
 """
 
 
+@pytest.mark.starts_processes
 def test_a_folder_without_the_right_to_write_is_reported_and_not_tried_again() -> None:
     # Not below pytest's own folder, which nobody else may even enter.
     with tempfile.TemporaryDirectory() as folder:
