@@ -6,6 +6,7 @@ No message contains a password, a key or a value of the user's.
 from __future__ import annotations
 
 import math
+import sys
 from datetime import datetime
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -216,6 +217,9 @@ def require_number(name: str, value: Any, least: float, *, whole: bool = False, 
         raise InvalidConfig(f"{name} must be a {'whole ' if whole else ''}number, got {brief(value)}")
     if value < least:
         raise InvalidConfig(f"{name} must {f'be at least {least:g}' if least else 'not be negative'}, got {brief(value)}")
+    if sys.float_info.max < value < math.inf:
+        # A time is added to floats.
+        raise InvalidConfig(f"{name} must be less than 2**1024, got {brief(value)}")
     if finite and value == math.inf:
         raise InvalidConfig(f"{name} must be finite, got {brief(value)}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from ckptstore.errors import require_number
+from ckptstore.errors import InvalidConfig, require_number
 from ckptstore.values.size_limits import LeafRoom
 
 _MEBIBYTE = 1024 * 1024
@@ -51,12 +51,12 @@ class BlobSettings:
         """Validate the settings.
 
         Raises:
-            ValueError: a count below one, a negative time or size, or parts that S3 would refuse.
+            InvalidConfig: a count below one, a negative time or size, or parts that S3 would refuse.
         """
         require_number("max_parallel", self.max_parallel, 1, whole=True)
         require_number("part_bytes", self.part_bytes, 0, whole=True)
         if self.part_bytes < _SMALLEST_PART:
-            raise ValueError(f"part_bytes must be at least {_SMALLEST_PART} (5 MiB), got {self.part_bytes!r}")
+            raise InvalidConfig(f"part_bytes must be at least {_SMALLEST_PART} (5 MiB), got {self.part_bytes!r}")
         for name in ("retry_seconds", "recheck_seconds", "cache_bytes", "cache_folder_bytes", "database_bytes"):
             require_number(name, getattr(self, name), 0)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ckptstore.errors import require_number
+from ckptstore.errors import InvalidConfig, require_number
 
 # Shorter than the half minute that Kubernetes leaves a process to end.
 CLOSE_SECONDS = 20.0
@@ -57,8 +57,8 @@ class DatabaseSettings:
         """Check the values.
 
         Raises:
-            ValueError: a count below one, a negative time, a bound of zero for attempts, an unknown `synchronous`, or something else than
-                a number where there has to be one.
+            InvalidConfig: a count below one, a negative time, a bound of zero for attempts, an unknown `synchronous`, or something else
+                than a number where there has to be one.
         """
         for name in ("pool_size", "max_pending"):
             require_number(name, getattr(self, name), 1, whole=True)
@@ -66,9 +66,9 @@ class DatabaseSettings:
             require_number(name, getattr(self, name), 0)
         if not 0 < self.attempt_seconds <= self.long_attempt_seconds:
             bounds = f"{self.attempt_seconds!r} and {self.long_attempt_seconds!r}"
-            raise ValueError(f"attempt_seconds must be above 0 and not above long_attempt_seconds, got {bounds}")
+            raise InvalidConfig(f"attempt_seconds must be above 0 and not above long_attempt_seconds, got {bounds}")
         if self.synchronous not in ("FULL", "NORMAL", "EXTRA"):
-            raise ValueError(f"synchronous must be FULL, NORMAL or EXTRA, got {self.synchronous!r}")
+            raise InvalidConfig(f"synchronous must be FULL, NORMAL or EXTRA, got {self.synchronous!r}")
 
 
 #: Of whoever gives none: checked once a process.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import traceback
+from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -16,6 +19,7 @@ from ckptstore.errors import (
     SerializationFailed,
     StoreMoved,
     own,
+    require_number,
 )
 
 
@@ -35,3 +39,11 @@ def test_the_copy_for_one_caller_says_the_same(exc: CkptStoreError) -> None:
     assert copied is not exc
     assert traceback.format_exception(copied) == traceback.format_exception(exc)
     assert vars(copied) == vars(exc)
+
+
+@pytest.mark.parametrize("value", [2**1024, Fraction(2**1024)])
+def test_a_number_that_no_float_holds_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidConfig, match=r"wait must be less than 2\*\*1024"):
+        require_number("wait", value, 0)
+    require_number("wait", value / 2 if isinstance(value, Fraction) else value // 2, 0)
+    require_number("wait", math.inf, 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import sqlalchemy
 
 import ckptstore
 from ckptstore import SQLAlchemySaver
@@ -32,10 +33,12 @@ def test_it_is_as_it_was_after_an_import_that_failed() -> None:
     assert python(program).split() == ["True"]
 
 
+# Release 2.0 of SQLAlchemy loads greenlet by itself.
+_GREENLET = () if sqlalchemy.__version__.startswith("2.0.") else ("greenlet",)
 #: What loads when it is used: the models, an asynchronous engine, PostgreSQL, an upgrade, a copy, an object in S3, the pages of the
 #: inspector; and of ckptstore itself what prunes, collects, verifies, copies, looks after partitions, and runs in the background.
 NOT_LOADED = (
-    *("sqlalchemy.orm", "sqlalchemy.ext.asyncio", "sqlalchemy.dialects.postgresql", "greenlet", "alembic", "asyncpg", "psycopg", "fsspec"),
+    *("sqlalchemy.orm", "sqlalchemy.ext.asyncio", "sqlalchemy.dialects.postgresql", *_GREENLET, "alembic", "asyncpg", "psycopg", "fsspec"),
     *("starlette", "ckptstore.db.models", "ckptstore.db.partitions", "ckptstore.db.distribute", "ckptstore.db.sql.prune"),
     *("ckptstore.db.sql.stats", "ckptstore.db.sql.transfer", "ckptstore.db.sql.batch_postgres", "ckptstore.blobs.backends.s3"),
     *("ckptstore.maintenance.gc", "ckptstore.maintenance.prune_run", "ckptstore.maintenance.reports", "ckptstore.maintenance.verify"),

@@ -33,7 +33,8 @@ def test_what_is_folded_is_there_whole(capsys: pytest.CaptureFixture[str], monke
     monkeypatch.setenv("COLUMNS", "40")
     print_table([Column("thread", folded=True), Column("size", right=True)], [["x" * 70, "12 MB"], ["ann", "1 B"]])
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["thread" + " " * 30 + "size", "x" * 33 + "  12 MB", "x" * 33, "xxxx", "ann" + " " * 34 + "1 B"]
+    # Releases of rich before 15 make the table two columns wider.
+    assert [line.split() for line in lines] == [["thread", "size"], ["x" * 33, "12", "MB"], ["x" * 33], ["xxxx"], ["ann", "1", "B"]]
 
 
 def test_markup_and_controls_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
