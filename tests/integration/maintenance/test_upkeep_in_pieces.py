@@ -17,7 +17,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from ckptstore import RetentionPolicy, SQLAlchemySaver
 from ckptstore.db.connection import Db
 from ckptstore.db.turns import LockTurns
-from ckptstore.maintenance import copy, delete, gc, prune_plan, prune_thread, thread_rows
+from ckptstore.maintenance import copy, delete, gc, gc_pass, prune_plan, prune_thread, thread_rows
 from ckptstore.runtime.wakeups import settled
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.large_thread import CHECKPOINTS, fill, on_both, on_sqlite, transactions
@@ -110,7 +110,7 @@ def _encrypting() -> EncryptedSerializer:
 async def _collect_all(saver: SQLAlchemySaver) -> None:
     for number in range(41):
         await saver.blobs.put(str(number).encode())
-    with mock.patch.object(gc, "_PAGE_SIZE", 20):
+    with mock.patch.object(gc, "PAGE_SIZE", 20), mock.patch.object(gc_pass, "PAGE_SIZE", 20):
         for _ in range(2):
             await saver.acollect(grace=timedelta(0))
 
