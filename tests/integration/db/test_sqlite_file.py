@@ -118,6 +118,8 @@ def test_a_loss_during_the_commit_is_noticed_before_the_acknowledgement(
     saver: SQLAlchemySaver, path: Path, lose: Callable[[Path], None]
 ) -> None:
     put(saver, "before")
+    # Creates the triggers, whose texts are like the statement's.
+    put(saver, "again")
 
     def report(when: str, statement: str) -> None:
         if when == "after" and any(text in statement for text in INSERTS_BATCH):
