@@ -136,9 +136,9 @@ async def saver(url: str) -> AsyncIterator[SQLAlchemySaver]:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two workers more than processors: tests wait for servers, other processes and disks, and meanwhile others run.
 
-    With `--quick` they wait for little, and each worker takes six seconds of CPU to collect them.
+    With `--quick` they wait for less, and each worker takes six seconds of CPU to collect them: one more.
     """
-    return (0 if config.getoption("--quick") else 2) + (os.cpu_count() or 1)
+    return (1 if config.getoption("--quick") else 2) + (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)

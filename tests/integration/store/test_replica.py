@@ -117,14 +117,15 @@ async def test_the_lag_is_measured_and_a_standby_too_far_behind_is_not_read(
         pair.catch_up()
         assert await names_of(saver) == ["t"]
         assert saver.stats().replica.lag_seconds == 0.0  # type: ignore[union-attr]
-        with recorded_events("replica_behind") as behind, pair.paused():
-            await chain(saver, "u", 1)
-            await measured(saver)
-            assert await names_of(saver) == ["t", "u"]
-            assert saver.stats().replica.lag_seconds > 0.0  # type: ignore[operator, union-attr]
-            assert counts(saver)[1] > 0
-        assert behind.records[0]["lag_seconds"] > 0.0
+        # What is measured beside the last listing may end once the standby goes on.
         with recorded_events("replica_caught_up") as caught_up:
+            with recorded_events("replica_behind") as behind, pair.paused():
+                await chain(saver, "u", 1)
+                await measured(saver)
+                assert await names_of(saver) == ["t", "u"]
+                assert saver.stats().replica.lag_seconds > 0.0  # type: ignore[operator, union-attr]
+                assert counts(saver)[1] > 0
+            assert behind.records[0]["lag_seconds"] > 0.0
             pair.catch_up()
             await measured(saver)
         assert len(caught_up.records) == 1
