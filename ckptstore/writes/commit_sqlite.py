@@ -84,5 +84,5 @@ def _is_first(db: Db) -> bool:
 def _insert_each(db: Db, rows: Sequence[Row]) -> None:
     with db.transaction():
         for row in rows:
-            for text, count in batch_sqlite.row_statements(row[0]):
-                db.execute(text, row[1 : count + 1])
+            for text, places in batch_sqlite.row_statements(row[0]):
+                db.execute(text, tuple(row[place] for place in places))

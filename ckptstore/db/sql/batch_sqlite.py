@@ -66,16 +66,13 @@ def _body_texts(part: str) -> tuple[str, ...]:
 
 
 @cache
-def row_statements(part: str) -> tuple[tuple[str, int], ...]:
-    """What the trigger for a part does with a row, as statements by themselves: each with how many of the row's cells it takes.
+def row_statements(part: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """What the trigger for a part does with a row, as statements by themselves: each with the places in the row of its parameters.
 
     Not for the parts of `BATCH_NEEDS`: only a trigger can refuse a batch.
     """
-    return tuple((_CELL.sub(_parameter, text), 1 + max(map(int, _CELL.findall(text)))) for text in _body_texts(part))
-
-
-def _parameter(cell: re.Match[str]) -> str:
-    return f"?{int(cell[1]) + 1}"
+    # A row begins with its part. Python before 3.12.4 warns of parameters with numbers.
+    return tuple((_CELL.sub("?", text), tuple(1 + int(cell) for cell in _CELL.findall(text))) for text in _body_texts(part))
 
 
 def _trigger_body(part: str) -> list[ClauseElement]:

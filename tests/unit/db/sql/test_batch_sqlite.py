@@ -81,8 +81,8 @@ def test_statements_by_themselves_do_what_the_triggers_do(connection: sqlite3.Co
     by_triggers = stored()
     connection.execute("ROLLBACK")
     assert stored() == empty
-    for part, *cells in [*view_rows(parts), *view_rows({"threads": parts["threads"]})]:
-        for text, count in row_statements(part):
-            connection.execute(text, cells[:count])
+    for row in [*view_rows(parts), *view_rows({"threads": parts["threads"]})]:
+        for text, places in row_statements(row[0]):
+            connection.execute(text, [row[place] for place in places])
     assert stored() == by_triggers
     assert by_triggers != empty
