@@ -6,7 +6,7 @@ What it can't store, and what is on a shard without functions, is stored thread 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from ckptstore.db import sql
 from ckptstore.db.abilities import Abilities
@@ -20,14 +20,13 @@ from ckptstore.db.statement_work import Call
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.attempt import MissingParts
 from ckptstore.writes.batch import LOCK_SECONDS
-from ckptstore.writes.commit_postgres import LOCK_NOT_AVAILABLE, NO_FUNCTION, UNIQUE_VIOLATION, ordinary_writes
+from ckptstore.writes.commit_postgres import NO_FUNCTION, UNIQUE_VIOLATION, ExplainedErrors, ordinary_writes
 from ckptstore.writes.function_parameters import Data, FunctionParameters
-from ckptstore.writes.locked_threads import ThreadLocked
 from ckptstore.writes.replace import store_writes
 from ckptstore.writes.rows import new_generation, thread_rows
 
 
-class ShardsCommit:
+class ShardsCommit(ExplainedErrors):
     """One attempt to store a batch, see `commit_postgres.BatchCommit`.
 
     Args:
@@ -36,7 +35,7 @@ class ShardsCommit:
     """
 
     def __init__(self, batch: Sequence[EncodedWrite], lock_seconds: float) -> None:
-        self._batch = batch
+        super().__init__(batch)
         self._lock_seconds = lock_seconds
         self._left = dict(enumerate(batch))
         self._calls: list[_NodeCall] = []
@@ -102,19 +101,6 @@ class ShardsCommit:
             return False
         self._calls.pop(0)
         return True
-
-    def explain(self, exc: Exception) -> Exception:
-        """The error to raise in place of a statement's."""
-        if sqlstate_of(exc) == LOCK_NOT_AVAILABLE:
-            return ThreadLocked(f"the thread of one of {len(self._batch)} writes is locked by another transaction")
-        return exc
-
-    def raise_explained(self, exc: Exception) -> NoReturn:
-        """Raise `explain`'s error."""
-        explained = self.explain(exc)
-        if explained is exc:
-            raise exc
-        raise explained from exc
 
 
 class _NodeCall:

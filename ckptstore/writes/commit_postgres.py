@@ -22,13 +22,37 @@ from ckptstore.writes.rows import BatchRows, entry_rows, row_keys, thread_rows
 
 logger = logging.getLogger(__name__)
 
-LOCK_NOT_AVAILABLE = "55P03"
+_LOCK_NOT_AVAILABLE = "55P03"
 UNIQUE_VIOLATION = "23505"
 # The schema was downgraded, or restored from a dump without functions, or renamed; or the right to call it was revoked.
 NO_FUNCTION = ("42883", "42501", "3F000")
 
 
-class BatchCommit:
+class ExplainedErrors:
+    """What attempts to store a batch have in common: their errors name the batch.
+
+    Args:
+        batch: the batch.
+    """
+
+    def __init__(self, batch: Sequence[EncodedWrite]) -> None:
+        self._batch = batch
+
+    def explain(self, exc: Exception) -> Exception:
+        """The error to raise in place of a statement's."""
+        if sqlstate_of(exc) == _LOCK_NOT_AVAILABLE:
+            return ThreadLocked(f"the thread of one of {len(self._batch)} writes is locked by another transaction")
+        return exc
+
+    def raise_explained(self, exc: Exception) -> NoReturn:
+        """Raise `explain`'s error."""
+        explained = self.explain(exc)
+        if explained is exc:
+            raise exc
+        raise explained from exc
+
+
+class BatchCommit(ExplainedErrors):
     """One attempt to store a batch: a call of the function, where there is one, and then what that leaves to do.
 
     Args:
@@ -37,7 +61,7 @@ class BatchCommit:
     """
 
     def __init__(self, batch: Sequence[EncodedWrite], lock_seconds: float) -> None:
-        self._batch = batch
+        super().__init__(batch)
         self._lock_timeout = f"{round(lock_seconds * 1000)}ms"
         self._leases = sorted({(write.record.key.thread_id, write.fence) for write in batch if write.fence is not None})
         self._ordinary = ordinary_writes(dict(enumerate(batch)))
@@ -108,19 +132,6 @@ class BatchCommit:
             logger.warning("batches are stored by one statement from now on: %s", reason, extra={"event": "function_lost"})
             return True
         return state == UNIQUE_VIOLATION
-
-    def explain(self, exc: Exception) -> Exception:
-        """The error to raise in place of a statement's."""
-        if sqlstate_of(exc) == LOCK_NOT_AVAILABLE:
-            return ThreadLocked(f"the thread of one of {len(self._batch)} writes is locked by another transaction")
-        return exc
-
-    def raise_explained(self, exc: Exception) -> NoReturn:
-        """Raise `explain`'s error."""
-        explained = self.explain(exc)
-        if explained is exc:
-            raise exc
-        raise explained from exc
 
 
 def ordinary_writes(writes: Mapping[int, EncodedWrite], *, under_leases: bool = True) -> dict[int, EncodedWrite]:
