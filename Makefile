@@ -1,6 +1,9 @@
 # The words people try first. Each target is complete on a machine with Python 3.11 or later and make.
-PYTHON ?= $(shell for found in python3.11 python3.12 python3.13 python3.14 python3; do \
-    $$found -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$found; exit; }; done; echo python3.11)
+# The system's Python comes first, unless it can make no environment with pip: distributions build it with optimisations, version
+# managers seldom do, and without them the tests take a fifth longer. `PYTHON=` is another one.
+PYTHONS := $(addprefix /usr/bin/python3.,11 12 13 14) python3.11 python3.12 python3.13 python3.14 python3
+PYTHON ?= $(shell for module in ensurepip sys; do for found in $(PYTHONS); do \
+    $$found -c "import $$module, sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && { echo $$found; exit; }; done; done; echo python3.11)
 VENV ?= .venv
 BIN := $(VENV)/bin
 # pip gets lost between the botocore that aiobotocore allows and the newest boto3 that moto takes; uv's resolver does not.
