@@ -91,6 +91,8 @@ class StateFormat:
     root_checkpoint_id: Callable[[str], str | None]
     #: Takes a namespace; returns True if its subgraph runs within one task and so keeps no state between runs of the root graph.
     is_task_namespace: Callable[[str], bool]
+    #: Metadata keys that every checkpoint has without a caller's doing: that no filter asks for them means nothing.
+    own_keys: frozenset[str]
     #: The metadata key under which a server of LangGraph's names the thread of a checkpoint: a copy names its own.
     thread_key: str
     #: By dialect, the tables of a saver that is not ours and whose threads can be imported.

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore.cli.options import errors_as_messages, interruptible, wall_clock
-from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.cli.transfer import choice_of, open_side, print_report, progress_bar, transfer_options
 from ckptstore.langgraph.comparing import compare_checkpoints, loading
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.named_serialiser import default_serialiser, load_serialiser
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.copying import copy_store
 from ckptstore.transfer.options import BlobMode, TransferCallbacks, TransferOptions
@@ -52,7 +51,7 @@ def copy(
     """
     choice = choice_of(options)
     with errors_as_messages():
-        reading = JsonPlusSerializer() if serde is None else load_serialiser(serde)
+        reading = default_serialiser() if serde is None else load_serialiser(serde)
     with (
         open_side(source_url, from_schema, from_blob_url) as source,
         open_side(target_url, to_schema, to_blob_url, create=True) as target,

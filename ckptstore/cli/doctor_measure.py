@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, empty_checkpoint
 from sqlalchemy import URL
 
 from ckptstore.cli.doctor_cleanup import cleaned_up
@@ -25,10 +23,10 @@ from ckptstore.db.connection import Db
 from ckptstore.db.url import is_memory
 from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.saver import SQLAlchemySaver
+from ckptstore.langgraph.trial_writes import writes_per_second
 from ckptstore.monitoring.settings import MonitoringSettings
 
 _WRITERS = 32
-_VALUE_BYTES = 1_000
 # Another test may be under way.
 _LEFT_BEHIND_SECONDS = 600
 _FOLDER = ".ckptstore-doctor-"
@@ -90,21 +88,7 @@ async def _measure(scratch: _Scratch, seconds: float, interrupted: threading.Eve
         await saver.setup()
         if scratch.schema is not None:
             await asyncio.to_thread(saver.store.runner.write(_drop_left_behind).result)
-        started = time.monotonic()
-        await asyncio.gather(*[_write(saver, f"agent {number}", started + seconds, interrupted) for number in range(_WRITERS)])
-        return saver.stats().since_start.writes / (time.monotonic() - started)
-
-
-async def _write(saver: SQLAlchemySaver, thread_id: str, until: float, interrupted: threading.Event) -> None:
-    config: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
-    step = 0
-    while time.monotonic() < until and not interrupted.is_set():
-        versions: dict[str, str | int | float] = {"text": step + 1}
-        value = {"text": secrets.token_hex(_VALUE_BYTES // 2)}
-        checkpoint: Checkpoint = {**empty_checkpoint(), "channel_values": value, "channel_versions": versions}
-        metadata: CheckpointMetadata = {"source": "loop", "step": step, "parents": {}}
-        config = await saver.aput(config, checkpoint, metadata, versions)
-        step += 1
+        return await writes_per_second(saver, _WRITERS, seconds, interrupted)
 
 
 def _drop_left_behind(db: Db) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore.cli.options import errors_as_messages, interruptible, wall_clock
-from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.cli.transfer import choice_of, open_side, print_report, progress_bar, target_option, transfer_options
 from ckptstore.langgraph.imports.importing import import_threads
 from ckptstore.langgraph.imports.opening import require_source
+from ckptstore.langgraph.named_serialiser import default_serialiser, load_serialiser
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
 
@@ -54,7 +53,7 @@ def import_(
                     TransferOptions(choice=choice, **options),
                     schema=from_schema,
                     serde=given,
-                    target_serde=given or JsonPlusSerializer(),
+                    target_serde=given or default_serialiser(),
                     clock=wall_clock,
                     callbacks=TransferCallbacks(show, interrupted.is_set),
                 )

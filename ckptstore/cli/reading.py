@@ -12,12 +12,12 @@ from typing import Any, cast
 import click
 
 from ckptstore.cli.options import EXIT_INTERRUPTED, Command, json_filter
-from ckptstore.cli.serialisers import load_serialiser
 from ckptstore.cli.transfer import open_side
 from ckptstore.errors import InvalidConfig
 from ckptstore.inspection.unreadable import UNREADABLE, why_unreadable
 from ckptstore.langgraph.config import require_text
 from ckptstore.langgraph.format import LANGGRAPH
+from ckptstore.langgraph.named_serialiser import load_serialiser
 from ckptstore.langgraph.structure.reading import Decrypt, decrypting
 from ckptstore.maintenance.reindex import stored_keys
 from ckptstore.store.store import Store

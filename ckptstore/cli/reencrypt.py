@@ -9,7 +9,7 @@ import click
 from tqdm import tqdm
 
 from ckptstore.cli.options import errors_as_messages, open_store, store_options, wall_clock
-from ckptstore.cli.serialisers import load_serialiser
+from ckptstore.langgraph.named_serialiser import load_serialiser
 from ckptstore.langgraph.recode import Recoder
 from ckptstore.langgraph.structure.as_text import plural
 from ckptstore.maintenance.reports import ReencryptReport

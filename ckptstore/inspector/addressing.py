@@ -11,13 +11,12 @@ import re
 from collections.abc import Sequence
 
 from ckptstore.errors import InvalidConfig
+from ckptstore.langgraph.structure.messages import FILE_KEYS, MEDIA_TYPE_KEYS
 from ckptstore.langgraph.structure.nodes import Pairs, Structure, Typed
 
 Path = tuple[int, ...]
 
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,", re.ASCII)
-# Under these keys LangChain's parts of contents, and those of its providers, have a file as base64.
-_FILE_KEYS = ("base64", "data")
 
 
 def shown(path: Path) -> str:
@@ -85,10 +84,10 @@ def embedded_in(text: str) -> bytes | None:
 
 def embedded_part(structure: Structure) -> tuple[int, bytes] | None:
     """Which element of a dict is a file in base64 whose media type stands beside it, and its bytes; None if there is none."""
-    if not isinstance(structure, dict) or not any(isinstance(structure.get(key), str) for key in ("mime_type", "media_type")):
+    if not isinstance(structure, dict) or not any(isinstance(structure.get(key), str) for key in MEDIA_TYPE_KEYS):
         return None
     for number, (key, value) in enumerate(structure.items()):
-        if key in _FILE_KEYS and isinstance(value, str) and (decoded := _decoded(value)):
+        if key in FILE_KEYS and isinstance(value, str) and (decoded := _decoded(value)):
             return number, decoded
     return None
 

@@ -13,7 +13,7 @@ from ckptstore.handles import BLOB_REF_NAMES, digest_of_handle
 from ckptstore.inspector.addressing import Path, elements_of, embedded_in, embedded_part
 from ckptstore.inspector.media import Kind, media_named, media_of
 from ckptstore.langgraph.structure.as_text import byte_count, inline, named, on_line, printable
-from ckptstore.langgraph.structure.messages import Message, message_of, messages_of
+from ckptstore.langgraph.structure.messages import CALL_FIELDS, Message, message_of, messages_of
 from ckptstore.langgraph.structure.nodes import NotShown, Pairs, Structure, Typed
 from ckptstore.langgraph.structure.redaction import REDACTED
 
@@ -21,8 +21,6 @@ _LINE = 76
 _PREVIEWED_CHARACTERS = 1_200
 _DIGEST = 12
 _HANDLES = frozenset(".".join(name) for name in BLOB_REF_NAMES)
-# The fields of a message that have the tools that it calls.
-_CALLS = ("tool_calls", "invalid_tool_calls")
 _EMPTY = Markup("")
 
 
@@ -216,7 +214,7 @@ class StructureHtml:
 
     def _calls(self, structure: Typed, path: Path, depth: int) -> Iterator[Markup]:
         for place, field in enumerate(structure.fields):
-            calls = structure.fields[field] if field in _CALLS else None
+            calls = structure.fields[field] if field in CALL_FIELDS else None
             for number, call in enumerate(calls if isinstance(calls, list) else []):
                 yield self._call(call, (*path, place, number), depth)
 

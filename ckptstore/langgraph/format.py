@@ -93,6 +93,8 @@ LANGGRAPH = StateFormat(
     delta_channels=_delta_channels,
     root_checkpoint_id=_root_checkpoint_id,
     is_task_namespace=_is_task_namespace,
+    # LangGraph writes these into every checkpoint, and a saver itself searches for `run_id`.
+    own_keys=frozenset({"source", "step", "parents", "run_id", "thread_id"}),
     thread_key="thread_id",
     other_savers_tables={"sqlite": ("checkpoints", "writes"), "postgresql": ("checkpoints", "checkpoint_blobs", "checkpoint_writes")},
 )

@@ -29,6 +29,8 @@ _SCALARS = (str, int, float, bool)
 _WRITES = "writes"
 # Under these names, LangGraph and LangChain pass lists and dicts to each other: not a caller's metadata.
 _INTERNAL_PREFIXES = ("langgraph_", "lc_versions")
+# LangGraph's server describes the authenticated user by these names, for example `langgraph_auth_user_id`: they are no credentials.
+_IDENTITY = "langgraph_auth_"
 
 
 class StoredMetadata(NamedTuple):
@@ -97,7 +99,7 @@ class MetadataEncoder:
             if name in metadata or name in EXCLUDED_METADATA_KEYS or not isinstance(name, str) or name.startswith("__"):
                 continue
             known = merged.get(name, value)
-            if isinstance(known, str) and self._tag_keys.is_credential(name, known):
+            if isinstance(known, str) and not name.startswith(_IDENTITY) and self._tag_keys.is_credential(name, known):
                 merged.pop(name, None)
                 self._log("credential_left_out", name, "looks like a credential, and metadata is plain text")
             elif name not in merged and isinstance(value, _SCALARS):

@@ -25,9 +25,6 @@ _HARMLESS = (
     "dedup_key", "page_token",
 )  # fmt: skip
 
-#: LangGraph's server describes the authenticated user by these, for example `langgraph_auth_user_id`.
-_IDENTITY = "langgraph_auth_"
-
 _WORD_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
 _NUMBER_AT_END = re.compile(r"_?[0-9]+$")
 
@@ -68,11 +65,6 @@ def _one_word(word: str) -> str:
 def is_name_of_credential(name: str, names: re.Pattern[str]) -> bool:
     """Whether the name of an entry is a credential's."""
     return names.search(_NUMBER_AT_END.sub("", _words(name))) is not None
-
-
-def is_identity(name: str) -> bool:
-    """Whether LangGraph's server gave an entry this name, to say who the user is."""
-    return name.startswith(_IDENTITY)
 
 
 def is_secret(text: str) -> bool:

@@ -9,7 +9,7 @@ from fnmatch import translate
 from functools import cached_property, lru_cache
 
 from ckptstore.errors import InvalidConfig, brief
-from ckptstore.tags.credentials import CREDENTIAL_WORDS, is_identity, is_name_of_credential, is_secret, names_pattern
+from ckptstore.tags.credentials import CREDENTIAL_WORDS, is_name_of_credential, is_secret, names_pattern
 
 _WILDCARD = re.compile(r"[*?\[]")
 _MAX_CACHED_PATHS = 4096
@@ -57,7 +57,7 @@ class TagKeys:
 
     def is_credential(self, name: str, text: str) -> bool:
         """Whether a text of the `configurable` looks like a credential, by its name or by itself."""
-        return bool(self.credentials) and not is_identity(name) and (self._is_name_of_credential(name) or is_secret(text))
+        return bool(self.credentials) and (self._is_name_of_credential(name) or is_secret(text))
 
     @cached_property
     def _matcher(self) -> _PathMatcher:

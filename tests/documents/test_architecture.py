@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import tomllib
 from pathlib import Path
 
 from tests.support.documents import CHECKOUT
@@ -42,3 +44,22 @@ def test_every_layer_is_drawn() -> None:
 def test_every_module_says_what_it_does() -> None:
     silent = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" and not path.read_text().startswith('"""')]
     assert silent == [Path(PACKAGE / "pyinstaller" / "hook-ckptstore.py")] or silent == []
+
+
+def layers() -> list[set[str]]:
+    """The layers of `make lint`, from above, each with its packages and modules."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    (contract,) = [each for each in project["tool"]["importlinter"]["contracts"] if each["type"] == "layers"]
+    return [set(layer.split(" | ")) for layer in contract["layers"]]
+
+
+def test_arrows_lead_from_each_layer_to_the_next() -> None:
+    drawing = (CHECKOUT / "docs" / "diagrams" / "packages.mmd").read_text()
+    drawn = {name: set(label.split(" · ")) for name, label in re.findall(r'^ +(\w+)\["([^<]+)<br/>', drawing, re.MULTILINE)}
+    level = {name: number for number, names in enumerate(layers()) for name in names}
+    of_box = {box: level[min(names)] for box, names in drawn.items()}
+    arrows = [line.split("-->") for line in drawing.splitlines() if "-->" in line]
+    pairs = [pair for chain in arrows for pair in itertools.pairwise(chain)]
+    steps = {(of_box[start.strip()], of_box[end.strip()]) for left, right in pairs for start in left.split("&") for end in right.split("&")}
+    assert all(level[name] == of_box[box] for box, names in drawn.items() for name in names), "a box is one layer, or a part of one"
+    assert steps == {(number, number + 1) for number in range(len(layers()) - 1)}

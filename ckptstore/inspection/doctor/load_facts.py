@@ -22,8 +22,6 @@ _MINUTE = 60 * 1_000_000
 # The value that so many minutes do not exceed.
 _MOST = 0.95
 _CHECKPOINTS = 1_000
-# LangGraph writes these into every checkpoint, and a saver itself searches for `run_id`.
-_OF_LANGGRAPH = frozenset({"source", "step", "parents", "run_id", "thread_id"})
 
 
 class _LoadRow(NamedTuple):
@@ -81,7 +79,7 @@ def unsearched_keys(db: Db, now: int, tag_keys: TagKeys, state_format: StateForm
     found: Counter[str] = Counter()
     for (text,) in db.run(sql.stats.newest_metadata, {"page_size": _CHECKPOINTS}):
         found.update(_top(posting.key) for posting in postings(json.loads(text), tag_keys, state_format.unindexed_when_empty))
-    unsearched = (key for key, _ in found.most_common() if key not in searched | _OF_LANGGRAPH)
+    unsearched = (key for key, _ in found.most_common() if key not in searched | state_format.own_keys)
     return [UnsearchedKey(key=key, share=found[key] / found.total()) for key in unsearched]
 
 

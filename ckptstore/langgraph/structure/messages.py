@@ -15,6 +15,12 @@ _FIELDS_OF_MESSAGES = {"content", "type", "additional_kwargs", "response_metadat
 # Said by other attributes of `Message`, or empty in nearly every message.
 _SHOWN_OTHERWISE = frozenset(("content", "type", "id", "name", "role", "tool_calls", "tool_call_id", "invalid_tool_calls"))
 _SUFFIXES = ("MessageChunk", "Message")
+#: The fields of a message that have the tools that it calls.
+CALL_FIELDS = ("tool_calls", "invalid_tool_calls")
+#: Under these keys LangChain's parts of contents, and those of its providers, have a file as base64.
+FILE_KEYS = ("base64", "data")
+#: And under one of these its media type.
+MEDIA_TYPE_KEYS = ("mime_type", "media_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ def message_of(structure: Structure) -> Message | None:
     fields = structure.fields
     if not (structure.type.startswith(_MODULES) or fields.keys() >= _FIELDS_OF_MESSAGES):
         return None
-    calls = [*_listed(fields.get("tool_calls")), *_listed(fields.get("invalid_tool_calls"))]
+    calls = [call for name in CALL_FIELDS for call in _listed(fields.get(name))]
     more = {name: value for name, value in fields.items() if name not in _SHOWN_OTHERWISE and value not in (None, "", {}, [], False)}
     texts = {name: _text(fields.get(name)) for name in ("id", "name", "tool_call_id")}
     return Message(role=_role(structure), content=fields["content"], tool_calls=calls, more=more, **texts)

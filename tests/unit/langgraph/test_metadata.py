@@ -106,6 +106,11 @@ def test_numbers_and_booleans_are_no_credentials() -> None:
     assert stored({"configurable": given}) == {**LANGGRAPHS, **given}
 
 
+def test_who_the_user_is_is_no_credential_under_any_name() -> None:
+    given = {"langgraph_auth_user_id": "ann", "langgraph_auth_token": "anything", "langgraph_auth_user": "postgresql://ann:pw@host/db"}
+    assert stored({"configurable": given}) == {**LANGGRAPHS, **given}
+
+
 def test_what_a_caller_passes_in_metadata_alone_is_kept() -> None:
     assert stored({"metadata": {"token": "said", "user": {"api_key": "said"}}})["token"] == "said"
 

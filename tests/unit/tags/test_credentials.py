@@ -1,4 +1,4 @@
-"""What is a credential: by the end of its name, or by its look; never a number, a boolean or the user's identity."""
+"""What is a credential: by the end of its name, or by its look; never a number or a boolean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CREDENTIALS = [
 ]  # fmt: skip
 HARMLESS = [
     "author", "authority", "tokenizer", "max_tokenized", "max_tokens", "token_count", "secretary", "monkey", "keyboard", "user", "key",
-    "public_key", "cacheKey", "passwordless", "compass", "cookie_policy", "auth_user_id", "langgraph_auth_user_id", "langgraph_auth_token",
+    "public_key", "cacheKey", "passwordless", "compass", "cookie_policy", "auth_user_id",
     "callback_url", "path", "",
 ]  # fmt: skip
 
@@ -45,7 +45,6 @@ TEXTS = [
 def test_a_text_that_looks_like_a_credential_is_one_under_any_name(text: str) -> None:
     assert is_secret(text)
     assert TagKeys().is_credential("note", text)
-    assert not TagKeys().is_credential("langgraph_auth_user_id", text)
     assert not TagKeys(credentials=()).is_credential("note", text)
 
 

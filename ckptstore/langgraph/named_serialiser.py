@@ -1,4 +1,4 @@
-"""Serialisers that a command line names."""
+"""The serialiser that a command line names, or LangGraph's own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ import sys
 from typing import cast
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ckptstore.errors import InvalidConfig
+
+
+def default_serialiser() -> SerializerProtocol:
+    """The serialiser of a saver that is given none."""
+    return JsonPlusSerializer()
 
 
 def load_serialiser(name: str) -> SerializerProtocol:

@@ -1,4 +1,4 @@
-"""The serialisers that a command line names."""
+"""The serialisers that a command line names, and the one that a saver has of itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ckptstore.cli.serialisers import load_serialiser
+from ckptstore import SQLAlchemySaver
 from ckptstore.errors import InvalidConfig
+from ckptstore.langgraph.named_serialiser import default_serialiser, load_serialiser
 
 MODULE = """
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer as Class
@@ -27,6 +28,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "application_keys", raising=False)
     return tmp_path
+
+
+def test_without_a_name_it_is_that_of_a_saver_that_is_given_none() -> None:
+    with SQLAlchemySaver.from_conn_string(":memory:") as saver:
+        assert type(default_serialiser()) is type(saver.serde)
 
 
 @pytest.mark.parametrize("name", ["made", "make"])
