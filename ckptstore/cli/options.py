@@ -16,6 +16,7 @@ from sqlalchemy import URL
 
 from ckptstore.blobs.settings import BlobSettings
 from ckptstore.db.open import open_database
+from ckptstore.db.runner import Runner
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.url import BLOB_URL_VARIABLE, DATABASE_URL_VARIABLE, default_blob_url, is_memory, parse_database_url
 from ckptstore.errors import CkptStoreError
@@ -100,22 +101,40 @@ def open_store(url: str, in_schema: str | None, blob_url: str | None, tag_keys: 
     """
     database_url = existing_database(url)
     with errors_as_messages():
-        settings = DatabaseSettings()
-        runner = open_database(database_url, settings, in_schema)
-        blobs = blob_url or default_blob_url(runner.url)
+        runner = open_database(database_url, DatabaseSettings(), in_schema)
+        with store_on(runner, lambda: blob_url or default_blob_url(runner.url), tag_keys=tag_keys) as store:
+            yield store
+
+
+@contextmanager
+def store_on(
+    runner: Runner, find_blobs: Callable[[], str | None], *, upgrade: bool = False, tag_keys: TagKeys | None = None
+) -> Iterator[Store]:
+    """A store on a database, which is closed with it.
+
+    Args:
+        runner: the database.
+        find_blobs: gives the URL of the blobs.
+        upgrade: whether the schema is upgraded if it is too old.
+        tag_keys: which metadata keys are indexed.
+    """
+    try:
         store = Store(
             runner,
-            settings,
-            blobs=blobs,
+            DatabaseSettings(),
+            blobs=find_blobs(),
             blob_settings=BlobSettings(),
-            upgrade=False,
+            upgrade=upgrade,
             tag_keys=tag_keys,
             state_format=LANGGRAPH,
         )
-        try:
-            yield store
-        finally:
-            store.close()
+    except BaseException:
+        runner.close()
+        raise
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def json_filter(text: str) -> Any:

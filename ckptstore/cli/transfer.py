@@ -17,9 +17,8 @@ from sqlalchemy import URL
 from tqdm import tqdm
 
 from ckptstore.blobs.location import BlobLocation
-from ckptstore.blobs.settings import BlobSettings
 from ckptstore.cli.created_files import removed_if_refused
-from ckptstore.cli.options import EXIT_INTERRUPTED, errors_as_messages, existing_database, json_filter, parse_url
+from ckptstore.cli.options import EXIT_INTERRUPTED, errors_as_messages, existing_database, json_filter, parse_url, store_on
 from ckptstore.db import schema
 from ckptstore.db.open import open_database
 from ckptstore.db.open_read_only import open_read_only
@@ -115,27 +114,13 @@ def open_side(url: str, in_schema: str | None, blob_url: str | None, *, create: 
     """
     database_url = parse_url(url) if create else existing_database(url)
     with errors_as_messages(), removed_if_refused(database_url) if create else nullcontext():
-        settings = DatabaseSettings()
-        runner = (open_read_only if read_only else open_database)(database_url, settings, in_schema)
-        try:
-            blobs = blob_url or _remembered_blobs(runner, create=create) or _default_blobs(runner.url)
-            upgrade = create and runner.statements.on_sqlite
-            store = Store(
-                runner,
-                settings,
-                blobs=blobs,
-                blob_settings=BlobSettings(),
-                upgrade=upgrade,
-                tag_keys=None,
-                state_format=LANGGRAPH,
-            )
-        except BaseException:
-            runner.close()
-            raise
-        try:
+        runner = (open_read_only if read_only else open_database)(database_url, DatabaseSettings(), in_schema)
+
+        def find_blobs() -> str | None:
+            return blob_url or _remembered_blobs(runner, create=create) or _default_blobs(runner.url)
+
+        with store_on(runner, find_blobs, upgrade=create and runner.statements.on_sqlite) as store:
             yield store
-        finally:
-            store.close()
 
 
 def _remembered_blobs(runner: Runner, *, create: bool) -> str | None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 import zstandard
@@ -15,6 +12,7 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.db.connection import Db
 from tests.support.build import config, put
 from tests.support.inspector import inspecting, text_of
+from tests.support.memory import at_most
 
 _MEBIBYTE = 1024 * 1024
 BOMB_BYTES = 64 * _MEBIBYTE
@@ -53,17 +51,6 @@ def run(saver: SQLAlchemySaver, statement: str) -> None:
     saver.store.runner.write(work).result()
 
 
-@contextmanager
-def little_memory() -> Iterator[None]:
-    tracemalloc.start()
-    try:
-        yield
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < BOMB_BYTES // 2
-
-
 @pytest.mark.parametrize("kind", ALTERED)
 async def test_what_is_too_large_is_a_sentence(sqlite_url: str, kind: str) -> None:
     statements, said = ALTERED[kind]
@@ -72,7 +59,7 @@ async def test_what_is_too_large_is_a_sentence(sqlite_url: str, kind: str) -> No
         await put(saver, where, {"file": os.urandom(40_000)})
         for statement in statements:
             run(saver, statement)
-    with inspecting(sqlite_url) as client, little_memory():
+    with inspecting(sqlite_url) as client, at_most(BOMB_BYTES // 2):
         newest, oldest = client.get("/export?thread=t").json()["checkpoints"]
         assert said in newest["problem"]
         assert oldest["channels"]["word"]["value"] == ["a word to find"]
@@ -88,5 +75,5 @@ async def test_a_row_that_only_claims_3_gb_is_shown_as_it_is(sqlite_url: str) ->
     async with SQLAlchemySaver.from_conn_string(sqlite_url) as saver:
         await put(saver, config("t"), {"file": os.urandom(40_000)})
         run(saver, f"UPDATE ckpt_channel SET checksum = NULL, size = {ROW_BYTES}")
-    with inspecting(sqlite_url) as client, little_memory():
+    with inspecting(sqlite_url) as client, at_most(BOMB_BYTES // 2):
         assert len(client.get("/raw?thread=t&channel=file").content) == 40_000

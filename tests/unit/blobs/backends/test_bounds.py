@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
@@ -16,6 +14,7 @@ from ckptstore.blobs.backends.open import open_backend
 from ckptstore.errors import BlobCorrupt, BlobMissing
 from ckptstore.values.cache import FolderCache
 from tests.support.blob_backends import KEY, ONCE, PlainFiles
+from tests.support.memory import at_most
 
 SIZE = 1_000
 _MEBIBYTE = 1024 * 1024
@@ -38,17 +37,6 @@ def make_fifo(path: Path) -> None:
     os.mkfifo(path)
 
 
-@contextmanager
-def little_memory() -> Iterator[None]:
-    tracemalloc.start()
-    try:
-        yield
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 8 * _MEBIBYTE
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "blobs"
@@ -60,7 +48,7 @@ async def test_a_file_that_was_replaced_is_refused(folder: Path, tmp_path: Path,
     backend = LocalBackend(folder)
     await backend.put(KEY, b"x" * SIZE)
     replace(folder / KEY)
-    with little_memory():
+    with at_most(8 * _MEBIBYTE):
         for read in (lambda: backend.get(KEY, SIZE), lambda: backend.get_file(KEY, tmp_path / "target", SIZE)):
             with pytest.raises(BlobCorrupt, match=KEY):
                 await read()
@@ -83,7 +71,7 @@ async def test_a_file_of_another_file_system_that_grew_is_refused(tmp_path: Path
     backend = open_backend(f"plainfiles://{tmp_path}/blobs", ONCE)
     await backend.put(KEY, b"x" * SIZE)
     grow(tmp_path / "blobs" / KEY, GROWN_AND_COPIED)
-    with little_memory():
+    with at_most(8 * _MEBIBYTE):
         for read in (lambda: backend.get(KEY, SIZE), lambda: backend.get_file(KEY, tmp_path / "target", SIZE)):
             with pytest.raises(BlobCorrupt, match=KEY):
                 await read()
@@ -97,7 +85,7 @@ def test_a_file_in_the_cache_that_was_replaced_is_not_used(tmp_path: Path, repla
     assert cache.get("digest", SIZE) == b"x" * SIZE
     (path,) = tmp_path.iterdir()
     replace(path)
-    with little_memory():
+    with at_most(8 * _MEBIBYTE):
         assert cache.get("digest", SIZE) is None
     # What is read from the backend replaces it.
     cache.put("digest", b"x" * SIZE)
