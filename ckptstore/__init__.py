@@ -13,6 +13,7 @@ try:
     from ckptstore.blobs.settings import BlobSettings
     from ckptstore.db.settings import DatabaseSettings
     from ckptstore.db.times import to_microseconds
+    from ckptstore.errors import InvalidConfig, brief
     from ckptstore.handles import BlobRef
     from ckptstore.langgraph.key_ring import key_ring
     from ckptstore.langgraph.options import SaverOptions
@@ -61,8 +62,16 @@ async def prune_old_checkpoints(saver: SQLAlchemySaver, days: float = 30) -> int
 
     Returns:
         How many checkpoints were deleted.
+
+    Raises:
+        InvalidConfig: `saver` is something else.
     """
     from ckptstore.maintenance.run import run_maintenance
+
+    if not isinstance(saver, SQLAlchemySaver):
+        raise InvalidConfig(
+            f"prune_old_checkpoints takes a SQLAlchemySaver, got {brief(saver)}; of a SizeLimitedCheckpointer, give its attribute saver"
+        )
 
     policy = RetentionPolicy(max_age=timedelta(days=days))
     report = await drive_async(run_maintenance(saver.store, policy, lambda: to_microseconds(saver.clock())))

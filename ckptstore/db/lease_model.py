@@ -10,10 +10,8 @@ from ckptstore.db.model_base import Base
 from ckptstore.db.read_only import read_only
 from ckptstore.db.tables import LEASE
 
-_HOLD = "async with saver.ahold(thread_id)"
 
-
-@read_only(write=_HOLD, delete=_HOLD)
+@read_only(write="async with saver.ahold(thread_id)", delete="async with saver.ahold(thread_id, take_over=True)")
 class Lease(Base):
     """One request for a thread: the one that holds it, or one that waits. Not copied to another database. All times are the database's."""
 

@@ -10,10 +10,11 @@ from ckptstore.db.model_base import Base
 from ckptstore.db.read_only import read_only
 from ckptstore.db.tables import LOAD
 
-_WRITE = "MonitoringSettings(record_load=True)"
 
-
-@read_only(write=_WRITE, delete=_WRITE)
+@read_only(
+    write="MonitoringSettings(record_load=True)",
+    delete="MonitoringSettings(record_load=False), which adds no more of them: savers delete each after 14 days",
+)
 class Load(Base):
     """What one saver did in a minute in which it did something. Rows are kept for 14 days, and not copied to another database."""
 

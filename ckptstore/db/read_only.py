@@ -33,7 +33,7 @@ def read_only(*, write: str, delete: str) -> Callable[[type[Model]], type[Model]
 
     def decorate(model: type[Model]) -> type[Model]:
         def refuse(action: str, instead: str) -> NoReturn:
-            raise ReadOnlyModel(f"a session can't {action} a {model.__name__}: its tables are written by a saver; use {instead}")
+            raise ReadOnlyModel(f"a session can't {action} rows of {model.__name__}, which only a saver writes; use {instead}")
 
         def before_insert(_mapper: Mapper[Any], _connection: Connection, _row: object) -> None:
             refuse("insert", write)

@@ -37,5 +37,5 @@ def load_serialiser(name: str) -> SerializerProtocol:
     finally:
         sys.path.remove(os.getcwd())
     if not hasattr(made, "loads_typed") or not hasattr(made, "dumps_typed"):
-        raise InvalidConfig(f"{name!r} is no serialiser, it is a {type(made).__name__}; expected an object like EncryptedSerializer")
+        raise InvalidConfig(f"{name!r} is no serialiser, it is of type {type(made).__name__}; expected an object like EncryptedSerializer")
     return cast(SerializerProtocol, made)

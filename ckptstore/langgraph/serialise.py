@@ -70,7 +70,7 @@ def serialise(serde: SerializerProtocol, value: Any, channel: str) -> Value:
         type_, data = serde.dumps_typed(value)
     except Exception as exc:
         raise SerializationFailed(
-            f"channel {channel!r} holds a {type(value).__name__} that {_name_of(serde)} can't serialise "
+            f"channel {channel!r} holds a value of type {type(value).__name__} that {_name_of(serde)} can't serialise "
             f"({type(exc).__name__}); keep it out of the state, or pass a serde that knows it"
         ) from exc
     data = bytes(data)

@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, Checkpoint, CheckpointMetadata
 
-from ckptstore.errors import InvalidConfig
+from ckptstore.errors import InvalidConfig, brief
 from ckptstore.langgraph.saver import SQLAlchemySaver
 from ckptstore.langgraph.serialise import serialise
 from ckptstore.langgraph.size_advice import advise
@@ -41,10 +41,12 @@ class SizeLimitedCheckpointer(BaseCheckpointSaver[Any]):
         max_size_mb: the limit in MiB.
 
     Raises:
-        InvalidConfig: `max_size_mb` is less than a byte or more than a TiB.
+        InvalidConfig: `saver` is none, or `max_size_mb` is less than a byte or more than a TiB.
     """
 
     def __init__(self, saver: BaseCheckpointSaver[Any], max_size_mb: float = 10) -> None:
+        if not isinstance(saver, BaseCheckpointSaver):
+            raise InvalidConfig(f"SizeLimitedCheckpointer takes a LangGraph saver, got {brief(saver)}")
         if not 1 / MIB <= max_size_mb <= _MOST_MB:
             raise InvalidConfig(f"max_size_mb must be positive, a byte at least and {_MOST_MB} at most; got {max_size_mb!r}")
         super().__init__(serde=saver.serde)

@@ -147,7 +147,7 @@ class Cleaner:
         if isinstance(value, (list, tuple)):
             self._spent(None)
             return [self.clean(inner, depth + 1) for inner in value]
-        raise NotJson(f"contains a {type(value).__name__}, but metadata is JSON: text, numbers, bools, None, lists, dicts")
+        raise NotJson(f"contains a value of type {type(value).__name__}, but metadata is JSON: text, numbers, bools, None, lists, dicts")
 
     def key(self, key: Any) -> str:
         """A key of a dict as its JSON holds it. Numbers, booleans and None become text, as in `json.dumps`."""

@@ -14,8 +14,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from ckptstore import SizeLimitedCheckpointer, SizeLimits, SQLAlchemySaver
-from ckptstore.errors import CheckpointTooLarge
+from ckptstore import SizeLimitedCheckpointer, SizeLimits, SQLAlchemySaver, prune_old_checkpoints
+from ckptstore.errors import CheckpointTooLarge, InvalidConfig
 from ckptstore.values.size_limits import MIB
 from tests.support.build import checkpoint, config, metadata
 from tests.support.node_graphs import graph_of
@@ -130,6 +130,17 @@ async def _plain(graph: Any) -> Any:
 def test_a_limit_that_is_none_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match=r"max_size_mb must be positive|max_checkpoint_bytes must be at least 1"):
         SizeLimitedCheckpointer(InMemorySaver(), wrong)
+
+
+async def test_what_is_no_saver_is_refused_by_name() -> None:
+    wrong: Any = "checkpoints.sqlite"
+    with pytest.raises(InvalidConfig, match=r"takes a LangGraph saver, got 'checkpoints\.sqlite'"):
+        SizeLimitedCheckpointer(wrong)
+    limited: Any = SizeLimitedCheckpointer(InMemorySaver())
+    with pytest.raises(
+        InvalidConfig, match=r"takes a SQLAlchemySaver, got a value of type SizeLimitedCheckpointer; .* its attribute saver"
+    ):
+        await prune_old_checkpoints(limited)
 
 
 @pytest.mark.parametrize("kind", ["ours", "memory"])

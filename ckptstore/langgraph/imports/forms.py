@@ -158,7 +158,7 @@ class _Json(_ObjectParts):
 
     def inner(self, part: Part) -> dict[str, Part]:
         if not isinstance(part, dict):
-            raise CheckpointCorrupt(f"a serialised checkpoint has a {type(part).__name__} in place of a dict")
+            raise CheckpointCorrupt(f"a serialised checkpoint has a value of type {type(part).__name__} in place of a dict")
         return part
 
     def value(self, part: Part) -> tuple[str, bytes]:

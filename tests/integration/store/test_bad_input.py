@@ -121,10 +121,10 @@ async def test_a_value_that_can_not_be_serialised_names_its_channel_and_leaves_n
         saver.aput(config("t"), checkpoint({"client": Unserialisable()}, {}), metadata(), {}),
         saver.aput_writes(config("t", "c"), [("fine", 1), ("client", Unserialisable())], "task"),
     ):
-        with pytest.raises(SerializationFailed, match="'client' holds a Unserialisable") as caught:
+        with pytest.raises(SerializationFailed, match="'client' holds a value of type Unserialisable") as caught:
             await attempt
         assert "private" not in str(caught.value)
-    with pytest.raises(SerializationFailed, match="metadata\\['when'\\] contains a object"):
+    with pytest.raises(SerializationFailed, match="metadata\\['when'\\] contains a value of type object"):
         await put(saver, config("t"), {"a": 1}, when=object())
     assert await saver.alist(None) == []
     await put(saver, config("t"))

@@ -87,7 +87,7 @@ async def test_a_clone_of_the_saver_keeps_to_its_own_allowlist(file_address: Sto
 async def test_an_error_names_the_users_serialiser(file_address: StoreAddress) -> None:
     broken: list[Any] = [*chat(20), AIMessage("", additional_kwargs={"a": object()})]
     async with file_address.open() as saver:
-        with pytest.raises(SerializationFailed, match=f"a list that {JsonPlusSerializer.__name__} can't serialise"):
+        with pytest.raises(SerializationFailed, match=f"a value of type list that {JsonPlusSerializer.__name__} can't serialise"):
             await put(saver, config("t"), {"messages": broken})
         await put(saver, config("t"), {"messages": chat(20)})
         assert parts((await read(saver))["messages"]) == as_langgraph_reads(chat(20))

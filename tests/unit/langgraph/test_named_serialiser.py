@@ -50,7 +50,7 @@ def test_an_object_or_what_a_function_returns_is_the_serialiser(folder: Path, na
         ("no_such_module:made", "can't be imported"),
         ("application_keys", "module:object"),
         (":made", "module:object"),
-        ("application_keys:number", "is no serialiser, it is a int"),
+        ("application_keys:number", "is no serialiser, it is of type int"),
     ],
 )
 def test_what_is_no_serialiser_is_refused_by_name(folder: Path, name: str, says: str) -> None:
