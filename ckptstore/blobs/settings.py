@@ -65,5 +65,5 @@ class BlobSettings:
         return LeafRoom(inf, inf) if has_backend else LeafRoom(self.database_bytes, _TOGETHER * self.database_bytes)
 
 
-#: Of whoever gives none: checked once a process.
+#: The default, which is checked once a process.
 DEFAULT_BLOB_SETTINGS = BlobSettings()

@@ -25,7 +25,7 @@ from ckptstore.records import CheckpointKey
 from ckptstore.runtime.steps import drive
 
 _SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow"), "moved": (">", "yellow")}
-# Of one channel, and of one text.
+# What is shown of one channel, and how much of one text.
 _LIMITS = Limits(elements=20, text=1_000, depth=4)
 _MAX_CHANGES = 40
 _MAX_LINES = 20
@@ -137,7 +137,7 @@ def _change(change: Change, width: int) -> Iterator[str]:
 
 
 def _from_where_they_differ(before: Structure, after: Structure, room: int) -> tuple[Structure, Structure]:
-    """Of two long texts what begins shortly before they differ; other values as they are."""
+    """Two long texts from shortly before they differ; other values as they are."""
     if not isinstance(before, str) or not isinstance(after, str):
         return before, after
     pairs = enumerate(zip(before, after, strict=False))

@@ -71,7 +71,7 @@ def _shared(store: Store, found: CheckpointState) -> dict[str, Shared]:
     try:
         return drive(shared_with_parent(store, found.key, found.parent_checkpoint_id))
     except CkptStoreError:
-        # Of an altered row: the values themselves say so.
+        # The row was altered; the values themselves say so.
         return {}
 
 

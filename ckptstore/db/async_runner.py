@@ -91,9 +91,9 @@ class AsyncRunner:
         self._write_lock: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.statements.on_sqlite else nullcontext()
         # If the pool has a single connection, it is never kept: readers need it too.
         self._may_keep = not single and not (isinstance(pool, QueuePool) and pool.size() == 1)
-        #: Whoever chose another kind of pool may want a new connection for each read.
+        #: A caller who chose another kind of pool may want a new connection for each read.
         self._may_keep_for_reads = self._may_keep and isinstance(pool, QueuePool)
-        #: Readers need the other connections.
+        #: How many batches may be under way; reads need the other connections.
         self.max_batches = 1 if single or self.statements.on_sqlite else max(1, min(_MAX_BATCHES, self._settings.pool_size // 2))
         self._kept = KeptConnection()
         self._fetch = fetch

@@ -28,7 +28,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from ckptstore.errors import CheckpointCorrupt, DatabaseCorrupt
 
-# Not of JSON: whoever parses it reports what it is instead.
+# JSON is left out: its readers parse it, and report what it is instead.
 _TYPES: tuple[tuple[type[TypeEngine[Any]], type], ...] = ((Boolean, int), (Integer, int), (Text, str), (LargeBinary, bytes))
 _NAMES = {int: "an integer", str: "a text", bytes: "bytes", float: "a floating-point number", type(None): "nothing"}
 _NULL = type(None)

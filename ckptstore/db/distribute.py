@@ -85,7 +85,7 @@ def upgrade_and_distribute(db: Db, shards: int | None) -> None:
     with db.transaction():
         schema.enter_exclusively(db)
         _require_nodes(db)
-        # Or the nodes could not be told of the function in the same transaction.
+        # Otherwise Citus can't create the functions on the nodes in the same transaction.
         db.execute("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'")
         started = time.perf_counter()
         changed = _place(db) if shards is None else _distribute(db, shards)

@@ -154,7 +154,7 @@ def _from_sqlite(origin: sqlite3.Error, message: str, url: URL) -> CkptStoreErro
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or "unable to open" in message:
         return DatabaseUnavailable(f"can't write the SQLite file {url.database}: {why_unwritable(url) or message}", transient=False)
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or message.startswith(_DAMAGED_MESSAGES):
-        # The message of a text that is no UTF-8 repeats it.
+        # Python's message about a text that is no UTF-8 contains the text.
         shown = "a text in it is no UTF-8" if message.startswith("Could not decode") else message
         return DatabaseCorrupt(
             f"the SQLite file {url.database} is damaged ({shown}); find out more with averify(deep=True), restore a backup"

@@ -37,7 +37,7 @@ def open_database(
     if url.get_backend_name() == "sqlite":
         reads_only = read_only or (not is_memory(url) and is_read_only(url))
         return SqliteRunner(url.set(query={}), settings, schema, monitor, read_only=reads_only)
-    # Here: asynchronous engines load SQLAlchemy's ORM, and SQLite needs neither.
+    # Imported here: asynchronous engines load SQLAlchemy's ORM, and SQLite needs neither.
     from ckptstore.db.async_runner import AsyncRunner
     from ckptstore.db.postgres import postgres_engine
 

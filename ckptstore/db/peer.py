@@ -67,7 +67,7 @@ def bytes_moved(driver_connection: Any) -> int:
 async def end_connection(driver_connection: Any) -> None:
     """Cancel the statement that runs on a connection, through another one and within a bound, then close it without a protocol message.
 
-    Whoever waits for an answer on it gets the driver's error for a lost connection. A statement that is not cancelled may still be
+    A caller that waits for an answer on it gets the driver's error for a lost connection. A statement that is not cancelled may still be
     executed, as after any loss of a connection.
     """
     try:

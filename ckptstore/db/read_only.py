@@ -17,7 +17,7 @@ from ckptstore.errors import ReadOnlyModel
 Model = TypeVar("Model", bound=DeclarativeBase)
 Refuse = Callable[[str, str], NoReturn]
 
-#: Of each model: what raises, what stores its rows, and what deletes them.
+#: For each model: a function that raises, what stores its rows, and what deletes them.
 _READ_ONLY: dict[type[Any], tuple[Refuse, str, str]] = {}
 
 

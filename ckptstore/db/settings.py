@@ -71,5 +71,5 @@ class DatabaseSettings:
             raise InvalidConfig(f"synchronous must be FULL, NORMAL or EXTRA, got {self.synchronous!r}")
 
 
-#: Of whoever gives none: checked once a process.
+#: The default, which is checked once a process.
 DEFAULT_SETTINGS = DatabaseSettings()

@@ -32,7 +32,7 @@ class NoConnection(Exception):
 class SqliteConnections:
     """Connections that stay open from one work to the next.
 
-    Whoever uses one takes it out of a deque, and puts it back: a caller that is interrupted in between loses a connection, never a lock.
+    Each use takes one out of a deque, and puts it back: a caller that is interrupted in between loses a connection, never a lock.
     The last one that was put back is the first to be taken, since it has the newest pages in its cache.
 
     Args:
@@ -108,10 +108,10 @@ class SqliteConnections:
             result = work(db)
         except BaseException as exc:
             if isinstance(exc, OWN_ERRORS) and not db.connection.invalidated:
-                # A statement that failed by itself. If the connection is bad, whoever repeats it closes it.
+                # A statement that failed by itself. If the connection is bad, the attempt that repeats the work closes it.
                 self._put_back(idle, db)
             else:
-                # Perhaps within a transaction. To give it back to the pool takes locks, too.
+                # The connection may be within a transaction. To return it to the pool takes locks, too.
                 self._close_soon(db)
             raise
         self._put_back(idle, db)

@@ -127,7 +127,7 @@ def holds_whole_database(engine: Engine, size: int) -> bool:
         with closing(pool.connect()) as connection, closing(connection.cursor()) as cursor:
             ((pages,),) = cursor.execute("PRAGMA page_count").fetchall()
             ((page_bytes,),) = cursor.execute("PRAGMA page_size").fetchall()
-            # A shorter one may be whole, too: what was written after a vacuum is in the log.
+            # A shorter file may be complete, too: after a vacuum, the pages that are missing are in the log.
             return bool(size >= pages * page_bytes or cursor.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
     except sqlite3.DatabaseError:
         return False

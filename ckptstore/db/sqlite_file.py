@@ -1,7 +1,7 @@
 """Notices that the SQLite file of open connections was deleted, replaced or truncated from outside.
 
 A connection keeps using the file that it opened, whatever its path names now: commits into a deleted file succeed. SQLite itself looks for
-this only in its other journal modes (`SQLITE_READONLY_DBMOVED`). So whoever acknowledges a commit looks after it: a commit is acknowledged
+this only in its other journal modes (`SQLITE_READONLY_DBMOVED`). So the runner looks after each commit: a commit is acknowledged
 only if its file, and the write-ahead log that it is in, were at their paths after it.
 """
 

@@ -1,4 +1,4 @@
-"""The settings that savers on a database share, as whoever stored them meant them."""
+"""Reads the settings that savers on a database share, and reports one that was altered."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ async def explaining_upgrades(repeat: Callable[[], Coroutine[Any, Any, T]], atte
 
 
 def upgrade_under_way(since: str, details: str) -> UpgradeUnderWay:
-    """The error of what an upgrade has kept waiting."""
+    """The error for an operation that an upgrade has kept waiting."""
     locked = f"another process is changing the schema since {since} UTC, and has tables locked"
     return UpgradeUnderWay(f"{locked}; try again when it is done ({details})")
 

@@ -30,7 +30,7 @@ class Watch:
     Attributes:
         bound: seconds of this phase.
         expired: whether this phase was ended.
-        answers: statements that were answered; whoever executes them counts them.
+        answers: statements that were answered; the code that executes them counts them.
         host: with which server of several the next connection begins.
         hosts_tried: how many of them did not let it connect.
     """

@@ -26,7 +26,7 @@ from ckptstore.tags.keys import EVERYTHING, TagKeys
 from ckptstore.values.digests import new_object_key
 
 _MAX_CLOCK_DIFFERENCE = 5_000_000
-# Of a writer's clock before this one's: activity is noted once a second, and networks take time.
+# How far a writer's clock may be ahead of this one: activity is noted once a second, and networks take time.
 _MAX_FUTURE = 60_000_000
 _PROBE = b"written by ckptstore check"
 

@@ -21,7 +21,7 @@ from ckptstore.maintenance.reindex import stored_keys
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
 
-# Of a window of days whose checkpoints are more, the bytes are not read.
+# If a window of days has more checkpoints, their bytes are not read.
 _MAX_CHECKPOINTS_WITH_BYTES = 100_000
 _EPOCH = date(1970, 1, 1)
 

@@ -9,7 +9,7 @@ from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import CLUSTERED_TABLES
 
-# Of a larger SQLite file, to read every page takes seconds.
+# Reading every page of a larger SQLite file takes seconds.
 _MAX_FILE_BYTES = 512 * 1024 * 1024
 
 

@@ -10,5 +10,5 @@ UNREADABLE = (TypeError, ValueError, ArithmeticError, AttributeError)
 
 
 def why_unreadable(exc: Exception) -> str:
-    """A sentence without a full stop, for whoever wanted to see the row."""
+    """Why a row can't be shown, as a sentence without a full stop."""
     return f"a row of the database was altered and can't be read ({type(exc).__name__}); find it: ckptstore blobs verify --deep"

@@ -11,7 +11,7 @@ from ckptstore.runtime.steps import Steps
 from ckptstore.store.store import Store
 from ckptstore.values.decode import SegmentSet, StoredValue
 
-#: Of one value, from blob storage: a page or a terminal shows no more of it anyway.
+#: How much of one value is read from blob storage: a page or a terminal shows no more of it anyway.
 MAX_BLOB_BYTES = 64 * 1024 * 1024
 
 

@@ -39,7 +39,7 @@ from ckptstore.inspector.value_page import value
 logger = logging.getLogger(__name__)
 
 _STATIC_TYPES = {"inspector.css": "text/css", "inspector.js": "text/javascript", "icon.svg": "image/svg+xml"}
-# Whatever else fails may pass by itself.
+# The status of each error. All others may be transient, and get 503.
 _STATUSES = (
     ((InvalidFilter, InvalidPolicy), 400),
     ((InvalidConfig, BlobMissing), 404),

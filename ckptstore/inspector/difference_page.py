@@ -41,7 +41,7 @@ class ShownChange(NamedTuple):
     path: str
     before: Markup | None
     after: Markup | None
-    #: Of two texts, those lines that differ, with the sign that each begins with.
+    #: The lines in which two texts differ, each with its sign (`+` or `-`).
     lines: Sequence[tuple[str, str]]
 
 

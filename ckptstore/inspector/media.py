@@ -28,7 +28,7 @@ class Kind(StrEnum):
     PDF = "pdf"
     #: A picture that may hold scripts: only as a picture, and never as a page.
     SVG = "svg"
-    #: Of any language, also that of pages: as its source.
+    #: Text in any language. HTML is shown as its source.
     TEXT = "text"
     BINARY = "binary"
 

@@ -16,13 +16,13 @@ from ckptstore.inspector.rendering import streamed
 from ckptstore.inspector.treemap import Part, Rectangle, treemap
 from ckptstore.runtime.steps import drive
 
-#: Of the treemap, in pixels: on a broad screen, and on a narrow one.
+#: The size of the treemap in pixels, on a broad screen and on a narrow one.
 _SIZES = {"broad": (960, 320), "narrow": (360, 340)}
-#: Of the chart.
+#: The size of the chart in pixels.
 WIDTH, HEIGHT = 960, 140
 _DAYS = 30
 _LARGEST = 12
-# Of a name in a rectangle, in pixels.
+# The room that a name takes in a rectangle, in pixels.
 _LETTER_WIDTH, _NAME_MARGIN, _NAME_HEIGHT = 7.4, 16, 26
 _NAMES = {
     "ckpt_checkpoint": "checkpoints",

@@ -27,9 +27,9 @@ _EMPTY = Markup("")
 class HtmlLimits(NamedTuple):
     """How much of a structure is on a page."""
 
-    #: Of a list or dict.
+    #: Elements of a list or dict.
     elements: int = 40
-    #: Of a conversation, the last ones.
+    #: The last messages of a conversation.
     messages: int = 30
     #: Characters of a text.
     text: int = 4_000

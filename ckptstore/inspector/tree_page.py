@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
     checkpoint: OutlinedCheckpoint
     step: Step
-    #: Of its namespace, with the beginnings of the tasks' ids.
+    #: Its namespace, with the tasks' ids shortened to their beginnings.
     namespace: str
     is_pruned_before: bool
     link: str

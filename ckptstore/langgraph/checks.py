@@ -9,7 +9,7 @@ from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.config import check_channels, check_ids, require_text
 from ckptstore.records import CheckpointKey
 
-# Of the column that stores it.
+# The greatest number that its column stores.
 _MAX_FORMAT = 2**15 - 1
 # Versions and names up to this length together need no further check: 2 x 100 characters have less than 1,024 bytes.
 _SHORT_KEY = 100

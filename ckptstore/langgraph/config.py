@@ -134,7 +134,7 @@ def keys_of(rows: Iterable[Any]) -> list[CheckpointKey]:
 
 
 def _key_of_row(row: Any) -> CheckpointKey:
-    # Here: the models load SQLAlchemy's ORM.
+    # Imported here: the models load SQLAlchemy's ORM.
     from ckptstore.db.models import Checkpoint
 
     if not isinstance(row, Checkpoint):

@@ -93,7 +93,7 @@ def store_kind(
 
 
 def _is_async_engine(given: object) -> bool:
-    # Here: it loads SQLAlchemy's ORM, and whoever has such an engine has loaded it.
+    # Imported here: it loads SQLAlchemy's ORM, which a caller with such an engine has loaded already.
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     return isinstance(given, AsyncEngine)

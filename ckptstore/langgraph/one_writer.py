@@ -1,4 +1,4 @@
-"""`one_writer`: a graph run takes the lease of its thread when it begins to read, and gives it back when it has ended.
+"""`one_writer`: a graph run takes the lease of its thread when it begins to read, and releases it when it has ended.
 
 Not every call that LangGraph makes has an id of the run. It has the run's `Runtime`, whose `control` is one object from the run's first
 read to its last write, in its subgraphs too. Reads and updates outside of runs have none.
@@ -114,9 +114,7 @@ class OneWriter:
             yield from self._leases.release(lease)
         except CkptStoreError as exc:
             fields = {"event": "thread_lease_not_released", "thread_id": lease.thread_id, "label": lease.label}
-            logger.warning(
-                "the lease of thread %r was not given back at the end of %s: %s", lease.thread_id, lease.label, exc, extra=fields
-            )
+            logger.warning("the lease of thread %r was not released at the end of %s: %s", lease.thread_id, lease.label, exc, extra=fields)
 
     def lease_of(self, config: RunnableConfig, thread_id: str) -> ThreadLease | None:
         """The lease of the run that a write belongs to; None for a write that belongs to none."""

@@ -130,7 +130,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "monitoring": (MonitoringSettings,),
     "clock": (Callable,),  # type: ignore[dict-item]
 }
-# Of these, None might mean that there are none, or the default.
+# None is refused for these: it might mean no limit (or no keys), or the default.
 _NEVER_NONE = ("limits", "tag_keys", "clock")
 
 

@@ -25,7 +25,7 @@ from ckptstore.values.checksums import HIDDEN, checkpoint_checksum, copy_mask
 from ckptstore.writes.rows import new_generation
 from ckptstore.writes.tag_rows import insert_tags
 
-# Of one transaction: other writes on SQLite wait for some milliseconds.
+# How much one transaction copies: other writes on SQLite wait some milliseconds for it.
 _ROWS_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 # A copy of so many checkpoints appears at once, a larger one newest first: other writes on SQLite wait for so many at most.

@@ -20,7 +20,7 @@ from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
 # In the order of deletion, the thread's own row last. Tags are deleted by their keys: their index does not begin with the thread.
 _TABLES: tuple[Table, ...] = (sql.tables.WRITE, sql.tables.CHANNEL, sql.tables.SEGMENT, sql.tables.CHECKPOINT, sql.tables.THREAD)
-# Of each table: other writes on SQLite wait for the deletion of so many.
+# How many rows of each table one transaction deletes: other writes on SQLite wait for it.
 _ROWS_AT_ONCE = 500
 _CHECKPOINTS_AT_ONCE = 50
 _BYTES_AT_ONCE = 8 * 1024 * 1024

@@ -18,7 +18,7 @@ from ckptstore.records import StateFormat
 #: Namespace, channel and version: the key of a stored value within its thread.
 Version = tuple[str, str, str]
 
-#: Of the checkpoints whose tags one transaction changes: tens of thousands of tags would hold up other writes on SQLite.
+#: How much metadata one transaction may delete the tags of: tens of thousands of tags would hold up other writes on SQLite.
 MAX_METADATA_CHARACTERS = 128 * 1024
 
 _NEVER = math.inf

@@ -26,7 +26,7 @@ from ckptstore.runtime.steps import Steps
 logger = logging.getLogger(__name__)
 
 _ROWS_PER_PAGE = 1_000
-# Of one transaction. A checkpoint may have a thousand, each on a page of its own.
+# How many tags one transaction deletes. A checkpoint may have a thousand, each on a page of its own.
 _MAX_TAGS = 5_000
 
 

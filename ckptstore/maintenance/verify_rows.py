@@ -13,7 +13,7 @@ from ckptstore.maintenance.row_pages import ROW_KINDS, row_pages
 from ckptstore.reads.row_checks import altered
 
 _ROWS_PER_PAGE = 500
-# Of a file that is damaged throughout, the first faults say enough.
+# If a file is damaged throughout, the first faults say enough.
 _MAX_FAULTS = 20
 
 

@@ -1,4 +1,4 @@
-"""What a store counts. Whoever does something adds to these attributes, from any thread and without a lock."""
+"""What a store counts. Operations add to these attributes, from any worker thread and without a lock."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Counters:
     put: list[int] = field(default_factory=new_counts)
     put_writes: list[int] = field(default_factory=new_counts)
     get: list[int] = field(default_factory=new_counts)
-    #: Of each page of a listing of checkpoints.
+    #: One measurement for each page of a listing of checkpoints.
     list_page: list[int] = field(default_factory=new_counts)
-    #: Of each batch: from its statement to its durability.
+    #: One measurement for each batch: from its statement to its durability.
     commit: list[int] = field(default_factory=new_counts)
-    #: Of each object that was stored in, or read from, the blob backend.
+    #: One measurement for each object that was stored in the blob backend, or read from it.
     upload: list[int] = field(default_factory=new_counts)
     download: list[int] = field(default_factory=new_counts)
-    #: Of each run.
+    #: One measurement for each run.
     prune: list[int] = field(default_factory=new_counts)
     collect: list[int] = field(default_factory=new_counts)
     transfer: list[int] = field(default_factory=new_counts)
     erase: list[int] = field(default_factory=new_counts)
-    #: Of each thread.
+    #: One measurement for each thread.
     delete_thread: list[int] = field(default_factory=new_counts)
     #: Writes of each batch.
     batch_sizes: list[int] = field(default_factory=new_size_counts)

@@ -44,7 +44,7 @@ class Monitor:
         self._batches: deque[tuple[int, int, float]] = deque()
         self.recent = Recent(counters)
         self.lock_waits = self.recent.lock_waits
-        #: From when on, by `perf_counter`, whoever begins what will be counted calls `tick` first.
+        #: From this time on (of `perf_counter`), every operation calls `tick` before it is counted.
         self.due_at = -math.inf
         self._load_due_at = math.inf
         #: Called when `load_due_at` has passed, see `ckptstore.store.load`.
@@ -52,7 +52,7 @@ class Monitor:
         self._started_at = perf_counter()
         #: When the schema was found to fit, by `perf_counter`: what waited for that was not slow by itself.
         self.ready_at = -math.inf
-        #: Spans and metrics, or None: whoever would make one asks this first.
+        #: Makes spans and metrics; None where the application wants none.
         self.tracing: Tracing | None = None
         self.metrics: Metrics | None = None
         self._attributes: Attributes = {}
@@ -109,7 +109,7 @@ class Monitor:
 
     @property
     def counters(self) -> Counters:
-        """All that was counted up to now. Whoever adds to them keeps them."""
+        """All that was counted up to now. It is the same object for as long as the monitor lives: callers that add to it keep it."""
         self._count_noted()
         return self._counters
 

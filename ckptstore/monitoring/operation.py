@@ -88,7 +88,7 @@ class Operation:
             if now >= self._monitor.due_at:
                 self._monitor.tick(now)
             self._monitor.counters.errors[error] += 1
-        # Whoever runs maintenance is there to see its error, or logs it.
+        # Errors of maintenance are seen by the caller who runs it, or logged by the background run.
         if self._family == "database" and isinstance(exc, _REFUSALS) and error not in self._refusals:
             self._refusals.add(error)
             fields = {"event": "operation_refused", "operation": self.name, "error": error}

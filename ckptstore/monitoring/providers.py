@@ -42,7 +42,7 @@ def meter_provider() -> MeterProvider | None:
 
 
 def _may_be_set(module: str, variable: str) -> bool:
-    """Whether there can be a provider: whoever sets one has imported the module, or names one in the environment."""
+    """Whether there can be a provider: an application that sets one has imported the module, or names one in the environment."""
     return module in sys.modules or variable in os.environ
 
 

@@ -1,4 +1,4 @@
-"""What was counted in the last minute: from copies of the counters, of which whoever counts makes one a second at most."""
+"""What was counted in the last minute: from copies of the counters, which operations make, at most one a second."""
 
 from __future__ import annotations
 

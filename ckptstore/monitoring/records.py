@@ -38,11 +38,11 @@ class PeriodStats:
     put_writes: Latency
     #: From the call until the checkpoint is deserialised.
     get: Latency
-    #: Of each page of a listing: up to 100 checkpoints.
+    #: One measurement for each page of a listing: up to 100 checkpoints.
     list: Latency
-    #: Of each batch that was stored, in the database; its count is the number of commits.
+    #: One measurement for each batch that was stored in the database; their number is that of commits.
     commit: Latency
-    #: Of each object that was stored in the blob backend, or read from it.
+    #: One measurement for each object that was stored in the blob backend, or read from it.
     upload: Latency
     download: Latency
     batch_sizes: BatchSizes

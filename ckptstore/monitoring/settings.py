@@ -41,5 +41,5 @@ class MonitoringSettings:
             require_number(name, getattr(self, name), 0)
 
 
-#: Of whoever gives none: checked once a process.
+#: The default, which is checked once a process.
 DEFAULT_MONITORING = MonitoringSettings()

@@ -97,7 +97,7 @@ class OneCheckpoint(StatementWork[Loaded[LoadedCheckpoint | None]]):
             self._cached_reads.drop(self._namespace)
 
     def recovers(self, exc: Exception) -> bool:
-        """Never: a `Db` would execute the same statement."""
+        """False: a `Db` would execute the same statement, and fail again."""
         return False
 
     def explain(self, exc: Exception) -> Exception:

@@ -34,7 +34,7 @@ class ForkGuard:
         self._resumed = threading.Condition(self._lock)
         self._running = 0
         self._forking = False
-        #: Of the callers that run something, by the identity of the claim.
+        #: The claims of callers that run something, by identity.
         self._claims: dict[int, ref[_Claim]] = {}
         self._ended: SimpleQueue[None] = SimpleQueue()
 

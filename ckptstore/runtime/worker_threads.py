@@ -146,7 +146,7 @@ class WorkerThreads:
         if not self._used:
             return True
         if len(self._permits) == self._max_threads:
-            # Whoever submitted the first one was interrupted before it started a thread.
+            # The caller that submitted the first function was interrupted before it started a worker thread.
             start_thread(self._work, self._name)
         until = time.monotonic() + seconds
         while len(self._ended) < max(1, self._max_threads - len(self._permits)):

@@ -282,7 +282,7 @@ class StoreBase:
             before(left())
         if self.leases.in_use:
             with suppress(TimeoutError, CkptStoreError):
-                # Those that can't be given back expire.
+                # Those that can't be released expire.
                 run_in_thread(self.leases.close, "ckptstore-close-leases").result(timeout=left())
         self._closed = True
         self._is_ready = False

@@ -1,4 +1,4 @@
-"""Reading a file of the blob store whole, with a bound: for whoever only looks."""
+"""Reading a file of the blob store whole, with a bound on its size: for the pages and commands that show it."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ async def _open(objects: ObjectRegistry, digest: str) -> IO[bytes]:
 
 
 def _modification(path: Path) -> tuple[int, int]:
-    """What changes when a file is written to."""
+    """Time of modification and size: one of them changes when the file is written to."""
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_size
 

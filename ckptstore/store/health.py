@@ -83,7 +83,7 @@ def _blobs(store: StoreBase) -> Steps[str]:
     objects = store.objects
     if not objects.has_backend:
         return "large values are kept in the database"
-    # Of an object that does not exist: what counts is that there is an answer.
+    # It asks for the size of an object that does not exist: what counts is that the backend answers.
     yield objects.run(objects.backend.size(new_object_key("0" * 64)))
     return f"{objects.backend.url} answers"
 

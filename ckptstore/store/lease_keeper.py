@@ -189,7 +189,7 @@ class LeaseKeeper:
             self._closed = True
         except Exception:
             self._retry_at = monotonic() + _RETRY_SECONDS
-            message = "leases of threads can't be renewed or given back, will retry in %.0f s"
+            message = "leases of threads can't be renewed or released, will retry in %.0f s"
             logger.exception(message, _RETRY_SECONDS, extra={"event": "thread_leases_not_renewed", "held": len(self.held)})
 
     def _leave(self) -> None:

@@ -1,4 +1,4 @@
-"""Taking the lease of a thread and giving it back: for one store, by any of its callers."""
+"""Taking the lease of a thread and releasing it: for one store, by any of its callers."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class FollowingStore(Store):
         self._first_queue: FollowingQueue | None = None
         #: Whether it has followed.
         self._is_there = False
-        #: Of the first place, once it has.
+        #: The registry and the runner of the first database, once it has left that.
         self._left: tuple[ObjectRegistry, Runner] | None = None
         super().__init__(runner, settings, **options)
         self._reset()

@@ -33,7 +33,7 @@ class MoveReport:
 
     #: The new place, without secrets.
     to: str
-    #: Of each round of copying, the last one after the seal.
+    #: The report of each round of copying; the last one was made after the seal.
     rounds: list[TransferReport] = field(default_factory=list)
     #: Whether the source is sealed and everything is at the target.
     done: bool = False

@@ -26,7 +26,7 @@ class Marks(NamedTuple):
     """A row without its payload."""
 
     key: Row
-    #: Of its payload.
+    #: The bytes of its payload.
     bytes: int
     checksum: int | None
 

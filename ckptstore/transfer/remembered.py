@@ -23,9 +23,9 @@ _DEFAULT_PORT = 5432
 class Remembered(NamedTuple):
     """A thread as the last transfer left it."""
 
-    #: Of the thread at the source; None if more may have been written within the same second.
+    #: The thread's stamp at the source; None if more may have been written within the same second.
     source: Stamp | None
-    #: Of the thread at the target. If it has another one now, the target's own savers wrote to it.
+    #: The thread's stamp at the target. If it has another one now, the target's own savers wrote to it.
     target: Stamp
     #: The attempt that stored it.
     attempt: str

@@ -80,7 +80,7 @@ def _checksum_of(table: Table, row: Row) -> int:
 
 
 def hidden_row(row: Row) -> Row:
-    """The row of a visible checkpoint, hidden."""
+    """The row of a visible checkpoint as it is when the checkpoint is hidden."""
     cells = CheckpointCells(*row)
     checksum = None if cells.checksum is None else cells.checksum ^ HIDDEN
     return tuple(cells._replace(hidden=True, checksum=checksum))

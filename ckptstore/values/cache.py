@@ -157,7 +157,7 @@ class FolderCache:
                         continue
                     stat = entry.stat()
                     if _TEMPORARY.fullmatch(entry.name) and stat.st_mtime < time.time() - _ABANDONED_SECONDS:
-                        # Of a process that was killed while it wrote.
+                        # The file of a process that was killed while it wrote.
                         _unlink(Path(entry.path))
                     elif entry.name.endswith(_SUFFIX):
                         yield stat.st_mtime, stat.st_size, Path(entry.path)

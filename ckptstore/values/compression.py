@@ -41,7 +41,7 @@ class _Zstd:
         small_tables = zstandard.ZstdCompressionParameters.from_level(
             1, source_size=_MAX_MESSAGE_BYTES, dict_size=len(_MESSAGES), hash_log=_MESSAGE_HASH_LOG, write_content_size=True
         )
-        # Of its own: what is computed in advance is for one set of parameters.
+        # A dictionary for these parameters only: it holds what zstd computes from both in advance.
         for_messages = zstandard.ZstdCompressionDict(_MESSAGES, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
         for_messages.precompute_compress(compression_params=small_tables)
         self.compress_message = zstandard.ZstdCompressor(compression_params=small_tables, dict_data=for_messages).compress
@@ -54,7 +54,7 @@ class _Zstd:
         }
 
 
-# Of the process, not of its threads: LangGraph's synchronous loop runs each call of a graph on new ones. Whoever is interrupted loses one.
+# Shared by all worker threads: LangGraph's synchronous loop runs each call of a graph on new ones. An interrupted caller loses one.
 _idle: deque[_Zstd] = deque(maxlen=_MAX_IDLE)
 
 

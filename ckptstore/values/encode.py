@@ -13,7 +13,7 @@ from ckptstore.records import Layout, NewCheckpoint, NewSegment, Value, WriteRec
 from ckptstore.values.chunking import BLOB_BYTES, ChunkedValue, chunk_value, to_json
 from ckptstore.values.compression import SMALL_BYTES, compress
 
-#: Of some digests, those of segments that the record's thread is known to have.
+#: Takes digests; returns those whose segments the record's thread is known to have.
 KnownAmong = Callable[[Iterable[str]], set[str]]
 #: Is given the digest and the content of each new segment that keeps its bytes in the database, for reads that follow.
 Remember = Callable[[str, bytes], None]
@@ -47,7 +47,7 @@ class EncodedWrite(NamedTuple):
     blocks_thread: bool
     #: Whether it may meet an object in blob storage, or a row that refers to one.
     touches_objects: bool = False
-    #: Of the lease under which it is written: stored only while that is held. None without one.
+    #: The fence of the lease under which it is written, which is stored only while the lease is held. None without a lease.
     fence: str | None = None
 
     @property

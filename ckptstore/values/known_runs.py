@@ -36,10 +36,10 @@ class DividedRun(NamedTuple):
     is_closed: bool
     #: Where segments start and end, from the start of the run.
     boundaries: Sequence[int]
-    #: Of the segments.
+    #: The digests of the segments.
     digests: Sequence[str]
     listing: bytes
-    #: Of the list segment.
+    #: The digest of the list segment.
     name: str
 
 
@@ -86,7 +86,7 @@ class KnownRuns:
         return None
 
     def add(self, run: DividedRun) -> None:
-        """Remember a run, or a beginning in the place of a shorter one."""
+        """Remember a run, or a beginning instead of a shorter one."""
         key = _key(run.data, 0)
         if run.is_closed:
             self._known.add(key, run)
@@ -94,7 +94,9 @@ class KnownRuns:
             self._known.add(key + _BEGINNING, run, replace=True)
 
     def is_settled(self, digest: str) -> bool:
-        """Whether many values began with the run of this digest: then the next one does too, and is no list that loses its first elements.
+        """Whether many values began with this run, so that the next one probably does too.
+
+        A list that loses its first elements with every write begins with another run each time.
 
         Each call counts as one value.
         """

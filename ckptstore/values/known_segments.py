@@ -25,7 +25,7 @@ class KnownSegments:
         self._known: Lru[tuple[str, str], str | None] = Lru(_MAX_SEGMENTS)
 
     def among(self, thread_id: str, digests: Iterable[str]) -> set[str]:
-        """Of some digests, those of segments that the thread is known to have."""
+        """Those of the given digests whose segments the thread is known to have."""
         return {digest for digest in digests if (thread_id, digest) in self._known}
 
     def object_keys(self, thread_id: str, digests: Iterable[str]) -> dict[str, str | None]:

@@ -1,8 +1,8 @@
-"""Divide the elements of a serialised list or map into runs, at places that their content decides.
+"""Divide the elements of a serialised list or map into runs, at boundaries that their content decides.
 
 An element ends a run if a hash of it falls below a bound that is proportional to its size. So a list that loses its first elements, or gets
 others in between, is soon divided as before. Source: content-defined chunking (Muthitacharoen et al., "A Low-bandwidth Network File
-System", 2001), with elements in the place of bytes.
+System", 2001), with elements instead of bytes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Run(NamedTuple):
 
     #: Where the first element starts, and where each one ends.
     ends: Sequence[int]
-    #: Of each element.
+    #: The hash of each element.
     hashes: Sequence[int]
     #: Whether the content of the run alone decides where it ends; not so for the last run, which ends with the list.
     is_closed: bool

@@ -38,7 +38,7 @@ class MissingParts:
     lease: bool = False
 
     def __or__(self, other: MissingParts) -> MissingParts:
-        """What is missing in either."""
+        """Everything that is missing in one of the two."""
         lists = (self.channels + other.channels, self.segments + other.segments, self.objects + other.objects)
         return MissingParts(*lists, lease=self.lease or other.lease)
 
@@ -53,7 +53,7 @@ class WriteAttempt(ABC):
 
     __slots__ = ("expected_bytes", "key", "lease", "record", "span", "thread_id", "tries")
 
-    #: As what it is counted.
+    #: The operation under which monitoring counts it.
     operation: ClassVar[Literal["put", "put_writes"]]
 
     def __init__(self, key: CheckpointKey, expected_bytes: int = 0) -> None:

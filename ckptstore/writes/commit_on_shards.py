@@ -88,7 +88,7 @@ class ShardsCommit(ExplainedErrors):
             threads.setdefault(write.record.key.thread_id, {})[number] = write
         missing: dict[int, MissingParts] = {}
         for thread_id, writes in threads.items():
-            # Whoever waits for longer waits alone, and as long as its attempt may take.
+            # A batch that waits longer than the others do is of one thread, and waits as long as its attempt may take.
             missing |= _store_in_transaction(db, thread_id, writes, wait=self._lock_seconds > LOCK_SECONDS)
         return missing
 

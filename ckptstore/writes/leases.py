@@ -1,6 +1,6 @@
 """The queue of requests for a thread, in the database: who holds it, and who is next.
 
-The request at place 0 holds the thread, and there is one as long as any waits: whoever gives it back lets the first of the others have it.
+The request at place 0 holds the thread, and there is one as long as any waits: whoever releases it lets the first of the others have it.
 A request that is not renewed expires, and the next one who looks deletes it. Each function may run twice with the effect of once.
 """
 
@@ -80,7 +80,7 @@ def ask(db: Db, request: NewRequest, *, may_wait: bool, take_over: bool = False)
             queue = _locked_queue(db, request.thread_id)
             if queue is not None:
                 return _take_over(db, request, queue[0]) if take_over else _ask_in(db, request, queue, may_wait=may_wait)
-        # It was given back in between.
+        # It was released in between.
 
 
 def leave(db: Db, key: RequestKey) -> Departure:

@@ -23,7 +23,7 @@ class PendingEntries:
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        #: By their futures. Whoever asks whether there are some on the way of every put asks this: `len` of the object is a call.
+        #: By their futures. Code that every put runs looks at this dict: `len` of this object would be a Python call.
         self.entries: dict[Future[Any], QueueEntry] = {}
         self._held_bytes = 0
         #: How many entries are under way.

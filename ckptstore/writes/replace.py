@@ -58,7 +58,7 @@ def _missing_of(db: Db, writes: NumberedWrites) -> dict[int, MissingParts]:
         if need in sql.batch_parts.BATCH_NEEDS:
             key = sql.batch_parts.BATCH_NEEDS[need][1]
             if need == "leases":
-                # Whoever takes a thread over waits for this transaction, or is seen by the next statement.
+                # A holder that takes a thread over waits for this transaction, or is seen by the next statement.
                 db.run(sql.leases.lock_fences, db.key_parameters(key, keys))
             given = [(*row, str(number)) for row, number in zip(keys, rows.entry_nos[need], strict=True)]
             for entry_no, *found in db.run(sql.batch_parts.missing_needs, db.key_parameters((*key, "entry_no"), given), need):

@@ -1,4 +1,4 @@
-"""The lease of a thread, as whoever holds it sees it."""
+"""The lease of a thread, as its holder sees it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LeaseState(Enum):
     HELD = auto()
     #: Another one took the thread after the lease had expired.
     LOST = auto()
-    #: Given back.
+    #: Released by its holder.
     RELEASED = auto()
 
 
@@ -48,7 +48,7 @@ class ThreadLease:
         #: When it was renewed last, by the monotonic clock of this process.
         self.renewed_at = monotonic()
         #: When its holder last did something, by the same clock, where nothing tells when the holder ends: a lease that is idle for its
-        #: ttl is not renewed. None for one that its holder gives back.
+        #: ttl is not renewed. None for one that its holder releases.
         self.idle_since: float | None = None
 
     @property
@@ -60,7 +60,7 @@ class ThreadLease:
         """Return if nothing is known of a loss: for a holder that is about to do something outside of the database.
 
         Raises:
-            LeaseLost: the lease was lost, or given back.
+            LeaseLost: the lease was lost, or released.
         """
         if self.state is not LeaseState.HELD:
             raise self._error()
@@ -80,7 +80,7 @@ class ThreadLease:
 
     def _error(self) -> LeaseLost:
         if self.state is LeaseState.RELEASED:
-            return LeaseLost(f"the lease of thread {self.thread_id!r} was given back; hold the thread again before writing", self.thread_id)
+            return LeaseLost(f"the lease of thread {self.thread_id!r} was released; hold the thread again before writing", self.thread_id)
         return LeaseLost(
             f"another one has thread {self.thread_id!r} now: it took the thread over, or the lease was not renewed for {self.ttl:g} s; "
             "nothing was stored since; hold the thread again and read its state anew",

@@ -45,7 +45,7 @@ class BatchesUnderWay(list[Batch]):
         return not self.busy_nodes() if shard_map is None else len(self.busy_nodes()) < shard_map.node_count
 
     def busy_nodes(self) -> Set[int | None]:
-        """The nodes whose batches may not be overtaken; None for a database that is not distributed, and for work."""
+        """The nodes whose batches may not be overtaken; None stands for a database without nodes, and for entries that are work."""
         return frozenset([batch.node for batch in self if not batch.may_be_overtaken])
 
     def begin(self, batch: Batch) -> None:

@@ -46,7 +46,7 @@ async def holding(saver: SQLAlchemySaver, label: str, order: list[str], until: a
 
 
 async def take_over(saver: SQLAlchemySaver) -> None:
-    """Let whoever holds the thread lose it to somebody else, who gives it back."""
+    """Let whoever holds the thread lose it to somebody else, who releases it."""
     pass_time(saver, TTL)
 
     async def hold() -> None:
@@ -242,7 +242,7 @@ async def test_hold_within_hold_is_the_same_lease(saver: SQLAlchemySaver, other:
         with pytest.raises(ThreadBusy):
             async with other.ahold("t", wait=0):
                 pass
-    with pytest.raises(LeaseLost, match="given back"):
+    with pytest.raises(LeaseLost, match="was released"):
         outer.check()
 
 
@@ -251,7 +251,7 @@ async def test_a_task_that_goes_on_after_its_hold_may_hold_again_but_not_write(s
 
     async def goes_on() -> ThreadLease:
         await ended.wait()
-        with pytest.raises(LeaseLost, match="given back"):
+        with pytest.raises(LeaseLost, match="was released"):
             await put(saver, config("t"), {"n": 1})
         async with saver.ahold("t", wait=0) as lease:
             await put(saver, config("t"), {"n": 1})

@@ -46,5 +46,5 @@ def elsewhere(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
 
 async def taken(saver: SQLAlchemySaver, label: str = "", thread_id: str = "t", ttl: float = 30) -> ThreadLease:
-    """A lease that no context has, and that nobody gives back."""
+    """A lease that no context has, and that nobody releases."""
     return await drive_async(saver.store.leases.acquire(thread_id, wait_seconds=0, ttl=ttl, label=label))

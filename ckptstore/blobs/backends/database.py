@@ -25,7 +25,7 @@ def is_in_database(key: str) -> bool:
 
 
 class DatabaseBackend:
-    """Objects as rows. Each is held in memory while it is stored or read: whoever stores bounds their size.
+    """Objects as rows. Each is held in memory while it is stored or read: callers bound their size.
 
     Faults of the database are raised as such, not as `BlobUnavailable`.
 

@@ -1,7 +1,7 @@
 """A whole batch by a function of PostgreSQL's, which migration 0006 creates: a call whose plan is one node, and that takes few parameters.
 
 The function locks the rows of the batch's threads, then checks what the batch requires, then inserts. Each of its statements sees what
-was committed before, so what it finds stays until it commits: whoever deletes values locks the thread's row first.
+was committed before, so what it finds exists until it commits: every deletion of values locks the thread's row first.
 """
 
 from __future__ import annotations

@@ -108,6 +108,6 @@ def states_of(database: str) -> Select[Any]:
 
 
 def lock_fences(database: str) -> Select[Any]:
-    """The given requests that exist, locked against deletion until the transaction ends: whoever takes a thread over waits for it."""
+    """The given requests that exist, locked against deletion until the transaction ends: a holder that takes a thread over waits for it."""
     found = select(LEASE.c.thread_id, LEASE.c.fence).where(has_given_key(database, LEASE, LEASE_KEY))
     return found.order_by(LEASE.c.thread_id).with_for_update(read=True, key_share=True, of=LEASE)

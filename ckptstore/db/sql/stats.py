@@ -66,7 +66,7 @@ def totals(_database: str) -> Select[Any]:
 
 
 def object_states(_database: str) -> Select[Any]:
-    """Of the objects in each state: how many, and their bytes."""
+    """How many objects are in each state, and their bytes."""
     return select(OBJECT.c.state, func.count(), _sum(OBJECT.c.size)).group_by(OBJECT.c.state).order_by(OBJECT.c.state)
 
 

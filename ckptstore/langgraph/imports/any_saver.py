@@ -46,7 +46,7 @@ class AnySaver:
         self._loop = loop
 
     def close(self) -> None:
-        """Whoever opened the saver closes it."""
+        """Nothing: the caller that opened the saver closes it."""
 
     async def _each(self, config: RunnableConfig | None, take: Callable[[CheckpointTuple], object]) -> None:
         """Call a function with each checkpoint of a listing; none is held."""

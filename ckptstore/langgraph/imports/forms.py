@@ -176,7 +176,7 @@ class ObjectForm(_ObjectParts):
         tag: the type tag of the form.
     """
 
-    # Of what is joined.
+    # The type of the joined bytes.
     type = "msgpack"
 
     def __init__(self, serde: SerializerProtocol, tag: str) -> None:

@@ -17,7 +17,7 @@ _LEAST_WIDTH = 24
 class Limits(NamedTuple):
     """How much of a structure is shown."""
 
-    #: Of a list or dict: half of them from its beginning, half from its end.
+    #: Elements of a list or dict: half of them from its beginning, half from its end.
     elements: int
     #: Characters of a text.
     text: int

@@ -112,12 +112,12 @@ async def test_a_run_renews_its_lease_and_ends_when_it_has_lost_it(lasting_url: 
         ):
             _turn, report = mine.run_if_due()
         assert [record["holder"] for record in (*acquired.records, *lost.records)] == [mine._holder] * 2
-        assert gone.records == [], "what it no longer has it does not give back"
+        assert gone.records == [], "it releases nothing that it no longer has"
         assert taken == [False, False, False, True]
         assert report is not None
         assert report.stopped
         assert report.checkpoints == 100
-        assert noted(slow)["holder"] == theirs._holder, "what it no longer has it does not give back"
+        assert noted(slow)["holder"] == theirs._holder, "it releases nothing that it no longer has"
         with recorded_events("lease_released") as gone:
             _turn, report = theirs.run_if_due()
         assert [(record["holder"], record["completed"]) for record in gone.records] == [(theirs._holder, True)]

@@ -1,4 +1,4 @@
-"""Taking the lease of a thread and giving it back, as a store does."""
+"""Taking the lease of a thread and releasing it, as a store does."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_a_lease_that_was_taken_or_given_back_is_not_given_back_again(save
     assert queue(saver) == ["thief"]
     assert saver.store.leases.of("t") is thief
     await drive_async(saver.store.leases.release(thief))
-    with pytest.raises(LeaseLost, match="given back"):
+    with pytest.raises(LeaseLost, match="was released"):
         await drive_async(saver.store.leases.release(thief))
 
 

@@ -42,7 +42,7 @@ def test_a_loss_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_one_that_was_given_back_says_so() -> None:
     lease = held()
     lease.state = LeaseState.RELEASED
-    assert "given back" in str(lease.lose())
+    assert "was released" in str(lease.lose())
     assert not lease.is_lost
 
 
