@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ckptstore.maintenance.hold import is_held
 from ckptstore.runtime.steps import drive, drive_async
 from ckptstore.transfer import backup as backup_module
 from ckptstore.transfer.backup import BackupReport, Format, back_up
+from ckptstore.transfer.backup_location import BackupLocation
 from tests.support.backups import restore, take
 from tests.support.build import checkpoint, config, metadata
 from tests.support.databases import empty_tables
@@ -71,11 +73,11 @@ def test_blobs_are_stored_once_for_all_backups(saver: SQLAlchemySaver, tmp_path:
             assert before.items() <= {**before, **contents(restored)}.items()
 
 
-async def back_up_under_load(url: str, folder: Path) -> tuple[BackupReport, list[bool]]:
+async def back_up_under_load(url: str, folder: Path, held_off: threading.Event) -> tuple[BackupReport, list[bool]]:
     """A backup while an agent writes and prunes and the collector runs without grace, and whether each of its passes was held off."""
     async with SQLAlchemySaver.from_conn_string(url, blob_url=folder / "blobs") as saver:
         await asyncio.to_thread(fill, saver)
-        ended = asyncio.Event()
+        written, collected, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
         held: list[bool] = []
 
         async def write() -> None:
@@ -85,13 +87,18 @@ async def back_up_under_load(url: str, folder: Path) -> tuple[BackupReport, list
                 made = checkpoint({"file": number.to_bytes(4) * 20_000}, {"file": f"{number:08}"})
                 await saver.aput(config("t0"), made, metadata(number), made["channel_versions"])
                 await saver.aprune(["t0"], strategy="keep_latest")
+                written.set()
 
         async def collect() -> None:
             while not ended.is_set():
                 held.append((await saver.acollect(grace=timedelta(0))).held)
+                collected.set()
+                if held[-1]:
+                    held_off.set()
 
         others = [asyncio.ensure_future(write()), asyncio.ensure_future(collect())]
-        await asyncio.sleep(0.3)
+        await written.wait()
+        await collected.wait()
         report = await drive_async(back_up(saver.store, str(folder / "backups"), LANGGRAPH, saver._now))
         ended.set()
         await asyncio.gather(*others)
@@ -99,8 +106,16 @@ async def back_up_under_load(url: str, folder: Path) -> tuple[BackupReport, list
         return report, held
 
 
-def test_while_agents_write_and_the_collector_runs(lasting_url: str, tmp_path: Path) -> None:
-    report, held = asyncio.run(back_up_under_load(lasting_url, tmp_path))
+def test_while_agents_write_and_the_collector_runs(lasting_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_off = threading.Event()
+    store_keys = BackupLocation.store_keys
+
+    async def store_keys_after_a_pass(location: BackupLocation, name: str, keys: Iterable[str]) -> None:
+        await asyncio.to_thread(held_off.wait, 60)
+        await store_keys(location, name, keys)
+
+    monkeypatch.setattr(BackupLocation, "store_keys", store_keys_after_a_pass)
+    report, held = asyncio.run(back_up_under_load(lasting_url, tmp_path, held_off))
     assert report.failed == []
     assert True in held
     assert held[-1] is False
