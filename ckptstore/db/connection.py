@@ -260,7 +260,7 @@ class Db:
         self.execute(begin)
         try:
             if self.watch is not None and self.watch.is_long:
-                # Who spools rows to a disk, or shares a busy machine, computes long between two statements.
+                # A caller that writes rows to a disk, or shares a busy machine, may compute for long between two statements.
                 self.execute(f"SELECT set_config('idle_in_transaction_session_timeout', '{round((self.watch.bound or 0) * 1000)}', true)")
             yield
             self.execute("COMMIT")

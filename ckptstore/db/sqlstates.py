@@ -15,9 +15,9 @@ class Discard(Enum):
     """Which connections are never used again after a fault."""
 
     NONE = "none"
-    #: The one that reported the fault; each of the others is tested before its next use.
+    #: The connection that reported the fault; each of the others is tested before its next use.
     ONE = "one"
-    #: All that were open: each of them would pass a test, and fail in the same way.
+    #: All connections that were open: each would pass a test, and then fail in the same way.
     ALL = "all"
 
 

@@ -98,7 +98,7 @@ def bars(days: Sequence[Day]) -> list[Bar]:
     step = WIDTH / max(len(days), 1)
     made = []
     for number, day in enumerate(days):
-        # What is there can be seen.
+        # A day with few bytes has a bar that can be seen, too.
         height = max(2.0, HEIGHT * day.bytes / most) if day.bytes else 0.0
         made.append(Bar(day, number * step + step * 0.12, HEIGHT - height, step * 0.76, height))
     return made

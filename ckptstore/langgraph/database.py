@@ -86,10 +86,10 @@ def store_kind(
     if moved_to is None:
         return Store
     # Loaded at its first use, like all that copies threads: most processes never do.
-    from ckptstore.transfer.following import FollowingStore, NewPlace
+    from ckptstore.transfer.following import FollowingStore, NewDatabase
 
     blobs = None if blob_url is None else os.fspath(blob_url)
-    return partial(FollowingStore, new_place=NewPlace(parse_conn_string(moved_to, settings).url, blobs))
+    return partial(FollowingStore, new_database=NewDatabase(parse_conn_string(moved_to, settings).url, blobs))
 
 
 def _is_async_engine(given: object) -> bool:

@@ -13,7 +13,7 @@ from ckptstore.records import StateFormat
 from ckptstore.runtime.steps import Steps
 from ckptstore.tags.keys import TagKeys
 
-# A prune of a large thread deletes for seconds; nobody deletes of a thread all the time.
+# A copy begins again when something of the thread was deleted. A prune of a large thread takes seconds, and then it is quiet.
 _MAX_TRIES = 20
 
 

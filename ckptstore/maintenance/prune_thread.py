@@ -22,9 +22,9 @@ from ckptstore.writes.tag_rows import delete_tags, stored_tag_rows
 
 logger = logging.getLogger(__name__)
 
-# Other writes on SQLite wait for the deletion of so many: some milliseconds.
+# How many checkpoints one transaction deletes: other writes on SQLite wait some milliseconds for it.
 _CHECKPOINTS_PER_STAGE = 50
-# Of orphaned writes, and of segments.
+# How many orphaned writes, or segments, one transaction deletes.
 _ROWS_PER_SWEEP = 500
 # SQLite looks at every page that it frees.
 _BYTES_PER_SWEEP = 4 * 1024 * 1024
@@ -40,7 +40,7 @@ class PruneRequest(NamedTuple):
     orphan_cutoff: int | None = None
     #: If nothing was stored in the thread since this time, delete all its writes that have no checkpoint.
     idle_cutoff: int | None = None
-    #: Delete the writes of these checkpoints, those of them that do not exist, whatever their time.
+    #: Checkpoints whose writes are deleted, however new they are, if the checkpoint does not exist.
     orphans: Sequence[CheckpointRef] = ()
 
     def cutoff(self, stamp: ThreadStamp) -> int | None:

@@ -16,7 +16,7 @@ class LoggedNames:
         return name in self._names or len(self._names) >= _MAX_NAMES
 
     def is_first(self, name: str) -> bool:
-        """Whether this name was not asked about before, and should be logged now."""
+        """Whether it is asked about this name for the first time, which should be logged."""
         if name in self:
             return False
         self._names.add(name)

@@ -1,7 +1,7 @@
 """Backups: a copy of the database (a SQLite file, or a dump of pg_dump), then the blobs that it refers to, in a folder or a bucket.
 
 Database first: an object that its copy names is there as long as the collector is held off. Blobs are stored once for all backups in
-the same place. What describes a backup is stored last: one that ended midway is none.
+the same location. What describes a backup is stored last: one that ended midway is none.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ckptstore.runtime.steps import Steps
 from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.store import Store
 from ckptstore.transfer.backup_contents import BackedUpObject, BackupContents, contents_of_dump, contents_of_file
-from ckptstore.transfer.backup_place import DESCRIPTION, FOLDER, BackupPlace, backup_time
+from ckptstore.transfer.backup_location import DESCRIPTION, FOLDER, BackupLocation, backup_time
 from ckptstore.transfer.copying import copy_store
 from ckptstore.transfer.objects import ObjectTransfer
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
@@ -74,7 +74,7 @@ class BackupReport:
     #: How many of them were copied now; the others were there from an earlier backup.
     copied: int = 0
     copied_bytes: int = 0
-    #: Blobs in the place that no backup needs any more, and those that were deleted now (`prune`).
+    #: Blobs in the location that no backup needs any more, and those that were deleted now (`prune`).
     unneeded: int = 0
     unneeded_bytes: int = 0
     pruned: int = 0
@@ -112,7 +112,7 @@ def back_up(
         prune: delete blobs that no backup needs, and that an earlier run has noted a day ago.
 
     Raises:
-        InvalidConfig: a dump is wanted, and can't be made; or the place is that of the store's own blobs.
+        InvalidConfig: a dump is wanted, and can't be made; or the location is that of the store's own blobs.
         BlobUnavailable: a backend failed; run it again.
         OSError: there is no room for the copy of the database.
     """
@@ -138,11 +138,11 @@ def back_up(
 
 
 def _refuse_blobs_of(source: Store, to: str) -> None:
-    """Refuse the place of the store's own blobs: there, each would be taken for a blob of a backup, and be pruned."""
+    """Refuse the location of the store's own blobs: there, each would be taken for a blob of a backup, and be pruned."""
     blobs = source.objects.location.url
-    place = normalised(open_backend(to, BlobSettings()).url).partition("?")[0]
-    if blobs is not None and f"{place}/".startswith(f"{blobs.partition('?')[0]}/"):
-        raise InvalidConfig(f"the blobs of this store are at {blobs}: back it up to another place")
+    location = normalised(open_backend(to, BlobSettings()).url).partition("?")[0]
+    if blobs is not None and f"{location}/".startswith(f"{blobs.partition('?')[0]}/"):
+        raise InvalidConfig(f"the blobs of this store are at {blobs}: back it up to another location")
 
 
 class _Dumping(NamedTuple):
@@ -207,21 +207,21 @@ class _Files:
 
     async def store(self, now: int, *, prune: bool) -> None:
         target = open_backend(self._to, BlobSettings())
-        place = BackupPlace(target)
+        location = BackupLocation(target)
         try:
             report, contents = self._report, self._contents
             report.threads, report.checkpoints = contents.threads, contents.checkpoints
             report.objects, report.object_bytes = len(contents.objects), sum(each.size for each in contents.objects)
-            await place.store_keys(report.name, [each.key for each in contents.objects])
+            await location.store_keys(report.name, [each.key for each in contents.objects])
             await self._store_objects(target, contents.objects, self._progress)
             report.database = f"{FOLDER}{report.name}.{_SUFFIXES[report.format]}"
             report.database_digest, report.database_bytes = await asyncio.to_thread(hash_file, self._file)
             await target.put_file(report.database, self._file)
             # A prune that had begun before may have deleted what no other backup needed.
-            safe = await place.safe_keys()
+            safe = await location.safe_keys()
             await self._store_objects(target, [each for each in contents.objects if each.key not in safe], lambda _total: None)
             await target.put(report.key, json.dumps(asdict(report)).encode())
-            found = await place.review(now, prune=prune)
+            found = await location.review(now, prune=prune)
             report.unneeded, report.unneeded_bytes = len(found.since), found.bytes
             report.pruned, report.pruned_bytes = found.deleted, found.deleted_bytes
         finally:

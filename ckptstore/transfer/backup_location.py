@@ -1,4 +1,4 @@
-"""The files in a place of backups besides blobs: descriptions, copies of databases, which blobs each backup needs, and which nobody does.
+"""The files in a location of backups besides blobs: descriptions, copies of databases, which blobs each backup needs, and which none does.
 
 A backup stores the keys of its blobs before it looks for them, and its description last. A blob that no backup needs is first noted, and
 deleted a day later if that is still so: by then a restore that had begun is done, and a backup that was to use it has said so.
@@ -28,7 +28,7 @@ _DELETED_AT_ONCE = 100
 
 @dataclass(slots=True)
 class Unneeded:
-    """The blobs in a place that no backup needs."""
+    """The blobs in a location that no backup needs."""
 
     #: Key -> since when it is known (microseconds since 1970, UTC).
     since: dict[str, int] = field(default_factory=dict)
@@ -43,11 +43,11 @@ def backup_time(now: int) -> str:
     return f"{from_microseconds(now):%Y%m%dT%H%M%SZ}"
 
 
-class BackupPlace:
+class BackupLocation:
     """A folder or bucket with backups.
 
     Args:
-        backend: the place.
+        backend: the location.
     """
 
     def __init__(self, backend: BlobBackend) -> None:

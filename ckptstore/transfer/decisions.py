@@ -34,7 +34,7 @@ def decide(thread: SourceThread, origin: str, row: Mapping[str, Any] | None, kno
 
     Args:
         thread: as it is at the source.
-        origin: the place of the source.
+        origin: of the source, see `remembered.origin_of`.
         row: its row at the target; None if it is not there.
         known: what the target remembers of an earlier run.
     """

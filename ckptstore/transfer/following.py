@@ -1,8 +1,8 @@
-"""A store that goes on at the new place when it meets the seal of a move.
+"""A store that continues on the new database when it meets the seal of a move.
 
-Guarantees: until everything is at the new place, writes wait, and what was refused by the seal is written there afterwards; the writes of a
-thread are stored in the order of the calls; a read that began after a write had returned, of any process, finds it. It follows once: a
-seal at the new place is an error as for every store.
+Guarantees: until everything is on the new database, writes wait, and what the seal refused is written there afterwards. The writes of a
+thread are stored in the order of the calls. A read that begins after a write has returned, of any process, finds it. It follows once: a
+seal on the new database is an error as for every store.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.05
 
 
-class NewPlace(NamedTuple):
+class NewDatabase(NamedTuple):
     """Where a store may go on."""
 
     url: URL
@@ -55,16 +55,16 @@ class NewPlace(NamedTuple):
 
 
 class FollowingStore(Store):
-    """A store with a second place, see the module.
+    """A store with a second database, see the module.
 
     Args:
         runner: see `StoreBase`, and so are the keywords.
         settings: `retry_seconds` is also how long a write waits for the end of a move.
-        new_place: where it goes on.
+        new_database: where it goes on.
     """
 
-    def __init__(self, runner: Runner, settings: DatabaseSettings, *, new_place: NewPlace, **options: Any) -> None:
-        self._new_place = new_place
+    def __init__(self, runner: Runner, settings: DatabaseSettings, *, new_database: NewDatabase, **options: Any) -> None:
+        self._new_database = new_database
         self._first_queue: FollowingQueue | None = None
         #: Whether it has followed.
         self._is_there = False
@@ -96,11 +96,11 @@ class FollowingStore(Store):
     # --- following
 
     def _follow(self) -> Steps[None]:
-        """Wait until this store is at the new place, or its seal was taken away. Callers share it.
+        """Wait until this store is on the new database, or its seal was taken away. Callers share it.
 
         Raises:
-            StoreMoved: the seal names another place than the one that this store was told of, or the move does not end.
-            DatabaseUnavailable: one of the two places can't be reached.
+            StoreMoved: the seal names another database than the one that this store was told of, or the move does not end.
+            DatabaseUnavailable: one of the two databases can't be reached.
         """
         following = self._following
         if following is None or following.done():
@@ -108,7 +108,7 @@ class FollowingStore(Store):
         yield following
 
     def _reopen(self) -> None:
-        """Go on at the new place. On a worker thread."""
+        """Continue on the new database. On a worker thread."""
         with self._lock:
             if self._is_there or (seal := self._ended_seal()) is None:
                 return
@@ -124,7 +124,7 @@ class FollowingStore(Store):
                 runner.close()
                 raise StoreClosed
             self._left = (self.objects, self.runner)
-            blobs = location.remembered or self._new_place.blobs or default_blob_url(runner.url)
+            blobs = location.remembered or self._new_database.blobs or default_blob_url(runner.url)
             self._open(runner, blobs, upgrade=runner.statements.on_sqlite)
             self._is_there = True
         logger.info("goes on at %s, where the threads have moved", seal.to, extra={"event": "store_followed", "to": seal.to})
@@ -145,9 +145,9 @@ class FollowingStore(Store):
             time.sleep(_POLL_SECONDS)
 
     def _checked(self, seal: Seal) -> URL:
-        url = self._new_place.url
+        url = self._new_database.url
         if origin_of_database(url, seal.schema) != seal.place:
-            problem = f"moved_to names another place, {masked(url)}; give it the host, port and database of the new one"
+            problem = f"moved_to names another database, {masked(url)}; give it the host, port and database of the new one"
         elif url.get_backend_name() == "sqlite" and not is_memory(url) and not Path(str(url.database)).exists():
             problem = f"there is no file {url.database}"
         else:
@@ -184,7 +184,7 @@ class FollowingStore(Store):
         return (yield from super().ready_objects())
 
     def _up_to_date(self, read: Callable[[], Steps[T]]) -> Steps[T]:
-        """What is read, at the new place if the move had ended before the end of the read: others may have written there since."""
+        """What is read, on the new database if the move had ended before the end of the read: others may have written there since."""
         while not self._is_there:
             runner = self.runner
             found = yield from read()

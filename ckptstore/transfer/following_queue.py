@@ -1,4 +1,4 @@
-"""The queue of a store that follows a move: what the seal refuses is queued again at the new place, in the order of the calls.
+"""The queue of a store that follows a move: what the seal refuses is queued again on the new database, in the order of the calls.
 
 Nothing of it runs on the threads or loops of the callers, which may be blocked: they wait for one future of each write. Like the queue
 itself, callers change what is shared by single operations; the lock is only taken on worker threads.
@@ -20,7 +20,7 @@ from ckptstore.writes.queue import WriteQueue
 
 
 class _Turn:
-    """A write that was submitted before the store was at the new place."""
+    """A write that was submitted before the store was on the new database."""
 
     __slots__ = ("at_first", "attempt", "outcome")
 
@@ -28,12 +28,12 @@ class _Turn:
         self.attempt = attempt
         #: What its caller waits for.
         self.outcome: Future[None] = Future()
-        #: Whether it is in the queue of the first place.
+        #: Whether it is in the queue of the first database.
         self.at_first = at_first
 
 
 class FollowingQueue(WriteQueue):
-    """The queue of the first place, and later the way to that of the new one.
+    """The queue of the first database, and later the way to that of the new one.
 
     Args:
         *args: those of `WriteQueue`, and so are `options`.
@@ -41,7 +41,7 @@ class FollowingQueue(WriteQueue):
         **options: see `args`.
     """
 
-    #: The queue of the new place, once the store is there.
+    #: The queue of the new database, once the store uses it.
     there: WriteQueue | None = None
 
     def __init__(self, *args: Any, follow: Callable[[], None], **options: Any) -> None:

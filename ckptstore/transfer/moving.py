@@ -31,7 +31,7 @@ _MAX_ROUNDS = 20
 class MoveReport:
     """What a move did."""
 
-    #: The new place, without secrets.
+    #: The new database, without secrets.
     to: str
     #: The report of each round of copying; the last one was made after the seal.
     rounds: list[TransferReport] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Move:
         """Move. If a round fails, or is stopped, the source is as it was; the next run continues.
 
         Raises:
-            InvalidConfig: the source was moved to another place before.
+            InvalidConfig: the source was moved to another database before.
             CheckpointCorrupt: what is at the target in the end differs; the source is not sealed any more.
             DatabaseUnavailable: one of the two can't be reached; the source is not sealed any more, if it can be reached.
         """
@@ -91,7 +91,7 @@ class Move:
                 f"this store has moved to {sealed.to}; take the seal away first if that is not so: ckptstore move --from URL --unseal"
             )
         if sealed is not None and sealed.done:
-            # Savers may have written at the new place since: it is not compared any more.
+            # Savers may have written on the new database since: it is not compared any more.
             yield from self._count()
             self.report.done = True
             return self.report

@@ -44,10 +44,10 @@ class ObjectTransfer:
     Args:
         source: the registry of the source's objects.
         target: that of the target's.
-        mode: None to keep them where both stores have the same place, and to copy them otherwise.
+        mode: None to keep them where both stores have the same blob URL, and to copy them otherwise.
 
     Raises:
-        InvalidConfig: `keep`, and the two have different places.
+        InvalidConfig: `keep`, and the two have different blob URLs.
     """
 
     def __init__(self, source: ObjectRegistry, target: ObjectRegistry, mode: BlobMode | None) -> None:

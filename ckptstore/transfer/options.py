@@ -12,7 +12,7 @@ from ckptstore.transfer.report import TransferReport
 #: What to do with a thread that is at the target and did not come from an earlier run, or was changed there since: leave it; bring what
 #: it lacks if all that it has is at the source, too; or refuse to begin.
 OnConflict = Literal["skip", "continue", "refuse"]
-#: What becomes of objects: `keep` them where they are, or `copy` them to the target's own place.
+#: What becomes of objects: `keep` them where they are, or `copy` them to the target's own location.
 BlobMode = Literal["keep", "copy"]
 #: How what was stored is checked: not at all; every row, read back; and a sample through both savers.
 Verify = Literal["none", "digests", "objects"]

@@ -122,7 +122,7 @@ class Parcel:
 class ThreadSource(Protocol):
     """Where threads come from."""
 
-    #: Its place, see `remembered.origin_of`.
+    #: Its origin, see `remembered.origin_of`.
     origin: str
 
     def threads(self, choice: Choice) -> AsyncGenerator[Sequence[SourceThread], None]:

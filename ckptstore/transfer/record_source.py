@@ -34,7 +34,7 @@ class Imported(NamedTuple):
 class RecordReader(Protocol):
     """Reads another saver's store."""
 
-    #: Its place, see `remembered.origin_of`.
+    #: Its origin, see `remembered.origin_of`.
     origin: str
 
     def threads(self, choice: Choice) -> AsyncGenerator[Sequence[SourceThread], None]:

@@ -33,13 +33,13 @@ class Remembered(NamedTuple):
     origin: str
 
 
-def origin_of(*place: str) -> str:
-    """The place of a source, as it is remembered: threads of two sources with one id are never taken for one thread."""
-    return hashlib.sha256("\0".join(place).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+def origin_of(*parts: str) -> str:
+    """The origin of a thread, as it is remembered: threads of two sources with one id are never taken for one thread."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def origin_of_database(url: URL, schema: str | None) -> str:
-    """The place of a database, however its user and driver are written."""
+    """The origin of threads in a database, however its user and driver are written."""
     if url.get_backend_name() == "sqlite":
         return origin_of("sqlite", os.path.realpath(str(url.database)))
     port = str(url.port or _DEFAULT_PORT)

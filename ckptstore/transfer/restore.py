@@ -1,4 +1,4 @@
-"""Restoring a backup into an empty place, on either database."""
+"""Restoring a backup into an empty store, on either database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ckptstore.runtime.worker_threads import run_in_thread
 from ckptstore.store.hints import has_threads
 from ckptstore.store.store import Store
 from ckptstore.transfer.backup import BackupReport, store_on
-from ckptstore.transfer.backup_place import DESCRIPTION, FOLDER, BackupPlace
+from ckptstore.transfer.backup_location import DESCRIPTION, FOLDER, BackupLocation
 from ckptstore.transfer.copying import copy_store
 from ckptstore.transfer.objects import ObjectTransfer
 from ckptstore.transfer.options import TransferCallbacks, TransferOptions
@@ -81,7 +81,7 @@ def restore(
     """
     backup: BackupReport = yield target.objects.run(_with_backend(source, partial(find_backup, name=name)))
     if not (yield from target.read(partial(_may_restore, name=backup.name))):
-        raise InvalidConfig("a backup is restored into an empty place, and the target has threads")
+        raise InvalidConfig("a backup is restored into an empty store, and the target has threads")
     tools = _tools(backup, pg_folder)
     yield from target.run_in_queue(partial(_begin, name=backup.name))
     with tempfile.TemporaryDirectory(prefix="ckptstore-restore-") as folder:
@@ -128,7 +128,7 @@ async def find_backup(backend: BlobBackend, name: str | None) -> BackupReport:
     Raises:
         InvalidConfig: there is none.
     """
-    names = await BackupPlace(backend).names()
+    names = await BackupLocation(backend).names()
     if not names or (name is not None and name not in names):
         raise InvalidConfig(f"{backend.url} has {'no backup' if not names else f'no backup {name!r}; it has ' + ', '.join(names[-5:])}")
     parsed = json.loads(await backend.get(f"{FOLDER}{name or names[-1]}{DESCRIPTION}", _LARGEST_DESCRIPTION))

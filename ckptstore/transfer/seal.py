@@ -1,4 +1,4 @@
-"""Sealing a store whose threads have moved: every writer on it is refused with `StoreMoved`, whose message names the new place."""
+"""Sealing a store whose threads have moved: every writer on it is refused with `StoreMoved`, whose message names the new database."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SETTING = "moved"
 class Seal(NamedTuple):
     """Where the threads of a store have moved."""
 
-    #: The URL of the new place, without secrets, and its schema if it has one.
+    #: The URL of the new database, without secrets, and its schema if it has one.
     to: str
     #: Microseconds since 1970, UTC.
     at: int
-    #: The new place as `remembered.origin_of_database` names it, and its PostgreSQL schema.
+    #: The new database (`place` in the stored JSON) as `remembered.origin_of_database` names it, and its PostgreSQL schema.
     place: str = ""
     schema: str | None = None
-    #: Whether everything is there: until then nobody writes, neither here nor there.
+    #: Whether everything has arrived in the new database: until then, both refuse writes.
     done: bool = False
 
 
@@ -47,7 +47,7 @@ def seal_store(db: Db, seal: Seal) -> None:
 
 
 def end_move(db: Db) -> None:
-    """Note that everything is at the new place: savers that were told of it may follow."""
+    """Note that everything is on the new database: savers that were told of it may follow."""
     with db.transaction():
         found = read_seal(db)
         if found is not None:

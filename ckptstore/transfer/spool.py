@@ -12,7 +12,7 @@ from ckptstore.db.sql.tables import Row
 
 _ROWS_PER_PAGE = 1_000
 _BYTES_PER_PAGE = 4 * 1024 * 1024
-# Of pages; several spools are in memory at a time.
+# How much of its pages one spool keeps in memory; there are several at a time.
 _BYTES_IN_MEMORY = 8 * 1024 * 1024
 # What a row takes besides its payload.
 _BYTES_PER_ROW = 200

@@ -40,7 +40,7 @@ class Attempt(NamedTuple):
 
     #: A repetition after a commit of unknown outcome finds by it that the parcel is stored.
     name: str
-    #: The place of the source.
+    #: The origin, see `remembered.origin_of`.
     origin: str
     #: The threads whose stamp changes with everything that is written to them from now on.
     trusted: frozenset[str]

@@ -31,13 +31,13 @@ class GenerationCache(Generic[T]):
         in_child(self._renew_lock)
 
     def _renew_lock(self) -> None:
-        # A child inherits the lock as it was, and another thread of the parent may have held it.
+        # A forked child inherits the lock as it was, and another worker thread of the parent may have held it.
         self._lock = threading.Lock()
 
     def get_all(self, keys: Sequence[bytes]) -> list[T | None]:
         """What is known for each key, None for nothing."""
         found: list[T | None] = list(map(self._young.get, keys))
-        # Held here: what moves to the young generation may fill it, and then this one is dropped.
+        # In a variable: the values that move to the young generation may fill it, and then the old one is dropped.
         old = self._old
         if old and None in found:
             for n, value in enumerate(found):

@@ -93,7 +93,10 @@ class ShardsCommit(ExplainedErrors):
         return missing
 
     def recovers(self, exc: Exception) -> bool:
-        """Whether `finish` stores the batch in spite of an error of the function: it is gone, or a row was there that none has inserted."""
+        """Whether `finish` stores the batch in spite of an error of the function.
+
+        It does where a row existed that this batch did not insert, and where the function was dropped.
+        """
         state = sqlstate_of(exc)
         if state in NO_FUNCTION and self._abilities is not None:
             self._abilities.shard_map = None

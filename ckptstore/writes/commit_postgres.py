@@ -122,11 +122,11 @@ class BatchCommit(ExplainedErrors):
     def recovers(self, exc: Exception) -> bool:
         """Whether `finish` stores the batch in spite of an error of the function.
 
-        A row was there that none of ours has inserted; or there is no function any more, and from now on none is called.
+        It does where a row existed that this batch did not insert, and where the function was dropped: from then on it is not called.
         """
         state = sqlstate_of(exc)
         if state in NO_FUNCTION and self._abilities is not None:
-            # With leases, it may be the other one.
+            # Under leases, it may be the other function that was dropped.
             self._abilities.take(None, None)
             reason = str(exc).partition("\n")[0]
             logger.warning("batches are stored by one statement from now on: %s", reason, extra={"event": "function_lost"})

@@ -33,7 +33,7 @@ from ckptstore.values.size_limits import NO_ROOM, SizeChecker, SizeLimits
 #: What can be imported from: the path or URL of an official saver's database, or any saver.
 Source = str | os.PathLike[str] | BaseCheckpointSaver[Any]
 
-# What is stored elsewhere already is not refused here.
+# An import refuses nothing for its size: it is stored elsewhere already.
 _NO_LIMITS = SizeLimits(max_checkpoint_bytes=None, max_metadata_bytes=None, max_tags=None)
 
 

@@ -69,7 +69,7 @@ def read_extensions(data: bytes, ext_type: int) -> list[bytes] | None:
     def contained(code: int, payload: bytes) -> tuple[bytes]:
         if code != ext_type:
             raise ValueError("an extension of another type")
-        # Nothing else becomes a tuple.
+        # A tuple marks it: msgpack itself makes none.
         return (payload,)
 
     elements = msgpack.unpackb(data, ext_hook=contained, raw=True, strict_map_key=False)

@@ -17,7 +17,7 @@ from ckptstore.errors import InvalidConfig
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.runtime.steps import drive
 from ckptstore.transfer.backup import BackupReport, back_up
-from ckptstore.transfer.backup_place import BackupPlace, Unneeded
+from ckptstore.transfer.backup_location import BackupLocation, Unneeded
 from tests.support.backups import restore
 from tests.support.build import checkpoint, config, metadata
 from tests.support.transfers import contents, fill
@@ -50,11 +50,11 @@ def backups(tmp_path: Path) -> Iterator[Backups]:
         yield Backups(saver, tmp_path / "backups")
 
 
-def in_place(backups: Backups, work: Any) -> Any:
+def in_location(backups: Backups, work: Any) -> Any:
     async def run() -> Any:
         backend = open_backend(str(backups.folder), BlobSettings())
         try:
-            return await work(BackupPlace(backend))
+            return await work(BackupLocation(backend))
         finally:
             await backend.close()
 
@@ -123,31 +123,31 @@ def test_one_that_begins_meanwhile_ends_the_prune(backups: Backups, monkeypatch:
     backups.saver.erase({"user_id": "u0"})
     backups.forget(first.name)
     backups.take()
-    names = BackupPlace.names
+    names = BackupLocation.names
     asked: list[str] = []
 
-    async def one_more(self: BackupPlace, *suffix: str) -> list[str]:
+    async def one_more(self: BackupLocation, *suffix: str) -> list[str]:
         asked.extend(suffix)
         found = await names(self, *suffix)
         return [*found, "another"] if len(asked) > 1 else found
 
-    monkeypatch.setattr(BackupPlace, "names", one_more)
-    found: Unneeded = in_place(backups, lambda place: place.review(backups.now + 2 * DAY, prune=True))
+    monkeypatch.setattr(BackupLocation, "names", one_more)
+    found: Unneeded = in_location(backups, lambda location: location.review(backups.now + 2 * DAY, prune=True))
     assert (found.deleted, backups.blobs()) == (0, 3)
 
 
 def test_a_blob_that_a_prune_deleted_meanwhile_is_stored_again(backups: Backups, monkeypatch: pytest.MonkeyPatch) -> None:
     first = backups.take()
     backups.forget(first.name)
-    safe_keys = BackupPlace.safe_keys
+    safe_keys = BackupLocation.safe_keys
 
-    async def pruned(self: BackupPlace) -> set[str]:
+    async def pruned(self: BackupLocation) -> set[str]:
         for file in backups.folder.rglob("*"):
             if file.is_file() and file.parent.name != "backup":
                 file.unlink()
         return await safe_keys(self)
 
-    monkeypatch.setattr(BackupPlace, "safe_keys", pruned)
+    monkeypatch.setattr(BackupLocation, "safe_keys", pruned)
     assert backups.take().failed == []
     assert backups.blobs() == 3
 
@@ -170,7 +170,7 @@ def test_what_else_is_there_stays(backups: Backups) -> None:
 
 
 @pytest.mark.parametrize("within", ["", "b", "../a.sqlite.blobs/."])
-def test_the_place_of_the_own_blobs_is_refused(backups: Backups, within: str) -> None:
+def test_the_location_of_the_own_blobs_is_refused(backups: Backups, within: str) -> None:
     backups.folder = Path(f"{backups.folder.parent / 'a.sqlite.blobs'}/{within}")
-    with pytest.raises(InvalidConfig, match=r"the blobs of this store are at .*back it up to another place"):
+    with pytest.raises(InvalidConfig, match=r"the blobs of this store are at .*back it up to another location"):
         backups.take()

@@ -1,4 +1,4 @@
-"""Savers that go on at the new place when they meet the seal."""
+"""Savers that continue on the new database when they meet the seal."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_another_place_than_that_of_the_seal(places: Places, tmp_path: Path) -> 
         saver = places.follower(moved_to=other)
         uses = (partial(put, saver, "new"), partial(saver.get_tuple, config("t0")), partial(saver.delete_thread, "t0"))
         for use in uses:
-            with pytest.raises(StoreMoved, match=r"moved_to names another place, .*elsewhere") as found:
+            with pytest.raises(StoreMoved, match=r"moved_to names another database, .*elsewhere") as found:
                 use()
             assert "secret" not in str(found.value)
     for url in ("mysql://host/db", 3):

@@ -1,4 +1,4 @@
-"""Restores are into an empty place, or one that the same backup was being restored into; altered backups are refused."""
+"""Restores are into an empty store, or one that the same backup was being restored into; altered backups are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_only_into_an_empty_place_or_one_that_it_began_with(saver: SQLAlchemySav
     with SQLAlchemySaver.from_conn_string(target) as other:
         other.put(config("own"), checkpoint({}), metadata(0), {})
     refused = restore(tmp_path / "backups", target)
-    assert (refused.exit_code, "into an empty place" in refused.output) == (1, True)
+    assert (refused.exit_code, "into an empty store" in refused.output) == (1, True)
     with SQLAlchemySaver.from_conn_string(target) as other:
         other.delete_thread("own")
     assert restore(tmp_path / "backups", target).exit_code == 0
