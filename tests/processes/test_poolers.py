@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 
 from ckptstore import DatabaseSettings, SQLAlchemySaver
@@ -21,9 +20,6 @@ pytestmark = [
     pytest.mark.starts_processes,
     pytest.mark.skipif(PGBOUNCER is None, reason="needs pgbouncer: apt-get install pgbouncer"),
 ]
-if sqlalchemy.__version__.startswith("2.0."):
-    # It leaves a connection to the garbage collector whose first statements fail, as some do behind a pooler.
-    pytestmark.append(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
 THREADS = 20
 
 
