@@ -29,6 +29,7 @@ from tests.support.databases import (
     distributed_url,
     forgo_durability,
     kept_connections,
+    memory_folder,
     server_folder,
     url_of,
 )
@@ -182,6 +183,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    folder = memory_folder()
+    if folder is not None:
+        # pytest keeps the files of tests that failed below it, and deletes those of the others (`tmp_path_retention_policy`).
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
     if "mix_stderr" in inspect.signature(CliRunner).parameters:
         keep_outputs_apart()
     if sqlalchemy.__version__.startswith("2.0."):
