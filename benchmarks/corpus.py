@@ -178,14 +178,14 @@ async def fill(contender: Contender, corpus: Corpus) -> None:
 
 
 async def fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
-    """Through the codec and rows of the writer's kind; the next batch is made while one is stored."""
+    """Encoded and stored as a saver does it; the next batch is encoded while one is stored."""
     entries = corpus.entries(saver)
     under_way: Future[None] | None = None
     while batch := list(islice(entries, min(_BATCH, corpus.threads))):
-        units = [encode(unit, lambda _: set(), chunk_values(unit)) for entry in batch for unit in _units(saver, entry)]
+        writes = [encode(record, lambda _: set(), chunk_values(record)) for entry in batch for record in _records(saver, entry)]
         if under_way is not None:
             await settled(under_way)
-        under_way = saver.store.runner.write(partial(_store, units))
+        under_way = saver.store.runner.write(partial(_store, writes))
         bar.update(len(batch))
         sample = batch[0]
     assert under_way is not None
@@ -195,16 +195,16 @@ async def fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
     return sample
 
 
-def _store(units: Sequence[EncodedWrite], db: Db) -> None:
+def _store(writes: Sequence[EncodedWrite], db: Db) -> None:
     if db.on_sqlite:
-        assert not any(commit_batch(db, units))
+        assert not any(commit_batch(db, writes))
     else:
-        _copy(db.connection, units)
+        _copy(db.connection, writes)
 
 
-def _copy(connection: Connection, units: Sequence[EncodedWrite]) -> None:
+def _copy(connection: Connection, writes: Sequence[EncodedWrite]) -> None:
     """PostgreSQL's own way for many rows; a million checkpoints would take half an hour in batches."""
-    rows = BatchRows(enumerate(units)).parts
+    rows = BatchRows(enumerate(writes)).parts
     driver: Any = connection.connection.driver_connection
     for part, (table, _) in sql.batch_parts.BATCH_ROWS.items():
         if part in rows:
@@ -221,17 +221,17 @@ def _count_threads(db: Db) -> None:
     db.connection.exec_driver_sql(_COUNT_THREADS)
 
 
-def _units(saver: SQLAlchemySaver, entry: Entry) -> list[NewCheckpoint | NewWrites]:
-    place = entry.config["configurable"]
-    key = CheckpointKey(place["thread_id"], place["checkpoint_ns"], entry.checkpoint["id"])
-    parent, metadata = place.get("checkpoint_id"), cast(CheckpointMetadata, entry.metadata)
-    placed = NewCheckpointKey(key, parent, entry.created_at)
-    units: list[NewCheckpoint | NewWrites] = [
-        saver.encoder.checkpoint(entry.config, placed, entry.checkpoint, metadata, set(entry.new_versions))
+def _records(saver: SQLAlchemySaver, entry: Entry) -> list[NewCheckpoint | NewWrites]:
+    configurable = entry.config["configurable"]
+    key = CheckpointKey(configurable["thread_id"], configurable["checkpoint_ns"], entry.checkpoint["id"])
+    parent, metadata = configurable.get("checkpoint_id"), cast(CheckpointMetadata, entry.metadata)
+    new_key = NewCheckpointKey(key, parent, entry.created_at)
+    records: list[NewCheckpoint | NewWrites] = [
+        saver.encoder.checkpoint(entry.config, new_key, entry.checkpoint, metadata, set(entry.new_versions))
     ]
     if entry.writes:
-        units.append(saver.encoder.writes(key, entry.writes, "task", "~__pregel_pull, agent", entry.created_at))
-    return units
+        records.append(saver.encoder.writes(key, entry.writes, "task", "~__pregel_pull, agent", entry.created_at))
+    return records
 
 
 async def _fill_by_puts(saver: AnySaver, corpus: Corpus, bar: Any) -> Entry:

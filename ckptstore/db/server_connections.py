@@ -60,7 +60,7 @@ class ServerConnections:
 
 
 def _bound_graceful_close(dbapi_connection: Any, _entry: ConnectionPoolEntry) -> None:
-    # asyncpg waits for it without a bound. Outside a loop there is nobody to wait.
+    # asyncpg waits without a bound until the server has closed the connection. Outside a loop nothing waits.
     with suppress(RuntimeError):
         asyncio.get_running_loop().call_later(GRACEFUL_CLOSE_SECONDS, abort, dbapi_connection.driver_connection)
 

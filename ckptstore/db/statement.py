@@ -69,7 +69,7 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
         self._dialect = dialect
         self.schema = schema
         self.sharded = sharded
-        #: Statements that were not used since `self` was emptied last.
+        #: Statements that were compiled before this dict was emptied last, and not used since.
         self._older: dict[tuple[Any, ...], CompiledStatement] = {}
 
     def __missing__(self, key: tuple[Any, ...]) -> CompiledStatement:

@@ -13,8 +13,8 @@ from sqlalchemy import URL
 
 from ckptstore.db.url import is_memory
 
-# SQLite tries again after 1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50 and then each 100 ms. So who has waited 103 ms tries every 25 ms at
-# least, and who has waited longer, within half of that time.
+# SQLite tries again after 1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50 and then each 100 ms. So a connection that has waited 103 ms
+# tries at least every 25 ms, and one that has waited longer, within half of that time.
 _FREE_SECONDS = 0.03
 _FREE_SHARE = 0.5
 # Longer, and others would notice it; shorter, and upkeep would take longer: it pauses for about a third of its time.

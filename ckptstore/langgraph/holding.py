@@ -20,7 +20,7 @@ from ckptstore.store.leases import Leases
 from ckptstore.writes.attempt import WriteAttempt
 from ckptstore.writes.thread_lease import LeaseState, ThreadLease
 
-# Renewals must have time to be late.
+# A shorter lease could expire while its renewal is only late.
 _LEAST_TTL = 1.0
 _MAX_LABEL = 200
 
@@ -42,7 +42,8 @@ class Holding(SaverBase):
         and in graph runs that it starts, are then refused with `LeaseLost` by the transaction that would store them. Times are those of
         the database. Reads never wait.
 
-        Within a `hold` of the same thread, `hold` gives the same lease again. Who uses neither `hold` nor `one_writer` is not kept out.
+        Within a `hold` of the same thread, `hold` gives the same lease again. A writer that uses neither
+        `hold` nor `one_writer` is not kept out.
 
         Args:
             thread_id: the thread; it need not exist.

@@ -28,7 +28,7 @@ from ckptstore.writes.tag_rows import insert_tags
 # How much one transaction copies: other writes on SQLite wait some milliseconds for it.
 _ROWS_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 * 1024 * 1024
-# A copy of so many checkpoints appears at once, a larger one newest first: other writes on SQLite wait for so many at most.
+# How many checkpoints one transaction makes visible: a larger copy appears newest first. Other writes on SQLite wait for it.
 _SHOWN_AT_ONCE = 1_000
 _METADATA_AT_ONCE = 2 * MAX_METADATA_CHARACTERS
 _LEAST_INTEGER = -(2**63)

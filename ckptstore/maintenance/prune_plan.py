@@ -237,7 +237,7 @@ def _needed_until(
     needed_until: dict[CheckpointRef, float] = {}
     for node in (*(view.nodes[ref] for ref in kept), *reversed(removable)):
         for ancestor in _rebuilt_from(view, node):
-            # Those that are kept or removed last come first.
+            # The loop begins with what is kept or removed last, so the first value is the greatest.
             needed_until.setdefault(ancestor, removed_in.get(node.ref, _NEVER))
     return needed_until
 

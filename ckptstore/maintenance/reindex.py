@@ -18,7 +18,7 @@ from ckptstore.writes.tag_rows import delete_tags, insert_tags, stored_tag_rows
 
 _SETTING = "tag_keys"
 _THREADS_PER_PAGE = 200
-# Other writes on SQLite wait for the tags of so many.
+# How many checkpoints' tags one transaction makes: other writes on SQLite wait for it.
 _CHECKPOINTS_PER_PAGE = 50
 
 

@@ -27,7 +27,7 @@ from ckptstore.values.digests import hash_file
 logger = logging.getLogger(__name__)
 
 _ROWS_PER_PAGE = 500
-# One statement reads all layouts of so many threads.
+# One statement reads all layouts of this number of threads.
 _THREADS_PER_PAGE = 50
 # Each object whose content is read has a temporary file open.
 _MAX_OPEN_FILES = 8

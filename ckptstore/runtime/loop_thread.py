@@ -47,7 +47,7 @@ class LoopThread:
         self._new_loop = new_loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread_id: int | None = None
-        #: Who takes the item runs the loop, or closes what never ran.
+        #: Whichever worker thread takes this item runs the loop, or closes one that never ran.
         self._permit: deque[None] = deque([None])
         self._started, self._stopped = threading.Event(), threading.Event()
         #: Functions that the loop is to call.

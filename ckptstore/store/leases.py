@@ -106,7 +106,7 @@ class Leases:
         lease.state = LeaseState.RELEASED
 
     def abandon(self, lease: ThreadLease) -> None:
-        """Give a lease back, or take a request out of the queue, soon and without waiting."""
+        """Release a lease, or take a request out of the queue, soon and without waiting."""
         lease.state = LeaseState.RELEASED
         self._keeper.leave_soon(lease)
 

@@ -87,7 +87,7 @@ class LoadRecorder:
         self._monitor.load_due_at = now + self.minute_seconds
         minute, self._minute = self._minute, _Minute(now, time.time_ns() // 1000, counters)
         if minute is not None:
-            # Nothing may have happened at its end, for however long.
+            # A row is written by the next operation, which may come long after the minute has ended.
             seconds = max(self.minute_seconds, self._monitor.recent.noted_at - minute.began)
             work = partial(self._write, minute, counters.since(minute.before), seconds, self._runner.pool_use(), self._queue_depth())
             # If the runner was closed, nobody waits any more.

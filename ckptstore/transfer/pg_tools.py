@@ -122,7 +122,7 @@ def _parts_of(tools: PgTools, file: Path, tables: Collection[str]) -> list[str]:
     arguments = [tools.restore, "--list", str(file)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603
     found = _DATA.findall(done.stdout)
-    # Without any, of a dump that can't be read, the reading says why.
+    # If the dump can't be read, no name is found, and the program that reads the rows then says why.
     return [name for name in found if _PARTITION.sub("", name) in tables] or [*tables]
 
 
