@@ -36,6 +36,17 @@ def test_what_to_open_first_exists() -> None:
         assert set(names(first)) <= modules, package
 
 
+def test_every_name_exists() -> None:
+    modules = [*PACKAGE.rglob("*.py"), *(CHECKOUT / "migrations").rglob("*.py")]
+    words = set(re.findall(r"\w+", "\n".join(path.read_text() for path in modules)))
+    words |= {path.stem for path in modules} | {path.name for path in PACKAGE.rglob("*") if path.is_dir()}
+    drawings = "\n".join(path.read_text() for path in (CHECKOUT / "docs" / "diagrams").glob("*.mmd"))
+    written = re.findall(r"`([A-Za-z_][\w.]*)`", PAGE) + re.findall(r"\b[a-z_]+\.[a-z_]+\b", drawings)
+    assert {name for name in written if not words.issuperset(name.split("."))} == set()
+    paths = re.findall(r"`([\w.]+(?:/[\w.]+)+)`", PAGE)
+    assert [path for path in paths if not (PACKAGE / path).exists() and not (CHECKOUT / path).exists()] == []
+
+
 def test_every_layer_is_drawn() -> None:
     drawn = (CHECKOUT / "docs" / "diagrams" / "packages.mmd").read_text()
     assert all(name in drawn for cells in rows() for name in names(cells[0]) if name != "handles")
