@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, empty_checkpoint
+from langgraph.checkpoint.base.id import UUID
 from sqlalchemy import Connection
 from sqlalchemy.util import await_only
 from tqdm import tqdm
@@ -46,6 +47,7 @@ TENANT, KIND, USER, RARE = "tenant-3", "chat", "user-0", "escalated"
 _BATCH = 500
 _CHANNELS = ("question", "answer", "facts")
 _SECOND = 1_000_000
+_TICKS_BEFORE_1970 = 122_192_928_000_000_000
 _SHOW_AFTER_SECONDS = 5
 
 
@@ -125,10 +127,11 @@ class Corpus:
         new = {channel: saver.get_next_version(of.versions.get(channel), None) for channel in changed}
         of.versions |= new
         made = empty_checkpoint()
-        made.update({"v": 4, "channel_values": dict(of.values), "channel_versions": dict(of.versions)})
+        created_at = self.started_at + place * _SECOND
+        made.update({"v": 4, "id": _id_at(created_at), "channel_values": dict(of.values), "channel_versions": dict(of.versions)})
         made["versions_seen"] = {"__input__": {}, "agent": dict(new)}
         writes = [("answer", ["Nearly", "there"])] if step == STEPS - 1 else []
-        entry = Entry(of.config, made, metadata, new, self.started_at + place * _SECOND, writes)
+        entry = Entry(of.config, made, metadata, new, created_at, writes)
         of.config = entry.stored_as
         return entry
 
@@ -156,6 +159,12 @@ class Corpus:
                     }
                     yield place, number, step, metadata | ({"flag": RARE} if rare else {})
                     place += 1
+
+
+def _id_at(created_at: int) -> str:
+    """An id as LangGraph makes them at a moment (microseconds since 1970)."""
+    ticks = created_at * 10 + _TICKS_BEFORE_1970
+    return str(UUID(int=ticks >> 12 << 80 | (ticks & 0xFFF) << 64 | random.getrandbits(62), version=6))
 
 
 def thread_id(number: int) -> str:

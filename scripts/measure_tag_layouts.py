@@ -21,7 +21,7 @@ import psycopg
 from measure_tags import fill, frames
 from tag_layouts import CHECKPOINT, FUNCTIONS, POSTGRES, SQLITE, Layout, prepared
 
-from benchmarks.corpus import KIND, TENANT, USER
+from benchmarks.corpus import KIND, TENANT, USER, Corpus
 from benchmarks.servers import postgres
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.tags.encoding import postings
@@ -157,7 +157,7 @@ async def store(url: str, checkpoints: int) -> None:
     """Fill a store."""
     async with SQLAlchemySaver.from_conn_string(url, settings=DatabaseSettings(pool_size=1)) as saver:
         await saver.setup()
-        await fill(saver, checkpoints)
+        await fill(saver, Corpus(checkpoints))
 
 
 def main() -> None:

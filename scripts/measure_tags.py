@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "a user and a range": {"filter": {"user": USER, "step": {"$gte": 8}}},
     "a common tag and a range": {"filter": {"tenant": TENANT, "step": {"$gte": 8}}},
     "a common tag and not another": {"filter": {"tenant": TENANT, "kind": {"$ne": KIND}}},
+    "a common tag, long ago": {"filter": {"tenant": TENANT}, "created_before": 0.25},
+    "two common tags, long ago": {"filter": {"tenant": TENANT, "kind": KIND}, "created_before": 0.25},
+    "two that never meet, long ago": {"filter": {"source": "input", "step": 5}, "created_before": 0.25},
+    "all checkpoints, long ago": {"created_before": 0.25},
+    "a common tag that lately nothing had": {"filter": {"source": "input"}, "created_after": 0.97},
+    "two that never meet, lately": {"filter": {"source": "input", "step": 5}, "created_after": 0.97},
     "threads of a user": {"threads": {"user": USER}},
     "threads of a tenant": {"threads": {"tenant": TENANT}},
     "threads with two that never meet": {"threads": {"source": "input", "step": 5}},
@@ -52,10 +59,10 @@ LOOKED_AT = """SELECT sum(heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit
     FROM pg_statio_user_tables WHERE schemaname = current_schema() AND relname LIKE 'ckpt_%'"""
 
 
-async def fill(saver: SQLAlchemySaver, size: int) -> None:
+async def fill(saver: SQLAlchemySaver, corpus: Corpus) -> None:
     """Store the corpus in batches, as a busy server does."""
-    with tqdm(total=size, disable=True) as bar:
-        await fill_ours(saver, Corpus(size), bar)
+    with tqdm(total=corpus.size, disable=True) as bar:
+        await fill_ours(saver, corpus, bar)
 
 
 def tag_bytes(db: Db) -> tuple[int, int]:
@@ -94,13 +101,23 @@ def pages_looked_at(db: Db) -> int:
     return int(db.execute(LOOKED_AT).scalar_one())
 
 
+def in_time(asked: dict[str, Any], corpus: Corpus) -> dict[str, Any]:
+    """A search whose times are moments, in place of parts of the time from the first checkpoint to the last."""
+    moments = {
+        name: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=corpus.started_at, seconds=round(corpus.size * asked[name]))
+        for name in ("created_after", "created_before")
+        if name in asked
+    }
+    return asked | {"times": moments}
+
+
 async def search(saver: SQLAlchemySaver, asked: dict[str, Any]) -> None:
     """Look for 100 checkpoints, or for 50 threads."""
     if "threads" in asked:
         await saver.alist_threads(filter=asked["threads"], limit=50)
         return
     config = thread(thread_id(asked["thread"])) if "thread" in asked else None
-    await saver.alist(config, filter=asked["filter"], limit=100)
+    await saver.alist(config, filter=asked.get("filter"), limit=100, **asked["times"])
 
 
 async def cost(saver: SQLAlchemySaver, asked: dict[str, Any], laps: int, count: Callable[[], int]) -> tuple[float, float]:
@@ -153,13 +170,14 @@ async def measure(url: str, options: argparse.Namespace) -> None:
             return saver.store.runner.read(pages_looked_at).result() if on_server else steps.taken
 
         await saver.setup()
-        await fill(saver, options.checkpoints)
+        corpus = Corpus(options.checkpoints)
+        await fill(saver, corpus)
         if on_server:
             await saver.avacuum()
         of_tags, tags = saver.store.runner.read(tag_bytes).result()
         print(f"{'postgresql' if on_server else 'sqlite'}: {tags:,} tags, {of_tags / tags:.1f} bytes each", flush=True)
         for label, asked in SEARCHES.items():
-            counted, took = await cost(saver, asked, options.laps, count)
+            counted, took = await cost(saver, in_time(asked, corpus), options.laps, count)
             print(f"  {label}: {counted:,.0f} {'pages' if on_server else 'steps'}, {took:.2f} ms", flush=True)
         if not on_server:
             pages = {name: found / options.puts for name, found in (await log_pages(saver, Path(url), options.puts)).most_common()}

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
 
 #: Every revision, oldest first. Repeated here so that a saver can check its database without importing Alembic.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
 HEAD = REVISIONS[-1]
 
 # What a server says about a table that is not there, or whose schema is not.

@@ -13,7 +13,7 @@ from sqlalchemy import Row, inspect
 
 from ckptstore.db.times import to_microseconds
 from ckptstore.errors import InvalidConfig, brief
-from ckptstore.reads.planner import CheckpointQuery
+from ckptstore.reads.plans import CheckpointQuery
 from ckptstore.records import CheckpointKey
 from ckptstore.tags.filters import Filter
 from ckptstore.tags.metadata_json import shown

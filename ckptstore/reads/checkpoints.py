@@ -9,7 +9,8 @@ from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.reads.assemble import assemble
 from ckptstore.reads.meetings import find_meetings, just_after
-from ckptstore.reads.planner import CheckpointQuery, PagePlan, plan_page
+from ckptstore.reads.planner import plan_page
+from ckptstore.reads.plans import CheckpointQuery, PagePlan
 from ckptstore.reads.rows import parsed_metadata
 from ckptstore.reads.ties import ends_in_tie, quick_plan
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, StateFormat

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.reads.planner import PagePlan
+from ckptstore.reads.plans import PagePlan
 from ckptstore.records import CheckpointKey
 
 _MIN_STEPS, _MAX_STEPS = 64, 4_096
@@ -91,7 +91,12 @@ class _Search:
         self._db = db
         self._plan = plan
         self.after = after
-        self.more = True
+        self._more = True
+
+    @property
+    def more(self) -> bool:
+        """Whether there may be more after the position."""
+        return self._more and self.after.checkpoint_id >= self._plan.end
 
     def skip(self, steps: int) -> _Skipped:
         """Skip what can't satisfy the conditions, in so many steps."""
@@ -99,7 +104,7 @@ class _Search:
         rows = self._run(sql.meetings.next_meeting, {**start, "steps": steps})
         reached, to_meeting = rows[0] if rows else (None, False)
         if reached is None:
-            self.more = False
+            self._more = False
             return _Skipped(worthwhile=False, to_meeting=False)
         self.after = just_before(reached)
         if to_meeting:
@@ -116,7 +121,7 @@ class _Search:
         if ends:
             self.after = just_after(ends[0][0])
         else:
-            self.more = False
+            self._more = False
         return [CheckpointKey(*row) for row in rows]
 
     def _run(self, build: Any, parameters: dict[str, Any]) -> Any:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ClauseElement
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
+from ckptstore.reads.id_ranges import IdRange, id_range
+from ckptstore.reads.plans import AccessPath, CheckpointQuery, PagePlan, ThreadPagePlan
 from ckptstore.records import CheckpointKey
 from ckptstore.tags.conditions import GREATEST_TEXT, ValueIn, ValueRange, keys_below
 from ckptstore.tags.encoding import is_single_valued
@@ -26,6 +28,8 @@ T = TypeVar("T")
 _FEW_CONDITIONS = 4
 # A condition with at least so many candidates counts as frequent.
 _COUNT_BOUND = 1_000
+# So many candidates are looked for between two ids, if a listing asks for a period: to see whether that is exact costs as much as a few.
+_MANY_CANDIDATES = 100
 # Collecting the threads of fewer checkpoints than this costs less than walking through all threads in order.
 _THREADS_COUNT_BOUND = 5_000
 # Tie-break between two frequent tags: drive the query from the one whose 1,000th-newest posting is oldest (it is less dense near the
@@ -34,68 +38,6 @@ _DENSITY_SAMPLE = 1_000
 # The most values of one condition that are read as streams of their own and merged.
 _MAX_STREAMS = 8
 _RESTRICTIONS = ("thread_id", "checkpoint_ns", "checkpoint_id", "before", "created_after", "created_before")
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointQuery:
-    """Which checkpoints a listing asks for; None means no restriction."""
-
-    thread_id: str | None = None
-    checkpoint_ns: str | None = None
-    checkpoint_id: str | None = None
-    #: Only checkpoints with a smaller id.
-    before: str | None = None
-    #: Only checkpoints created at or after this time (microseconds since 1970, UTC).
-    created_after: int | None = None
-    #: Only checkpoints created before this time.
-    created_before: int | None = None
-    metadata_filter: Filter = field(default_factory=Filter)
-
-    @property
-    def matches_nothing(self) -> bool:
-        """Whether no checkpoint can match, because a condition allows no value."""
-        return self.metadata_filter.matches_nothing
-
-
-class AccessPath(NamedTuple):
-    """An index that yields candidates for a page, and about how many candidates it yields."""
-
-    #: The `source` of `ckptstore.db.sql.pages.Shape`.
-    kind: str
-    cost: int
-    parameters: dict[str, Any]
-    #: The condition that every candidate satisfies.
-    condition: ValueIn | ValueRange | None = None
-    streams: int = 1
-
-
-class PagePlan(NamedTuple):
-    """The statement of a page, its parameters, and whether its result needs no comparison with the metadata."""
-
-    shape: sql.pages.Shape
-    parameters: dict[str, Any]
-    exact: bool
-    #: If the source and the first probe are single postings, and both are frequent, perhaps without having a checkpoint in common: the id
-    #: down to which the page is searched at first, see `ckptstore.reads.meetings`. Else empty.
-    first_floor: str = ""
-
-    @property
-    def can_skip(self) -> bool:
-        """Whether `find_meetings` can search for the plan's checkpoints."""
-        shape = self.shape
-        return (shape.source, shape.streams) == ("tags", 1) and shape.required[:1] == (False,) and "thread_id" not in shape.given
-
-    def down_to(self, checkpoint_id: str) -> PagePlan:
-        """The plan of the part of the page that has no smaller id."""
-        shape = self.shape._replace(given=self.shape.given | {"floor"})
-        return self._replace(shape=shape, parameters=self.parameters | {"floor": checkpoint_id})
-
-    def after(self, last: CheckpointKey | None) -> PagePlan:
-        """The plan of the page that follows a checkpoint."""
-        if last is None:
-            return self
-        parameters = self.parameters | {f"after_{name}": value for name, value in last._asdict().items()}
-        return self._replace(shape=self.shape._replace(given=self.shape.given | {"after"}), parameters=parameters)
 
 
 def plan_page(db: Db, query: CheckpointQuery, after: CheckpointKey | None) -> PagePlan:
@@ -112,14 +54,6 @@ def plan_page(db: Db, query: CheckpointQuery, after: CheckpointKey | None) -> Pa
     planner = _Planner(db, query, _COUNT_BOUND, after)
     restrictions = {name: value for name in _RESTRICTIONS if (value := getattr(query, name)) is not None}
     return _plan(planner, planner.choose_for_checkpoints(), query.metadata_filter, restrictions)
-
-
-class ThreadPagePlan(NamedTuple):
-    """How to find a page of threads."""
-
-    page: PagePlan
-    #: Where `page` walks through all threads and probes frequent tags: how to find the checkpoints that have two of these.
-    meetings: PagePlan | None
 
 
 def plan_thread_page(db: Db, wanted: Filter) -> ThreadPagePlan:
@@ -150,6 +84,9 @@ def _plan(planner: _Planner, path: AccessPath, wanted: Filter, restrictions: Map
     shape = sql.pages.Shape(path.kind, path.streams, frozenset(restrictions), several, len(forbidden))
     unchecked = [value_range for value_range in wanted.ranges if value_range is not path.condition]
     plan = PagePlan(shape, parameters, wanted.exact and not unchecked)
+    if path.kind in ("checkpoints", "tags") and path.cost >= _MANY_CANDIDATES and planner.ids is not None:
+        probe = planner.probe_parameters("off_time", path.condition) if isinstance(path.condition, ValueIn) else {}
+        plan = planner.ids.narrowed(plan, probe)
     is_frequent = path.cost >= planner.bound
     return plan._replace(first_floor=planner.sampled_id(path)) if is_frequent and plan.can_skip else plan
 
@@ -184,20 +121,31 @@ class _Planner:
         self._filter = query.metadata_filter
         #: A condition with so many candidates counts as frequent.
         self.bound = bound
-        self._below = min(query.before or GREATEST_TEXT, after.checkpoint_id if after else GREATEST_TEXT)
+        self._after = after
         self._counts: dict[ValueIn | ValueRange, int] = {}
         #: For each condition the greatest `sampled_id` of its postings.
         self._sampled_ids: dict[ValueIn, str] = {}
+
+    @cached_property
+    def ids(self) -> IdRange | None:
+        """Between which ids a path with many candidates is read."""
+        return id_range(self._db, self._query)
+
+    @property
+    def _below(self) -> str:
+        """All checkpoints of the page have smaller ids, or are off time."""
+        bounds = (self._query.before, self._after and self._after.checkpoint_id, self.ids and self.ids.end)
+        return min(bound or GREATEST_TEXT for bound in bounds)
 
     def choose_for_checkpoints(self) -> AccessPath:
         """The access path with the fewest candidates."""
         query, required = self._query, self._filter.required
         whole_table = AccessPath("checkpoints", self.bound + 1, {})
-        nothing_else = not (required or self._filter.ranges) and query.created_after is None and query.created_before is None
+        nothing_else = not (required or self._filter.ranges or query.times)
         if query.checkpoint_id is not None or nothing_else:
             return whole_table
         single_posting = len(required) == 1 and len(required[0].values) == 1 and not self._filter.ranges
-        if single_posting and query.thread_id is None and query.created_after is None and query.created_before is None:
+        if single_posting and query.thread_id is None and not query.times:
             # The best path, however frequent the posting is: its stream has the order of the listing.
             return self._streams(required[0], 0)
         self._count_required()
@@ -260,7 +208,7 @@ class _Planner:
         return AccessPath("checkpoints", self._run_count(sql.pages.count_of_thread, {"thread_id": thread_id}), {})
 
     def _by_time(self) -> list[AccessPath]:
-        times = {name: time for name in ("created_after", "created_before") if (time := getattr(self._query, name)) is not None}
+        times = self._query.times
         if not times:
             return []
         return [AccessPath("time", self._run_count(sql.pages.count_of_time, times, frozenset(times)), {})]

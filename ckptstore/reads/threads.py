@@ -10,7 +10,8 @@ from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.times import from_microseconds, to_microseconds
 from ckptstore.reads.meetings import find_meetings, has_many_near, just_before
-from ckptstore.reads.planner import PagePlan, ThreadPagePlan, plan_thread_page
+from ckptstore.reads.planner import plan_thread_page
+from ckptstore.reads.plans import PagePlan, ThreadPagePlan
 from ckptstore.reads.rows import parsed_metadata
 from ckptstore.records import CheckpointKey, ThreadInfo
 from ckptstore.tags.conditions import GREATEST_TEXT

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.reads.planner import PagePlan
+from ckptstore.reads.plans import PagePlan
 from ckptstore.records import CheckpointKey
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from ckptstore.reads.planner import CheckpointQuery
+from ckptstore.reads.plans import CheckpointQuery
 from ckptstore.reads.threads import ANY_THREAD, ThreadConditions, ThreadOrder, load_threads
 from ckptstore.records import CheckpointKey, LoadedCheckpoint, ThreadInfo
 from ckptstore.runtime.steps import Steps, drive, drive_async

@@ -13,7 +13,7 @@ from ckptstore.maintenance.reindex import stored_keys
 from ckptstore.reads import checkpoints as reads
 from ckptstore.reads.delta_history import load_history
 from ckptstore.reads.one_checkpoint import OneCheckpoint
-from ckptstore.reads.planner import CheckpointQuery
+from ckptstore.reads.plans import CheckpointQuery
 from ckptstore.reads.tag_keys import keys_in_use
 from ckptstore.records import ChannelHistory, CheckpointKey, LoadedCheckpoint
 from ckptstore.runtime.steps import Steps, drive

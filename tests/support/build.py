@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, empty_checkpoint
+from langgraph.checkpoint.base.id import UUID
 
 from ckptstore import SQLAlchemySaver
 
@@ -23,6 +25,12 @@ def checkpoint(values: dict[str, Any] | None = None, versions: dict[str, Any] | 
     made.update({"v": 4, "channel_values": values, **parts})  # type: ignore[typeddict-item]
     made["channel_versions"] = dict.fromkeys(values, f"{1:010}.{'0' * 12}") if versions is None else versions
     return made
+
+
+def id_at(moment: datetime, number: int = 0) -> str:
+    """An id as LangGraph makes them at a moment; a greater number gives a greater id."""
+    ticks = (moment - datetime(1582, 10, 15, tzinfo=UTC)) // timedelta(microseconds=1) * 10
+    return str(UUID(int=ticks >> 12 << 80 | (ticks & 0xFFF) << 64 | number, version=6))
 
 
 def metadata(step: int = 0, **more: Any) -> CheckpointMetadata:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
+from langgraph.checkpoint.base.id import uuid6
 
 from ckptstore import SQLAlchemySaver, ThreadInfo
 from ckptstore.reads import checkpoints as reads
-from ckptstore.reads.planner import PagePlan
-from tests.support.build import config, put
+from ckptstore.reads.plans import PagePlan
+from tests.support.build import checkpoint, config
 from tests.support.build import metadata as metadata_of
 from tests.support.filter_model import model
 
@@ -36,8 +37,13 @@ def ticks() -> Iterator[datetime]:
         moment += timedelta(minutes=1)
 
 
-async def world(saver: SQLAlchemySaver) -> list[Row]:
-    """Store threads whose checkpoints differ in everything that can be searched by; returns the model's rows, newest first."""
+async def world(saver: SQLAlchemySaver, id_of: Callable[[int, datetime], str] = lambda _number, _moment: str(uuid6())) -> list[Row]:
+    """Store threads whose checkpoints differ in everything that can be searched by; returns the model's rows, newest first.
+
+    Args:
+        saver: where to store them.
+        id_of: makes the id of a checkpoint from its number and time; by default they are of now, and so of later than their times.
+    """
     rows, moments = [], ticks()
     for n in range(48):
         moment = next(moments)
@@ -47,9 +53,9 @@ async def world(saver: SQLAlchemySaver) -> list[Row]:
         more |= {"deep": {"n": n, "same": True}} if n % 16 == 3 else {}
         more |= {"labels": ["a", f"b{n % 3}"]} if n % 4 else {}
         where = config(f"t{n % 5}", checkpoint_ns="sub" if n % 7 == 0 else "")
-        stored = (await put(saver, where, {"n": n}, n, **more))["configurable"]
-        found = {**metadata_of(n), **more}
-        rows.append(Row(stored["checkpoint_id"], stored["thread_id"], stored["checkpoint_ns"], moment, found))
+        made, found = checkpoint({"n": n}, id=id_of(n, moment)), metadata_of(n, **more)
+        stored = (await saver.aput(where, made, found, made["channel_versions"]))["configurable"]
+        rows.append(Row(stored["checkpoint_id"], stored["thread_id"], stored["checkpoint_ns"], moment, {**found}))
     return sorted(rows, reverse=True)
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
-from tests.support.build import config
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.base.id import uuid6
+
+from ckptstore import SQLAlchemySaver
+from ckptstore.langgraph.encode import NewCheckpointKey
+from ckptstore.records import CheckpointKey
+from ckptstore.values.encode import EncodedWrite
+from tests.support.attempts import encoded
+from tests.support.build import config, id_at
 
 THREADS = 300
 STEPS = 10
@@ -33,6 +43,15 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "created before": {"created_before": NOW + timedelta(minutes=2)},
     "created after": {"created_after": NOW + timedelta(minutes=STEPS - 1)},
     "a tag, created before": {"filter": {"user": "u7"}, "created_before": NOW + timedelta(minutes=2)},
+    "a common tag, created before": {"filter": {"kind": "even"}, "created_before": NOW + timedelta(minutes=STEPS - 1)},
+    "a common tag, created after": {"filter": {"kind": "even"}, "created_after": NOW + timedelta(minutes=2)},
+    "several common values, created before": {"filter": {"kind": {"$in": ["even", "odd"]}}, "created_before": NOW + timedelta(minutes=8)},
+    "everything created before": {"created_before": NOW + timedelta(minutes=STEPS - 1)},
+    "everything created within": {"created_after": NOW + timedelta(minutes=2), "created_before": NOW + timedelta(minutes=8)},
+    "two common tags, created before": {
+        "filter": {"kind": "even", "source": "loop"},
+        "created_before": NOW + timedelta(minutes=STEPS - 1),
+    },
     "a thread": {"config": config("thread-7")},
     "all namespaces of a thread": {"config": {"configurable": {"thread_id": "thread-7"}}},
     "all namespaces of a thread, and a tag": {"config": {"configurable": {"thread_id": "thread-7"}}, "filter": {"kind": "odd"}},
@@ -64,3 +83,30 @@ THREAD_SEARCHES: dict[str, dict[str, Any]] = {
     "of a key that is there": {"filter": {"deep": {"$exists": True}, "rare": {"$exists": True}}},
     "of what is not equal, by id": {"filter": {"kind": {"$ne": "odd"}}, "order_by": "thread_id"},
 }
+
+
+def units(saver: SQLAlchemySaver) -> Iterator[EncodedWrite]:
+    """The checkpoints and writes of these tables."""
+    for step in range(STEPS):
+        for n in range(THREADS):
+            made = empty_checkpoint()
+            version = f"{step + 1:08}.x"
+            # In segments, in the body, or in rows of their own.
+            rows: list[Any] = [step, b"x" * 400]
+            value = Random(n).randbytes(40_000) if step == n % 30 else rows[(step + n) % 2]
+            # Some are off time.
+            id_ = str(uuid6()) if n % 60 == 5 else id_at(NOW + timedelta(minutes=step), n)
+            made.update({"v": 4, "id": id_, "channel_values": {"n": value}, "channel_versions": {"n": version}})
+            metadata: dict[str, Any] = {
+                "source": "loop",
+                "step": step,
+                "parents": {},
+                "kind": "odd" if n % 2 else "even",
+                "user": f"u{n % 50}",
+            }
+            metadata |= {"score": n, "deep": {"inner": n % 60}, "labels": ["a", f"b{n % 60}"], **({"rare": "yes"} if n % 100 == 4 else {})}
+            moment = int((NOW + timedelta(minutes=step)).timestamp() * 1e6)
+            key = CheckpointKey(f"thread-{n}", "", made["id"])
+            unit = saver.encoder.checkpoint(config(f"thread-{n}"), NewCheckpointKey(key, None, moment), made, metadata, {"n"})  # type: ignore[arg-type]
+            yield encoded(unit)
+            yield encoded(saver.encoder.writes(key, [("n", step)], "task", "", moment))

@@ -37,8 +37,11 @@ def _page_shapes() -> list[Shape]:
     probes = (((False, True), 0), ((), 2))
     places: tuple[frozenset[str], ...] = (frozenset(), frozenset({"thread_id"}))
     probed = [Shape(*source, given, *probe) for source, given, probe in product(sources, places, probes)]
+    bounds = frozenset({*_TIMES, "floor", "before"})
+    within = [bounds | more for more in map(frozenset[str], ((), ("thread_id",), ("off_time_before", "after")))]
+    off_time = [Shape(source, streams, given, off_time=True) for (source, streams), given in product(sources[:3], within)]
     # By time only where times are given.
-    return [shape for shape in (*restricted, *probed) if shape.source != "time" or shape.given & {*_TIMES}]
+    return [shape for shape in (*restricted, *probed, *off_time) if shape.source != "time" or shape.given & {*_TIMES}]
 
 
 def _thread_shapes() -> list[Shape]:
@@ -86,7 +89,10 @@ ARGUMENTS: dict[Callable[..., Any], list[tuple[Any, ...]]] = {
     sql.pages.page_metadata: _SHAPES,
     sql.pages.page_keys: _SHAPES,
     sql.postings.count_of_postings: [("list",), ("span",), ("span and below",)],
-    sql.pages.count_of_time: [(frozenset(some),) for some in (_TIMES, _TIMES[:1], _TIMES[1:])],
+    **{
+        build: [(frozenset(some),) for some in (_TIMES, _TIMES[:1], _TIMES[1:])]
+        for build in (sql.pages.count_of_time, sql.pages.count_off_time)
+    },
     sql.reencrypt.replace_payload: [(table,) for table in _PAYLOADS],
     sql.settings_table.set_setting: [("replace",), ("keep",)],
     sql.threads.page_of_threads: [(order, shape) for order in ("updated_at", "thread_id") for shape in _thread_shapes()],

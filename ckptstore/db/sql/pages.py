@@ -12,16 +12,21 @@ from sqlalchemy import (
     FromClause,
     Select,
     Text,
+    TextClause,
     and_,
     bindparam,
     cast,
     func,
     literal_column,
+    or_,
     select,
+    text,
+    true,
     tuple_,
     union_all,
 )
 
+from ckptstore.db.id_times import OFF_TIME
 from ckptstore.db.sql.checkpoints import whole
 from ckptstore.db.sql.lookups import OrderedJoin, equal_columns, hidden_value, is_visible, lookup_join, namespaces_of_thread
 from ckptstore.db.sql.postings import KeyColumns, collected, has_posting, index_of, key_in, with_threads
@@ -61,6 +66,11 @@ class Shape(NamedTuple):
     #: Of streams: whether, where the page ends among checkpoints with one id, of several threads, it may have any of these: SQLite's index
     #: of tags is not in the order of the threads' ids.
     ends_anywhere: bool = False
+    #: Whether checkpoints that are off time (`ckptstore.db.id_times`) are added: `floor` and `before` are then the bounds of the ids of the
+    #: others. They have ids from `off_time_floor` (up to `off_time_before`, if that is given) that are smaller than `off_time_first` or at
+    #: least `off_time_end`, and where the source is `tags`, the posting `off_time_key` = `off_time_value`, or of several streams one of
+    #: `off_time_values`.
+    off_time: bool = False
 
 
 def page_whole(database: str, shape: Shape, state_format: StateFormat) -> CompoundSelect[Any]:
@@ -102,6 +112,31 @@ def page_keys(database: str, shape: Shape) -> Select[Any]:
 
 def page(database: str, shape: Shape) -> Select[Any]:
     """Up to `page_size` checkpoints, newest first, that satisfy what is given."""
+    if not shape.off_time:
+        return _page_on_time(database, shape)
+    # Where both are given, all ids below `before` come after `after`.
+    on_time = shape._replace(given=shape.given - {"after"}) if "before" in shape.given else shape
+    parts = (_page_on_time(database, on_time), _page_off_time(database, shape))
+    merged = union_all(*[select(part.subquery(f"part_{number}")) for number, part in enumerate(parts)]).subquery("merged")
+    return _newest(select(merged), merged)
+
+
+def _page_off_time(database: str, shape: Shape) -> Select[Any]:
+    """The checkpoints of a page that a search between two ids would miss."""
+    key = key_in(CHECKPOINT)
+    floor, before, first, end = (bindparam(f"off_time_{name}", type_=Text()) for name in ("floor", "before", "first", "end"))
+    ids = [key.checkpoint_id >= floor, or_(key.checkpoint_id < first, key.checkpoint_id >= end)]
+    ids += [key.checkpoint_id < before] if "off_time_before" in shape.given else []
+    ids += [_comes_after(key)] if "after" in shape.given else []
+    query = select(CHECKPOINT).where(_is_off_time(database), _without_index(and_(*ids)))
+    if shape.source == "tags":
+        query = query.where(has_posting(database, key, "off_time", several=shape.streams > 1))
+    # Found by their time.
+    restrictions = shape._replace(source="time", given=shape.given - {"floor", "before", "after"})
+    return _newest(_restricted(query, database, restrictions, key), CHECKPOINT)
+
+
+def _page_on_time(database: str, shape: Shape) -> Select[Any]:
     if shape.source == "tags":
         streams = [_stream(database, shape, number) for number in range(shape.streams)]
         if len(streams) == 1:
@@ -166,13 +201,25 @@ def _restricted(query: Select[Any], database: str, shape: Shape, key: KeyColumns
         query = query.where(key.checkpoint_id >= bindparam("floor"))
     if "before" in shape.given:
         query = query.where(key.checkpoint_id < bindparam("before"))
-    query = query.where(*_created_within(database, shape.given, checkpoints))
+    created = _created_within(database, shape.given, checkpoints)
+    # PostgreSQL's planner might read and sort the whole period, in place of a page in the order of the ids.
+    in_order = created and database != "sqlite" and shape.source == "checkpoints"
+    query = query.where(*([_without_index(and_(*created))] if in_order else created))
     if "after" in shape.given:
-        last = [bindparam(f"after_{name}", type_=Text()) for name in ORDER]
-        query = query.where(tuple_(*[getattr(key, name) for name in ORDER]) < tuple_(*last))
+        query = query.where(_comes_after(key))
     for number, several in enumerate(shape.required):
         query = query.where(has_posting(database, key, f"has_{number}", several=several))
     return query.where(*[~has_posting(database, key, f"excluded_{number}") for number in range(shape.forbidden)])
+
+
+def _comes_after(key: KeyColumns) -> ColumnElement[bool]:
+    last = [bindparam(f"after_{name}", type_=Text()) for name in ORDER]
+    return tuple_(*[getattr(key, name) for name in ORDER]) < tuple_(*last)
+
+
+def _without_index(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """A condition that no planner takes for one on the order of an index."""
+    return condition.is_(true())
 
 
 def _created_within(database: str, given: frozenset[str], checkpoints: FromClause) -> list[ColumnElement[bool]]:
@@ -207,6 +254,17 @@ def count_of_time(database: str, given: frozenset[str]) -> Select[Any]:
     query: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT)
     query = query.where(*_created_within(database, given, CHECKPOINT))
     return _count(query)
+
+
+def count_off_time(database: str, given: frozenset[str]) -> Select[Any]:
+    """How many checkpoints that were created within a period are off time, counted up to `bound`."""
+    query: Select[Any] = select(literal_column("1")).select_from(CHECKPOINT).where(_is_off_time(database))
+    return _count(query.where(*_created_within(database, given, CHECKPOINT)))
+
+
+def _is_off_time(database: str) -> TextClause:
+    """The condition of the partial index `ckpt_checkpoint_off_time`, for statements that read no other table beside `ckpt_checkpoint`."""
+    return text(f"({OFF_TIME['sqlite' if database == 'sqlite' else 'postgresql']})")
 
 
 def _count(rows: Select[Any]) -> Select[Any]:

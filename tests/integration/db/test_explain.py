@@ -5,70 +5,41 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import partial
-from random import Random
 from typing import Any, NamedTuple
 from unittest import mock
 
 import pytest
-from langgraph.checkpoint.base import empty_checkpoint
-from langgraph.checkpoint.base.id import uuid6
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ckptstore import MonitoringSettings, SQLAlchemySaver
 from ckptstore.db import sql
 from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
+from ckptstore.db.id_times import OFF_TIME
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.statement import CompiledStatement
 from ckptstore.db.url import parse_database_url
 from ckptstore.inspection import sample
 from ckptstore.inspection.outline import find_checkpoint, thread_page
 from ckptstore.inspection.viewing import view_checkpoint
-from ckptstore.langgraph.encode import NewCheckpointKey
 from ckptstore.reads import checkpoints as reads_checkpoints
 from ckptstore.reads import threads as reads_threads
-from ckptstore.records import CheckpointKey, Value
+from ckptstore.records import Value
 from ckptstore.runtime.steps import drive
 from ckptstore.store import listing
-from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.commit import commit_batch
-from tests.support.attempts import encoded, new_checkpoint, task_writes
+from tests.support.attempts import new_checkpoint, task_writes
 from tests.support.build import checkpoint, config
 from tests.support.build import metadata as metadata_of
 from tests.support.databases import url_of
-from tests.support.searches import NOW, SEARCHES, STEPS, THREAD_SEARCHES, THREADS
+from tests.support.searches import SEARCHES, STEPS, THREAD_SEARCHES, THREADS, units
 
 # First of all fixtures, so that a database is filled once for all of its tests.
 pytestmark = pytest.mark.usefixtures("filled")
 
 # Walks in the order of the listing, which end with the page.
 ORDERED = ("ckpt_checkpoint_newest", "ckpt_thread_by_activity", "ckpt_thread_pkey")
-
-
-def units(saver: SQLAlchemySaver) -> Iterator[EncodedWrite]:
-    for step in range(STEPS):
-        for n in range(THREADS):
-            made = empty_checkpoint()
-            version = f"{step + 1:08}.x"
-            # In segments, in the body, or in rows of their own.
-            rows: list[Any] = [step, b"x" * 400]
-            value = Random(n).randbytes(40_000) if step == n % 30 else rows[(step + n) % 2]
-            made.update({"v": 4, "id": str(uuid6()), "channel_values": {"n": value}, "channel_versions": {"n": version}})
-            metadata: dict[str, Any] = {
-                "source": "loop",
-                "step": step,
-                "parents": {},
-                "kind": "odd" if n % 2 else "even",
-                "user": f"u{n % 50}",
-            }
-            metadata |= {"score": n, "deep": {"inner": n % 60}, "labels": ["a", f"b{n % 60}"], **({"rare": "yes"} if n % 100 == 4 else {})}
-            moment = int((NOW + timedelta(minutes=step)).timestamp() * 1e6)
-            key = CheckpointKey(f"thread-{n}", "", made["id"])
-            unit = saver.encoder.checkpoint(config(f"thread-{n}"), NewCheckpointKey(key, None, moment), made, metadata, {"n"})  # type: ignore[arg-type]
-            yield encoded(unit)
-            yield encoded(saver.encoder.writes(key, [("n", step)], "task", "", moment))
 
 
 class Explained(NamedTuple):
@@ -236,6 +207,7 @@ async def test_a_search_reads_no_whole_table(search_once: Callable[[str], Awaita
 FIRST_COLUMNS = {
     "ckpt_checkpoint_pkey": "thread_id",
     "ckpt_checkpoint_by_time": "created_at",
+    "ckpt_checkpoint_off_time": "created_at",
     "ckpt_tag_pkey": "key",
     "ckpt_channel_pkey": "thread_id",
     "ckpt_write_pkey": "thread_id",
@@ -272,7 +244,9 @@ def generic_plan(db: Db, statement: str) -> list[str]:
 
 
 def full_reads(statement: str, plan: list[str]) -> list[str]:
-    """The lines of a plan that read a table, or an index, from end to end."""
+    """The lines of a plan that read a table, or an index, from end to end, or a period where only what is off time is asked for."""
+    if any(condition in statement for condition in OFF_TIME.values()) and (lines := [line for line in plan if "_by_time" in line]):
+        return lines
     return _in_postgresql(plan) if any("(cost=" in line for line in plan) else _in_sqlite(statement, plan)
 
 

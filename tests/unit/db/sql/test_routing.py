@@ -39,6 +39,7 @@ TO_EVERY_SHARD = {
     "objects.unmark_objects": OBJECTS,
     "objects.unreferenced_objects": OBJECTS,
     "pages.count_of_time": NO_THREAD_GIVEN,
+    "pages.count_off_time": NO_THREAD_GIVEN,
     "pages.page_keys": NO_THREAD_GIVEN,
     "pages.page_metadata": NO_THREAD_GIVEN,
     "pages.page_whole": NOT_THERE,
