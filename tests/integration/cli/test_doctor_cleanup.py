@@ -19,13 +19,14 @@ KILLED = """
 import sys, threading
 from ckptstore.cli import doctor_measure
 from ckptstore.db.url import parse_database_url
+from ckptstore.langgraph import trial_writes
 
-write = doctor_measure._write
+write = trial_writes._write
 async def told(saver, thread_id, until, interrupted):
     if thread_id == "agent 0":
         print("writing", flush=True)
     await write(saver, thread_id, until, interrupted)
-doctor_measure._write = told
+trial_writes._write = told
 doctor_measure.measure(parse_database_url(sys.argv[1]), 60, threading.Event())
 """
 
