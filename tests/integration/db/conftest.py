@@ -9,7 +9,15 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
+from tests.support.copied_schema import migrated_files
 from tests.support.orm import family
+
+
+@pytest.fixture(autouse=True)
+def migrations() -> Iterator[None]:
+    """Run the migrations on new SQLite files, where other tests get a copy of the schema."""
+    with migrated_files():
+        yield
 
 
 @pytest.fixture(params=["asyncpg", "psycopg"])

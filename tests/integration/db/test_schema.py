@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging.config
 import multiprocessing
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import psycopg
@@ -25,6 +27,7 @@ from ckptstore.db.tables import ON_SQLITE
 from ckptstore.db.url import parse_database_url
 from ckptstore.tags.encoding import postings
 from tests.support.build import chain, config, put
+from tests.support.copied_schema import migrated_once
 from tests.support.databases import table_names
 from tests.support.forks import fork
 from tests.support.programs import set_up
@@ -49,6 +52,17 @@ def test_the_command_line_of_alembic_upgrades_checks_and_downgrades(bare_url: st
     tables = {*Base.metadata.tables, "ckpt_alembic_version"}
     # On SQLite, tags are a view of other tables.
     assert table_names(bare_url) == (tables if "postgresql" in bare_url else (tables | {*ON_SQLITE.tables}) - {"ckpt_tag"})
+
+
+def test_the_schema_that_other_tests_copy_is_what_the_migrations_make(tmp_path: Path) -> None:
+    migrated, copied = tmp_path / "migrated.sqlite", tmp_path / "copied.sqlite"
+    for path in (migrated, copied):
+        with migrated_once() if path is copied else nullcontext(), SQLAlchemySaver.from_conn_string(path) as saver:
+            saver.setup().result()
+    with closing(sqlite3.connect(migrated)) as one, closing(sqlite3.connect(copied)) as other:
+        assert "\n".join(one.iterdump()) == "\n".join(other.iterdump())
+        for setting in ("auto_vacuum", "page_size", "journal_mode", "user_version", "application_id"):
+            assert one.execute(f"PRAGMA {setting}").fetchone() == other.execute(f"PRAGMA {setting}").fetchone()
 
 
 @pytest.mark.starts_processes
