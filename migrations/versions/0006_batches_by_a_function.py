@@ -8,18 +8,14 @@ Revision: 0006, after 0005.
 
 from __future__ import annotations
 
-import logging
+from alembic import op
 
-import sqlalchemy as sa
-from alembic import context, op
-from sqlalchemy.exc import DBAPIError
+from ckptstore.db.migrated_functions import create_function, drop_function
 
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
-
-logger = logging.getLogger("alembic.runtime.migration")
 
 # Sequential scans are off within it: its plans are kept, and one that was made when a table had a few rows would read all of it later.
 #
@@ -205,48 +201,11 @@ $function$
 """
 
 
-# The tables' own schema: the first one on the path may be another one, and have tables of the same names one day.
-NAMESPACE = "SELECT relnamespace FROM pg_class WHERE oid = 'ckpt_thread'::regclass"
-SCHEMA = f"SELECT nspname FROM pg_namespace WHERE oid = ({NAMESPACE})"
-DROP = f"""
-SELECT format('DROP FUNCTION %I.%I', nspname, proname) FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
-WHERE proname = 'ckpt_commit_batch_1' AND pronamespace = ({NAMESPACE})
-"""
-
-# What PostgreSQL, and what only talks like it, say where a function can't be created.
-REFUSED = ("42501", "42601", "42704", "42883", "0A000")
-
-
-def in_schema(statement: str) -> str:
-    """A statement in which `%1$I` is the name of the tables' schema, and `%1$L` the same as a text."""
-    return f"DO $do$ BEGIN EXECUTE format($sql${statement}$sql$, ({SCHEMA})); END $do$"
-
-
 def upgrade() -> None:
-    if op.get_context().dialect.name != "postgresql":
-        return
-    if context.is_offline_mode():
-        op.execute(in_schema(CREATE))
-        return
-    op.execute("SAVEPOINT without_function")
-    try:
-        op.execute(in_schema(CREATE))
-    except DBAPIError as exc:
-        if getattr(exc.orig, "sqlstate", None) not in REFUSED:
-            raise
-        op.execute("ROLLBACK TO SAVEPOINT without_function")
-        reason = str(exc.orig).partition("\n")[0]
-        logger.warning("no function to store batches with (%s): they are stored by one statement, which takes longer", reason)
-    op.execute("RELEASE SAVEPOINT without_function")
+    if op.get_context().dialect.name == "postgresql":
+        create_function(CREATE, "store batches with", "they are stored by one statement, which takes longer")
 
 
 def downgrade() -> None:
-    if op.get_context().dialect.name != "postgresql":
-        return
-    if context.is_offline_mode():
-        op.execute(in_schema("DROP FUNCTION IF EXISTS %1$I.ckpt_commit_batch_1"))
-        return
-    # Without a DO block, which needs the right to use PL/pgSQL: it may have been revoked since.
-    drop = op.get_bind().execute(sa.text(DROP)).scalar()
-    if drop is not None:
-        op.execute(drop.replace(":", r"\:"))
+    if op.get_context().dialect.name == "postgresql":
+        drop_function("ckpt_commit_batch_1")

@@ -8,11 +8,10 @@ Revision: 0009, after 0008.
 
 from __future__ import annotations
 
-import logging
-
 import sqlalchemy as sa
-from alembic import context, op
-from sqlalchemy.exc import DBAPIError
+from alembic import op
+
+from ckptstore.db.migrated_functions import create_function, drop_function
 
 revision = "0009"
 down_revision = "0008"
@@ -21,8 +20,6 @@ depends_on = None
 
 # Text that compares as bytes.
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-
-logger = logging.getLogger("alembic.runtime.migration")
 
 CREATE = """
 CREATE OR REPLACE FUNCTION %1$I.ckpt_commit_held_1(
@@ -53,22 +50,6 @@ END
 $function$
 """
 
-# The tables' own schema: the first one on the path may be another one, and have tables of the same names one day.
-NAMESPACE = "SELECT relnamespace FROM pg_class WHERE oid = 'ckpt_thread'::regclass"
-SCHEMA = f"SELECT nspname FROM pg_namespace WHERE oid = ({NAMESPACE})"
-DROP = f"""
-SELECT format('DROP FUNCTION %I.%I', nspname, proname) FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
-WHERE proname = 'ckpt_commit_held_1' AND pronamespace = ({NAMESPACE})
-"""
-
-# What PostgreSQL, and what only talks like it, say where a function can't be created.
-REFUSED = ("42501", "42601", "42704", "42883", "0A000")
-
-
-def in_schema(statement: str) -> str:
-    """A statement in which `%1$I` is the name of the tables' schema, and `%1$L` the same as a text."""
-    return f"DO $do$ BEGIN EXECUTE format($sql${statement}$sql$, ({SCHEMA})); END $do$"
-
 
 def upgrade() -> None:
     op.create_table(
@@ -85,36 +66,10 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     if op.get_context().dialect.name == "postgresql":
-        create_function()
-
-
-def create_function() -> None:
-    if context.is_offline_mode():
-        op.execute(in_schema(CREATE))
-        return
-    op.execute("SAVEPOINT without_function")
-    try:
-        op.execute(in_schema(CREATE))
-    except DBAPIError as exc:
-        if getattr(exc.orig, "sqlstate", None) not in REFUSED:
-            raise
-        op.execute("ROLLBACK TO SAVEPOINT without_function")
-        reason = str(exc.orig).partition("\n")[0]
-        logger.warning("no function to store batches under leases with (%s): each write has a transaction of its own", reason)
-    op.execute("RELEASE SAVEPOINT without_function")
+        create_function(CREATE, "store batches under leases with", "each write has a transaction of its own")
 
 
 def downgrade() -> None:
     if op.get_context().dialect.name == "postgresql":
-        drop_function()
+        drop_function("ckpt_commit_held_1")
     op.drop_table("ckpt_lease")
-
-
-def drop_function() -> None:
-    if context.is_offline_mode():
-        op.execute(in_schema("DROP FUNCTION IF EXISTS %1$I.ckpt_commit_held_1"))
-        return
-    # Without a DO block, which needs the right to use PL/pgSQL: it may have been revoked since.
-    drop = op.get_bind().execute(sa.text(DROP)).scalar()
-    if drop is not None:
-        op.execute(drop.replace(":", r"\:"))
