@@ -13,7 +13,7 @@ from pathlib import Path
 import mkdocs_gen_files
 from sqlalchemy import Table
 
-from ckptstore.db.models import Base
+from ckptstore.models import Base
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = "https://github.com/ckptstore/ckptstore/blob/main/"

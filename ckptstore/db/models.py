@@ -16,28 +16,11 @@ from sqlalchemy import ColumnElement, FromClause, and_
 from sqlalchemy.orm import Mapped, column_property, foreign, relationship, remote
 
 from ckptstore.db.channel_links import channel_links
-from ckptstore.db.content_model import ObjectContent
-from ckptstore.db.lease_model import Lease
-from ckptstore.db.load_model import Load
 from ckptstore.db.model_base import Base
 from ckptstore.db.read_only import read_only
-from ckptstore.db.setting_model import Setting
 from ckptstore.db.tables import CHANNEL, CHECKPOINT, OBJECT, SEGMENT, TAG, THREAD, WRITE
 
-__all__ = [
-    "Base",
-    "Channel",
-    "Checkpoint",
-    "Lease",
-    "Load",
-    "ObjectContent",
-    "Segment",
-    "Setting",
-    "StoredObject",
-    "Tag",
-    "Thread",
-    "Write",
-]
+__all__ = ["Base", "Channel", "Checkpoint", "Segment", "StoredObject", "Tag", "Thread", "Write"]
 
 _PRUNE = "await saver.aprune_by(policy)"
 _DELETE = f"await saver.adelete_thread(thread_id), saver.adelete_for_runs(run_ids) or {_PRUNE.removeprefix('await ')}"
