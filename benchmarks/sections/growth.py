@@ -4,16 +4,19 @@ A step is one checkpoint with one task's write. Each size is a database of its o
 memory. The prune beside a writer is of everything but the newest checkpoint; before each of its transactions the thread gets another one.
 
 Beside the exponent of the time there are those of what other load on the machine does not change, or changes little: the CPU time of the
-process, statements, rows that they gave, and steps of SQLite.
+process, with Python's garbage collector and without it, statements, rows that they gave, and steps of SQLite. A full collection looks at
+all objects of the process; how many there are during a listing whose results are kept depends on what else is alive.
 """
 
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
@@ -74,6 +77,8 @@ class Cost(NamedTuple):
 
     milliseconds: float
     cpu_milliseconds: float
+    #: Of the CPU time, what Python's garbage collector took.
+    collector_milliseconds: float
     statements: int
     rows: int
     #: None on PostgreSQL.
@@ -84,6 +89,7 @@ class Cost(NamedTuple):
 EXPONENTS: Mapping[str, Callable[[Cost], float | None]] = {
     "exponent": lambda cost: cost.milliseconds,
     "exponent of CPU": lambda cost: cost.cpu_milliseconds,
+    "exponent of CPU without the collector": lambda cost: cost.cpu_milliseconds - cost.collector_milliseconds,
     "exponent of statements": lambda cost: cost.statements,
     "exponent of rows": lambda cost: cost.rows,
     "exponent of SQLite's steps": lambda cost: cost.steps,
@@ -119,14 +125,40 @@ async def lap(contender: Contender, source: HandMade, steps: int) -> dict[str, C
         return {name: await cost_of(partial(operation, made, saver), contender) for name, operation in OPERATIONS.items()}
 
 
+class Collector:
+    """The CPU time of Python's garbage collector."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began = 0.0
+
+    def note(self, phase: str, _info: dict[str, int]) -> None:
+        """Called by Python before and after each collection."""
+        if phase == "start":
+            self._began = time.process_time()
+        else:
+            self.seconds += time.process_time() - self._began
+
+
+@contextmanager
+def collector_watched() -> Iterator[Collector]:
+    """What the collector takes in this context."""
+    collector = Collector()
+    gc.callbacks.append(collector.note)
+    try:
+        yield collector
+    finally:
+        gc.callbacks.remove(collector.note)
+
+
 async def cost_of(operation: Callable[[], Awaitable[None]], contender: Contender) -> Cost:
     """Run an operation once."""
-    with counted() as asked:
+    with counted() as asked, collector_watched() as collector:
         started, busy = time.perf_counter(), time.process_time()
         await operation()
         seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - busy
     steps = asked.steps if contender.in_a_file else None
-    return Cost(seconds * 1e3, cpu_seconds * 1e3, asked.statements, asked.rows, steps)
+    return Cost(seconds * 1e3, cpu_seconds * 1e3, collector.seconds * 1e3, asked.statements, asked.rows, steps)
 
 
 def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:

@@ -42,7 +42,7 @@ LINES: Mapping[str, Sequence[str]] = {
     "open": ("wall, ms",),
     "pressure": ("RSS after tenth 10, MB", "p99 beside, ms", "of reading it back"),
     "upkeep": ("beside copy_thread, ms",),
-    "growth": ("listing without checkpoint_ns, exponent",),
+    "growth": ("listing without checkpoint_ns, exponent", "listing without checkpoint_ns, exponent of CPU without the collector"),
     "move": ("from a SQLite file to here, checkpoints/s",),
     "inspect": ("list of 60 threads: first byte",),
 }
