@@ -49,7 +49,7 @@ async def test_with_its_defaults(mode_and_url: tuple[str, str], driver: str, pos
     url = url.replace("postgresql", driver, 1)
     if (mode, driver) == ("transaction", "postgresql+psycopg"):
         with pytest.raises(CkptStoreError, match="prepared_statements=False"):
-            await work(url, DatabaseSettings(retry_seconds=1))
+            await work(url, DatabaseSettings(retry_seconds=3))
     else:
         assert await work(url, DatabaseSettings()) == THREADS
 
