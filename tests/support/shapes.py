@@ -121,11 +121,7 @@ NOT_STATEMENTS: dict[str, set[str] | None] = {
     "insert": {"insert_rows", "insert_arrays", "insert_into"},
     "pages": {"page", "beginning_of_whole", "rest_of_whole"},
     "postings": {
-        "index_of",
-        "with_threads",
-        "with_number",
         "collected",
-        "thread_ids_of",
         "has_posting",
         "text_list",
         "count_with_id",

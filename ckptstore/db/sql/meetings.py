@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, bindparam, case, func, literal_column, select
 
-from ckptstore.db.sql.postings import index_of
 from ckptstore.db.sql.tables import TAG
+from ckptstore.db.sql.tag_index import index_of
 
 _START = bindparam("start", type_=TAG.c.checkpoint_id.type)
 
@@ -24,7 +24,7 @@ def next_meeting(database: str) -> Select[Any]:
         One row, or none if the first posting has no checkpoint: the id that was reached, null where one of the postings has none any
         more, and whether both postings have a checkpoint with this id (perhaps in different threads).
     """
-    tag = index_of(database)
+    tag = index_of(database).tags
     newest = _ids(tag).where(tag.c.key == bindparam("source_key"), tag.c.value == bindparam("source_value_0"), tag.c.checkpoint_id < _START)
     first = newest.limit(literal_column("1")).subquery("first")
     # An empty text of the column's type and collation.
@@ -49,7 +49,7 @@ def posting_after(database: str) -> Select[Any]:
 
     No row if there are not so many.
     """
-    tag = index_of(database)
+    tag = index_of(database).tags
     of_posting = [tag.c.key == bindparam("source_key"), tag.c.value == bindparam("source_value_0"), tag.c.checkpoint_id < _START]
     return _ids(tag).where(*of_posting).limit(literal_column("1")).offset(bindparam("skipped", type_=BigInteger))
 

@@ -28,9 +28,11 @@ from sqlalchemy import (
 
 from ckptstore.db.id_times import OFF_TIME
 from ckptstore.db.sql.checkpoints import whole
+from ckptstore.db.sql.key_columns import KeyColumns, key_in
 from ckptstore.db.sql.lookups import OrderedJoin, equal_columns, hidden_value, is_visible, lookup_join, namespaces_of_thread
-from ckptstore.db.sql.postings import KeyColumns, collected, has_posting, index_of, key_in, with_threads
+from ckptstore.db.sql.postings import collected, has_posting
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY
+from ckptstore.db.sql.tag_index import index_of
 from ckptstore.records import StateFormat
 
 # The greatest 64-bit integer.
@@ -154,7 +156,7 @@ def _page_on_time(database: str, shape: Shape) -> Select[Any]:
         query = _restricted(select(CHECKPOINT), database, shape, key_in(CHECKPOINT))
     else:
         candidates = collected(database, shape.source)
-        rows, key = with_threads(database, candidates)
+        rows, key = index_of(database).with_threads(candidates)
         joined, found = lookup_join(database, rows, CHECKPOINT, key.equals(CHECKPOINT))
         return _newest(_restricted(select(found).select_from(joined), database, shape, key, found), found)
     return _newest(query, CHECKPOINT)
@@ -176,10 +178,10 @@ def _page_of_thread(database: str, shape: Shape) -> Select[Any]:
 
 def _stream(database: str, shape: Shape, number: int) -> Select[Any]:
     index = index_of(database)
-    rows, key = with_threads(database, index)
+    rows, key = index.with_threads(index.tags)
     joined, found = lookup_join(database, rows, CHECKPOINT, key.equals(CHECKPOINT))
     query = select(found).select_from(joined)
-    query = query.where(index.c.key == bindparam("source_key"), index.c.value == bindparam(f"source_value_{number}"))
+    query = query.where(index.is_posting(index.tags, bindparam("source_key"), bindparam(f"source_value_{number}")))
     query = _restricted(query, database, shape, key, found)
     if shape.ends_anywhere:
         return query.order_by(key.checkpoint_id.desc()).limit(_page_size())

@@ -1,12 +1,9 @@
-"""The index of tags: conditions on it, what it says about tags, and the checkpoints that have them.
-
-On SQLite, its rows name their thread by a number.
-"""
+"""The index of tags: conditions on it, what it says about tags, and the checkpoints that have them. `tag_index` has how it is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -14,7 +11,6 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
-    Table,
     Text,
     and_,
     bindparam,
@@ -25,75 +21,26 @@ from sqlalchemy import (
     union_all,
 )
 
-from ckptstore.db.sql.lookups import OrderedJoin, exists_for_row
+from ckptstore.db.sql.key_columns import KeyColumns
+from ckptstore.db.sql.lookups import exists_for_row
 from ckptstore.db.sql.parameters import keys_table
-from ckptstore.db.sql.tables import CHECKPOINT_KEY, POSTING, TAG, TAG_THREAD
+from ckptstore.db.sql.tables import CHECKPOINT_KEY
+from ckptstore.db.sql.tag_index import index_of
 
 _ONE: ColumnElement[int] = literal_column("1")
 
 
-def index_of(database: str) -> Table:
-    """The table that is the index of tags."""
-    return POSTING if database == "sqlite" else TAG
-
-
-class KeyColumns(NamedTuple):
-    """The columns that have the key of a checkpoint."""
-
-    thread_id: ColumnElement[str]
-    checkpoint_ns: ColumnElement[str]
-    checkpoint_id: ColumnElement[str]
-    #: The number of the thread in SQLite's index, where it is known.
-    thread_no: ColumnElement[int] | None = None
-
-    def equals(self, checkpoints: FromClause) -> list[ColumnElement[bool]]:
-        """The conditions that rows of a table have this key."""
-        return [checkpoints.c[name] == getattr(self, name) for name in CHECKPOINT_KEY]
-
-
-def key_in(rows: FromClause) -> KeyColumns:
-    """The key of a checkpoint in columns of the same names."""
-    return KeyColumns(*[rows.c[name] for name in CHECKPOINT_KEY])
-
-
-def with_threads(database: str, rows: FromClause) -> tuple[FromClause, KeyColumns]:
-    """Rows of the index, or with its columns, and where the keys of their checkpoints are: on SQLite, joined with their threads."""
-    if database != "sqlite":
-        return rows, key_in(rows)
-    joined = OrderedJoin(rows, TAG_THREAD, TAG_THREAD.c.number == rows.c.thread_no)
-    return joined, KeyColumns(TAG_THREAD.c.thread_id, rows.c.checkpoint_ns, rows.c.checkpoint_id, rows.c.thread_no)
-
-
-def with_number(database: str, threads: FromClause) -> tuple[FromClause, ColumnElement[int] | None]:
-    """Threads that may have tags, for who probes checkpoints of each: on SQLite with their numbers."""
-    if database != "sqlite":
-        return threads, None
-    return OrderedJoin(threads, TAG_THREAD, TAG_THREAD.c.thread_id == threads.c.thread_id), TAG_THREAD.c.number
-
-
 def has_posting(database: str, key: KeyColumns, prefix: str, *, several: bool = False) -> ColumnElement[bool]:
     """Whether a checkpoint has a posting: `prefix_key`, and `prefix_value` or one of `prefix_values`."""
-    probe = index_of(database).alias(prefix)
-    wanted = _one_of(database, prefix, probe) if several else _is(prefix, probe)
-    probed, same = _of_checkpoint(database, probe, key)
+    index = index_of(database)
+    probe = index.tags.alias(prefix)
+    wanted = (
+        _one_of(database, prefix, probe) if several else index.is_posting(probe, bindparam(f"{prefix}_key"), bindparam(f"{prefix}_value"))
+    )
+    probed, same = index.of_checkpoint(probe, key)
     found = select(_ONE).select_from(probed).where(wanted, *same)
     # The number may be that of a row of a statement further out.
     return exists_for_row(database, found if key.thread_no is None else found.correlate_except(probe))
-
-
-def _of_checkpoint(database: str, probe: FromClause, key: KeyColumns) -> tuple[FromClause, Sequence[ColumnElement[bool]]]:
-    """What to read rows of the index from, and the conditions that they are of a checkpoint."""
-    if database != "sqlite":
-        return probe, key.equals(probe)
-    same = [probe.c[name] == getattr(key, name) for name in CHECKPOINT_KEY[1:]]
-    if key.thread_no is not None:
-        return probe, [*same, probe.c.thread_no == key.thread_no]
-    thread = TAG_THREAD.alias("numbered")
-    return OrderedJoin(thread, probe, probe.c.thread_no == thread.c.number), [*same, thread.c.thread_id == key.thread_id]
-
-
-def _is(prefix: str, tag: FromClause) -> ColumnElement[bool]:
-    return and_(tag.c.key == bindparam(f"{prefix}_key"), tag.c.value == bindparam(f"{prefix}_value"))
 
 
 def _one_of(database: str, prefix: str, tag: FromClause) -> ColumnElement[bool]:
@@ -125,8 +72,8 @@ def collected(database: str, source: str, names: Sequence[str] = CHECKPOINT_KEY)
         source: see `pages.Shape`.
         names: which columns of the keys.
     """
-    tag = index_of(database)
-    columns = [tag.c["thread_no" if name == "thread_id" and database == "sqlite" else name] for name in names]
+    index = index_of(database)
+    tag, columns = index.tags, index.columns_of(names)
     if source == "list":
         return select(*columns).where(_one_of(database, "source", tag)).distinct().subquery("collected")
     within = select(*columns).where(_in_span(tag))
@@ -135,27 +82,21 @@ def collected(database: str, source: str, names: Sequence[str] = CHECKPOINT_KEY)
     return union(within, select(*columns).where(_nested(tag))).subquery("collected")
 
 
-def thread_ids_of(database: str, found: FromClause) -> Select[Any]:
-    """The ids of threads that were collected."""
-    if database != "sqlite":
-        return select(found)
-    return select(TAG_THREAD.c.thread_id).select_from(OrderedJoin(found, TAG_THREAD, TAG_THREAD.c.number == found.c.thread_no))
-
-
 def checkpoints_with_postings(database: str) -> Select[Any]:
     """The checkpoints that have one of the given postings: (thread, namespace, id)."""
-    given, tag = keys_table(database, ("key", "value")), index_of(database)
+    given, index = keys_table(database, ("key", "value")), index_of(database)
+    tag = index.tags
     same = and_(tag.c.key == given.c.key, tag.c.value == given.c.value)
     if database != "sqlite":
         return select(*[tag.c[name] for name in CHECKPOINT_KEY]).join(given, same)
-    rows, key = with_threads(database, tag)
+    rows, key = index.with_threads(tag)
     columns: list[ColumnElement[Any]] = [getattr(key, name) for name in CHECKPOINT_KEY]
     return select(*columns).select_from(rows.join(given, same))
 
 
 def count_of_postings(database: str, source: str) -> Select[Any]:
     """How many postings a source has (`list`, `span` or `span and below`), counted up to `bound`."""
-    tag = index_of(database)
+    tag = index_of(database).tags
     if source == "list":
         return _count(select(_ONE).select_from(tag).where(_one_of(database, "source", tag)))
     within = select(_ONE).select_from(tag).where(_in_span(tag))
@@ -171,7 +112,7 @@ def _count(rows: Select[Any]) -> Select[Any]:
 
 def count_with_id(database: str, streams: int) -> Select[Any]:
     """How many checkpoints with the id `checkpoint_id` have one of the postings that so many streams are of, counted up to `bound`."""
-    tag = index_of(database)
+    tag = index_of(database).tags
     values = tag.c.value.in_([bindparam(f"source_value_{number}") for number in range(streams)])
     of_id = tag.c.checkpoint_id == bindparam("checkpoint_id")
     return _count(select(_ONE).select_from(tag).where(tag.c.key == bindparam("source_key"), values, of_id))
@@ -182,7 +123,7 @@ def weights_of_postings(database: str) -> Select[Any]:
 
     Columns: key, value, count, and the id of the checkpoint that follows `skipped` newer ones below `below`, or null.
     """
-    given, tag = keys_table(database, ("key", "value")), index_of(database)
+    given, tag = keys_table(database, ("key", "value")), index_of(database).tags
     posting = [tag.c.key == given.c.key, tag.c.value == given.c.value]
     some = select(_ONE.label("one")).select_from(tag).where(*posting).limit(bindparam("bound", type_=BigInteger)).correlate(given)
     count = select(func.count()).select_from(some.subquery("some")).scalar_subquery()

@@ -7,18 +7,18 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, select
 from sqlalchemy.sql.functions import min as least
 
-from ckptstore.db.sql.postings import index_of
 from ckptstore.db.sql.routing import SCATTERED
+from ckptstore.db.sql.tag_index import index_of
 
 
 def keys_from(database: str) -> Select[Any]:
     """The first `page_size` key paths from `first` up to but not including `last`, in order."""
-    return _distinct(database, index_of(database).c.key)
+    return _distinct(database, index_of(database).tags.c.key)
 
 
 def values_from(database: str) -> Select[Any]:
     """Like `keys_from`, the values of the key path `key`."""
-    tag = index_of(database)
+    tag = index_of(database).tags
     return _distinct(database, tag.c.value, tag.c.key == bindparam("key", type_=Text()))
 
 

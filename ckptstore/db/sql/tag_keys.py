@@ -8,8 +8,8 @@ from sqlalchemy import Select, and_, literal_column, or_, select
 
 from ckptstore.db.sql.lookups import exists_for_row
 from ckptstore.db.sql.parameters import keys_table
-from ckptstore.db.sql.postings import index_of
 from ckptstore.db.sql.routing import SCATTERED
+from ckptstore.db.sql.tag_index import index_of
 
 #: The parameters of `keys_in_use`: a key, and the range of the keys that are nested below it.
 KEY_AND_BELOW = ("key", "first_below", "after_below")
@@ -17,7 +17,7 @@ KEY_AND_BELOW = ("key", "first_below", "after_below")
 
 def keys_in_use(database: str) -> Select[Any]:
     """Those of the given keys that a checkpoint has, or has keys nested below: one look-up in the index for each."""
-    given, tag = keys_table(database, KEY_AND_BELOW), index_of(database)
+    given, tag = keys_table(database, KEY_AND_BELOW), index_of(database).tags
     at = tag.c.key == given.c.key
     below = and_(tag.c.key >= given.c.first_below, tag.c.key < given.c.after_below)
     if database == SCATTERED:

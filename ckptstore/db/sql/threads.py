@@ -28,20 +28,13 @@ from sqlalchemy import (
     update,
 )
 
+from ckptstore.db.sql.key_columns import KeyColumns, key_in
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row, is_visible, lookup_join
 from ckptstore.db.sql.pages import Shape
 from ckptstore.db.sql.parameters import keys_table
-from ckptstore.db.sql.postings import (
-    KeyColumns,
-    collected,
-    has_posting,
-    key_in,
-    text_list,
-    thread_ids_of,
-    with_number,
-    with_threads,
-)
+from ckptstore.db.sql.postings import collected, has_posting, text_list
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, THREAD, WRITE
+from ckptstore.db.sql.tag_index import index_of
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
 
@@ -123,7 +116,7 @@ def page_of_threads(database: str, order_by: str, shape: Shape) -> Select[Any]:
         ids = _thread_ids(database, shape).subquery("ids")
         joined, threads = lookup_join(database, ids, THREAD, equal_columns(THREAD, ids, ["thread_id"]))
     elif shape.required:
-        joined, number = with_number(database, THREAD)
+        joined, number = index_of(database).with_number(THREAD)
     c = threads.c
     columns = (c.thread_id, cast(c.created_at, BigInteger), cast(c.updated_at, BigInteger), c.checkpoint_count, c.size)
     query = select(*columns).select_from(joined)
@@ -159,10 +152,11 @@ def _thread_ids(database: str, shape: Shape) -> Select[Any]:
     if shape.source == "threads":
         given = text_list(database, "source_threads").subquery("given")
         return select(given.c[0].label("thread_id"))
+    index = index_of(database)
     if not (shape.required or shape.forbidden):
         # Nothing else is asked of the checkpoints, so which of a thread's they are does not matter.
-        return thread_ids_of(database, collected(database, shape.source, ("thread_id",)))
-    rows, key = with_threads(database, collected(database, shape.source))
+        return index.thread_ids(collected(database, shape.source, ("thread_id",)))
+    rows, key = index.with_threads(collected(database, shape.source))
     return select(key.thread_id).select_from(rows).where(*_tags_of(database, shape, key)).distinct()
 
 

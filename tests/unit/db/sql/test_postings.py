@@ -7,6 +7,7 @@ import pytest
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.sql import postings
+from ckptstore.db.sql.key_columns import key_in
 from ckptstore.db.sql.tables import CHECKPOINT, TAG_KEY
 from ckptstore.writes.tag_rows import insert_tags
 from tests.support.statements import compiled
@@ -67,7 +68,7 @@ def test_checkpoints_with_one_id_are_counted(filled: Db) -> None:
 
 
 def test_a_probe_is_for_one_checkpoint(kind: str) -> None:
-    text = compiled(kind, postings.has_posting(kind, postings.key_in(CHECKPOINT), "has_0")).text
+    text = compiled(kind, postings.has_posting(kind, key_in(CHECKPOINT), "has_0")).text
     assert all(f"has_0.{name} = " in text for name in TAG_KEY if (name, kind) != ("thread_id", "sqlite"))
     # The checkpoint is that of the statement around it.
     assert "FROM ckpt_checkpoint" not in text

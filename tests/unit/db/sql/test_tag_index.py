@@ -1,0 +1,53 @@
+"""How the databases keep tags: the same questions, two answers."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import bindparam, select
+
+from ckptstore.db.sql.key_columns import key_in
+from ckptstore.db.sql.routing import SCATTERED
+from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, POSTING, TAG, THREAD
+from ckptstore.db.sql.tag_index import index_of
+from tests.support.statements import compiled
+
+OF_THREADS = {"sqlite": {"ckpt_tag_thread"}, "postgresql": set[str]()}
+
+
+def test_each_database_has_its_own_rows() -> None:
+    assert [index_of(database).tags for database in ("sqlite", "postgresql", SCATTERED)] == [POSTING, TAG, TAG]
+
+
+def test_a_row_is_of_a_posting(kind: str) -> None:
+    index = index_of(kind)
+    found = compiled(kind, select(index.tags).where(index.is_posting(index.tags, bindparam("a_key"), bindparam("a_value"))))
+    assert found.parameters == {"a_key", "a_value"}
+
+
+@pytest.mark.parametrize("names", [("thread_id",), CHECKPOINT_KEY])
+def test_a_key_has_columns_of_the_index(kind: str, names: tuple[str, ...]) -> None:
+    index = index_of(kind)
+    assert {*index.columns_of(names)} <= {*index.tags.c}
+
+
+def test_rows_are_joined_with_the_keys_of_their_checkpoints(kind: str) -> None:
+    index = index_of(kind)
+    rows, key = index.with_threads(index.tags)
+    assert compiled(kind, select(key.thread_id, key.checkpoint_id).select_from(rows)).tables == {index.tags.name} | OF_THREADS[kind]
+
+
+def test_threads_have_numbers_where_tags_name_them_so(kind: str) -> None:
+    index = index_of(kind)
+    threads, number = index.with_number(THREAD)
+    assert compiled(kind, select(THREAD.c.thread_id).select_from(threads)).tables == {THREAD.name} | OF_THREADS[kind]
+    assert (number is None) == (kind == "postgresql")
+    found = select(*index.columns_of(("thread_id",))).subquery("found")
+    assert compiled(kind, index.thread_ids(found)).tables == {index.tags.name} | OF_THREADS[kind]
+
+
+def test_a_checkpoint_is_probed_by_its_own_key(kind: str) -> None:
+    index = index_of(kind)
+    probe = index.tags.alias("probe")
+    rows, same = index.of_checkpoint(probe, key_in(CHECKPOINT))
+    found = compiled(kind, select(probe.c.key).select_from(rows).where(*same))
+    assert found.tables == {index.tags.name, CHECKPOINT.name} | OF_THREADS[kind]
