@@ -106,8 +106,9 @@ def rebuild_tags(db: Db, thread_id: str, after: CheckpointRef, tag_keys: TagKeys
         lock_thread(db, thread_id)
         page = metadata_page(db, thread_id, after, _CHECKPOINTS_PER_PAGE)
         checkpoints = first_of(page)
-        delete_tags(db, stored_tag_rows(checkpoints))
         rows = indexed_tag_rows(checkpoints, tag_keys, state_format)
+        kept = set(rows)
+        delete_tags(db, [row for row in stored_tag_rows(checkpoints) if row not in kept])
         insert_tags(db, rows)
     if len(page) < _CHECKPOINTS_PER_PAGE and len(checkpoints) == len(page):
         return RebuiltTags(len(rows), None)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from ckptstore import SQLAlchemySaver, TagKeys
+from ckptstore.db.connection import Db
+from ckptstore.db.sql.tables import Row
 from ckptstore.errors import TagKeysChanged
 from ckptstore.maintenance import reindex as tagging
 from ckptstore.store import upkeep
+from ckptstore.writes.tag_rows import delete_tags
 from tests.support.build import chain, checkpoint, config, metadata, put
 from tests.support.rows import expect_tags_of, tag_rows
 
@@ -120,6 +124,25 @@ async def test_rebuilding_gives_exactly_the_tags_of_the_new_keys_and_changes_not
                 await expect_tags_of(saver)
             assert await saver.alist(None) == before
             assert await saver.alist_threads() == listed
+
+
+async def test_a_rebuild_deletes_only_the_tags_that_go(lasting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    deleted: list[Row] = []
+
+    def noted(db: Db, rows: Sequence[Row]) -> None:
+        deleted.extend(rows)
+        delete_tags(db, rows)
+
+    monkeypatch.setattr(tagging, "delete_tags", noted)
+    async with SQLAlchemySaver.from_conn_string(lasting_url) as saver:
+        await chain(saver, "t", 3)
+        tags = tag_rows(saver)
+        await saver.arebuild_tags()
+        assert tags.isdisjoint(deleted)
+    async with SQLAlchemySaver.from_conn_string(lasting_url, tag_keys=TagKeys(exclude=("step",))) as saver:
+        await saver.arebuild_tags()
+        assert {key for key, *_ in tags.intersection(deleted)} == {"step"}
+        await expect_tags_of(saver)
 
 
 async def test_what_is_only_kept_for_others_gets_no_tags_back(saver: SQLAlchemySaver) -> None:
