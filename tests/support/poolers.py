@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,14 @@ import psycopg
 #: Debian installs it where only root's PATH leads.
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 SERVER_CONNECTIONS = 3
+
+
+def keeps_prepared_statements() -> bool:
+    """Whether it prepares a client's statements on each server connection, by default, in transaction mode: since 1.24."""
+    shown = subprocess.run([str(PGBOUNCER), "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", shown)
+    assert found is not None, shown
+    return (int(found[1]), int(found[2])) >= (1, 24)
 
 
 @contextmanager
