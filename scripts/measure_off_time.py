@@ -9,9 +9,7 @@ file, and on PostgreSQL: in the empty database of the URL, or on a server from P
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,9 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from measure_tags import Steps, pages_looked_at
+from measure_tags import Steps, on_both, pages_looked_at
 
-from benchmarks.servers import postgres
 from benchmarks.workload import HandMade
 from ckptstore import DatabaseSettings, SQLAlchemySaver
 from ckptstore.db.connection import Db
@@ -193,12 +190,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=int, default=100_000)
     parser.add_argument("--off-time", type=int, default=0, help="how many of them have ids of another time")
     parser.add_argument("--laps", type=int, default=5)
-    parser.add_argument("--url", help="an empty database on a PostgreSQL server; `none` for SQLite alone")
-    options = parser.parse_args()
-    with postgres(options.url) as started, tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(str(Path(folder) / "times.sqlite"), options))
-        if server := started or (options.url if options.url != "none" else None):
-            asyncio.run(measure(server, options))
+    on_both("times", measure, parser)
 
 
 if __name__ == "__main__":

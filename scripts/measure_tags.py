@@ -16,7 +16,7 @@ import struct
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -184,18 +184,23 @@ async def measure(url: str, options: argparse.Namespace) -> None:
             print(f"  a put writes {sum(pages.values()):.1f} pages: " + ", ".join(f"{name} {each:.1f}" for name, each in pages.items()))
 
 
+def on_both(name: str, measure: Callable[[str, argparse.Namespace], Coroutine[Any, Any, None]], parser: argparse.ArgumentParser) -> None:
+    """Measure on a SQLite file of this name, and on a PostgreSQL server unless `--url none` is given."""
+    parser.add_argument("--url", help="an empty database on a PostgreSQL server; `none` for SQLite alone")
+    options = parser.parse_args()
+    with postgres(options.url) as started, tempfile.TemporaryDirectory() as folder:
+        asyncio.run(measure(str(Path(folder) / f"{name}.sqlite"), options))
+        if server := started or (options.url if options.url != "none" else None):
+            asyncio.run(measure(server, options))
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoints", type=int, default=100_000)
     parser.add_argument("--laps", type=int, default=15)
     parser.add_argument("--puts", type=int, default=300)
-    parser.add_argument("--url", help="an empty database on a PostgreSQL server; `none` for SQLite alone")
-    options = parser.parse_args()
-    with postgres(options.url) as started, tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(str(Path(folder) / "tags.sqlite"), options))
-        if server := started or (options.url if options.url != "none" else None):
-            asyncio.run(measure(server, options))
+    on_both("tags", measure, parser)
 
 
 if __name__ == "__main__":

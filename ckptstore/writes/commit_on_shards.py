@@ -35,7 +35,7 @@ class ShardsCommit(ExplainedErrors):
     """
 
     def __init__(self, batch: Sequence[EncodedWrite], lock_seconds: float) -> None:
-        super().__init__(batch)
+        self._batch = batch
         self._lock_seconds = lock_seconds
         self._left = dict(enumerate(batch))
         self._calls: list[_NodeCall] = []

@@ -29,14 +29,9 @@ NO_FUNCTION = ("42883", "42501", "3F000")
 
 
 class ExplainedErrors:
-    """What attempts to store a batch have in common: their errors name the batch.
+    """What attempts to store a batch have in common: their errors name the batch."""
 
-    Args:
-        batch: the batch.
-    """
-
-    def __init__(self, batch: Sequence[EncodedWrite]) -> None:
-        self._batch = batch
+    _batch: Sequence[EncodedWrite]
 
     def explain(self, exc: Exception) -> Exception:
         """The error to raise in place of a statement's."""
@@ -61,7 +56,7 @@ class BatchCommit(ExplainedErrors):
     """
 
     def __init__(self, batch: Sequence[EncodedWrite], lock_seconds: float) -> None:
-        super().__init__(batch)
+        self._batch = batch
         self._lock_timeout = f"{round(lock_seconds * 1000)}ms"
         self._leases = sorted({(write.record.key.thread_id, write.fence) for write in batch if write.fence is not None})
         self._ordinary = ordinary_writes(dict(enumerate(batch)))

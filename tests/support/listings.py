@@ -11,7 +11,9 @@ from langgraph.checkpoint.base.id import uuid6
 
 from ckptstore import SQLAlchemySaver, ThreadInfo
 from ckptstore.reads import checkpoints as reads
+from ckptstore.reads import meetings, planner
 from ckptstore.reads.plans import PagePlan
+from ckptstore.store import listing
 from tests.support.build import checkpoint, config
 from tests.support.build import metadata as metadata_of
 from tests.support.filter_model import model
@@ -141,3 +143,12 @@ FILTERS_OF_THE_WORLD: list[dict[str, Any]] = [
     {"score": 7, "kind": "even"},
     {"score": {"$in": [7, 7.0, 7.5]}},
 ]
+
+
+def make_everything_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a few checkpoints be searched as thousands are: in small pages, by conditions that count as frequent."""
+    monkeypatch.setattr(listing, "_PAGE_SIZE", 3)
+    for name, value in {"_COUNT_BOUND": 3, "_THREADS_COUNT_BOUND": 3, "_MANY_CANDIDATES": 3, "_DENSITY_SAMPLE": 2}.items():
+        monkeypatch.setattr(planner, name, value)
+    for name, value in {"_MIN_STEPS": 2, "_MIN_SCAN": 2, "_POSTINGS_PER_STEP": 2, "_MAX_SCAN": 4, "_GROWTH": 2}.items():
+        monkeypatch.setattr(meetings, name, value)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
-from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.base import CheckpointMetadata, empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
 from ckptstore import SQLAlchemySaver
@@ -97,16 +97,17 @@ def units(saver: SQLAlchemySaver) -> Iterator[EncodedWrite]:
             # Some are off time.
             id_ = str(uuid6()) if n % 60 == 5 else id_at(NOW + timedelta(minutes=step), n)
             made.update({"v": 4, "id": id_, "channel_values": {"n": value}, "channel_versions": {"n": version}})
-            metadata: dict[str, Any] = {
+            tags: dict[str, Any] = {
                 "source": "loop",
                 "step": step,
                 "parents": {},
                 "kind": "odd" if n % 2 else "even",
                 "user": f"u{n % 50}",
             }
-            metadata |= {"score": n, "deep": {"inner": n % 60}, "labels": ["a", f"b{n % 60}"], **({"rare": "yes"} if n % 100 == 4 else {})}
+            tags |= {"score": n, "deep": {"inner": n % 60}, "labels": ["a", f"b{n % 60}"], **({"rare": "yes"} if n % 100 == 4 else {})}
             moment = int((NOW + timedelta(minutes=step)).timestamp() * 1e6)
             key = CheckpointKey(f"thread-{n}", "", made["id"])
-            unit = saver.encoder.checkpoint(config(f"thread-{n}"), NewCheckpointKey(key, None, moment), made, metadata, {"n"})  # type: ignore[arg-type]
+            metadata = cast(CheckpointMetadata, tags)
+            unit = saver.encoder.checkpoint(config(f"thread-{n}"), NewCheckpointKey(key, None, moment), made, metadata, {"n"})
             yield encoded(unit)
             yield encoded(saver.encoder.writes(key, [("n", step)], "task", "", moment))

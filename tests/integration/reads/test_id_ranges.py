@@ -15,12 +15,10 @@ from ckptstore import SQLAlchemySaver
 from ckptstore.db.connection import Db
 from ckptstore.db.id_times import OFF_TIME, end_of_ids, first_id
 from ckptstore.db.times import to_microseconds
-from ckptstore.reads import id_ranges, meetings
-from ckptstore.reads import planner as search
-from ckptstore.store import listing as store_listing
+from ckptstore.reads import id_ranges
 from tests.support.build import config, id_at, put
 from tests.support.databases import DATABASES, url_of
-from tests.support.listings import Row, expected_of, listed, moment, spy, world
+from tests.support.listings import Row, expected_of, listed, make_everything_frequent, moment, spy, world
 
 
 def on_time(number: int, created_at: datetime) -> str:
@@ -62,12 +60,7 @@ def of(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(autouse=True)
 def everything_is_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
-    monkeypatch.setattr(search, "_COUNT_BOUND", 3)
-    monkeypatch.setattr(search, "_MANY_CANDIDATES", 3)
-    monkeypatch.setattr(search, "_DENSITY_SAMPLE", 2)
-    for name, value in {"_MIN_STEPS": 2, "_MIN_SCAN": 2, "_POSTINGS_PER_STEP": 2, "_MAX_SCAN": 4, "_GROWTH": 2}.items():
-        monkeypatch.setattr(meetings, name, value)
+    make_everything_frequent(monkeypatch)
 
 
 FILTERS: list[dict[str, Any]] = [

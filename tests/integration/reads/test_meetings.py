@@ -9,10 +9,10 @@ import pytest
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.reads import checkpoints as reads
-from ckptstore.reads import meetings, planner, threads
-from ckptstore.store import listing as store_listing
+from ckptstore.reads import meetings, threads
 from tests.support.build import checkpoint, config, metadata, put
 from tests.support.faults import reported_statements
+from tests.support.listings import make_everything_frequent
 
 BOTH = {"x": "yes", "y": "yes"}
 #: The tags of the checkpoints of a listing, oldest first: `x` or `y`, `b` for both, and a space for none.
@@ -56,12 +56,7 @@ async def listed(saver: SQLAlchemySaver, **how: Any) -> list[tuple[str, str]]:
 
 @pytest.fixture(autouse=True)
 def everything_is_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_listing, "_PAGE_SIZE", 3)
-    monkeypatch.setattr(planner, "_COUNT_BOUND", 3)
-    monkeypatch.setattr(planner, "_THREADS_COUNT_BOUND", 3)
-    monkeypatch.setattr(planner, "_DENSITY_SAMPLE", 2)
-    for name, value in {"_MIN_STEPS": 2, "_MIN_SCAN": 2, "_POSTINGS_PER_STEP": 2, "_MAX_SCAN": 4, "_GROWTH": 2}.items():
-        monkeypatch.setattr(meetings, name, value)
+    make_everything_frequent(monkeypatch)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
