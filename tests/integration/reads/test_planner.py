@@ -13,7 +13,7 @@ from ckptstore.reads import checkpoints as reads
 from ckptstore.store import listing as store_listing
 from tests.support.build import chain, config, put
 from tests.support.faults import reported_statements
-from tests.support.listings import BEGINNING
+from tests.support.listings import BEGINNING, make_everything_frequent, moment
 
 
 async def test_what_only_metadata_can_decide_is_looked_up_page_by_page(saver: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,3 +97,16 @@ async def test_filters_of_many_sizes_share_few_statements(saver: SQLAlchemySaver
         assert [each.config["configurable"]["thread_id"] for each in await saver.alist(None, filter={"k1": 1, "no": {"$ne": 1}})] == ["t"]
     # 100 filters, and as many shapes.
     assert len(run) < 60
+
+
+async def test_a_checkpoint_that_is_put_again_is_found_by_its_new_time(saver: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_everything_frequent(monkeypatch)
+    times = {"t": moment(0)}
+    saver.clock = lambda: times["t"]
+    made = [await put(saver, config("t"), {}, step, kind="odd") for step in range(9)]
+    ids = [each["configurable"]["checkpoint_id"] for each in made]
+    for number, when in enumerate((moment(60), moment(-60))):
+        times["t"] = when
+        await put(saver, config("t", ids[number]), {}, number, kind="odd")
+    assert len(await saver.alist(None, filter={"kind": "odd"}, created_before=moment(1))) == 10
+    assert len(await saver.alist(None, filter={"kind": "odd"}, created_after=moment(1))) == 1
