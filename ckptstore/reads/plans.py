@@ -84,7 +84,7 @@ class PagePlan(NamedTuple):
         parameters = self.parameters | {f"after_{name}": value for name, value in last._asdict().items()}
         given = self.shape.given | {"after"}
         if last.checkpoint_id < parameters.get("before", ""):
-            # It says no more. SQLite would walk from there.
+            # All checkpoints after the last one are before `before`, and SQLite would begin at `before`.
             given -= {"before"}
         return self._replace(shape=self.shape._replace(given=given), parameters=parameters)
 

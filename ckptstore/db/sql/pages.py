@@ -30,7 +30,7 @@ from ckptstore.db.id_times import OFF_TIME
 from ckptstore.db.sql.checkpoints import whole
 from ckptstore.db.sql.key_columns import KeyColumns, key_in
 from ckptstore.db.sql.lookups import OrderedJoin, equal_columns, hidden_value, is_visible, lookup_join, namespaces_of_thread
-from ckptstore.db.sql.postings import collected, has_posting
+from ckptstore.db.sql.postings import collected, has_posting, is_posting
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY
 from ckptstore.db.sql.tag_index import index_of
 from ckptstore.records import StateFormat
@@ -181,7 +181,7 @@ def _stream(database: str, shape: Shape, number: int) -> Select[Any]:
     rows, key = index.with_threads(index.tags)
     joined, found = lookup_join(database, rows, CHECKPOINT, key.equals(CHECKPOINT))
     query = select(found).select_from(joined)
-    query = query.where(index.is_posting(index.tags, bindparam("source_key"), bindparam(f"source_value_{number}")))
+    query = query.where(is_posting(index.tags, "source_key", f"source_value_{number}"))
     query = _restricted(query, database, shape, key, found)
     if shape.ends_anywhere:
         return query.order_by(key.checkpoint_id.desc()).limit(_page_size())

@@ -34,13 +34,16 @@ def has_posting(database: str, key: KeyColumns, prefix: str, *, several: bool = 
     """Whether a checkpoint has a posting: `prefix_key`, and `prefix_value` or one of `prefix_values`."""
     index = index_of(database)
     probe = index.tags.alias(prefix)
-    wanted = (
-        _one_of(database, prefix, probe) if several else index.is_posting(probe, bindparam(f"{prefix}_key"), bindparam(f"{prefix}_value"))
-    )
+    wanted = _one_of(database, prefix, probe) if several else is_posting(probe, f"{prefix}_key", f"{prefix}_value")
     probed, same = index.of_checkpoint(probe, key)
     found = select(_ONE).select_from(probed).where(wanted, *same)
     # The number may be that of a row of a statement further out.
     return exists_for_row(database, found if key.thread_no is None else found.correlate_except(probe))
+
+
+def is_posting(tag: FromClause, key: str, value: str) -> ColumnElement[bool]:
+    """Whether a row of the index is of the posting that these parameters have."""
+    return and_(tag.c.key == bindparam(key), tag.c.value == bindparam(value))
 
 
 def _one_of(database: str, prefix: str, tag: FromClause) -> ColumnElement[bool]:

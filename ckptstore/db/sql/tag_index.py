@@ -1,4 +1,4 @@
-"""How the databases keep tags, as answers to the same questions: which rows are of a posting, of which checkpoint a row is, and so on.
+"""How the databases keep tags, as answers to the same questions: of which checkpoint a row is, how rows are joined with threads, and so on.
 
 On PostgreSQL, a row has the texts of all of that. On SQLite, it names its thread by a number.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, select
+from sqlalchemy import ColumnElement, FromClause, Select, Table, select
 
 from ckptstore.db.sql.key_columns import KeyColumns, key_in
 from ckptstore.db.sql.lookups import OrderedJoin
@@ -19,10 +19,6 @@ class TagIndex:
 
     #: The table whose rows are tags.
     tags: Table = TAG
-
-    def is_posting(self, tag: FromClause, key: ColumnElement[str], value: ColumnElement[str]) -> ColumnElement[bool]:
-        """Whether a row of `tags` is of a posting."""
-        return and_(tag.c.key == key, tag.c.value == value)
 
     def columns_of(self, names: Sequence[str]) -> list[ColumnElement[object]]:
         """The columns of `tags` that have these columns of the keys of checkpoints."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.sql import postings
 from ckptstore.db.sql.key_columns import key_in
 from ckptstore.db.sql.tables import CHECKPOINT, TAG_KEY
+from ckptstore.db.sql.tag_index import index_of
 from ckptstore.writes.tag_rows import insert_tags
 from tests.support.statements import compiled
 
@@ -25,6 +27,11 @@ BELOW = {"source_first_below": "user/", "source_after_below": "user0"}
 def filled(db: Db) -> Db:
     insert_tags(db, ROWS)
     return db
+
+
+def test_a_row_is_of_a_posting(kind: str) -> None:
+    tags = index_of(kind).tags
+    assert compiled(kind, select(tags).where(postings.is_posting(tags, "a_key", "a_value"))).parameters == {"a_key", "a_value"}
 
 
 def test_what_a_condition_leads_to_is_counted_up_to_a_bound(kind: str) -> None:

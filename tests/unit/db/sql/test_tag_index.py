@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from ckptstore.db.sql.key_columns import key_in
 from ckptstore.db.sql.routing import SCATTERED
@@ -16,12 +16,6 @@ OF_THREADS = {"sqlite": {"ckpt_tag_thread"}, "postgresql": set[str]()}
 
 def test_each_database_has_its_own_rows() -> None:
     assert [index_of(database).tags for database in ("sqlite", "postgresql", SCATTERED)] == [POSTING, TAG, TAG]
-
-
-def test_a_row_is_of_a_posting(kind: str) -> None:
-    index = index_of(kind)
-    found = compiled(kind, select(index.tags).where(index.is_posting(index.tags, bindparam("a_key"), bindparam("a_value"))))
-    assert found.parameters == {"a_key", "a_value"}
 
 
 @pytest.mark.parametrize("names", [("thread_id",), CHECKPOINT_KEY])
