@@ -270,7 +270,8 @@ async def ask(pair: Pair, move: Move) -> None:
 
 async def answer(pair: Pair, move: Move) -> None:
     where = await _from(pair, move.back)
-    if not pair.left["t"]:
+    # A policy may keep checkpoints of the subgraph alone.
+    if not any(ref.checkpoint_ns == "" for ref in pair.left["t"]):
         return
     asked = (await pair.graph.aget_state(where)).interrupts
     await pair.graph.ainvoke(Command(resume={each.id: f"answered in run {pair.run}" for each in asked}) if asked else None, where)
@@ -288,6 +289,8 @@ async def prune(pair: Pair, move: Move) -> None:
     await pair.prune(move.way, "t")
 
 
+#: What may leave checkpoints of a subgraph alone.
+EXEMPT = ("keep_latest", "policy: the first run is exempt")
 MOVES: dict[str, Callable[[Pair, Move], Awaitable[None]]] = {
     "ask": ask,
     "answer": answer,
@@ -298,6 +301,9 @@ MOVES: dict[str, Callable[[Pair, Move], Awaitable[None]]] = {
 
 
 @pytest.mark.parametrize("checkpointer", [None, True], ids=["inherited", "memory"])
+@example(
+    [Move("pass time", 0, ""), Move("write by hand", 0, ""), *(Move("prune", 0, way) for way in EXEMPT), Move("answer", 0, "")], 1
+).via("an answer where only the subgraph has checkpoints")
 @settings(slow, max_examples=6)
 @given(
     st.lists(
