@@ -202,7 +202,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `--quick`, keep what is worth running after every edit."""
+    """With `--quick`, keep what is worth running after every edit.
+
+    Modules that start processes come first: where a worker had one of their tests last, the others were idle meanwhile.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("starts_processes") is not None}
+    items.sort(key=lambda item: item.path not in slow and item.path.parent.name != "processes")
     if config.getoption("--quick"):
         kept = set(quick(items))
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])

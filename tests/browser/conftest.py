@@ -1,6 +1,8 @@
 """A real browser: Debian's chromium. Where there is none, these tests say so and are skipped.
 
-No browser is downloaded: `.ci/run` installs the system's.
+No browser is downloaded: `.ci/run` installs the system's. A page takes the whole browser three seconds of CPU, most of it for the window
+around the page. So where Debian's chromium-headless-shell is installed too, which is the same engine without windows, most tests use
+that; those that show a PDF need the whole browser, whose viewer the shell lacks.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import inspect
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +25,7 @@ from tests.support.hostile_state import put_hostile
 from tests.support.inspector import serving
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+SHELL = os.environ.get("CHROMIUM") or shutil.which("chromium-headless-shell") or CHROMIUM
 #: A name that only this browser takes for this machine, as a site that rebinds its name does.
 REBOUND = "evil.example"
 
@@ -37,16 +41,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    """One browser for all tests, each of which has a context of its own: nothing is shared between contexts."""
-    assert CHROMIUM is not None
+@asynccontextmanager
+async def started(executable: str | None) -> AsyncIterator[Browser]:
+    """A browser, until the block ends."""
+    assert executable is not None
     async with async_playwright() as playwright:
         # Without a sandbox of its own: a container lets root have none.
         arguments = ["--no-sandbox", "--disable-dev-shm-usage", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield launched
-        await launched.close()
+        browser = await playwright.chromium.launch(executable_path=executable, args=arguments)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One browser for all tests, each of which has a context of its own: nothing is shared between contexts."""
+    async with started(SHELL) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def whole_browser() -> AsyncIterator[Browser]:
+    """The same, with a viewer of PDFs."""
+    async with started(CHROMIUM) as browser:
+        yield browser
 
 
 @dataclass
@@ -125,11 +143,17 @@ def printed(sqlite_url: str) -> Iterator[str]:
 async def closed_windows(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Close what a test has opened."""
     yield
-    if "browser" in request.fixturenames:
-        for context in request.getfixturevalue("browser").contexts:
+    for name in {"browser", "whole_browser"}.intersection(request.fixturenames):
+        for context in request.getfixturevalue(name).contexts:
             await context.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def visitor(browser: Browser, printed: str) -> Visitor:
     return await visit(browser, printed)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pdf_visitor(whole_browser: Browser, printed: str) -> Visitor:
+    """Of a browser that shows PDFs."""
+    return await visit(whole_browser, printed)

@@ -91,8 +91,8 @@ async def test_a_state_is_a_conversation_with_its_files(visitor: Visitor) -> Non
     visitor.expect_nothing()
 
 
-async def test_pictures_and_pdfs_are_previewed(visitor: Visitor) -> None:
-    page = visitor.page
+async def test_pictures_and_pdfs_are_previewed(pdf_visitor: Visitor) -> None:
+    visitor, page = pdf_visitor, pdf_visitor.page
     await visitor.go("/checkpoint?thread=ann&ns=")
     async with page.expect_response(lambda response: "/raw?" in response.url) as sent:
         await page.locator(".media iframe").scroll_into_view_if_needed()

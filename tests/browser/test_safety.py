@@ -20,8 +20,8 @@ async def settle(visitor: Visitor) -> None:
     await page.wait_for_load_state("networkidle")
 
 
-async def test_hostile_values_run_nothing_on_any_page(visitor: Visitor) -> None:
-    page = visitor.page
+async def test_hostile_values_run_nothing_on_any_page(pdf_visitor: Visitor) -> None:
+    visitor, page = pdf_visitor, pdf_visitor.page
     await settle(visitor)
     await page.locator("[data-row] a").first.click()
     await expect(page.locator("h1")).to_contain_text("hostile")
@@ -42,8 +42,17 @@ async def test_hostile_values_run_nothing_on_any_page(visitor: Visitor) -> None:
     visitor.expect_nothing()
 
 
-@pytest.mark.parametrize("channel", ["page", "svg", "pdf", "pdf_by_handle", "page_by_handle", SCRIPT])
+@pytest.mark.parametrize("channel", ["page", "svg", "page_by_handle", SCRIPT])
 async def test_files_that_are_opened_run_nothing(visitor: Visitor, channel: str) -> None:
+    await open_file(visitor, channel)
+
+
+@pytest.mark.parametrize("channel", ["pdf", "pdf_by_handle"])
+async def test_pdfs_that_are_opened_run_nothing(pdf_visitor: Visitor, channel: str) -> None:
+    await open_file(pdf_visitor, channel)
+
+
+async def open_file(visitor: Visitor, channel: str) -> None:
     address = f"/raw?thread={quote(THREAD)}&ns={quote(SCRIPT)}&channel={quote(channel)}" + ("&path=0" if channel == SCRIPT else "")
     # What is only saved is no page that can be gone to.
     with suppress(Error):

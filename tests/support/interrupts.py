@@ -55,11 +55,6 @@ class Interrupter:
         self.swallowed += self._left <= 0
         return self._left <= 0
 
-    def _count(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            raise self._exception
-
     if sys.version_info >= (3, 12):
         # There `settrace` misses the bytecodes of functions that are called for the first time.
 
@@ -72,7 +67,9 @@ class Interrupter:
                     return monitoring.DISABLE
                 # All threads come here.
                 if threading.get_ident() == thread:
-                    self._count()
+                    self._left -= 1
+                    if self._left == 0:
+                        raise self._exception
                 return None
 
             monitoring.use_tool_id(monitoring.DEBUGGER_ID, "interrupts")
@@ -97,8 +94,11 @@ class Interrupter:
                 return of_opcode
 
             def of_opcode(_frame: FrameType, event: str, _argument: Any) -> Any:
+                # Millions of bytecodes come here, so that a call for each of them counts.
                 if event == "opcode":
-                    self._count()
+                    self._left -= 1
+                    if self._left == 0:
+                        raise self._exception
                 return of_opcode
 
             before = sys.gettrace()
