@@ -2,13 +2,15 @@
 
 Callers write again and again. Those whose writes the last batch stored come back within moments, and a commit costs far more than one
 more write in the same batch: so a batch lingers for them. It does not where one caller writes alone. Many writers alternate in two
-groups: one serialises while the batch of the other is stored.
+groups: one serialises while the batch of the other is stored. Where a database has several nodes, their writers are such groups.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Set
 from contextlib import suppress
+from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -22,6 +24,9 @@ _MIN_OVERTAKE_SECONDS = 0.05
 _MAX_OVERTAKE_SECONDS = 0.15
 # With fewer threads a second commit costs more than it saves (measured: 5 lose a quarter, 10 win a fifth).
 _MIN_ALTERNATING_THREADS = 8
+# With fewer threads for each of several nodes, all of which store at the same time, each would wait for the others more than it gains.
+_MIN_ALTERNATING_THREADS_PER_NODE = 4
+_REMEMBERED = 64
 
 
 class BatchTarget(NamedTuple):
@@ -37,8 +42,8 @@ class GroupCommitPolicy:
     """Remembers which threads were in the last batches, and how long the last one took."""
 
     def __init__(self) -> None:
-        self._last: Set[str] = frozenset()
-        self._before_last: Set[str] = frozenset()
+        #: The threads of each of the last batches, the newest first.
+        self._recent: deque[Set[str]] = deque([frozenset(), frozenset()], _REMEMBERED)
         self._last_seconds = 0.0
 
     def target(self, threads: Set[str], *, queued: bool) -> BatchTarget:
@@ -48,11 +53,12 @@ class GroupCommitPolicy:
             threads: the threads.
             queued: whether its entries waited in the queue while the last batch was stored, so that there are several callers.
         """
-        if not queued and len(self._last) <= 1:
+        last, before_last = self._recent[0], self._recent[1]
+        if not queued and len(last) <= 1:
             # One caller, who may write to one thread after the other.
             return BatchTarget(len(threads), alternating=False)
-        recent = threads | self._last
-        active = len(recent | self._before_last)
+        recent = threads | last
+        active = len(recent | before_last)
         if active >= _MIN_ALTERNATING_THREADS:
             return BatchTarget((active + 1) // 2, alternating=True)
         return BatchTarget(len(recent), alternating=False)
@@ -69,7 +75,17 @@ class GroupCommitPolicy:
 
     def committed(self, threads: Set[str], seconds: float) -> None:
         """Note that a batch with entries of these threads took so many seconds."""
-        self._last, self._before_last, self._last_seconds = threads, self._last, seconds
+        self._recent.appendleft(threads)
+        self._last_seconds = seconds
+
+    def nodes_at_a_time(self, nodes: int) -> int:
+        """How many of a database's nodes store batches at the same time.
+
+        All of them where few threads are written to. Of many threads, half of the nodes store those that the callers of the other half
+        have written meanwhile: as many writes are under way as if each node's writers alternated in two groups, in half as many batches.
+        """
+        active = frozenset[str]().union(*islice(self._recent, 2 * nodes))
+        return nodes if len(active) < _MIN_ALTERNATING_THREADS_PER_NODE * nodes else (nodes + 1) // 2
 
 
 class Arrivals:

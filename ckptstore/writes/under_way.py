@@ -41,8 +41,8 @@ class BatchesUnderWay(list[Batch]):
         """Whether another one may start: all have been under way for long, or are on other nodes, and another connection may be used."""
         if len(self) >= self._runner.max_batches:
             return False
-        shard_map = self._runner.abilities.shard_map
-        return not self.busy_nodes() if shard_map is None else len(self.busy_nodes()) < shard_map.node_count
+        shard_map, busy = self._runner.abilities.shard_map, self.busy_nodes()
+        return not busy or (shard_map is not None and len(busy) < self._policy.nodes_at_a_time(shard_map.node_count))
 
     def busy_nodes(self) -> Set[int | None]:
         """The nodes whose batches may not be overtaken; None stands for a database without nodes, and for entries that are work."""

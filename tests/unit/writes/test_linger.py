@@ -58,3 +58,26 @@ def test_a_batch_lingers_for_half_of_what_the_last_one_took_and_never_long(secon
     policy = GroupCommitPolicy()
     policy.committed(names(2), seconds)
     assert policy.linger_seconds == pytest.approx(linger)
+
+
+def test_all_nodes_store_at_the_same_time_for_few_threads_and_half_of_them_for_many() -> None:
+    policy = GroupCommitPolicy()
+    for number in range(4):
+        policy.committed(frozenset({f"thread-{number}"}), 0.01)
+    assert policy.nodes_at_a_time(1) == 1
+    assert policy.nodes_at_a_time(2) == 2
+    for number in range(2):
+        policy.committed(frozenset(f"thread-{number}-{each}" for each in range(4)), 0.01)
+    assert policy.nodes_at_a_time(2) == 1
+    # Twelve threads of late: for five nodes that is few, for three it is not.
+    assert policy.nodes_at_a_time(5) == 5
+    assert policy.nodes_at_a_time(3) == 2
+
+
+def test_what_was_written_long_ago_says_nothing_about_nodes() -> None:
+    policy = GroupCommitPolicy()
+    policy.committed(frozenset(f"thread-{each}" for each in range(50)), 0.01)
+    assert policy.nodes_at_a_time(2) == 1
+    for _ in range(4):
+        policy.committed(frozenset({"thread-0"}), 0.01)
+    assert policy.nodes_at_a_time(2) == 2

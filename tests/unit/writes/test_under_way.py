@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ckptstore.db.shard_map import Shard, ShardMap
 from ckptstore.writes.batch import Batch
 from ckptstore.writes.entry import QueueEntry, State
 from ckptstore.writes.linger import GroupCommitPolicy
@@ -60,3 +61,19 @@ def test_one_timer_looks_for_all_of_them_and_only_while_there_are_some(runner: M
     # For the quick one; the slow one is known.
     runner.timers.pop()()
     assert (runner.timers, found) == ([], ["slow"])
+
+
+def test_of_many_threads_half_of_the_nodes_store_at_a_time(runner: ManualRunner) -> None:
+    runner.max_batches = 4
+    runner.abilities.shard_map = ShardMap("public", [-(2**31), 0], [Shard(1, 1), Shard(2, 2)])
+    policy = GroupCommitPolicy()
+    under_way = BatchesUnderWay(runner, PendingEntries(10, 1_000), policy, list)  # type: ignore[arg-type]
+    batch = batch_of("a")
+    batch.entries[0].alone = False
+    under_way.begin(batch)
+    batch.node = 1
+    assert under_way.may_start()
+    policy.committed(frozenset(map(str, range(8))), 0.01)
+    assert not under_way.may_start()
+    batch.is_slow = True
+    assert under_way.may_start()
