@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy
 from click.testing import CliRunner
@@ -31,6 +30,7 @@ from tests.support.databases import (
     forgo_durability,
     kept_connections,
     memory_folder,
+    new_database,
     server_folder,
     url_of,
 )
@@ -90,15 +90,20 @@ def require_citus(request: pytest.FixtureRequest) -> None:
         pytest.skip(f"needs --citus, and {CITUS_URL_VARIABLE}")
 
 
+@pytest.fixture
+def require_one_server(request: pytest.FixtureRequest) -> None:
+    """Skip the test where PostgreSQL is a cluster."""
+    if request.config.getoption("--citus"):
+        pytest.skip("about what is done on one server only")
+
+
 @pytest.fixture(scope="session")
-def partitioned_url(postgres_url: str) -> str:
+def partitioned_url(postgres_url: str) -> Iterator[str]:
     """Another database of the same server, whose tables are partitioned."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE partitioned")
-    url = postgres_url.replace("/postgres?", "/partitioned?")
-    with SQLAlchemySaver.from_conn_string(url) as saver:
-        saver.setup(partitions=PARTITIONS).result()
-    return url
+    with new_database(postgres_url) as url:
+        with SQLAlchemySaver.from_conn_string(url) as saver:
+            saver.setup(partitions=PARTITIONS).result()
+        yield url
 
 
 @pytest.fixture(scope="session")

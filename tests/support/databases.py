@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ CITUS_URL_VARIABLE = "CKPTSTORE_CITUS_URL"
 SHARDS = 8
 #: For tests that need the cluster.
 on_citus = pytest.mark.usefixtures("require_citus")
+#: Marks a test of a way that a cluster never takes, which has its own with tests of its own.
+on_one_server = pytest.mark.usefixtures("require_one_server")
 #: The number of partitions where tests use partitioned tables.
 PARTITIONS = 4
 
@@ -118,13 +121,18 @@ def distributed_url() -> str:
     return url
 
 
+def beside(server: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return re.sub(r"^([^:]+://[^/]*/)[^?]*", rf"\g<1>{name}", server)
+
+
 @contextmanager
-def new_database(server: str, driver: str) -> Iterator[str]:
-    """A database without tables on a PostgreSQL server, as the URL for a driver."""
+def new_database(server: str, driver: str = "") -> Iterator[str]:
+    """A database without tables on a PostgreSQL server, as the URL for a driver. On a cluster it is the coordinator's alone."""
     name = f"new_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(SQL("CREATE DATABASE {} STRATEGY file_copy").format(Identifier(name)))
-    yield server.replace("postgresql:", f"postgresql+{driver}:").replace("/postgres?", f"/{name}?")
+    yield beside(server, name).replace("postgresql:", f"postgresql+{driver}:" if driver else "postgresql:")
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 

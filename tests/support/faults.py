@@ -76,8 +76,8 @@ def reported_calls(runner: Any, report: Callable[[str, str], None]) -> Iterator[
         yield
 
 
-#: Texts in the statements that store a batch, on either database.
-INSERTS_BATCH = ("INSERT INTO ckpt_", "ckpt_commit_batch")
+#: Texts in the statements that store a batch, on any database.
+INSERTS_BATCH = ("INSERT INTO ckpt_", "ckpt_commit_batch", "ckpt_commit_on_node")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from ckptstore.records import Value
 from ckptstore.writes.commit import commit_batch
 from tests.support.attempts import new_checkpoint
 from tests.support.build import chain, config
+from tests.support.databases import beside
 from tests.support.faults import reported_statements
 
 FUNCTION = "ckpt_commit_batch_1"
@@ -31,7 +32,7 @@ def database(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[Call
     name = f"abilities_{uuid4().hex}"
     with psycopg.connect(postgres_url, autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
-        yield lambda driver=f"+{request.param}", role="postgres": postgres_url.replace("/postgres?", f"/{name}?").replace(
+        yield lambda driver=f"+{request.param}", role="postgres": beside(postgres_url, name).replace(
             "postgresql://postgres", f"postgresql{driver}://{role}"
         )
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -7,13 +7,13 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from ckptstore import DatabaseSettings, HealthReport, SQLAlchemySaver
 from ckptstore.errors import BlobUnavailable
 from ckptstore.testing import FailingBackend, PausingBackend
 from tests.support.build import config, put
+from tests.support.databases import new_database
 from tests.support.rows import rows
 
 
@@ -42,10 +42,9 @@ def test_without_an_event_loop(lasting_url: str) -> None:
 
 
 async def test_a_database_without_a_schema(postgres_url: str) -> None:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE without_schema")
-    async with SQLAlchemySaver.from_conn_string(postgres_url.replace("/postgres?", "/without_schema?")) as saver:
-        found = failed(await saver.ahealth())
+    with new_database(postgres_url) as url:
+        async with SQLAlchemySaver.from_conn_string(url) as saver:
+            found = failed(await saver.ahealth())
     assert found.keys() == {"schema", "write"}
     assert "ckptstore upgrade" in found["schema"]
 

@@ -24,8 +24,11 @@ from ckptstore.writes.batch import LOCK_SECONDS
 from ckptstore.writes.commit import commit_batch
 from tests.support.attempts import encoded, new_checkpoint, task_writes
 from tests.support.batches import ODD, recorded, saver_commit, small_checkpoint, work
-from tests.support.databases import empty_tables, url_of
+from tests.support.databases import empty_tables, on_one_server, url_of
 from tests.support.rows import Rows, counted, listed_counts
+
+# On a cluster `commit_on_shards` stores batches.
+pytestmark = on_one_server
 
 WAYS = ("function", "statement")
 
