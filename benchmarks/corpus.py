@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -41,14 +41,19 @@ TENANTS = 10
 CHECKPOINTS_PER_USER = 100
 #: Threads of the user that is asked for, however large the table is.
 THREADS_OF_BUSY_USER = 100
+#: So many in a row are of as many threads.
+BATCH = 500
+#: In microseconds.
+SECOND = 1_000_000
 
 TENANT, KIND, USER, RARE = "tenant-3", "chat", "user-0", "escalated"
 
-_BATCH = 500
 _CHANNELS = ("question", "answer", "facts")
-_SECOND = 1_000_000
 _TICKS_BEFORE_1970 = 122_192_928_000_000_000
 _SHOW_AFTER_SECONDS = 5
+
+
+Copy = Callable[[Sequence[EncodedWrite]], Iterable[Sequence[EncodedWrite]]]
 
 
 class Entry(NamedTuple):
@@ -94,7 +99,7 @@ class Corpus:
     @cached_property
     def started_at(self) -> int:
         """The moment of the first checkpoint, in microseconds since 1970."""
-        return time.time_ns() // 1_000 - self.size * _SECOND
+        return time.time_ns() // 1_000 - self.size * SECOND
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -112,7 +117,7 @@ class Corpus:
         return counts
 
     def entries(self, saver: AnySaver) -> Iterator[Entry]:
-        """Every checkpoint in the order of time. Of `_BATCH` in a row, no two are of one thread."""
+        """Every checkpoint in the order of time. Of `BATCH` in a row, no two are of one thread."""
         threads: dict[int, _Thread] = {}
         for place, number, step, metadata in self._all_metadata():
             if step == 0:
@@ -127,8 +132,8 @@ class Corpus:
         new = {channel: saver.get_next_version(of.versions.get(channel), None) for channel in changed}
         of.versions |= new
         made = empty_checkpoint()
-        created_at = self.started_at + place * _SECOND
-        made.update({"v": 4, "id": _id_at(created_at), "channel_values": dict(of.values), "channel_versions": dict(of.versions)})
+        created_at = self.started_at + place * SECOND
+        made.update({"v": 4, "id": id_at(created_at), "channel_values": dict(of.values), "channel_versions": dict(of.versions)})
         made["versions_seen"] = {"__input__": {}, "agent": dict(new)}
         writes = [("answer", ["Nearly", "there"])] if step == STEPS - 1 else []
         entry = Entry(of.config, made, metadata, new, created_at, writes)
@@ -144,9 +149,9 @@ class Corpus:
         between_busy = max(1, self.threads // THREADS_OF_BUSY_USER)
         users = max(2, self.size // CHECKPOINTS_PER_USER)
         place = 0
-        for first in range(0, self.threads, _BATCH):
+        for first in range(0, self.threads, BATCH):
             for step in range(STEPS):
-                for number in range(first, min(first + _BATCH, self.threads)):
+                for number in range(first, min(first + BATCH, self.threads)):
                     rare, nth = place % between_rare == 0, place // between_rare
                     user = 0 if number % between_busy == 0 and number // between_busy < THREADS_OF_BUSY_USER else 1 + number % (users - 1)
                     metadata: dict[str, Any] = {
@@ -161,7 +166,7 @@ class Corpus:
                     place += 1
 
 
-def _id_at(created_at: int) -> str:
+def id_at(created_at: int) -> str:
     """An id as LangGraph makes them at a moment (microseconds since 1970)."""
     ticks = created_at * 10 + _TICKS_BEFORE_1970
     return str(UUID(int=ticks >> 12 << 80 | (ticks & 0xFFF) << 64 | random.getrandbits(62), version=6))
@@ -181,21 +186,34 @@ async def fill(contender: Contender, corpus: Corpus) -> None:
         else:
             async with _one_transaction(contender):
                 sample = await _fill_by_puts(saver, corpus, bar)
-    await _check(contender, sample)
+    await check(contender, sample)
     assert contender.database
     await contender.database.settle()
 
 
-async def fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any) -> Entry:
-    """Encoded and stored as a saver does it; the next batch is encoded while one is stored."""
+def once(batch: Sequence[EncodedWrite]) -> Iterable[Sequence[EncodedWrite]]:
+    """A batch as it is."""
+    return (batch,)
+
+
+async def fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any, copies: Copy = once) -> Entry:
+    """Encoded and stored as a saver does it; the next batch is encoded while one is stored.
+
+    Args:
+        saver: where they go.
+        corpus: what goes there.
+        bar: is told of each batch.
+        copies: makes the batches that are stored out of each that was encoded.
+    """
     entries = corpus.entries(saver)
     under_way: Future[None] | None = None
-    while batch := list(islice(entries, min(_BATCH, corpus.threads))):
+    while batch := list(islice(entries, min(BATCH, corpus.threads))):
         writes = [encode(record, lambda _: set(), chunk_values(record)) for entry in batch for record in _records(saver, entry)]
-        if under_way is not None:
-            await settled(under_way)
-        under_way = saver.store.runner.write(partial(_store, writes))
-        bar.update(len(batch))
+        for stored in copies(writes):
+            if under_way is not None:
+                await settled(under_way)
+            under_way = saver.store.runner.write(partial(_store, stored))
+            bar.update(len(batch))
         sample = batch[0]
     assert under_way is not None
     await settled(under_way)
@@ -208,7 +226,9 @@ def _store(writes: Sequence[EncodedWrite], db: Db) -> None:
     if db.on_sqlite:
         assert not any(commit_batch(db, writes))
     else:
-        _copy(db.connection, writes)
+        # Whole or not at all: after a fault it is done again.
+        with db.transaction():
+            _copy(db.connection, writes)
 
 
 def _copy(connection: Connection, writes: Sequence[EncodedWrite]) -> None:
@@ -284,7 +304,7 @@ async def _one_transaction(contender: Contender) -> AsyncIterator[None]:
         saver.conn = of_its_own
 
 
-async def _check(contender: Contender, sample: Entry) -> None:
+async def check(contender: Contender, sample: Entry) -> None:
     loaded = await contender.saver.aget_tuple(sample.stored_as)
     assert loaded is not None, f"{contender.name} lost a checkpoint"
     assert loaded.checkpoint["channel_values"] == sample.checkpoint["channel_values"]

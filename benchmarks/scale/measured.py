@@ -45,6 +45,27 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Frozen:
+    """What `VACUUM (FREEZE)` of a store cost that no vacuum had seen before.
+
+    Attributes:
+        seconds: it took.
+        log_bytes: it wrote to the write-ahead log, with images of pages.
+        page_images: whole pages among these.
+        pages: how often it asked for a page of 8 KiB.
+        revision: of the schema.
+        load_average: of the machine before it, when it had just filled the store: more than about 1 is other work.
+    """
+
+    seconds: float
+    log_bytes: int
+    page_images: int
+    pages: int
+    revision: str
+    load_average: float
+
+
+@dataclass(frozen=True)
 class Measured:
     """A store of one size.
 
@@ -52,8 +73,9 @@ class Measured:
         checkpoints: how many it has.
         parts: its tables and indexes by name.
         loads: by the number of tasks at once, on top of that store.
-        vacuum_seconds: of a second VACUUM, after one that froze nothing: what reading the visibility maps and indexes takes.
-        freeze_seconds: of VACUUM (FREEZE) after the loads: pages that the first VACUUM has frozen are skipped.
+        vacuum_seconds: of a second VACUUM: what reading the visibility maps and indexes takes.
+        freeze_seconds: of VACUUM (FREEZE) after the loads: pages that the first VACUUM froze are skipped.
+        freeze_all: of the first VACUUM, of everything; None where it was not measured.
     """
 
     checkpoints: int
@@ -61,6 +83,7 @@ class Measured:
     loads: Mapping[int, Load]
     vacuum_seconds: float
     freeze_seconds: float
+    freeze_all: Frozen | None = None
 
     @property
     def bytes(self) -> int:
@@ -76,4 +99,6 @@ class Measured:
         """What `to_dict` gave, after JSON."""
         parts = {name: Part(**part) for name, part in record["parts"].items()}
         loads = {int(tasks): Load(**load) for tasks, load in record["loads"].items()}
-        return cls(**{**record, "parts": parts, "loads": loads})
+        freeze_all = record.get("freeze_all")
+        frozen = Frozen(**freeze_all) if freeze_all else None
+        return cls(**{**record, "parts": parts, "loads": loads, "freeze_all": frozen})

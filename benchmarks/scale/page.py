@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from benchmarks.report import number
-from benchmarks.scale.measured import Measured
+from benchmarks.scale.measured import Frozen, Measured
 from benchmarks.scale.model import FREEZE_EVERY, Prediction, Prices, error_of, predict
 
 BEGIN, END = "<!-- written by `python -m benchmarks.scale` -->", "<!-- end of what `python -m benchmarks.scale` wrote -->"
@@ -13,6 +13,10 @@ BEGIN, END = "<!-- written by `python -m benchmarks.scale` -->", "<!-- end of wh
 #: What the page predicts: checkpoints, and steps a second.
 TARGETS = ((10**7, 500.0), (10**8, 2_000.0), (10**9, 10_000.0))
 _TERABYTE = 1e12
+_EXPLAINED = (
+    "Each step is one `aput` with five tags and one `aput_writes`, on top of the store of that size. Freezing all is the most that it can "
+    "be: no vacuum had seen the store before. A server freezes most pages earlier, when autovacuum comes to new rows."
+)
 _SERVER_BYTES = 4 * _TERABYTE
 
 
@@ -30,7 +34,7 @@ def document(about: Mapping[str, str], measured: Sequence[Measured], cores: int,
         "\n".join(f"- {label}: {text}" for label, text in about.items()),
         "## What was measured",
         _measured_table(measured),
-        "Each step is one `aput` with five tags and one `aput_writes`, on top of the store of that size.",
+        _EXPLAINED,
         "## How wrong the model is",
         _check(measured),
         "## What it predicts",
@@ -54,9 +58,27 @@ def _measured_table(measured: Sequence[Measured]) -> str:
             [f"updates of `ckpt_thread` for each step, {at}", *(number(load.updates.get("ckpt_thread", 0.0)) for load in loads)],
             [f"of these within the page (HOT), {at}", *(number(load.hot_updates.get("ckpt_thread", 0.0)) for load in loads)],
         ]
+    rows += _freezing_rows(measured)
     rows.append(["VACUUM with nothing to do, s", *(number(each.vacuum_seconds) for each in measured)])
-    rows.append(["VACUUM (FREEZE) after it, s", *(number(each.freeze_seconds) for each in measured)])
+    rows.append(["VACUUM (FREEZE) after the steps, s", *(number(each.freeze_seconds) for each in measured)])
     return _table(["checkpoints", *(f"{each.checkpoints:,}" for each in measured)], rows)
+
+
+def _freezing_rows(measured: Sequence[Measured]) -> list[list[str]]:
+    if not any(each.freeze_all for each in measured):
+        return []
+
+    def row(label: str, value: Callable[[Measured, Frozen], str]) -> list[str]:
+        return [label, *(value(each, each.freeze_all) if each.freeze_all else "" for each in measured)]
+
+    return [
+        row("VACUUM (FREEZE) of all, s", lambda _, frozen: number(frozen.seconds)),
+        row("load average of the machine before that", lambda _, frozen: number(frozen.load_average)),
+        row("its log for each checkpoint, bytes", lambda each, frozen: number(frozen.log_bytes / each.checkpoints)),
+        row("its page images for each 1,000 checkpoints", lambda each, frozen: number(frozen.page_images / each.checkpoints * 1_000)),
+        row("pages it asked for, for each 1,000 checkpoints", lambda each, frozen: number(frozen.pages / each.checkpoints * 1_000)),
+        row("of a schema of revision", lambda _, frozen: frozen.revision),
+    ]
 
 
 def _check(measured: Sequence[Measured]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from benchmarks.scale.measured import Load, Measured, Part
+from benchmarks.scale.measured import Frozen, Load, Measured, Part
 from benchmarks.scale.model import Prices, error_of, levels, predict
 from benchmarks.scale.page import BEGIN, END, document, replace_between
 
@@ -67,8 +69,19 @@ def test_a_single_size_is_not_checked() -> None:
     assert "nothing to check" in document({}, [store(100)], 2, Prices())
 
 
-def test_a_record_survives_json() -> None:
-    measured = store(100)
+def test_the_page_has_what_freezing_takes_where_it_was_measured() -> None:
+    assert "of all" not in document({}, [store(100)], 2, Prices())
+    frozen = Frozen(seconds=2.5, log_bytes=50_000, page_images=10, pages=400, revision="0012", load_average=7.25)
+    made = document({}, [store(100), replace(store(1_000), freeze_all=frozen)], 2, Prices())
+    assert "| VACUUM (FREEZE) of all, s |  | 2.50 |" in made
+    assert "| its log for each checkpoint, bytes |  | 50 |" in made
+    assert "| load average of the machine before that |  | 7.25 |" in made
+    assert "| of a schema of revision |  | 0012 |" in made
+
+
+@pytest.mark.parametrize("frozen", [None, Frozen(2.5, 50_000, 10, 400, "0012", 7.25)])
+def test_a_record_survives_json(frozen: Frozen | None) -> None:
+    measured = replace(store(100), freeze_all=frozen)
     record = measured.to_dict()
     record["loads"] = {str(tasks): load for tasks, load in record["loads"].items()}
     assert Measured.from_dict(record) == measured
