@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Dialect
 
+from ckptstore.db.capabilities import HAS_CITUS
 from ckptstore.db.error_mapping import MOVED
 from ckptstore.db.sql.parameters import as_sent
 from ckptstore.db.sql.tables import OBJECT, THREAD
@@ -12,6 +13,8 @@ from ckptstore.db.sql.tables import OBJECT, THREAD
 _TABLES = (THREAD.name, OBJECT.name)
 _ACTIONS = ("INSERT", "UPDATE", "DELETE")
 _FUNCTION = "ckpt_refuse_moved"
+# Citus refuses triggers on distributed tables, since they may reach for rows on other nodes. These only refuse, each on its own shard.
+_ALLOW_TRIGGERS = f"SELECT set_config('citus.enable_unsafe_triggers', 'on', true) WHERE {HAS_CITUS}"
 
 
 def seal(dialect: Dialect, schema: str | None, to: str) -> list[str]:
@@ -39,7 +42,7 @@ def seal(dialect: Dialect, schema: str | None, to: str) -> list[str]:
         for table in _TABLES
     ]
     refuse = f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {body}"
-    return [as_sent(dialect, each) for each in (lock, refuse, *triggers)]
+    return [as_sent(dialect, each) for each in (_ALLOW_TRIGGERS, lock, refuse, *triggers)]
 
 
 def unseal(dialect: Dialect, schema: str | None) -> list[str]:
@@ -48,7 +51,7 @@ def unseal(dialect: Dialect, schema: str | None) -> list[str]:
         return [f"DROP TRIGGER IF EXISTS {_trigger(table, action)}" for table in _TABLES for action in _ACTIONS]
     triggers = [f"DROP TRIGGER IF EXISTS {_trigger(table, 'write')} ON {_name(schema, table)}" for table in _TABLES]
     function = f"DROP FUNCTION IF EXISTS {_name(schema, _FUNCTION)}()"
-    return [as_sent(dialect, each) for each in (*triggers, function)]
+    return [as_sent(dialect, each) for each in (_ALLOW_TRIGGERS, *triggers, function)]
 
 
 def _trigger(table: str, action: str) -> str:
