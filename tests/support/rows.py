@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import MappingResult, Select, func, select
+from sqlalchemy import MappingResult, Select, Table, func, select
 
 from ckptstore import SQLAlchemySaver
 from ckptstore.db.connection import Db
@@ -24,6 +24,11 @@ def select_in_schema(db: Db, query: Select[Any]) -> MappingResult:
     return db.connection.execute(query, execution_options=options).mappings()
 
 
+def _in_order(db: Db, table: Table) -> Select[Any]:
+    """All rows; of shards they come in another order each time."""
+    return table.select().order_by(*table.primary_key) if db.statements.sharded else table.select()
+
+
 @dataclass
 class Rows:
     """Every row of every table, and the references between them."""
@@ -32,9 +37,8 @@ class Rows:
 
     @classmethod
     def of(cls, saver: SQLAlchemySaver) -> Rows:
-        tables = Base.metadata.tables
         found = saver.store.runner.read(
-            lambda db: {name: select_in_schema(db, table.select()).all() for name, table in tables.items()}
+            lambda db: {name: select_in_schema(db, _in_order(db, table)).all() for name, table in Base.metadata.tables.items()}
         ).result()
         return cls({name: [dict(row) for row in rows] for name, rows in found.items()})
 

@@ -16,8 +16,9 @@ from ckptstore.inspection.doctor.findings import Finding
 from ckptstore.inspection.doctor.reading import read_facts
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.runtime.steps import drive
+from tests.support import databases
 from tests.support.build import chain, config, put
-from tests.support.databases import url_of
+from tests.support.databases import on_one_server, url_of
 from tests.support.doctor import ill
 from tests.support.loads import add_loads, load_row
 from tests.support.transfers import schema
@@ -46,7 +47,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
 
 async def test_a_store_that_is_well(place: tuple[str, str], request: pytest.FixtureRequest) -> None:
     kind, url = place
-    partitioned = kind.endswith("partitioned") or (kind != "sqlite" and request.config.getoption("--partitioned"))
+    parts = 4 if kind.endswith("partitioned") or (kind != "sqlite" and request.config.getoption("--partitioned")) else 0
+    if kind in ("asyncpg", "psycopg") and request.config.getoption("--citus"):
+        parts = databases.SHARDS
     async with SQLAlchemySaver.from_conn_string(url) as saver:
         await chain(saver, "t", 5)
         add_loads(saver, load_row(saver._now() - DAY))
@@ -54,7 +57,7 @@ async def test_a_store_that_is_well(place: tuple[str, str], request: pytest.Fixt
         found = examine(saver)
         assert ill(diagnose(found)) == {"retention": "note"}
     assert (found.on_sqlite, found.retention.checkpoints, found.missing_indexes) == (kind == "sqlite", 5, [])
-    assert {table.name: table.partitions for table in found.tables}.get("ckpt_thread", 0) == (4 if partitioned else 0)
+    assert {table.name: table.partitions for table in found.tables}.get("ckpt_thread", 0) == parts
     assert found.retention.checkpoints_per_day == pytest.approx(5 / 7)
 
 
@@ -151,6 +154,7 @@ async def test_a_pool_without_a_free_connection(lasting_url: str) -> None:
         assert findings(saver)["pool"].severity == "urgent"
 
 
+@on_one_server
 @pytest.mark.parametrize("url", ["asyncpg"], indirect=True)
 async def test_dead_rows_and_statistics_that_are_old(url: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thresholds, "LEAST_ROWS", 20)
