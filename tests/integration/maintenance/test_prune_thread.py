@@ -260,7 +260,8 @@ async def test_a_thread_that_is_written_to_is_planned_once_and_one_without_anyth
         made.append(put_now(saver, made[329], {"n": 1}, {}))
         return False
 
-    whole_thread = saver.store.runner.statements[(sql.prune.thread_nodes,)].text
+    runner = saver.store.runner
+    whole_thread = (runner.abilities.statements or runner.statements)[(sql.prune.thread_nodes,)].text
     with (
         mock.patch("ckptstore.maintenance.prune_run._ROWS_PER_PAGE", 1),
         reported_statements(saver, lambda _, text: statements.append(text)),
