@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, NamedTuple, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -218,8 +218,8 @@ async def fill_ours(saver: SQLAlchemySaver, corpus: Corpus, bar: Any, copies: Co
     assert under_way is not None
     await settled(under_way)
     if not saver.store.runner.statements.on_sqlite:
-        for first in range(256):
-            await settled(saver.store.runner.write(partial(_count_threads, first)))
+        for first, end in pairwise(_PARTS_OF_IDS):
+            await settled(saver.store.runner.write(partial(_count_threads, first, end)))
     return sample
 
 
@@ -244,13 +244,14 @@ def _copy(connection: Connection, writes: Sequence[EncodedWrite]) -> None:
 _COUNT_THREADS = """
 INSERT INTO ckpt_thread (thread_id, created_at, updated_at, generation, checkpoint_count, size)
 SELECT thread_id, min(created_at), max(created_at), 1, count(*), sum(size) FROM ckpt_checkpoint
-WHERE thread_id >= '{:02x}' AND thread_id < '{:02x}' GROUP BY thread_id
+WHERE thread_id >= '{}' AND thread_id < '{}' GROUP BY thread_id
 """
+# Ids of threads are hexadecimal. A statement about all of millions takes longer than a saver waits for an answer.
+_PARTS_OF_IDS = [*(f"{number:02x}" for number in range(256)), "g"]
 
 
-def _count_threads(first: int, db: Db) -> None:
-    """Those whose ids begin with one byte: a statement about all of millions takes longer than a saver waits for an answer."""
-    db.connection.exec_driver_sql(_COUNT_THREADS.format(first, first + 1).replace("'100'", "'g'"))
+def _count_threads(first: str, end: str, db: Db) -> None:
+    db.connection.exec_driver_sql(_COUNT_THREADS.format(first, end))
 
 
 def _records(saver: SQLAlchemySaver, entry: Entry) -> list[NewCheckpoint | NewWrites]:

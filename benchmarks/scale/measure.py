@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 
 from benchmarks.contenders import CKPTSTORE_POSTGRES, Contender, contenders
 from benchmarks.scale.fill import careless, fill

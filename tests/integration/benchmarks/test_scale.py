@@ -6,7 +6,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 import pytest
 
 from benchmarks.contenders import CKPTSTORE_POSTGRES, contenders

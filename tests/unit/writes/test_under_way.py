@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+
 from ckptstore.db.shard_map import Shard, ShardMap
 from ckptstore.writes.batch import Batch
 from ckptstore.writes.entry import QueueEntry, State
@@ -17,9 +20,21 @@ def batch_of(*threads: str) -> Batch:
     return batch
 
 
+def under_way_on(
+    runner: ManualRunner,
+    *,
+    pending: PendingEntries | None = None,
+    policy: GroupCommitPolicy | None = None,
+    found_slow: Callable[[], object] = list,
+) -> BatchesUnderWay:
+    # One without entries is false.
+    pending = PendingEntries(10, 1_000) if pending is None else pending
+    return BatchesUnderWay(cast(Any, runner), pending, policy or GroupCommitPolicy(), found_slow)
+
+
 def test_entries_are_under_way_from_the_begin_of_their_batch_to_its_end(runner: ManualRunner) -> None:
     pending = PendingEntries(10, 1_000)
-    under_way = BatchesUnderWay(runner, pending, GroupCommitPolicy(), list)  # type: ignore[arg-type]
+    under_way = under_way_on(runner, pending=pending)
     batch = batch_of("a", "b")
     under_way.begin(batch)
     assert under_way
@@ -34,7 +49,7 @@ def test_entries_are_under_way_from_the_begin_of_their_batch_to_its_end(runner: 
 
 def test_another_batch_starts_only_beside_slow_ones_and_on_a_connection_of_its_own(runner: ManualRunner) -> None:
     runner.max_batches = 2
-    under_way = BatchesUnderWay(runner, PendingEntries(10, 1_000), GroupCommitPolicy(), list)  # type: ignore[arg-type]
+    under_way = under_way_on(runner)
     slow = batch_of("a")
     slow.entries[0].alone = False
     under_way.begin(slow)
@@ -48,7 +63,7 @@ def test_another_batch_starts_only_beside_slow_ones_and_on_a_connection_of_its_o
 def test_one_timer_looks_for_all_of_them_and_only_while_there_are_some(runner: ManualRunner) -> None:
     runner.max_batches = 2
     found: list[str] = []
-    under_way = BatchesUnderWay(runner, PendingEntries(10, 1_000), GroupCommitPolicy(), lambda: found.append("slow"))  # type: ignore[arg-type]
+    under_way = under_way_on(runner, found_slow=lambda: found.append("slow"))
     slow, quick = batch_of("a"), batch_of("b")
     for batch in (slow, quick):
         under_way.begin(batch)
@@ -67,7 +82,7 @@ def test_of_many_threads_half_of_the_nodes_store_at_a_time(runner: ManualRunner)
     runner.max_batches = 4
     runner.abilities.shard_map = ShardMap("public", [-(2**31), 0], [Shard(1, 1), Shard(2, 2)])
     policy = GroupCommitPolicy()
-    under_way = BatchesUnderWay(runner, PendingEntries(10, 1_000), policy, list)  # type: ignore[arg-type]
+    under_way = under_way_on(runner, policy=policy)
     batch = batch_of("a")
     batch.entries[0].alone = False
     under_way.begin(batch)
