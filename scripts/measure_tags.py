@@ -25,7 +25,8 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 from tqdm import tqdm
 
-from benchmarks.corpus import KIND, RARE, TENANT, USER, Corpus, fill_ours, thread_id
+from benchmarks.corpus import KIND, RARE, TENANT, USER, Corpus, thread_id
+from benchmarks.filling import fill_ours
 from benchmarks.servers import postgres
 from benchmarks.workload import HandMade, thread
 from ckptstore import DatabaseSettings, SQLAlchemySaver

@@ -10,7 +10,8 @@ import asyncpg
 from tqdm import tqdm
 
 from benchmarks.contenders import Contender
-from benchmarks.corpus import BATCH, SECOND, USER, Corpus, check, fill_ours, id_at
+from benchmarks.corpus import BATCH, SECOND, USER, Corpus, id_at
+from benchmarks.filling import check, fill_ours
 from ckptstore.records import CheckpointKey, NewCheckpoint, Posting, WriteRecord
 from ckptstore.tags.encoding import encode_value
 from ckptstore.values.encode import EncodedWrite

@@ -21,7 +21,8 @@ from typing import Any
 from benchmarks.bench import Bench
 from benchmarks.charts import draw_lines
 from benchmarks.contenders import OURS, AnySaver, Connect, Contender
-from benchmarks.corpus import Corpus, fill
+from benchmarks.corpus import Corpus
+from benchmarks.filling import fill
 from benchmarks.report import Table
 from benchmarks.workload import HandMade, sentence
 from ckptstore import PruneReport, RetentionPolicy, SQLAlchemySaver

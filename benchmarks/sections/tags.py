@@ -19,7 +19,8 @@ from typing import Any
 from benchmarks.bench import Bench, Scale
 from benchmarks.charts import draw_lines, medians
 from benchmarks.contenders import IN_MEMORY, OURS, AnySaver, Contender, ckptstore
-from benchmarks.corpus import KIND, RARE, STEPS, TENANT, USER, Corpus, fill
+from benchmarks.corpus import KIND, RARE, STEPS, TENANT, USER, Corpus
+from benchmarks.filling import fill
 from benchmarks.report import Table
 from benchmarks.workload import HandMade
 from ckptstore import SQLAlchemySaver
