@@ -140,12 +140,12 @@ async def saver(url: str) -> AsyncIterator[SQLAlchemySaver]:
         yield saver
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two workers more than processors: tests wait for servers, other processes and disks, and meanwhile others run.
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than processors: tests wait for servers, other processes and disks, and meanwhile others run.
 
-    With `--quick` they wait for less, and each worker takes six seconds of CPU to collect them: one more.
+    Of two processors three workers leave one hundredth unused, and each further one takes ten seconds of CPU to collect the tests.
     """
-    return (1 if config.getoption("--quick") else 2) + (os.cpu_count() or 1)
+    return 1 + (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)
