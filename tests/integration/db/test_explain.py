@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 from unittest import mock
 
+import psycopg
 import pytest
+from psycopg.sql import Literal
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ckptstore import MonitoringSettings, SQLAlchemySaver
@@ -18,6 +20,7 @@ from ckptstore.db.abilities import Abilities
 from ckptstore.db.connection import Db
 from ckptstore.db.id_times import OFF_TIME
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.sharding import for_each_thread
 from ckptstore.db.statement import CompiledStatement
 from ckptstore.db.url import parse_database_url
 from ckptstore.inspection import sample
@@ -32,7 +35,7 @@ from ckptstore.writes.commit import commit_batch
 from tests.support.attempts import new_checkpoint, task_writes
 from tests.support.build import checkpoint, config
 from tests.support.build import metadata as metadata_of
-from tests.support.databases import url_of
+from tests.support.databases import on_one_server, url_of
 from tests.support.searches import SEARCHES, STEPS, THREAD_SEARCHES, THREADS, units
 
 # First of all fixtures, so that a database is filled once for all of its tests.
@@ -53,7 +56,7 @@ KINDS = ["sqlite", "asyncpg", "asyncpg engine", "psycopg unprepared"]
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLAlchemySaver]:
+def filled(request: pytest.FixtureRequest, indexes_on_shards: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLAlchemySaver]:
     """A saver of each kind, on a database with something in every table, and no settings of the planner's."""
     driver, _, kind = request.param.partition(" ")
     url = url_of(driver, request, tmp_path_factory.mktemp("explain"))
@@ -73,6 +76,23 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         saver.store.runner.write(lambda db: db.insert(sql.tables.SEGMENT, "keep", segments)).result()
         with no_autovacuum(saver):
             yield saver
+
+
+@pytest.fixture(scope="module", autouse=True)
+def indexes_on_shards(request: pytest.FixtureRequest) -> Iterator[None]:
+    """On a cluster, let the planners take an index wherever they can: a shard is so small that it is best read whole."""
+    if not request.config.getoption("--citus"):
+        yield
+        return
+    # Citus passes it on to the nodes.
+    change_role(request, "SET enable_seqscan = off")
+    yield
+    change_role(request, "RESET enable_seqscan")
+
+
+def change_role(request: pytest.FixtureRequest, change: str) -> None:
+    with psycopg.connect(request.getfixturevalue("postgres_url"), autocommit=True) as connection:
+        connection.execute(f"ALTER ROLE CURRENT_USER {change}")
 
 
 @contextmanager
@@ -125,8 +145,21 @@ def explained() -> Iterator[list[Explained]]:
 
 
 def _plan(db: Db, statement: CompiledStatement, parameters: Any) -> list[str]:
+    if not db.abilities.database.one_snapshot:
+        # Of one of the shards, whose tables have its number.
+        return [
+            re.sub(r"(ckpt_[a-z_]+)_\d+\b", r"\1", str(line)) for (line,) in db.execute(f"EXPLAIN {with_values(statement, parameters)}")
+        ]
     how = "EXPLAIN QUERY PLAN" if db.on_sqlite else "EXPLAIN"
     return [str(row[-1]) for row in db.execute(f"{how} {statement.text}", statement.arguments(parameters or {}))]
+
+
+def with_values(statement: CompiledStatement, parameters: Any) -> str:
+    """A statement with its values in its text: Citus explains none that has parameters."""
+    given = parameters or {}
+    values = statement.arguments(next(for_each_thread(given)) if statement.each_thread else given)
+    by_name = values if isinstance(values, dict) else {str(number): value for number, value in enumerate(values, 1)}
+    return re.sub(r"\$(\d+)|%\((\w+)\)s", lambda found: Literal(by_name[found[1] or found[2]]).as_string(), statement.text)
 
 
 def whole_tables(plans: list[Explained]) -> list[tuple[str, str]]:
@@ -156,12 +189,15 @@ def set_statistics(saver: SQLAlchemySaver, statistics: str) -> None:
             db.execute(f"DELETE FROM pg_statistic WHERE starelid IN ({ours})")
             db.execute(f"UPDATE pg_class SET reltuples = -1, relpages = 0, relallvisible = 0 WHERE oid IN ({ours})")
 
-    if statistics == "with statistics" and saver.store.runner.read(is_partitioned).result():
-        pytest.skip("a partition of these tables is so small that it is best read whole")
+    if statistics == "with statistics" and saver.store.runner.read(is_in_parts).result():
+        pytest.skip("a part of these tables is so small that it is best read whole")
     saver.store.runner.write(work).result()
 
 
-def is_partitioned(db: Db) -> bool:
+def is_in_parts(db: Db) -> bool:
+    """Whether the tables have partitions or shards."""
+    if not db.abilities.database.one_snapshot:
+        return True
     return not db.on_sqlite and db.execute("SELECT relkind::text FROM pg_class WHERE oid = 'ckpt_thread'::regclass").scalar_one() == "p"
 
 
@@ -179,10 +215,12 @@ ALL_SEARCHES = [*SEARCHES, *(f"threads: {search}" for search in THREAD_SEARCHES)
 def search_once(planned: SQLAlchemySaver) -> Callable[[str], Awaitable[Searched]]:
     """Runs a search for all tests that look at its plans."""
     done: dict[str, Searched] = {}
+    # Citus plans what is prepared anew for each execution.
+    keeping = kept_plans if planned.store.runner.abilities.database.one_snapshot else partial(nullcontext, [])
 
     async def search_for(search: str) -> Searched:
         if search not in done:
-            with explained() as plans, kept_plans() as kept:
+            with explained() as plans, keeping() as kept:
                 if search.startswith("threads: "):
                     found: list[Any] = await planned.alist_threads(**{"limit": 10, **THREAD_SEARCHES[search.removeprefix("threads: ")]})
                 else:
@@ -199,6 +237,9 @@ async def test_a_search_reads_no_whole_table(search_once: Callable[[str], Awaita
     plans = (await search_once(search)).explained
     assert plans
     assert whole_tables(plans) == []
+    # On a cluster, where no plan is kept that could be looked at below.
+    of_shards = [plan for _, plan in plans if any("Tasks Shown" in line for line in plan)]
+    assert [line for plan in of_shards for line in _in_postgresql(plan)] == []
 
 
 # --- the plans that the saver's own connections keep, page after page ------------------------------------------------------
@@ -276,6 +317,7 @@ def _in_postgresql(plan: list[str]) -> list[str]:
     return found
 
 
+@on_one_server
 @pytest.mark.parametrize("search", ALL_SEARCHES)
 async def test_no_page_of_a_search_is_read_from_end_to_end(search_once: Callable[[str], Awaitable[Searched]], search: str) -> None:
     plans = (await search_once(search)).kept
@@ -283,6 +325,7 @@ async def test_no_page_of_a_search_is_read_from_end_to_end(search_once: Callable
     assert [(line, statement) for statement, plan in plans for line in full_reads(statement, plan)] == []
 
 
+@on_one_server
 def test_a_full_read_is_noticed(filled: SQLAlchemySaver) -> None:
     def look(db: Db) -> list[list[str]]:
         tags = "ckpt_tag_posting" if db.on_sqlite else "ckpt_tag"
@@ -298,6 +341,7 @@ def test_there_is_something_to_be_read_in_every_table(filled: SQLAlchemySaver, t
     assert filled.store.runner.read(lambda db: db.execute(f"SELECT count(*) FROM {table}").scalar_one()).result() >= 100
 
 
+@on_one_server
 async def test_no_page_reads_all_segments(planned: SQLAlchemySaver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FIRST_COLUMNS, "ckpt_segment_pkey", "thread_id")
     with kept_plans() as plans:
@@ -305,6 +349,7 @@ async def test_no_page_reads_all_segments(planned: SQLAlchemySaver, monkeypatch:
     assert [line for statement, plan in plans for line in full_reads(statement, plan)] == []
 
 
+@on_one_server
 @pytest.mark.parametrize("plans_of", [explained, kept_plans])
 # SQLite takes a batch as one insert into a view, whose triggers find rows by their primary keys.
 @pytest.mark.parametrize("filled", [kind for kind in KINDS if kind != "sqlite"], indirect=True, scope="module")
@@ -332,6 +377,7 @@ async def test_no_put_reads_a_whole_table(planned: SQLAlchemySaver, plans_of: An
 _READ = "SELECT relname, seq_scan, coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE starts_with(relname, 'ckpt_')"
 
 
+@on_one_server
 @pytest.mark.parametrize("filled", [kind for kind in KINDS if kind != "sqlite"], indirect=True, scope="module")
 def test_the_function_for_batches_reads_no_more_than_it_looks_up(planned: SQLAlchemySaver) -> None:
     versions = [("text", f"{n}") for n in range(3)]
