@@ -19,7 +19,7 @@ from ckptstore.records import Value
 from ckptstore.writes.commit import commit_batch
 from tests.support.attempts import new_checkpoint
 from tests.support.build import chain, config
-from tests.support.databases import beside
+from tests.support.databases import beside, on_one_server
 from tests.support.faults import reported_statements
 
 FUNCTION = "ckpt_commit_batch_1"
@@ -137,6 +137,7 @@ async def test_it_reads_no_whole_table_although_the_tables_are_known_to_be_small
         assert saver.store.runner.write(look).result() == 0
 
 
+@on_one_server
 @one_driver
 async def test_stores_of_one_process_know_their_own_database(database: Callable[..., str], postgres_url: str) -> None:
     await set_up(database())
@@ -150,6 +151,7 @@ async def test_stores_of_one_process_know_their_own_database(database: Callable[
         await other.adelete_thread("other")
 
 
+@on_one_server
 @one_driver
 async def test_on_citus_batches_are_one_statement(database: Callable[..., str]) -> None:
     await set_up(database())

@@ -127,20 +127,23 @@ def test_a_saver_that_is_opened_meanwhile_waits_for_the_upgrade(old_url: str, up
 async def test_a_saver_that_meets_the_locks_of_an_upgrade_says_so(postgres_url: str, driver: str, table: str) -> None:
     settings = DatabaseSettings(attempt_seconds=0.3, long_attempt_seconds=0.3, retry_seconds=0.3)
     url = postgres_url.replace("postgresql:", f"postgresql+{driver}:")
+    # It locks the shards of a cluster too, which LOCK TABLE does not.
+    change = f"ALTER TABLE {table} ADD COLUMN another integer"
     async with SQLAlchemySaver.from_conn_string(url, settings=settings) as saver:
         await put(saver, config("locked"))
         with psycopg.connect(postgres_url) as upgrader:
             upgrader.execute(LOCK)
-            upgrader.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            upgrader.execute(change)
             with pytest.raises(UpgradeUnderWay, match=r"another process is changing the schema since 20\d\d-") as caught:
                 await put(saver, config("locked"))
             assert caught.value.transient
             upgrader.rollback()
             # Another lock is no upgrade.
-            upgrader.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            upgrader.execute(change)
             with pytest.raises(DatabaseUnavailable) as other:
                 await put(saver, config("locked"))
             assert not isinstance(other.value, UpgradeUnderWay)
+            upgrader.rollback()
         await put(saver, config("locked"))
         await saver.adelete_thread("locked")
 
