@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from ckptstore import SQLAlchemySaver
+from ckptstore.db.connection import Db
 from ckptstore.inspection.doctor.facts import Facts, LoadFacts, RetentionFacts, TableFacts, WalFacts
 from ckptstore.inspection.doctor.findings import Finding, Severity
 from ckptstore.inspection.doctor.thresholds import MB
@@ -58,3 +61,19 @@ def facts(*, on_sqlite: bool = True, **changes: Any) -> Facts:
 def ill(findings: Iterable[Finding]) -> dict[str, Severity]:
     """The findings that are more than ok, by name."""
     return {finding.name: finding.severity for finding in findings if finding.severity is not Severity.OK}
+
+
+@contextmanager
+def invalid_index(saver: SQLAlchemySaver, name: str) -> Iterator[None]:
+    """Make an index one that was built without success; on a cluster, on every node."""
+
+    def change(db: Db, valid: str) -> None:
+        found = f"SELECT oid FROM pg_class WHERE relname ~ '^{name}(_[0-9]+)?$'"
+        text = f"UPDATE pg_index SET indisvalid = {valid} WHERE indexrelid IN ({found})"
+        db.execute(text if db.abilities.database.one_snapshot else f"SELECT run_command_on_workers($nodes${text}$nodes$)")
+
+    saver.store.runner.write(lambda db: change(db, "false")).result()
+    try:
+        yield
+    finally:
+        saver.store.runner.write(lambda db: change(db, "true")).result()

@@ -224,11 +224,11 @@ def _our_tables() -> CTE:
 
 def health_of_tables(database: str) -> Select[Any]:
     """For each of our tables, with its partitions, as PostgreSQL's statistics have it: bytes, live and dead rows, rows that changed since
-    the last ANALYZE, whether there was one, and the number of its partitions; in the schema `:schema` or in the connection's own.
+    the last ANALYZE, whether there was one, and the number of its partitions or shards; in the schema `:schema` or in the connection's own.
     """
     ours = _our_tables()
     if database == SCATTERED:
-        # No node has statistics of all rows.
+        # The nodes know the rest, see `db.shard_health`.
         none: ColumnElement[int] = literal_column("0")
         shards = cast(select(func.count()).where(_SHARD.c.logicalrelid == cast(ours.c.oid, REGCLASS)).scalar_subquery(), BigInteger)
         return select(ours.c.relname, _bytes_on_shards(ours)[1], none, none, none, literal_column("true"), shards).order_by(ours.c.relname)

@@ -13,6 +13,7 @@ from sqlalchemy.schema import CreateIndex
 from ckptstore.db import sql
 from ckptstore.db.cluster import read_cluster
 from ckptstore.db.connection import Db
+from ckptstore.db.shard_health import ShardCounts, counts_of_shards, invalid_indexes_of_shards
 from ckptstore.db.tables import tables_for_ddl
 from ckptstore.db.url import is_memory
 from ckptstore.errors import DatabaseUnavailable, TagKeysChanged
@@ -56,8 +57,6 @@ def _facts(db: Db, now: int, state_format: StateFormat, wal: WalFacts | None, ce
     db.expect_long()
     with db.snapshot():
         sizes = table_sizes(db, full=False)
-        schema = {"schema": db.statements.schema}
-        tables = () if db.on_sqlite else [_table(*row) for row in db.run(sql.stats.health_of_tables, schema)]
         try:
             tag_keys = stored_keys(db) or EVERYTHING
         except TagKeysChanged:
@@ -69,12 +68,30 @@ def _facts(db: Db, now: int, state_format: StateFormat, wal: WalFacts | None, ce
             wal=wal,
             load=load_facts(db, now),
             ceiling=ceiling,
-            tables=tables,
+            tables=() if db.on_sqlite else _tables(db),
             missing_indexes=_missing_indexes(db),
             invalid_indexes=_invalid_indexes(db),
             retention=_retention(db, now, overdue),
             unsearched=unsearched_keys(db, now, tag_keys, state_format),
         )
+
+
+def _tables(db: Db) -> list[TableFacts]:
+    tables = [_table(*row) for row in db.run(sql.stats.health_of_tables, {"schema": db.statements.schema})]
+    if db.abilities.database.one_snapshot:
+        return tables
+    counts = counts_of_shards(db)
+    return [_with_counts(table, counts[table.name]) if table.name in counts else table for table in tables]
+
+
+def _with_counts(table: TableFacts, counts: ShardCounts) -> TableFacts:
+    return replace(
+        table,
+        live_rows=counts.live_rows,
+        dead_rows=counts.dead_rows,
+        changed_rows=counts.changed_rows,
+        is_analysed=counts.is_analysed,
+    )
 
 
 def _table(name: str, size: int, live: int, dead: int, changed: int, is_analysed: bool, partitions: int) -> TableFacts:
@@ -92,8 +109,12 @@ def _missing_indexes(db: Db) -> list[str]:
 
 
 def _invalid_indexes(db: Db) -> list[str]:
-    found = () if db.on_sqlite else db.run(sql.stats.invalid_indexes, {"schema": db.statements.schema})
-    return [_prefix(db) + db.connection.dialect.identifier_preparer.quote(name) for (name,) in found]
+    if db.on_sqlite:
+        return []
+    found = [name for (name,) in db.run(sql.stats.invalid_indexes, {"schema": db.statements.schema})]
+    if not db.abilities.database.one_snapshot:
+        found = sorted({*found, *invalid_indexes_of_shards(db)})
+    return [_prefix(db) + db.connection.dialect.identifier_preparer.quote(name) for name in found]
 
 
 def _prefix(db: Db) -> str:
