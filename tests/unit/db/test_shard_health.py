@@ -1,0 +1,41 @@
+"""What is made of the answers of a cluster's nodes. Tests with `--citus` ask real ones (`tests/integration/inspection`)."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+from ckptstore.db.shard_health import ShardCounts, counts_of_shards, invalid_indexes_of_shards
+
+
+def answering(*nodes: list[Any], schema: str | None = None) -> Any:
+    """A database whose nodes give these answers; it keeps what they were asked."""
+    asked: list[str] = []
+
+    def execute(text: str) -> list[tuple[str]]:
+        asked.append(text)
+        return [(json.dumps(node),) for node in nodes]
+
+    return SimpleNamespace(execute=execute, statements=SimpleNamespace(schema=schema), asked=asked)
+
+
+def test_shards_are_added_up_and_copies_of_a_table_counted_once() -> None:
+    first = [["ckpt_thread_102008", 10, 1, 2, 9.0], ["ckpt_object_102040", 5, 0, 0, 5.0], ["ckpt_tag_102050", 3, 0, 3, -1.0]]
+    second = [["ckpt_thread_102009", 20, 4, 0, 20.0], ["ckpt_object_102040", 5, 7, 0, 5.0], ["ckpt_tag_102051", 4, 0, 0, 4.0]]
+    assert counts_of_shards(answering(first, second)) == {
+        "ckpt_thread": ShardCounts(live_rows=30, dead_rows=5, changed_rows=2, analysed_rows=29, is_analysed=True),
+        "ckpt_object": ShardCounts(live_rows=5, dead_rows=0, changed_rows=0, analysed_rows=5, is_analysed=True),
+        "ckpt_tag": ShardCounts(live_rows=7, dead_rows=0, changed_rows=3, analysed_rows=4, is_analysed=False),
+    }
+
+
+def test_an_index_is_invalid_if_it_is_on_one_node() -> None:
+    assert invalid_indexes_of_shards(answering([["ckpt_tag_pkey", "ckpt_tag"]], [])) == {"ckpt_tag_pkey": "ckpt_tag"}
+
+
+def test_the_schema_is_quoted_and_no_placeholder_is_in_the_statement() -> None:
+    database = answering([], schema="it's mine")
+    counts_of_shards(database)
+    invalid_indexes_of_shards(database)
+    assert all("coalesce('it''s mine', current_schema())" in text and "%" not in text for text in database.asked)
