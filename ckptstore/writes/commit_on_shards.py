@@ -25,9 +25,6 @@ from ckptstore.writes.function_parameters import Data, FunctionParameters
 from ckptstore.writes.replace import store_writes
 from ckptstore.writes.rows import new_generation, thread_rows
 
-# So many writes to a shard take the node longer together, in statements over arrays, than by themselves.
-_FEW = 3
-
 
 class ShardsCommit(ExplainedErrors):
     """One attempt to store a batch, see `commit_postgres.BatchCommit`.
@@ -121,13 +118,10 @@ class _NodeCall:
 
     def parameters(self, lock_seconds: float) -> dict[str, Any]:
         """The parameters of the function; shards come in the order of their ids, in which all lock them."""
-        data, ids, parts = Data(), list[int](), list[str]()
-        self._parameters = []
-        for shard, writes in sorted(self._shards.items()):
-            for together in _taken_together(writes):
-                ids.append(shard)
-                self._parameters.append(parameters := FunctionParameters(together, data))
-                parts += (_leases(together.values()), *(array_literal(part) if part else "" for part in parameters.parts.values()))
+        data, ids, parts = Data(), sorted(self._shards), list[str]()
+        self._parameters = [FunctionParameters(self._shards[shard], data) for shard in ids]
+        for shard, parameters in zip(ids, self._parameters, strict=True):
+            parts += (_leases(self._shards[shard].values()), *(array_literal(part) if part else "" for part in parameters.parts.values()))
         return {
             "for_thread": next(iter(self._shards[ids[0]].values())).record.key.thread_id,
             "wait_for_locks": f"{round(lock_seconds * 1000)}ms",
@@ -144,13 +138,6 @@ class _NodeCall:
             if answer != DECLINED:
                 stored |= parameters.stored(answer)
         return stored
-
-
-def _taken_together(writes: dict[int, EncodedWrite]) -> list[dict[int, EncodedWrite]]:
-    """Which writes to a shard the function stores at once: a few by themselves, in the order of their threads, in which all lock them."""
-    if len(writes) > _FEW:
-        return [writes]
-    return [{number: write} for number, write in sorted(writes.items(), key=lambda each: each[1].record.key.thread_id)]
 
 
 def _calls_by_node(writes: Mapping[int, EncodedWrite], abilities: Abilities) -> list[_NodeCall]:

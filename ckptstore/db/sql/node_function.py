@@ -19,8 +19,8 @@ from ckptstore.db.sql.batch_function import HELD_FUNCTION, PARTS, Call
 
 #: With the version of its parameters, as `batch_function.FUNCTION`.
 FUNCTION = "ckpt_commit_on_node_1"
-#: Locks shards as a statement that writes to them does.
-LOCK_FUNCTION = "ckpt_lock_shards_1"
+#: Locks a shard as a statement that writes to it does.
+LOCK_FUNCTION = "ckpt_lock_shard_1"
 #: What a batch of a shard consists of: each an array as a text, '' where there is none.
 SHARD_PARTS = ("leases", *PARTS)
 #: The answer for a shard of which nothing was stored.
@@ -48,13 +48,11 @@ _BRANCH = f"""
 # As the owner of the tables: Citus lets nobody else call `lock_shard_metadata`. It takes the lock (5: ShareLock) that each statement of
 # Citus's takes that writes to the shard.
 _LOCK = f"""
-CREATE OR REPLACE FUNCTION SCHEMA.{LOCK_FUNCTION}(shards bigint[]) RETURNS void
+CREATE OR REPLACE FUNCTION SCHEMA.{LOCK_FUNCTION}(shard bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
-    -- One that was split is there no more. The same shard may come again.
-    PERFORM pg_catalog.lock_shard_metadata(5, there.ids) FROM (
-        SELECT array_agg(s.shardid ORDER BY s.shardid) AS ids FROM pg_catalog.pg_dist_shard AS s WHERE s.shardid = ANY (shards)
-    ) AS there WHERE there.ids IS NOT NULL;
+    -- One that was split is there no more.
+    PERFORM pg_catalog.lock_shard_metadata(5, ARRAY[s.shardid]) FROM pg_catalog.pg_dist_shard AS s WHERE s.shardid = shard;
 END
 $function$
 """
@@ -63,13 +61,11 @@ _COMMIT = f"""
 CREATE OR REPLACE FUNCTION SCHEMA.{FUNCTION}(
     for_thread text,         -- a thread of the first shard: it says on which node this is executed
     wait_for_locks text, new_generation bigint, data bytea,
-    shards text,             -- ids of shards of ckpt_thread, in order; one may come again
+    shards text,             -- ids of shards of ckpt_thread, in order
     parts text               -- for each of them {", ".join(SHARD_PARTS)}
-) RETURNS text LANGUAGE plpgsql VOLATILE SECURITY INVOKER
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $function$
+) RETURNS text LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET plan_cache_mode = force_generic_plan AS $function$
 DECLARE
     ids bigint[] := shards::bigint[];
-    here bigint[];
     given text[] := parts::text[];
     entries text[];
     answers text[] := '{{}}';
@@ -80,16 +76,14 @@ BEGIN
     IF wait_for_locks IS NOT NULL THEN
         PERFORM set_config('lock_timeout', wait_for_locks, true);
     END IF;
-    PERFORM SCHEMA.{LOCK_FUNCTION}(ids);
-    here := ARRAY(
-        SELECT p.shardid FROM pg_catalog.pg_dist_placement AS p CROSS JOIN pg_catalog.pg_dist_local_group AS g
-        WHERE p.shardid = ANY (ids)
-        GROUP BY p.shardid HAVING bool_and(p.groupid = g.groupid AND p.shardstate = 1)
-    );
+    FOR n IN 1..cardinality(ids) LOOP
+        PERFORM SCHEMA.{LOCK_FUNCTION}(ids[n]);
+    END LOOP;
     FOR n IN 1..cardinality(ids) LOOP
         at := (n - 1) * {len(SHARD_PARTS)};
         answer := '{DECLINED}';
-        is_here := ids[n] = ANY (here);
+        SELECT coalesce(bool_and(p.groupid = g.groupid AND p.shardstate = 1), false) INTO is_here
+        FROM pg_catalog.pg_dist_placement AS p CROSS JOIN pg_catalog.pg_dist_local_group AS g WHERE p.shardid = ids[n];
         entries := given[at + 2]::text[];
         FOR i IN 1..cardinality(entries) BY 5 LOOP
             is_here := is_here AND get_shard_id_for_distribution_column('SCHEMA_TEXT.ckpt_thread'::regclass, entries[i]) = ids[n];
@@ -140,9 +134,7 @@ def copy_for_shard(create: str, quoted_schema: str, schema: str, shard: int, tab
         tables: the names of the shard's tables, by those of the distributed ones.
     """
     names = {**tables, **{name: copy_name(name, shard) for name in (BATCH_FUNCTION, HELD_FUNCTION)}}
-    # What the function has set that calls it.
-    unset = create.replace(" SET enable_seqscan = off", "")
-    named = re.sub(r"%1\$I\.(\w+)", lambda found: f"%1$I.{names[found[1]]}", unset)
+    named = re.sub(r"%1\$I\.(\w+)", lambda found: f"%1$I.{names[found[1]]}", create)
     return named.replace("%1$I", quoted_schema).replace("%1$L", _literal(schema)).replace("%%", "%")
 
 
