@@ -9,7 +9,6 @@ from itertools import islice, pairwise
 from typing import Any, cast
 
 from langgraph.checkpoint.base import CheckpointMetadata
-from sqlalchemy import Connection
 from sqlalchemy.util import await_only
 from tqdm import tqdm
 
@@ -83,15 +82,18 @@ def _store(writes: Sequence[EncodedWrite], db: Db) -> None:
     else:
         # Whole or not at all: after a fault it is done again.
         with db.transaction():
-            _copy(db.connection, writes)
+            _copy(db, writes)
 
 
-def _copy(connection: Connection, writes: Sequence[EncodedWrite]) -> None:
+def _copy(db: Db, writes: Sequence[EncodedWrite]) -> None:
     """PostgreSQL's own way for many rows; a million checkpoints would take half an hour in batches."""
     rows = BatchRows(enumerate(writes)).parts
-    driver: Any = connection.connection.driver_connection
+    driver: Any = db.connection.connection.driver_connection
     for part, (table, _) in sql.batch_parts.BATCH_ROWS.items():
-        if part in rows:
+        if table is sql.tables.TAG and db.statements.numbers_tags:
+            # A view.
+            db.insert(table, "keep", rows.get(part, []))
+        elif part in rows:
             await_only(driver.copy_records_to_table(table.name, records=rows[part], columns=[column.name for column in table.c]))
 
 

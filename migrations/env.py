@@ -10,6 +10,9 @@ from alembic.util import CommandError
 
 from ckptstore.db import schema
 from ckptstore.db.connection import Db
+from ckptstore.db.sql.insert import row_parameters
+from ckptstore.db.sql.numbered_rows import insert_tag_arrays
+from ckptstore.db.tables import TAG
 from ckptstore.errors import CkptStoreError
 from ckptstore.langgraph.format import LANGGRAPH
 from ckptstore.tags.encoding import postings
@@ -20,7 +23,7 @@ given_db = config.attributes.get("db")
 
 PAGE = 5_000
 KEY = [sa.column(name, sa.Text) for name in ("thread_id", "checkpoint_ns", "checkpoint_id")]
-TAG = ("key", "value", "checkpoint_id", "thread_id", "checkpoint_ns")
+COLUMNS = ("key", "value", "checkpoint_id", "thread_id", "checkpoint_ns")
 
 
 def run_from_command_line() -> None:
@@ -46,7 +49,8 @@ def make_tags_again(db: Db) -> None:
     columns = connection.execute(sa.text("SELECT * FROM ckpt_checkpoint WHERE 1 = 0")).keys()
     hidden = sa.column("hidden" if "hidden" in columns else "support", sa.Boolean)
     checkpoint = sa.table("ckpt_checkpoint", *KEY, sa.column("metadata", sa.JSON))
-    connection.execute(sa.delete(sa.table("ckpt_tag")))
+    numbered = connection.dialect.name != "sqlite" and not is_table(connection, "ckpt_tag")
+    connection.execute(sa.delete(sa.table("ckpt_tag_posting" if numbered else "ckpt_tag")))
     after = ("", "", "")
     page = sa.select(*KEY, sa.column("metadata", sa.JSON)).select_from(checkpoint).where(hidden.is_(False))
     while rows := connection.execute(page.where(sa.tuple_(*KEY) > sa.tuple_(*after)).order_by(*KEY).limit(PAGE)).all():
@@ -59,19 +63,29 @@ def make_tags_again(db: Db) -> None:
                 for thread_id, checkpoint_ns, checkpoint_id, metadata in rows
                 for posting in postings(metadata, unindexed_when_empty=LANGGRAPH.unindexed_when_empty)
             ),
+            numbered=numbered,
         )
 
 
-def insert_tags(connection: sa.Connection, tags: list[tuple[str, ...]]) -> None:
+def is_table(connection: sa.Connection, name: str) -> bool:
+    """Whether a name is that of a table, and not of a view."""
+    return name in sa.inspect(connection).get_table_names()
+
+
+def insert_tags(connection: sa.Connection, tags: list[tuple[str, ...]], *, numbered: bool) -> None:
     """Insert tags: on PostgreSQL as arrays, in one statement."""
     if not tags:
         return
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"INSERT INTO ckpt_tag ({', '.join(TAG)}) VALUES (?, ?, ?, ?, ?)", tags)
+    if numbered:
+        # A view, whose trigger would insert each by itself.
+        connection.execute(insert_tag_arrays("postgresql"), row_parameters(TAG, tags))
         return
-    arrays = ", ".join(f"CAST(:{name} AS text[])" for name in TAG)
-    columns = dict(zip(TAG, map(list, zip(*tags, strict=True)), strict=True))
-    connection.execute(sa.text(f"INSERT INTO ckpt_tag ({', '.join(TAG)}) SELECT * FROM unnest({arrays})"), columns)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"INSERT INTO ckpt_tag ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?)", tags)
+        return
+    arrays = ", ".join(f"CAST(:{name} AS text[])" for name in COLUMNS)
+    columns = dict(zip(COLUMNS, map(list, zip(*tags, strict=True)), strict=True))
+    connection.execute(sa.text(f"INSERT INTO ckpt_tag ({', '.join(COLUMNS)}) SELECT * FROM unnest({arrays})"), columns)
 
 
 if given_db is not None:

@@ -32,6 +32,7 @@ from tests.support.databases import (
     memory_folder,
     new_database,
     server_folder,
+    set_up_without_functions,
     url_of,
 )
 from tests.support.old_click import keep_outputs_apart
@@ -103,6 +104,17 @@ def partitioned_url(postgres_url: str) -> Iterator[str]:
     with new_database(postgres_url) as url:
         with SQLAlchemySaver.from_conn_string(url) as saver:
             saver.setup(partitions=PARTITIONS).result()
+        yield url
+
+
+@pytest.fixture(scope="session")
+def texts_url(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[str]:
+    """Another database of the same server, whose tags are rows of texts; of a Citus cluster they all are."""
+    if request.config.getoption("--citus"):
+        yield postgres_url
+        return
+    with new_database(postgres_url) as url:
+        set_up_without_functions(url)
         yield url
 
 

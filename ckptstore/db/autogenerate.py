@@ -7,14 +7,21 @@ from functools import partial
 from typing import Any
 
 from ckptstore.db.sql.tables import PARTITIONED
-from ckptstore.db.tables import ON_SQLITE, TABLE_PREFIX, TAG, tables_for_ddl
+from ckptstore.db.tables import TABLE_PREFIX, TAG, tables_for_ddl
+from ckptstore.db.tag_tables import ON_POSTGRESQL, ON_SQLITE
 
 
-def what_is_compared(dialect_name: str) -> dict[str, Any]:
-    """Options of `context.configure`: the tables that a database has, and which of those that are there are ours."""
-    if dialect_name != "sqlite":
+def what_is_compared(dialect_name: str, *, numbers_tags: bool = True) -> dict[str, Any]:
+    """Options of `context.configure`: the tables that a database has, and which of those that are there are ours.
+
+    Args:
+        dialect_name: of the database.
+        numbers_tags: whether `ckpt_tag` is a view, if it is one of PostgreSQL.
+    """
+    if dialect_name != "sqlite" and not numbers_tags:
         return {"target_metadata": tables_for_ddl(), "include_object": _is_ours}
-    return {"target_metadata": [tables_for_ddl(), ON_SQLITE], "include_object": partial(_is_ours, view=TAG.name)}
+    tables = ON_SQLITE if dialect_name == "sqlite" else ON_POSTGRESQL
+    return {"target_metadata": [tables_for_ddl(), tables], "include_object": partial(_is_ours, view=TAG.name)}
 
 
 def _is_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any, view: str | None = None) -> bool:

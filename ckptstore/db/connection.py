@@ -26,10 +26,11 @@ from ckptstore.db.cell_types import require_types
 from ckptstore.db.error_mapping import ConnectionLost, is_ending
 from ckptstore.db.sharding import for_each_thread
 from ckptstore.db.sql.insert import in_powers_of_two, insert_arrays, insert_rows, insert_values, row_parameters, value_parameters
+from ckptstore.db.sql.numbered_rows import insert_tag_arrays
 from ckptstore.db.sql.objects import referenced_among
 from ckptstore.db.sql.parameters import key_parameters
 from ckptstore.db.sql.routing import REFERENCED
-from ckptstore.db.sql.tables import OBJECT_KEY, Row
+from ckptstore.db.sql.tables import OBJECT_KEY, TAG, Row
 from ckptstore.db.sqlstates import Discard, fault_of
 from ckptstore.db.statement import CompiledStatement, Statements
 from ckptstore.db.watch import Watch
@@ -168,6 +169,8 @@ class Db:
             parts = in_powers_of_two(rows)
             return sum(self.run(insert_values, value_parameters(table, part), len(part), table, conflict).rowcount for part in parts)
         if not self.on_sqlite:
+            if table is TAG and self.statements.numbers_tags:
+                return self.run(insert_tag_arrays, row_parameters(table, rows)).rowcount
             return self.run(insert_arrays, row_parameters(table, rows), table, conflict).rowcount
         return sum(self.run_rows(insert_rows, part, table, conflict).rowcount for part in in_powers_of_two(rows))
 

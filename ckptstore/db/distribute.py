@@ -174,6 +174,14 @@ def _require_no_others(db: Db, names: Sequence[str]) -> None:
         )
 
 
+def _require_texts(db: Db) -> None:
+    if db.statements.numbers_tags:
+        raise InvalidConfig(
+            "the tags of this database were stored as numbers before it had Citus, and shards need their texts; nothing was changed; run: "
+            "ckptstore downgrade 0012, then ckptstore upgrade, and distribute it again"
+        )
+
+
 def _require_same(found: Distribution | None, shards: int) -> None:
     if found is not None and (found.method != "h" or found.shards != shards):
         how = f"{found.shards} shards" if found.method == "h" else "one node"
@@ -196,8 +204,9 @@ def _require_nodes(db: Db) -> None:
     """Return if there are nodes for shards, all alike.
 
     Raises:
-        InvalidConfig: there are none, or one has other versions.
+        InvalidConfig: there are none, or one has other versions; or tags, which shards have as texts, are stored as numbers.
     """
+    _require_texts(db)
     if not db.execute("SELECT count(*) FROM pg_dist_node WHERE isactive AND shouldhaveshards AND noderole = 'primary'").scalar_one():
         raise InvalidConfig(
             "no node of the cluster may have shards; add workers: SELECT citus_add_node('host', 5432), or let the coordinator have them: "

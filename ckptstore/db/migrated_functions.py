@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import context, op
@@ -30,19 +31,29 @@ def create_function(statement: str, purpose: str, instead: str) -> None:
         purpose: what the function is for, as the log says it: `no function to ...`.
         instead: what is done without it.
     """
+    create_functions([statement], purpose, instead)
+
+
+def create_functions(statements: Sequence[str], purpose: str, instead: str) -> bool:
+    """Like `create_function`, for several that are of use only together; returns whether there are all of them, or none."""
     if context.is_offline_mode():
-        op.execute(_in_schema(statement))
-        return
+        for statement in statements:
+            op.execute(_in_schema(statement))
+        return True
     op.execute("SAVEPOINT without_function")
     try:
-        op.execute(_in_schema(statement))
+        for statement in statements:
+            op.execute(_in_schema(statement))
     except DBAPIError as exc:
         if getattr(exc.orig, "sqlstate", None) not in _REFUSED:
             raise
         op.execute("ROLLBACK TO SAVEPOINT without_function")
         reason = str(exc.orig).partition("\n")[0]
         logger.warning("no function to %s (%s): %s", purpose, reason, instead)
-    op.execute("RELEASE SAVEPOINT without_function")
+        return False
+    finally:
+        op.execute("RELEASE SAVEPOINT without_function")
+    return True
 
 
 def drop_function(name: str) -> None:

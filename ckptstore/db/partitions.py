@@ -19,6 +19,8 @@ from ckptstore.errors import InvalidConfig, brief
 logger = logging.getLogger(__name__)
 
 _MAX_PARTITIONS = 1_000
+# Those that a migration creates.
+_OUR_TRIGGERS = "SELECT oid, tgrelid FROM pg_trigger WHERE tgname = 'ckpt_tag_forget_thread'"
 
 
 class _PlainTable(NamedTuple):
@@ -32,6 +34,8 @@ class _PlainTable(NamedTuple):
     indexes: Sequence[tuple[str, str]]
     #: Privileges and whom they were granted to.
     grants: Sequence[tuple[str, str]]
+    #: Definitions of our own triggers.
+    triggers: Sequence[str]
 
 
 def require_partitions(count: object, *, on_sqlite: bool) -> None:
@@ -99,10 +103,12 @@ def _require_independent(db: Db, table: str) -> None:
     Raises:
         InvalidConfig: something does.
     """
+    # Our own are created again.
+    others = f"(classid, objid) NOT IN (SELECT 'pg_trigger'::regclass, oid FROM ({_OUR_TRIGGERS}) AS ours)"
     kept_by_name = ", ".join(f"'{catalog}'::regclass" for catalog in ("pg_trigger", "pg_policy", "pg_publication_rel", "pg_statistic_ext"))
     found = db.execute(
         "SELECT DISTINCT pg_describe_object(classid, objid, objsubid) FROM pg_depend WHERE refclassid = 'pg_class'::regclass "
-        f"AND refobjid = '{table}'::regclass AND (deptype = 'n' OR classid IN ({kept_by_name})) ORDER BY 1"
+        f"AND refobjid = '{table}'::regclass AND (deptype = 'n' OR classid IN ({kept_by_name})) AND {others} ORDER BY 1"
     ).all()
     if found:
         dependents = "; ".join(name for (name,) in found)
@@ -125,6 +131,7 @@ def _described(db: Db, table: str) -> _PlainTable:
         (key_name, key_columns),
         [(name, definition) for name, definition in db.execute(indexes)],
         [(privilege, to) for privilege, to in db.execute(grants)],
+        [definition for (definition,) in db.execute(f"SELECT pg_get_triggerdef(oid) FROM ({_OUR_TRIGGERS}) AS ours WHERE tgrelid = {of}")],
     )
 
 
@@ -141,6 +148,7 @@ def _convert(db: Db, table: _PlainTable, count: int) -> None:
         f"DROP TABLE {plain}",
         f"ALTER TABLE {name} ADD CONSTRAINT {key_name} {key_columns}",
         *(definition for _, definition in table.indexes),
+        *table.triggers,
         *(f"GRANT {privilege} ON {name} TO {grantee}" for privilege, grantee in table.grants),
         *(f"ALTER TABLE {each} OWNER TO {table.owner}" for each in (name, *(f"{name}_p{n}" for n in range(count)))),
     ]

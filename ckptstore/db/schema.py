@@ -27,7 +27,7 @@ from ckptstore.db.schema_events import log_changed, log_started
 from ckptstore.db.schema_name import check_schema_name
 from ckptstore.db.secrets import masked
 from ckptstore.db.settings import DatabaseSettings
-from ckptstore.db.sql.tables import THREAD
+from ckptstore.db.sql.tables import NUMBERED_POSTING, THREAD
 from ckptstore.db.sqlstates import sqlstate_of
 from ckptstore.db.tables import VERSION_TABLE
 from ckptstore.db.url import DATABASE_URL_VARIABLE, parse_database_url
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
 
 #: Every revision, oldest first. Repeated here so that a saver can check its database without importing Alembic.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
 HEAD = REVISIONS[-1]
 
 # What a server says about a table that is not there, or whose schema is not.
@@ -68,6 +68,10 @@ def current_revision(db: Db) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
+def _literal(text: str) -> str:
+    return text.replace("'", "''")
+
+
 def _version_table(db: Db) -> str:
     return db.statements.table_name(VERSION_TABLE)
 
@@ -77,15 +81,16 @@ def _look(db: Db) -> str | None:
     if db.on_sqlite:
         return current_revision(db)
     functions = function_queries(db.statements.table_name(THREAD.name))
+    numbers = f"to_regclass('{_literal(db.statements.table_name(NUMBERED_POSTING.name))}') IS NOT NULL"
     try:
-        rows = db.execute(f"SELECT version_num, {functions}, {HAS_CITUS} FROM {_version_table(db)}").found
+        rows = db.execute(f"SELECT version_num, {functions}, {HAS_CITUS}, {numbers} FROM {_version_table(db)}").found
     except Exception as exc:
         if sqlstate_of(exc) in _NO_TABLES:
             return None
         raise
-    revision, batch_function, held_function, has_citus = rows[0] if rows else (None, None, None, False)
+    revision, batch_function, held_function, has_citus, numbers_tags = rows[0] if rows else (None, None, None, False, True)
     db.abilities.take(batch_function, held_function)
-    _note(db, capabilities_with_citus(db) if has_citus else PLAIN)
+    _note(db, capabilities_with_citus(db) if has_citus else PLAIN, numbers_tags=numbers_tags)
     db.abilities.shard_map = None if db.abilities.database.one_snapshot else shard_map_of(db)
     return None if revision is None else str(revision)
 
@@ -95,11 +100,11 @@ def look_again(db: Db) -> None:
     _look(db)
 
 
-def _note(db: Db, found: Capabilities) -> None:
+def _note(db: Db, found: Capabilities, *, numbers_tags: bool) -> None:
     """Remember what the database can do, and from now on execute the statements for it."""
     db.abilities.database = found
-    db.statements = db.statements.for_shards(sharded=not found.joins_threads)
-    db.abilities.statements = db.statements if db.statements.sharded else None
+    db.statements = db.statements.for_database(sharded=not found.joins_threads, numbers_tags=numbers_tags)
+    db.abilities.statements = None if numbers_tags else db.statements
 
 
 def require_head(db: Db) -> None:
@@ -280,5 +285,8 @@ def _enter_schema(schema: str | None) -> list[Executable]:
 
 
 def _configure(context: EnvironmentContext | Any, **options: Any) -> None:
-    dialect_name = options["connection"].dialect.name if "connection" in options else options["dialect_name"]
-    context.configure(version_table=VERSION_TABLE, transactional_ddl=True, **what_is_compared(dialect_name), **options)
+    connection = options.get("connection")
+    dialect_name = options["dialect_name"] if connection is None else connection.dialect.name
+    numbers_tags = connection is None or dialect_name == "sqlite" or inspect(connection).has_table(NUMBERED_POSTING.name)
+    compared = what_is_compared(dialect_name, numbers_tags=numbers_tags)
+    context.configure(version_table=VERSION_TABLE, transactional_ddl=True, **compared, **options)

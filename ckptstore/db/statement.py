@@ -15,7 +15,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from ckptstore.db.cell_types import cell_types
 from ckptstore.db.sql.pages import Shape, beginning_of_whole, joined_whole, page_whole, rest_of_whole
-from ckptstore.db.sql.routing import REFERENCED, SCATTERED, Route, route_of, routed
+from ckptstore.db.sql.routing import REFERENCED, SCATTERED, TEXTS_OF_TAGS, Route, route_of, routed
 from ckptstore.records import StateFormat
 
 #: At most twice as many are kept. Each takes about 12 KB, and a store has some 150 besides those of listings.
@@ -60,15 +60,19 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
         dialect: of the database.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
         sharded: whether each thread is on one of several shards, see `sql.routing`.
+        numbers_tags: whether PostgreSQL keeps tags as rows of numbers, see `sql.tag_layouts`.
     """
 
-    def __init__(self, dialect: Dialect, schema: str | None, *, sharded: bool = False) -> None:
+    def __init__(self, dialect: Dialect, schema: str | None, *, sharded: bool = False, numbers_tags: bool = True) -> None:
         self.dialect_name = dialect.name
         self.driver = dialect.driver
         self.on_sqlite = dialect.name == "sqlite"
         self._dialect = dialect
         self.schema = schema
         self.sharded = sharded
+        self.numbers_tags = numbers_tags and not self.on_sqlite
+        #: What statements are built for.
+        self._database = dialect.name if numbers_tags or self.on_sqlite else TEXTS_OF_TAGS
         #: Statements that were compiled before this dict was emptied last, and not used since.
         self._older: dict[tuple[Any, ...], CompiledStatement] = {}
 
@@ -85,7 +89,7 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
     def _compiled(self, build: Callable[..., ClauseElement], *args: Any) -> CompiledStatement:
         if build is page_whole and not self.sharded:
             return self._page_whole(*args)
-        statement = build(self.dialect_name, *args)
+        statement = build(self._database, *args)
         if not self.sharded:
             return CompiledStatement(statement, self._dialect, self.schema)
         route = route_of(statement.compile(dialect=self._dialect))
@@ -97,15 +101,17 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
 
     def _page_whole(self, shape: Shape, state_format: StateFormat) -> CompiledStatement:
         """`page_whole`, of which only what depends on the shape is compiled: a user's first search of each kind waits for it."""
-        compiled = CompiledStatement(beginning_of_whole(self.dialect_name, shape), self._dialect, self.schema)
+        compiled = CompiledStatement(beginning_of_whole(self._database, shape), self._dialect, self.schema)
         compiled.text = joined_whole(compiled.text, self[rest_of_whole, state_format].text)
         # As of every UNION.
         compiled.cells = ()
         return compiled
 
-    def for_shards(self, *, sharded: bool) -> Statements:
-        """The same statements for a database that keeps each thread on one of several shards, or for one that does not."""
-        return self if sharded is self.sharded else statements_for(self._dialect, self.schema, sharded=sharded)
+    def for_database(self, *, sharded: bool, numbers_tags: bool) -> Statements:
+        """The same statements for a database that keeps each thread on one of several shards or does not, and tags as numbers or texts."""
+        if (sharded, numbers_tags) == (self.sharded, self.numbers_tags):
+            return self
+        return statements_for(self._dialect, self.schema, sharded=sharded, numbers_tags=numbers_tags)
 
     def table_name(self, table: str) -> str:
         """A table's name in the text of a statement, quoted where it has to be, with its schema."""
@@ -116,16 +122,17 @@ class Statements(dict[tuple[Any, ...], CompiledStatement]):
 _shared: OrderedDict[tuple[Any, ...], Statements] = OrderedDict()
 
 
-def statements_for(dialect: Dialect, schema: str | None, *, sharded: bool = False) -> Statements:
+def statements_for(dialect: Dialect, schema: str | None, *, sharded: bool = False, numbers_tags: bool = True) -> Statements:
     """The statements that all stores of this process share whose drivers and schemas are the same: compiling them takes milliseconds.
 
     Args:
         dialect: of the database.
         schema: the PostgreSQL schema of the tables, or None for the connection's own.
         sharded: whether each thread is on one of several shards.
+        numbers_tags: whether PostgreSQL keeps tags as rows of numbers.
     """
-    key = type(dialect), dialect.paramstyle, dialect.max_identifier_length, schema, sharded
-    found = _shared.get(key) or _shared.setdefault(key, Statements(dialect, schema, sharded=sharded))
+    key = type(dialect), dialect.paramstyle, dialect.max_identifier_length, schema, sharded, numbers_tags
+    found = _shared.get(key) or _shared.setdefault(key, Statements(dialect, schema, sharded=sharded, numbers_tags=numbers_tags))
     # Other threads may do the same: each change is one operation.
     with suppress(KeyError):
         _shared.move_to_end(key)

@@ -32,6 +32,8 @@ _NAMES = {
     "ckpt_tag": "tags",
     "ckpt_tag_posting": "tags",
     "ckpt_tag_thread": "numbers of threads",
+    "ckpt_tag_value": "numbers of tags' keys and values",
+    "ckpt_tag_value_left": "values of deleted tags",
     "ckpt_thread": "threads",
     "ckpt_object": "objects",
     "ckpt_setting": "settings",

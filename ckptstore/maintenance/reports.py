@@ -175,6 +175,9 @@ class EraseReport:
     objects_left: int = 0
     #: Keys of blobs that the backend failed to delete; the collector tries again.
     failed: list[str] = field(default_factory=list)
+    #: Whether texts of these threads' tags are left in the index of tags, which none of its rows has any more: others never stopped
+    #: writing. The next prune by a policy deletes them.
+    tag_values_left: bool = False
     #: What remains elsewhere.
     not_reached: tuple[str, ...] = NOT_REACHED
     dry_run: bool = False

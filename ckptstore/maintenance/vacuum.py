@@ -9,7 +9,7 @@ from functools import partial
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
 from ckptstore.db.runner import Runner
-from ckptstore.db.tables import METADATA
+from ckptstore.db.tag_tables import names_in
 from ckptstore.db.url import is_memory
 from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance.reports import VacuumReport
@@ -107,7 +107,8 @@ def _checkpoint_wal(db: Db) -> bool:
 
 def _vacuum_postgres(runner: Runner, full: bool) -> Steps[VacuumReport]:
     before = yield runner.read(_table_bytes)
-    for table in sorted(METADATA.tables):
+    # After its first read, which has found out how it keeps tags.
+    for table in names_in(on_sqlite=False, numbers_tags=(yield runner.read(lambda db: db.statements.numbers_tags))):
         yield runner.write(partial(_vacuum_table, table=table, full=full))
     return VacuumReport(before, (yield runner.read(_table_bytes)))
 

@@ -7,7 +7,7 @@ import asyncio
 from ckptstore.blobs.registry import ObjectRegistry
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.tables import TABLES_OF_FILE
+from ckptstore.db.tag_tables import TABLES_OF_FILE
 from ckptstore.maintenance.reports import VerifyReport
 from ckptstore.maintenance.row_pages import ROW_KINDS, row_pages
 from ckptstore.reads.row_checks import altered

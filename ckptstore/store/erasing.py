@@ -16,6 +16,7 @@ from ckptstore.errors import InvalidConfig
 from ckptstore.maintenance.erasure_notes import forget_note, note_name, note_objects, noted_objects
 from ckptstore.maintenance.gc import collect_now
 from ckptstore.maintenance.reports import CollectReport, EraseReport
+from ckptstore.maintenance.tag_values import delete_values_left
 from ckptstore.reads.threads import ThreadPage, load_threads
 from ckptstore.records import ThreadInfo
 from ckptstore.runtime.steps import Steps
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 _PAGE_SIZE = 500
 # Somebody may write to a thread that is being erased; those writes are not refused.
 _MAX_PASSES = 5
+# How often it asks for the lock without which the values of tags can't be deleted, 100 ms each.
+_LOCK_ATTEMPTS = 100
 
 
 class Erasure:
@@ -71,6 +74,8 @@ class Erasure:
             if dry_run or not found:
                 break
         yield from self._count_blobs()
+        if not dry_run and not (yield from delete_values_left(self._store.read, self._store.run_in_queue, _LOCK_ATTEMPTS)):
+            self.report.tag_values_left = True
         self.report.ended_at = from_microseconds(self._clock())
         counts = {"threads": len(self.report.threads), "checkpoints": self.report.checkpoints, "objects": self.report.objects}
         logger.info("erased %d threads", len(self.report.threads), extra={"event": "erased", "dry_run": dry_run, **counts})

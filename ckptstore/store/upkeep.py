@@ -20,10 +20,12 @@ from ckptstore.db.turns import LockTurns
 from ckptstore.errors import CheckpointCorrupt, DatabaseUnavailable, InvalidConfig
 from ckptstore.maintenance.prune_plan import CheckpointRef, Rule, keep_all_but
 from ckptstore.maintenance.reindex import RebuiltTags, begin_rebuilding, next_threads, rebuild_tags, store_keys
+from ckptstore.maintenance.tag_values import delete_values_left
 from ckptstore.records import Posting
 from ckptstore.runtime.steps import Steps
 from ckptstore.store.base import StoreBase
 from ckptstore.store.load import delete_old
+from ckptstore.store.stale_reads import StaleReads
 
 if TYPE_CHECKING:
     from ckptstore.maintenance.delete import LargeThread
@@ -37,22 +39,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-
-
-class _StaleReads:
-    """A store as a dry run uses it: what it reads may be some seconds old, see `StoreBase.read_stale`."""
-
-    def __init__(self, store: StoreBase) -> None:
-        self._store = store
-        self.read = store.read_stale
-        self.run_in_queue = store.run_in_queue
-        self.run_concurrently = store.run_concurrently
-        self.turns = store.objects.turns
-
-    @property
-    def idle_seconds(self) -> float:
-        """See `StoreBase.idle_seconds`."""
-        return self._store.idle_seconds
 
 
 def _reading_from(runner: Runner, objects: ObjectRegistry) -> ObjectRegistry:
@@ -135,7 +121,7 @@ class StoreUpkeep(StoreBase):
     def _new_pruner(self, *, stale: bool = False) -> Pruner:
         from ckptstore.maintenance.prune_run import Pruner
 
-        return Pruner(_StaleReads(self) if stale else self, self._state_format)
+        return Pruner(StaleReads(self) if stale else self, self._state_format)
 
     def prune(self, thread_ids: Iterable[str], rule: Rule) -> Steps[PruneReport]:
         """Delete the checkpoints of these threads that a rule does not keep."""
@@ -157,6 +143,7 @@ class StoreUpkeep(StoreBase):
             report = yield from pruning
         if not report.dry_run:
             self.monitor.reclaimed("prune", report.bytes)
+            yield from delete_values_left(self.read, self.run_in_queue)
         return report
 
     def delete_with_postings(self, wanted: Sequence[Posting]) -> Steps[PruneReport]:
@@ -192,6 +179,7 @@ class StoreUpkeep(StoreBase):
             after, threads = page[-1], threads + len(page)
             progress(threads)
         yield self._queue.run(partial(store_keys, tag_keys=self._tag_keys))
+        yield from delete_values_left(self.read, self.run_in_queue)
         seconds = time.perf_counter() - started
         fields = {"event": "tags_rebuilt", "tags": tags, "threads": threads, "seconds": seconds}
         logger.info("tags rebuilt: %d of %d threads in %.3f s", tags, threads, seconds, extra=fields)

@@ -15,6 +15,7 @@ from ckptstore.db import schema
 from ckptstore.db.open import open_database
 from ckptstore.db.settings import DatabaseSettings
 from ckptstore.db.tables import VERSION_TABLE
+from ckptstore.db.tag_tables import NUMBERED_POSTING, TAG_VALUE, TAG_VALUE_LEFT
 from ckptstore.db.url import parse_database_url
 from ckptstore.errors import DatabaseCorrupt, SchemaTooNew
 from ckptstore.transfer.pg_tools import PgTools, dumped_text
@@ -24,6 +25,19 @@ _BEGIN = re.compile(rb'COPY (?:.*\.)?"?(ckpt_\w+)"? \((.*)\) FROM stdin;\n')
 _END = b"\\.\n"
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _MEANINGS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
+
+# SQLite keeps tags otherwise: their keys and values come back from here.
+_INSTEAD = {TAG_VALUE.name: "dumped_value", NUMBERED_POSTING.name: "dumped_posting"}
+_OF_TAGS = {
+    "dumped_value": "number INTEGER PRIMARY KEY, key TEXT, value TEXT",
+    "dumped_posting": "value_no INTEGER, half TEXT, thread_no INTEGER, checkpoint_uuid TEXT, checkpoint_id TEXT, checkpoint_ns TEXT",
+}
+_TAGS = """
+INSERT OR IGNORE INTO ckpt_tag_posting (key, value, checkpoint_id, thread_no, checkpoint_ns)
+SELECT key, value, coalesce(checkpoint_uuid, checkpoint_id), thread_no, coalesce(checkpoint_ns, '')
+FROM dumped_posting JOIN dumped_value ON number = value_no
+"""
+_LEFT_OUT = (VERSION_TABLE, TAG_VALUE_LEFT.name)
 
 Cell = str | None
 
@@ -78,9 +92,12 @@ def make_sqlite_file(tools: PgTools, dump: Path, file: Path) -> None:
         connection.execute("PRAGMA synchronous = OFF")
         with dumped_text(tools, dump) as text, connection:
             connection.execute("BEGIN")
+            for table, columns in _OF_TAGS.items():
+                connection.execute(f"CREATE TEMPORARY TABLE {table} ({columns})")
             for found in dumped_rows(text):
-                if found.table != VERSION_TABLE:
-                    _insert(connection, found)
+                if found.table not in _LEFT_OUT:
+                    _insert(connection, found._replace(table=_INSTEAD.get(found.table, found.table)))
+            connection.execute(_TAGS)
 
 
 def _revision_of(tools: PgTools, dump: Path) -> str:

@@ -12,7 +12,7 @@ from tests.langgraph.test_conformance import CAPABILITIES
 from tests.support.shards import as_on_shards
 
 
-@pytest.mark.parametrize("url", ["asyncpg", "psycopg"], indirect=True)
+@pytest.mark.parametrize("url", ["asyncpg texts", "psycopg texts"], indirect=True)
 @pytest.mark.parametrize("capability", CAPABILITIES)
 async def test_official_conformance(url: str, capability: str) -> None:
     @checkpointer_test(name=f"ckptstore-shards-{capability}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Table
 
 from ckptstore import SQLAlchemySaver
-from ckptstore.db.tables import TABLES_OF_FILE, TAG_THREAD
+from ckptstore.db.tag_tables import TABLES_OF_FILE, TAG_THREAD
 from tests.support.build import chain, config, put
 
 #: Every column of every table. SQLite itself keeps the column of a table's row ids.

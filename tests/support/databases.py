@@ -21,7 +21,9 @@ from sqlalchemy import inspect
 from ckptstore.db.distribute import upgrade_and_distribute
 from ckptstore.db.models import Base
 from ckptstore.db.open import open_database
+from ckptstore.db.schema import upgrade
 from ckptstore.db.settings import DatabaseSettings
+from ckptstore.db.tag_tables import ON_POSTGRESQL
 from ckptstore.db.url import parse_database_url
 
 DATABASES = ("memory", "sqlite", "asyncpg", "psycopg")
@@ -88,20 +90,22 @@ def empty_tables(url: str) -> None:
 
 
 def _truncate(connection: psycopg.Connection[TupleRow]) -> None:
-    parts = [SQL("(SELECT {} FROM {} LIMIT 1)").format(name, Identifier(name)) for name in Base.metadata.tables]
+    names = [*Base.metadata.tables, *ON_POSTGRESQL.tables]
+    there = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY (%s)", [names])
+    parts = [SQL("(SELECT {} FROM {} LIMIT 1)").format(name, Identifier(name)) for (name,) in there]
     used = [Identifier(name) for (name,) in connection.execute(SQL(" UNION ALL ").join(parts))]
     if used:
         connection.execute(SQL("TRUNCATE {}").format(SQL(", ").join(used)))
 
 
 def url_of(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database of one kind: of `DATABASES`, or a driver and `partitioned`."""
+    """The URL of an empty database of one kind: of `DATABASES`, or a driver and `partitioned` or `texts` (of tags)."""
     if database == "memory":
         return ":memory:"
     if database == "sqlite":
         return str(shutil.copyfile(request.getfixturevalue("migrated_sqlite"), tmp_path / "checkpoints.sqlite"))
     driver, _, kind = database.partition(" ")
-    url: str = request.getfixturevalue("partitioned_url" if kind == "partitioned" else "postgres_url")
+    url: str = request.getfixturevalue(f"{kind or 'postgres'}_url")
     empty_tables(url)
     return url.replace("postgresql://", f"postgresql+{driver}://", 1)
 
@@ -124,6 +128,19 @@ def distributed_url() -> str:
 def beside(server: str, name: str) -> str:
     """The URL of another database of the same server."""
     return re.sub(r"^([^:]+://[^/]*/)[^?]*", rf"\g<1>{name}", server)
+
+
+def set_up_without_functions(url: str) -> None:
+    """Set up a database as a role that may create no functions, so that tags stay rows of texts."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE without_functions LOGIN")
+        connection.execute("REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC")
+        connection.execute("GRANT CREATE ON SCHEMA public TO without_functions")
+    database = open_database(parse_database_url(url.replace("postgresql://postgres", "postgresql://without_functions")), DatabaseSettings())
+    try:
+        database.write(upgrade).result()
+    finally:
+        database.close()
 
 
 @contextmanager

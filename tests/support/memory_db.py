@@ -13,7 +13,8 @@ from ckptstore.db.connection import Db
 from ckptstore.db.migrations_folder import migrations_folder
 from ckptstore.db.models import Base
 from ckptstore.db.statement import Statements
-from ckptstore.db.tables import ON_SQLITE, TAG
+from ckptstore.db.tables import TAG
+from ckptstore.db.tag_tables import ON_SQLITE
 
 
 @cache

@@ -120,9 +120,13 @@ NOT_STATEMENTS: dict[str, set[str] | None] = {
     "checkpoints": {"whole"},
     "insert": {"insert_rows", "insert_arrays", "insert_into"},
     "pages": {"page", "beginning_of_whole", "rest_of_whole"},
+    # Plain PostgreSQL's alone.
+    "numbered_rows": None,
     "postings": {
         "collected",
         "has_posting",
+        "is_posting",
+        "place_after",
         "text_list",
         "count_with_id",
     },

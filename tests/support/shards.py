@@ -13,6 +13,6 @@ async def as_on_shards(saver: SQLAlchemySaver) -> SQLAlchemySaver:
     await saver.setup()
     runner = saver.store.runner
     assert isinstance(runner, AsyncRunner)
-    statements = runner.statements.for_shards(sharded=True)
+    statements = runner.statements.for_database(sharded=True, numbers_tags=False)
     runner.abilities = Abilities(database=of_distributed(8, by_thread=True), statements=statements)
     return saver

@@ -12,6 +12,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 KINDS = ("sqlite", "postgresql")
 
+#: The tables that name keys and values of tags by numbers.
+OF_VALUES: Mapping[str, set[str]] = {"sqlite": set(), "postgresql": {"ckpt_tag_value"}}
+
 
 class Compiled(NamedTuple):
     """A statement's text on one line, the parameters that its caller has to send, and the tables that it names."""

@@ -28,8 +28,10 @@ from sqlalchemy import (
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS
 from ckptstore.db.sql.insert import column_arrays, insert_into, resolve_conflict
 from ckptstore.db.sql.lookups import equal_columns, exists_for_row
+from ckptstore.db.sql.numbered_rows import insert_tags
 from ckptstore.db.sql.parameters import driver_type, unnest
-from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, THREAD, Row
+from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, TAG, THREAD, Row
+from ckptstore.db.sql.tag_layouts import has_numbers
 
 _ONE: Select[Any] = select(literal_column("1"))
 _ENTRY_COLUMNS = [
@@ -58,7 +60,7 @@ def batch_parameters(part: str, rows: Sequence[Row], entry_nos: Sequence[int]) -
     return {**column_arrays(columns, rows, part), f"{part}_entry_no": list(entry_nos)}
 
 
-def commit_batch(_database: str, parts: frozenset[str]) -> GenerativeSelect:
+def commit_batch(database: str, parts: frozenset[str]) -> GenerativeSelect:
     """A whole batch in one statement; returns the numbers of the entries that were stored.
 
     One snapshot serves all of its parts. Nothing of an entry is stored if a row that it requires is missing, if its checkpoint
@@ -66,14 +68,14 @@ def commit_batch(_database: str, parts: frozenset[str]) -> GenerativeSelect:
     thread's row then has another generation than in the snapshot.
 
     Args:
-        _database: always PostgreSQL.
+        database: PostgreSQL, see `tag_layouts`.
         parts: which of `BATCH_ROWS` and `BATCH_NEEDS` the batch has; each adds parameters to send.
     """
     storable = _storable(parts)
     threads = _update_threads(storable)
     undisturbed = _undisturbed(storable, threads)
     stored = _with_new_checkpoint(undisturbed, _insert_checkpoints(undisturbed)) if "checkpoints" in parts else undisturbed
-    inserts = [_insert_part(name, stored) for name in BATCH_ROWS if name in parts and name != "checkpoints"]
+    inserts = [cte for name in BATCH_ROWS if name in parts and name != "checkpoints" for cte in _insert_part(database, name, stored)]
     return select(stored.c.entry_no).add_cte(threads, *inserts)
 
 
@@ -166,10 +168,12 @@ def _checkpoint_keys() -> FromClause:
     return unnest("checkpoints", [*((name, Text()) for name in CHECKPOINT_KEY), ("entry_no", BigInteger())])
 
 
-def _insert_part(name: str, stored: CTE) -> CTE:
+def _insert_part(database: str, name: str, stored: CTE) -> Sequence[CTE]:
     table, conflict = BATCH_ROWS[name]
     rows = _rows(name)
     wanted = select(*[rows.c[column.name] for column in table.c]).where(_is_in(rows.c.entry_no, select(stored.c.entry_no)))
+    if table is TAG and has_numbers(database):
+        tags, numbers = insert_tags(wanted.subquery("wanted"))
+        return [*numbers, tags.cte("new_tags")]
     insert = resolve_conflict(insert_into("postgresql", table).from_select([c.name for c in table.c], wanted), table, conflict)
-    cte: CTE = insert.cte(f"new_{name}")
-    return cte
+    return [insert.cte(f"new_{name}")]

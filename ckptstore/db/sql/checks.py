@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import BigInteger, FromClause, Select, Text, bindparam, cast, func, literal_column, select
 
 from ckptstore.db.sql.tables import THREAD
-from ckptstore.db.tables import METADATA
+from ckptstore.db.sql.tag_layouts import has_numbers
+from ckptstore.db.tag_tables import names_in
 
 _PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
@@ -18,9 +19,9 @@ def _rows_of(name: str, texts: Sequence[str]) -> FromClause:
     return func.unnest(literal_column(f"ARRAY[{listed}]")).table_valued("name", name=name).render_derived()
 
 
-def missing_privileges(_database: str) -> Select[Any]:
+def missing_privileges(database: str) -> Select[Any]:
     """(table, privilege) of what the user may not do with our tables, in the schema `:schema` or in the connection's own (PostgreSQL)."""
-    tables = _rows_of("tables", sorted(METADATA.tables))
+    tables = _rows_of("tables", names_in(on_sqlite=False, numbers_tags=has_numbers(database)))
     privileges = _rows_of("privileges", _PRIVILEGES)
     schema = func.coalesce(cast(bindparam("schema"), Text), func.current_schema())
     columns = (tables.c.name, privileges.c.name)

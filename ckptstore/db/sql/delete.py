@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Delete, Select, Table, bindparam, delete, func, literal_column, select, tuple_
+from sqlalchemy import BigInteger, Delete, Select, Table, Text, bindparam, delete, func, literal_column, select, tuple_
 
+from ckptstore.db.sql import numbered_rows
 from ckptstore.db.sql.copy import payload_bytes
 from ckptstore.db.sql.lookups import OrderedJoin, has_given_key
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.tables import POSTING, TAG, TAG_KEY, TAG_THREAD
+from ckptstore.db.sql.tag_layouts import has_numbers
 
 
-def delete_thread_rows(_database: str, table: Table) -> Delete:
+def delete_thread_rows(database: str, table: Table) -> Delete:
     """Delete every row of a thread in one table."""
+    if table is TAG and has_numbers(database):
+        return numbered_rows.delete_tags_of_thread(bindparam("thread_id", type_=Text()))
     return delete(table).where(table.c.thread_id == bindparam("thread_id"))
 
 
@@ -31,6 +35,8 @@ def refs_in_thread(_database: str, table: Table) -> Select[Any]:
 
 def delete_tags(database: str) -> Delete:
     """Delete the given tags. The keys are whole, since the index is ordered by tag and not by thread."""
+    if has_numbers(database):
+        return numbered_rows.delete_tags()
     if database != "sqlite":
         return delete(TAG).where(has_given_key(database, TAG, TAG_KEY))
     given = keys_table(database, TAG_KEY)

@@ -51,7 +51,7 @@ class Request(NamedTuple):
 
 def now(database: str) -> ColumnElement[int]:
     """The database's time."""
-    return literal_column(_NOW[database], BigInteger)
+    return literal_column(_NOW["sqlite" if database == "sqlite" else "postgresql"], BigInteger)
 
 
 def request(database: str) -> Insert:

@@ -44,7 +44,7 @@ def equal_columns(one: FromClause, other: FromClause, names: Iterable[str]) -> l
 def exists_for_row(database: str, probe: Select[Any]) -> ColumnElement[bool]:
     """Whether a correlated query finds a row, evaluated for each outer row. As a join, it might read both tables whole."""
     # PostgreSQL does not turn a query with an OFFSET into a join.
-    return (probe.offset(literal_column("0")) if database == "postgresql" else probe).exists()
+    return (probe if database in ("sqlite", SCATTERED) else probe.offset(literal_column("0"))).exists()
 
 
 def has_given_key(database: str, table: Table, names: Sequence[str]) -> ColumnElement[bool]:
@@ -160,4 +160,4 @@ def is_visible(checkpoints: FromClause = CHECKPOINT) -> ColumnElement[bool]:
 
 def hidden_value(database: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
     """Hide a value from PostgreSQL's planner, so that the plan is the same for every value."""
-    return select(value).scalar_subquery() if database == "postgresql" else value
+    return value if database in ("sqlite", SCATTERED) else select(value).scalar_subquery()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, bindparam, case, func, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, case, func, literal_column, select
 
+from ckptstore.db.sql.postings import place_after
 from ckptstore.db.sql.tables import TAG
-from ckptstore.db.sql.tag_index import index_of
+from ckptstore.db.sql.tag_index import TagIndex
+from ckptstore.db.sql.tag_layouts import index_of
 
 _START = bindparam("start", type_=TAG.c.checkpoint_id.type)
 
@@ -24,20 +26,20 @@ def next_meeting(database: str) -> Select[Any]:
         One row, or none if the first posting has no checkpoint: the id that was reached, null where one of the postings has none any
         more, and whether both postings have a checkpoint with this id (perhaps in different threads).
     """
-    tag = index_of(database).tags
-    newest = _ids(tag).where(tag.c.key == bindparam("source_key"), tag.c.value == bindparam("source_value_0"), tag.c.checkpoint_id < _START)
-    first = newest.limit(literal_column("1")).subquery("first")
+    index = index_of(database)
+    first = _ids(index).where(_is_source(index), index.has_id(index.tags, "<", _START)).limit(literal_column("1")).subquery("first")
     # An empty text of the column's type and collation.
-    nothing = func.substr(first.c.checkpoint_id, literal_column("1"), literal_column("0"))
-    leap = select(first.c.checkpoint_id.label("reached"), nothing.label("last"), literal_column("0", BigInteger).label("step")).cte(
+    nothing = func.substr(first.c.id, literal_column("1"), literal_column("0"))
+    leap = select(first.c.id.label("reached"), nothing.label("last"), literal_column("0", BigInteger).label("step")).cte(
         "leap", recursive=True
     )
     is_first = leap.c.step % literal_column("2") == literal_column("0")
-    of_other = [
-        tag.c.key == _parameter_where(is_first, "has_0_key", "source_key"),
-        tag.c.value == _parameter_where(is_first, "has_0_value", "source_value_0"),
-    ]
-    older = _ids(tag).where(*of_other, tag.c.checkpoint_id <= leap.c.reached)
+    of_other = index.is_posting(
+        index.tags,
+        _parameter_where(is_first, "has_0_key", "source_key"),
+        _parameter_where(is_first, "has_0_value", "source_value_0"),
+    )
+    older = _ids(index).where(of_other, index.has_id(index.tags, "<=", leap.c.reached))
     following = older.limit(literal_column("1")).correlate(leap).scalar_subquery()
     goes_on = leap.c.reached != leap.c.last, leap.c.step < bindparam("steps", type_=BigInteger)
     steps = leap.union_all(select(following, leap.c.reached, leap.c.step + literal_column("1")).where(*goes_on))
@@ -45,17 +47,21 @@ def next_meeting(database: str) -> Select[Any]:
 
 
 def posting_after(database: str) -> Select[Any]:
-    """The id of the checkpoint after `skipped` others with the posting (`source_key`, `source_value_0`), all below `start`.
+    """The id of the checkpoint after `skipped` others with the posting (`source_key`, `source_value_0`), all below `start`, or nearly so.
 
     No row if there are not so many.
     """
-    tag = index_of(database).tags
-    of_posting = [tag.c.key == bindparam("source_key"), tag.c.value == bindparam("source_value_0"), tag.c.checkpoint_id < _START]
-    return _ids(tag).where(*of_posting).limit(literal_column("1")).offset(bindparam("skipped", type_=BigInteger))
+    index = index_of(database)
+    place = place_after(database, _is_source(index), "start").subquery("reached").c.place
+    return select(index.text_of_place(place))
 
 
-def _ids(tag: FromClause) -> Select[Any]:
-    return select(tag.c.checkpoint_id).order_by(tag.c.checkpoint_id.desc())
+def _ids(index: TagIndex) -> Select[Any]:
+    return select(index.id_of(index.tags).label("id")).order_by(*index.newest_first(index.tags))
+
+
+def _is_source(index: TagIndex) -> ColumnElement[bool]:
+    return index.is_posting(index.tags, bindparam("source_key", type_=Text()), bindparam("source_value_0", type_=Text()))
 
 
 def _parameter_where(condition: ColumnElement[bool], one: str, other: str) -> ColumnElement[str]:

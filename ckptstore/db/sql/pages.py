@@ -32,7 +32,8 @@ from ckptstore.db.sql.key_columns import KeyColumns, key_in
 from ckptstore.db.sql.lookups import OrderedJoin, equal_columns, hidden_value, is_visible, lookup_join, namespaces_of_thread
 from ckptstore.db.sql.postings import collected, has_posting, is_posting
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY
-from ckptstore.db.sql.tag_index import index_of
+from ckptstore.db.sql.tag_ids import Half
+from ckptstore.db.sql.tag_layouts import index_of
 from ckptstore.records import StateFormat
 
 # The greatest 64-bit integer.
@@ -181,11 +182,15 @@ def _stream(database: str, shape: Shape, number: int) -> Select[Any]:
     rows, key = index.with_threads(index.tags)
     joined, found = lookup_join(database, rows, CHECKPOINT, key.equals(CHECKPOINT))
     query = select(found).select_from(joined)
-    query = query.where(is_posting(index.tags, "source_key", f"source_value_{number}"))
+    query = query.where(is_posting(database, index.tags, "source_key", f"source_value_{number}"))
     query = _restricted(query, database, shape, key, found)
     if shape.ends_anywhere:
         return query.order_by(key.checkpoint_id.desc()).limit(_page_size())
-    return query.order_by(*[getattr(key, name).desc() for name in ORDER]).limit(_page_size())
+    if key.half is None:
+        return query.order_by(*[getattr(key, name).desc() for name in ORDER]).limit(_page_size())
+    # The index has the order of the halves. Those with the last one all come, and are sorted.
+    newest = query.order_by(key.half.desc()).fetch(_page_size(), with_ties=True).subquery(f"newest_{number}")
+    return _newest(select(newest), newest)
 
 
 def _restricted(query: Select[Any], database: str, shape: Shape, key: KeyColumns, checkpoints: FromClause = CHECKPOINT) -> Select[Any]:
@@ -200,9 +205,9 @@ def _restricted(query: Select[Any], database: str, shape: Shape, key: KeyColumns
     """
     query = query.where(is_visible(checkpoints), *[getattr(key, name) == bindparam(name) for name in CHECKPOINT_KEY if name in shape.given])
     if "floor" in shape.given:
-        query = query.where(key.checkpoint_id >= bindparam("floor"))
+        query = query.where(key.has_id(">=", bindparam("floor", type_=Text())))
     if "before" in shape.given:
-        query = query.where(key.checkpoint_id < bindparam("before"))
+        query = query.where(key.has_id("<", bindparam("before", type_=Text())))
     created = _created_within(database, shape.given, checkpoints)
     # PostgreSQL's planner might read and sort the whole period, in place of a page in the order of the ids.
     in_order = created and database != "sqlite" and shape.source == "checkpoints"
@@ -216,7 +221,8 @@ def _restricted(query: Select[Any], database: str, shape: Shape, key: KeyColumns
 
 def _comes_after(key: KeyColumns) -> ColumnElement[bool]:
     last = [bindparam(f"after_{name}", type_=Text()) for name in ORDER]
-    return tuple_(*[getattr(key, name) for name in ORDER]) < tuple_(*last)
+    comes_after: ColumnElement[bool] = tuple_(*[getattr(key, name) for name in ORDER]) < tuple_(*last)
+    return comes_after if key.half is None else and_(key.half <= Half(last[0]), comes_after)
 
 
 def _without_index(condition: ColumnElement[bool]) -> ColumnElement[bool]:

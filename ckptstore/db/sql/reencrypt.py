@@ -25,7 +25,7 @@ def replace_payload(database: str, table: Table) -> Update:
         cells["body"] = bindparam("new_body")
     else:
         layout = bindparam("new_layout", type_=Text())
-        cells["layout"] = cast(layout, c.layout.type) if database == "postgresql" else layout
+        cells["layout"] = cast(layout, c.layout.type) if database != "sqlite" else layout
         cells |= {"size": bindparam("new_size", type_=BigInteger), "value": bindparam("new_value")}
     return update(table).where(*[column == bindparam(column.name) for column in table.primary_key], *unchanged).values(cells)
 

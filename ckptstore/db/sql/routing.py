@@ -20,6 +20,9 @@ from ckptstore.db.tables import METADATA
 #: What the functions of `db.sql` get in place of a dialect's name for a statement that goes to every shard.
 SCATTERED = "scattered postgresql"
 
+#: What they get in place of `postgresql` where tags are rows of texts: on shards, and where nobody may create triggers.
+TEXTS_OF_TAGS = "postgresql with texts of tags"
+
 #: The parameter by which such a statement is told which of the given objects segments refer to (`objects.is_referred_to`).
 REFERENCED = "referenced"
 

@@ -22,7 +22,7 @@ def lock_setting(database: str) -> Select[Any]:
 
 def set_setting(database: str, conflict: str) -> Insert:
     """Set a setting: `replace` its value, or `keep` the existing one."""
-    value = cast(bindparam("value", type_=Text()), SETTING.c.value.type) if database == "postgresql" else bindparam("value", type_=Text())
+    value = cast(bindparam("value", type_=Text()), SETTING.c.value.type) if database != "sqlite" else bindparam("value", type_=Text())
     made: Insert = resolve_conflict(insert_into(database, SETTING).values(name=bindparam("name"), value=value), SETTING, conflict)
     return made
 

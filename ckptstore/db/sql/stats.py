@@ -29,11 +29,12 @@ from ckptstore.db.sql.lookups import lookup_join
 from ckptstore.db.sql.postings import text_list
 from ckptstore.db.sql.routing import SCATTERED
 from ckptstore.db.sql.tables import CHANNEL, CHECKPOINT, OBJECT, SEGMENT, THREAD, WRITE
-from ckptstore.db.tables import METADATA, ON_SQLITE, VERSION_TABLE
+from ckptstore.db.tables import METADATA, VERSION_TABLE
+from ckptstore.db.tag_tables import ON_POSTGRESQL, ON_SQLITE
 
 _DAY: ColumnElement[int] = literal_column(str(24 * 60 * 60 * 1_000_000))
 _OUR_TABLES: list[ColumnElement[str]] = [
-    literal_column(f"'{name}'") for name in (*sorted(METADATA.tables), *ON_SQLITE.tables, VERSION_TABLE)
+    literal_column(f"'{name}'") for name in (*sorted({*METADATA.tables, *ON_SQLITE.tables, *ON_POSTGRESQL.tables}), VERSION_TABLE)
 ]
 _ONE: ColumnElement[int] = literal_column("1")
 
@@ -216,7 +217,7 @@ def _our_tables() -> CTE:
     return (
         select(_CLASS.c.oid, _CLASS.c.relname)
         .join(_NAMESPACE, _NAMESPACE.c.oid == _CLASS.c.relnamespace)
-        .where(_CLASS.c.relname.in_(_OUR_TABLES))
+        .where(_CLASS.c.relname.in_(_OUR_TABLES), _CLASS.c.relkind.in_([literal_column("'r'"), literal_column("'p'")]))
         .where(_NAMESPACE.c.nspname == func.coalesce(cast(bindparam("schema"), Text), func.current_schema()))
         .cte("ours")
     )

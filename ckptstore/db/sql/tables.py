@@ -4,23 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ckptstore.db.tables import (
-    CHANNEL,
-    CHECKPOINT,
-    CONTENT,
-    LEASE,
-    LOAD,
-    METADATA,
-    OBJECT,
-    ON_SQLITE,
-    POSTING,
-    SEGMENT,
-    SETTING,
-    TAG,
-    TAG_THREAD,
-    THREAD,
-    WRITE,
-)
+from ckptstore.db.tables import CHANNEL, CHECKPOINT, CONTENT, LEASE, LOAD, METADATA, OBJECT, SEGMENT, SETTING, TAG, THREAD, WRITE
+from ckptstore.db.tag_tables import NUMBERED_POSTING, ON_SQLITE, POSTING, TAG_THREAD, TAG_VALUE, TAG_VALUE_LEFT
 from ckptstore.records import CheckpointKey
 
 __all__ = [
@@ -33,6 +18,7 @@ __all__ = [
     "LEASE",
     "LEASE_KEY",
     "LOAD",
+    "NUMBERED_POSTING",
     "OBJECT",
     "OBJECT_KEY",
     "PARTITIONED",
@@ -43,6 +29,8 @@ __all__ = [
     "TAG",
     "TAG_KEY",
     "TAG_THREAD",
+    "TAG_VALUE",
+    "TAG_VALUE_LEFT",
     "THREAD",
     "VERSION_KEY",
     "WRITE",

@@ -8,18 +8,19 @@ from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, selec
 from sqlalchemy.sql.functions import min as least
 
 from ckptstore.db.sql.routing import SCATTERED
-from ckptstore.db.sql.tag_index import index_of
+from ckptstore.db.sql.tag_layouts import index_of
 
 
 def keys_from(database: str) -> Select[Any]:
     """The first `page_size` key paths from `first` up to but not including `last`, in order."""
-    return _distinct(database, index_of(database).tags.c.key)
+    index = index_of(database)
+    return _distinct(database, index.texts.c.key, *index.is_in_use())
 
 
 def values_from(database: str) -> Select[Any]:
     """Like `keys_from`, the values of the key path `key`."""
-    tag = index_of(database).tags
-    return _distinct(database, tag.c.value, tag.c.key == bindparam("key", type_=Text()))
+    index = index_of(database)
+    return _distinct(database, index.texts.c.value, index.texts.c.key == bindparam("key", type_=Text()), *index.is_in_use())
 
 
 def _distinct(database: str, of: ColumnElement[str], *conditions: ColumnElement[bool]) -> Select[Any]:

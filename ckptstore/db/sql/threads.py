@@ -34,7 +34,7 @@ from ckptstore.db.sql.pages import Shape
 from ckptstore.db.sql.parameters import keys_table
 from ckptstore.db.sql.postings import collected, has_posting, text_list
 from ckptstore.db.sql.tables import CHECKPOINT, CHECKPOINT_KEY, THREAD, WRITE
-from ckptstore.db.sql.tag_index import index_of
+from ckptstore.db.sql.tag_layouts import index_of
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
 

@@ -8,7 +8,8 @@ from sqlalchemy import BigInteger, Select, Text, bindparam, cast, column, func, 
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from ckptstore.db.sql.routing import SCATTERED
-from ckptstore.db.tables import METADATA
+from ckptstore.db.sql.tag_layouts import has_numbers
+from ckptstore.db.tag_tables import names_in
 
 # PostgreSQL's catalogue.
 _CLASS = table("pg_class", column("oid"), column("relname"), column("relnamespace"), schema="pg_catalog")
@@ -21,7 +22,9 @@ def table_bytes(database: str) -> Select[Any]:
     named = (
         select(_CLASS.c.oid)
         .join(_NAMESPACE, _NAMESPACE.c.oid == _CLASS.c.relnamespace)
-        .where(_CLASS.c.relname.in_([literal_column(f"'{name}'") for name in sorted(METADATA.tables)]))
+        .where(
+            _CLASS.c.relname.in_([literal_column(f"'{name}'") for name in names_in(on_sqlite=False, numbers_tags=has_numbers(database))])
+        )
         .where(_NAMESPACE.c.nspname == func.coalesce(cast(bindparam("schema"), Text), func.current_schema()))
     )
     if database == SCATTERED:

@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 
 from ckptstore.db.cell_types import stored_type
+from ckptstore.db.sql import numbered_rows
 from ckptstore.db.sql.checkpoints import channel_row, checkpoint_row, write_row
 from ckptstore.db.sql.copy import payload_bytes
 from ckptstore.db.sql.lookups import OrderedJoin, equal_columns, exists_for_row, is_visible, layout_entries, rows_with_keys, version_entries
@@ -51,6 +52,7 @@ from ckptstore.db.sql.tables import (
     THREAD,
     WRITE,
 )
+from ckptstore.db.sql.tag_layouts import has_numbers
 
 _PAGE_SIZE = bindparam("page_size", type_=BigInteger)
 # The length of the shortest digest ever stored; no count of bytes in a layout has so many digits.
@@ -171,6 +173,8 @@ def metadata_after(_database: str) -> Select[Any]:
 
 def tags_among(database: str) -> Select[Any]:
     """Those of the given tags that exist."""
+    if has_numbers(database):
+        return numbered_rows.tags_among()
     if database != "sqlite":
         joined, found = rows_with_keys(database, TAG, TAG_KEY)
         return select(*[found.c[name] for name in TAG_KEY]).select_from(joined)

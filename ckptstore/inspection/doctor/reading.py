@@ -14,6 +14,7 @@ from ckptstore.db import sql
 from ckptstore.db.cluster import read_cluster
 from ckptstore.db.connection import Db
 from ckptstore.db.tables import tables_for_ddl
+from ckptstore.db.tag_tables import ON_POSTGRESQL
 from ckptstore.db.url import is_memory
 from ckptstore.errors import DatabaseUnavailable, TagKeysChanged
 from ckptstore.inspection.cluster_checks import why_unreachable
@@ -86,7 +87,8 @@ def _table(name: str, size: int, live: int, dead: int, changed: int, is_analysed
 def _missing_indexes(db: Db) -> list[str]:
     """The statements that create the indexes which are not there."""
     present = {name for (name,) in db.run(sql.stats.index_names, {} if db.on_sqlite else {"schema": db.statements.schema})}
-    indexes = [index for table in tables_for_ddl().sorted_tables for index in table.indexes if index.name not in present]
+    tables = [*tables_for_ddl().sorted_tables, *(ON_POSTGRESQL.sorted_tables if db.statements.numbers_tags else ())]
+    indexes = [index for table in tables for index in table.indexes if index.name not in present]
     made = sorted(" ".join(str(CreateIndex(index).compile(dialect=db.connection.dialect)).split()) for index in indexes)
     return [statement.replace(" ON ckpt_", f" ON {_prefix(db)}ckpt_") for statement in made]
 

@@ -27,7 +27,7 @@ def test_two_small_stores_are_measured_and_written_down(postgres_url: str, tmp_p
     record = json.loads(results.read_text(encoding="utf-8"))
     assert [each["checkpoints"] for each in record["measured"]] == [200, 400]
     smaller, larger = record["measured"]
-    assert {"ckpt_checkpoint", "ckpt_checkpoint_pkey", "ckpt_tag"} <= larger["parts"].keys()
+    assert {"ckpt_checkpoint", "ckpt_checkpoint_pkey", "ckpt_tag_posting"} <= larger["parts"].keys()
     assert larger["parts"]["ckpt_checkpoint"]["rows"] == 400
     assert sum(part["bytes"] for part in larger["parts"].values()) > sum(part["bytes"] for part in smaller["parts"].values())
     for load in larger["loads"].values():

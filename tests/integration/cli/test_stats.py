@@ -45,7 +45,7 @@ def test_the_same_as_json(database: str) -> None:
     assert found["sample"]["channels"][0]["channel"] == "file"
     assert {table["name"] for table in found["tables"]} >= {
         "ckpt_checkpoint",
-        "ckpt_tag" if "postgresql" in database else "ckpt_tag_posting",
+        "ckpt_tag_posting",
     }
     assert found["growth"][-1]["checkpoints"] == 20
 

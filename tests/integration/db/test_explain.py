@@ -71,8 +71,16 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         # No table may be so small that it is best read whole.
         segments = [("filler", f"digest-{number}", 1, "raw", b"x", None) for number in range(2_000)]
         saver.store.runner.write(lambda db: db.insert(sql.tables.SEGMENT, "keep", segments)).result()
+        saver.store.runner.write(add_numbers).result()
         with no_autovacuum(saver):
             yield saver
+
+
+def add_numbers(db: Db) -> None:
+    """As many numbers of threads, and of keys and values, as a store has where no planner reads them all."""
+    if not db.on_sqlite:
+        db.execute("INSERT INTO ckpt_tag_thread (thread_id) SELECT 'filler-' || n FROM generate_series(1, 5000) AS n")
+        db.execute("INSERT INTO ckpt_tag_value (key, value) SELECT 'filler', 's' || n FROM generate_series(1, 40000) AS n")
 
 
 @contextmanager
@@ -209,6 +217,9 @@ FIRST_COLUMNS = {
     "ckpt_checkpoint_by_time": "created_at",
     "ckpt_checkpoint_off_time": "created_at",
     "ckpt_tag_pkey": "key",
+    "ckpt_tag_posting_newest": "value_no",
+    "ckpt_tag_thread_pkey": "number",
+    "ckpt_tag_thread_key": "thread_id",
     "ckpt_channel_pkey": "thread_id",
     "ckpt_write_pkey": "thread_id",
 }
@@ -285,8 +296,8 @@ async def test_no_page_of_a_search_is_read_from_end_to_end(search_once: Callable
 
 def test_a_full_read_is_noticed(filled: SQLAlchemySaver) -> None:
     def look(db: Db) -> list[list[str]]:
-        tags = "ckpt_tag_posting" if db.on_sqlite else "ckpt_tag"
-        whole = [f"SELECT * FROM {tags} AS has_0 WHERE value = 'x'", "SELECT * FROM ckpt_checkpoint WHERE checkpoint_ns = 'x'"]
+        condition = "value = 'x'" if db.on_sqlite else "half = '0000000000000000'"
+        whole = [f"SELECT * FROM ckpt_tag_posting AS has_0 WHERE {condition}", "SELECT * FROM ckpt_checkpoint WHERE checkpoint_ns = 'x'"]
         explained = [db.execute(f"{'EXPLAIN QUERY PLAN' if db.on_sqlite else 'EXPLAIN'} {each}").all() for each in whole]
         return [full_reads(each, [str(row[-1]) for row in plan]) for each, plan in zip(whole, explained, strict=True)]
 

@@ -215,7 +215,7 @@ BY_KEY = {
     "checkpoints": (sql.prune.delete_checkpoints, "ckpt_checkpoint"),
     "writes": (sql.prune.delete_writes, "ckpt_write"),
     "values": (sql.prune.delete_values, "ckpt_channel"),
-    "tags": (sql.delete.delete_tags, "ckpt_tag"),
+    "tags": (sql.delete.delete_tags, "ckpt_tag_posting"),
 }
 
 
@@ -243,7 +243,9 @@ FILL = {
     "SELECT 't' || i, '', i::text, NULL, 0, 4, 'x', repeat('x', 300)::bytea, '{}', '{}', 0, FALSE",
     "ckpt_write": "INSERT INTO ckpt_write SELECT 't' || i, '', i::text, 'x', 0, 'x', 'x', 0, 'x', 0, repeat('x', 300)::bytea, NULL",
     "ckpt_channel": "INSERT INTO ckpt_channel SELECT 't' || i, '', 'c', i::text, 'x', 0, repeat('x', 300)::bytea, NULL",
-    "ckpt_tag": "INSERT INTO ckpt_tag SELECT 'k' || i % 10, 'v', i::text, 't' || i, ''",
+    "ckpt_tag_posting": "INSERT INTO ckpt_tag_thread (thread_id) SELECT 't' || i FROM generate_series(1, 5000) AS i;"
+    "INSERT INTO ckpt_tag_value (key, value) SELECT 'k', 's' || i FROM generate_series(1, 5000) AS i;"
+    "INSERT INTO ckpt_tag_posting SELECT i, lpad(to_hex(i), 16, '0')::macaddr8, i, NULL, i::text, NULL",
 }
 FILL = {table: f"{text} FROM generate_series(1, 5000) AS i" for table, text in FILL.items()}
 

@@ -31,7 +31,7 @@ from tests.support.shards import as_on_shards
 
 @pytest.fixture(params=["asyncpg", "psycopg"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return url_of(request.param, request, tmp_path)
+    return url_of(f"{request.param} texts", request, tmp_path)
 
 
 @pytest.fixture(params=["functions", "transactions"])

@@ -53,7 +53,7 @@ async def opened(url: str, way: str) -> SQLAlchemySaver:
     await saver.setup()
     runner = saver.store.runner
     if isinstance(runner, AsyncRunner) and runner.abilities.shard_map is None:
-        assert runner.abilities == Abilities("public", True)
+        assert way.endswith("shards") or runner.abilities == Abilities("public", True)
         runner.abilities = WITHOUT.get(way.partition(" ")[2], runner.abilities)
     return await as_on_shards(saver) if way.endswith("shards") else saver
 
@@ -63,7 +63,8 @@ def way_of(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     way: str = request.param
     if way in OF_PLAIN_TABLES and request.config.getoption("--citus"):
         pytest.skip("on a cluster, batches are stored by the functions of shards, or in transactions")
-    return url_of(way if way.endswith("partitioned") else way.partition(" ")[0], request, tmp_path), way
+    driver, _, kind = way.partition(" ")
+    return url_of({"partitioned": way, "shards": f"{driver} texts"}.get(kind, driver), request, tmp_path), way
 
 
 @pytest.fixture(params=WAYS)

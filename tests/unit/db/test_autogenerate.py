@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import MetaData
 
 from ckptstore.db import autogenerate
@@ -15,9 +16,9 @@ def test_a_hosts_autogenerate_can_leave_our_tables_out() -> None:
     assert autogenerate.leave_out_ckptstore(theirs, "ckpt_like_index", "index", True, None)
 
 
-def test_sqlite_has_the_tables_behind_the_view_of_tags() -> None:
-    found = {
-        name: autogenerate.what_is_compared(name)["include_object"](None, "ckpt_tag", "table", False, None)
-        for name in ("sqlite", "postgresql")
-    }
-    assert found == {"sqlite": False, "postgresql": True}
+@pytest.mark.parametrize(
+    ("name", "numbers_tags", "expected"), [("sqlite", True, False), ("postgresql", True, False), ("postgresql", False, True)]
+)
+def test_where_tags_are_a_view_the_tables_behind_it_are_compared(name: str, numbers_tags: bool, expected: bool) -> None:
+    compared = autogenerate.what_is_compared(name, numbers_tags=numbers_tags)
+    assert compared["include_object"](None, "ckpt_tag", "table", False, None) is expected

@@ -6,6 +6,8 @@ import pytest
 
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS
 from ckptstore.db.sql.batch_postgres import batch_parameters, commit_batch, entry_parameters
+from ckptstore.db.sql.routing import TEXTS_OF_TAGS
+from ckptstore.db.tag_tables import ON_POSTGRESQL
 from tests.support.statements import compiled
 
 PARTS = [*BATCH_ROWS, *BATCH_NEEDS]
@@ -21,7 +23,9 @@ def test_the_statement_takes_exactly_what_its_parts_send(parts: set[str]) -> Non
 def test_only_the_tables_of_its_parts_are_named(part: str) -> None:
     found = compiled("postgresql", commit_batch("postgresql", frozenset({part})))
     table = (BATCH_ROWS.get(part) or BATCH_NEEDS[part])[0]
-    assert found.tables == {"ckpt_thread", table.name}
+    assert found.tables == {"ckpt_thread", *(ON_POSTGRESQL.tables.keys() - {"ckpt_tag_value_left"} if part == "tags" else {table.name})}
+    of_texts = compiled("postgresql", commit_batch(TEXTS_OF_TAGS, frozenset({part})))
+    assert of_texts.tables == {"ckpt_thread", table.name}
 
 
 def test_rows_of_threads_are_locked_in_the_order_of_their_ids() -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateTable
 from ckptstore.db.models import Base
 from ckptstore.db.sql.batch_parts import BATCH_NEEDS, BATCH_ROWS
 from ckptstore.db.sql.batch_sqlite import EMPTY, batch_trigger, batch_view, insert_batch, row_statements, view_rows
-from ckptstore.db.tables import ON_SQLITE
+from ckptstore.db.tag_tables import ON_SQLITE
 from tests.support.statements import compiled
 
 PARTS = (*BATCH_ROWS, *BATCH_NEEDS, "threads")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from ckptstore.db.models import Base
 from ckptstore.db.sql import checks
+from ckptstore.db.sql.routing import TEXTS_OF_TAGS
+from ckptstore.db.tag_tables import names_in
 from tests.support.statements import compiled
 
 
 def test_every_table_and_privilege_is_asked_for() -> None:
     found = compiled("postgresql", checks.missing_privileges("postgresql"))
-    assert found.tables >= set(Base.metadata.tables)
+    assert found.tables >= {*names_in(on_sqlite=False, numbers_tags=True)}
+    assert compiled("postgresql", checks.missing_privileges(TEXTS_OF_TAGS)).tables >= {*Base.metadata.tables}
     assert all(f"'{name}'" in found.text for name in ("SELECT", "INSERT", "UPDATE", "DELETE"))
     assert found.parameters == {"schema"}
 

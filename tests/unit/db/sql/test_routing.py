@@ -13,7 +13,7 @@ from sqlalchemy.sql import visitors
 
 from ckptstore.db import sql
 from ckptstore.db.models import Base
-from ckptstore.db.sql.routing import PER_THREAD, SCATTERED, Route, _final_froms, route_of, routed
+from ckptstore.db.sql.routing import PER_THREAD, SCATTERED, TEXTS_OF_TAGS, Route, _final_froms, route_of, routed
 from tests.support.shapes import ARGUMENTS, StatementShape, builders_of, is_statement, statement_shapes
 
 DIALECT: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
@@ -92,7 +92,7 @@ _SOURCE = re.compile(r"(?:FROM|JOIN|UPDATE|USING|,) +(ckpt_\w+)\b(?![.])(?: AS (
 
 @cache
 def built(shape: StatementShape) -> ClauseElement:
-    return shape.build("postgresql", *shape.arguments)
+    return shape.build(TEXTS_OF_TAGS, *shape.arguments)
 
 
 @cache

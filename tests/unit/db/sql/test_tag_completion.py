@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ckptstore.db.sql import tag_completion
-from tests.support.statements import compiled
+from tests.support.statements import OF_VALUES, compiled
 
 
 def test_keys_are_found_one_after_the_other(kind: str) -> None:
@@ -12,7 +12,7 @@ def test_keys_are_found_one_after_the_other(kind: str) -> None:
     assert "min(" in found.text
     assert "DISTINCT" not in found.text
     assert found.parameters >= {"first", "last", "page_size"}
-    assert found.tables == {"ckpt_tag_posting" if kind == "sqlite" else "ckpt_tag"}
+    assert found.tables == {"ckpt_tag_posting", *OF_VALUES[kind]}
 
 
 def test_values_are_those_of_a_key(kind: str) -> None:
