@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,11 @@ from ckptstore.records import NewCheckpoint, NewWrites
 from ckptstore.values.checksums import channel_checksum, checkpoint_checksum, write_checksum
 from ckptstore.values.encode import EncodedWrite
 from ckptstore.writes.rows import new_generation
+from ckptstore.writes.sent_tags import in_order
 
 _ENTRY_ELEMENTS = 5
+# As PostgreSQL writes them.
+_UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class Data:
@@ -88,8 +92,11 @@ class FunctionParameters:
             size = len(value.data)
             checksum = channel_checksum((*put.key[:2], channel, version), value.type, size, *form)
             channels += (entry, channel, version, value.type, str(size), *self._slice(form.value), form.layout or "", str(checksum))
-        for posting in put.postings:
-            tags += (entry, *posting)
+        if put.postings:
+            # A number with a sign is the same to what reads no sign.
+            mark = f"+{entry}" if _UUID.fullmatch(put.key.checkpoint_id) else entry
+            for posting in in_order(put.postings):
+                tags += (mark, *posting)
 
     def _add_segments(self, entry: str, write: EncodedWrite) -> None:
         thread_id, segments = write.record.key.thread_id, self.parts["segments"]
