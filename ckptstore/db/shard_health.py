@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ckptstore.db.connection import Db
+from ckptstore.db.sql.tables import THREAD
 
 # Executed on each node. A shard has the name of its table and a number.
 _ROWS = """
@@ -21,9 +22,9 @@ _INVALID = """
     WHERE NOT i.indisvalid AND c.relnamespace = SCHEMA::regnamespace AND c.relname ~ '^ckpt_[a-z_]+_[0-9]+$'
 """
 _ON_EACH_NODE = """
-    SELECT result FROM run_command_on_workers(
-        replace('QUERY', 'SCHEMA', quote_literal(quote_ident(coalesce(GIVEN, current_schema()))))
-    ) WHERE success
+    SELECT n.result FROM pg_class AS c,
+        run_command_on_workers(replace('QUERY', 'SCHEMA', quote_literal(c.relnamespace::regnamespace::text))) AS n
+    WHERE c.oid = 'THREADS'::regclass AND n.success
 """
 
 
@@ -65,7 +66,6 @@ def invalid_indexes_of_shards(db: Db) -> Mapping[str, str]:
 
 
 def _on_each_node(db: Db, query: str) -> Iterator[list[Any]]:
-    schema = db.statements.schema
-    given = "NULL" if schema is None else "'" + schema.replace("'", "''") + "'"
-    for (result,) in db.execute(_ON_EACH_NODE.replace("QUERY", query.replace("'", "''")).replace("GIVEN", given)):
+    threads = db.statements.table_name(THREAD.name).replace("'", "''")
+    for (result,) in db.execute(_ON_EACH_NODE.replace("QUERY", query.replace("'", "''")).replace("THREADS", threads)):
         yield json.loads(result)

@@ -6,7 +6,13 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+from sqlalchemy import Dialect
+from sqlalchemy.dialects.postgresql import psycopg
+
 from ckptstore.db.shard_health import ShardCounts, counts_of_shards, invalid_indexes_of_shards
+from ckptstore.db.statement import Statements
+
+DIALECT: Dialect = psycopg.dialect()  # type: ignore[no-untyped-call]
 
 
 def answering(*nodes: list[Any], schema: str | None = None) -> Any:
@@ -17,7 +23,7 @@ def answering(*nodes: list[Any], schema: str | None = None) -> Any:
         asked.append(text)
         return [(json.dumps(node),) for node in nodes]
 
-    return SimpleNamespace(execute=execute, statements=SimpleNamespace(schema=schema), asked=asked)
+    return SimpleNamespace(execute=execute, statements=Statements(DIALECT, schema), asked=asked)
 
 
 def test_shards_are_added_up_and_copies_of_a_table_counted_once() -> None:
@@ -34,8 +40,9 @@ def test_an_index_is_invalid_if_it_is_on_one_node() -> None:
     assert invalid_indexes_of_shards(answering([["ckpt_tag_pkey", "ckpt_tag"]], [])) == {"ckpt_tag_pkey": "ckpt_tag"}
 
 
-def test_the_schema_is_quoted_and_no_placeholder_is_in_the_statement() -> None:
-    database = answering([], schema="it's mine")
+def test_the_schema_is_quoted_as_the_driver_takes_it() -> None:
+    database = answering([], schema="it's 50%")
     counts_of_shards(database)
     invalid_indexes_of_shards(database)
-    assert all("coalesce('it''s mine', current_schema())" in text and "%" not in text for text in database.asked)
+    assert len(database.asked) == 2
+    assert all("'\"it''s 50%%\".ckpt_thread'::regclass" in text and text.count("%") == 2 for text in database.asked)
