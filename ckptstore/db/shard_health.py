@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ckptstore.db.connection import Db
 from ckptstore.db.sql.tables import THREAD
 
-# Executed on each node. A shard has the name of its table and a number.
-_ROWS = """
-    SELECT coalesce(json_agg(json_build_array(c.relname, s.n_live_tup, s.n_dead_tup, s.n_mod_since_analyze, c.reltuples)), '[]')
+# Executed on each node. A shard has the name of its table and a number, and so have its indexes.
+_SHARDS = """
+    SELECT coalesce(json_agg(json_build_array(c.relname, s.n_live_tup, s.n_dead_tup, s.n_mod_since_analyze, c.reltuples, ARRAY(
+        SELECT regexp_replace(x.relname, '_[0-9]+$', '')
+        FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND NOT i.indisvalid
+    ))), '[]')
     FROM pg_class AS c JOIN pg_stat_all_tables AS s ON s.relid = c.oid
     WHERE c.relkind = 'r' AND c.relnamespace = SCHEMA::regnamespace AND c.relname ~ '^ckpt_[a-z_]+_[0-9]+$'
-"""
-_INVALID = """
-    SELECT coalesce(json_agg(json_build_array(regexp_replace(c.relname, '_[0-9]+$', ''), regexp_replace(t.relname, '_[0-9]+$', ''))), '[]')
-    FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_class AS t ON t.oid = i.indrelid
-    WHERE NOT i.indisvalid AND c.relnamespace = SCHEMA::regnamespace AND c.relname ~ '^ckpt_[a-z_]+_[0-9]+$'
 """
 _ON_EACH_NODE = """
     SELECT n.result FROM pg_class AS c,
@@ -29,8 +27,8 @@ _ON_EACH_NODE = """
 
 
 @dataclass(slots=True)
-class ShardCounts:
-    """The sums over the shards of a table."""
+class ShardHealth:
+    """What is known of the shards of a table, together."""
 
     live_rows: int = 0
     dead_rows: int = 0
@@ -40,18 +38,23 @@ class ShardCounts:
     analysed_rows: int = 0
     #: Whether every shard was.
     is_analysed: bool = True
+    #: The names of the table's indexes that a shard has without being able to use them.
+    invalid_indexes: set[str] = field(default_factory=set)
 
 
-def counts_of_shards(db: Db) -> Mapping[str, ShardCounts]:
-    """What the nodes have counted, by the names of the tables; of a table that every node has a copy of, one node's counts."""
+def read_shard_health(db: Db) -> Mapping[str, ShardHealth]:
+    """Ask the nodes; by the names of the tables. Of a table that every node has a copy of, one node's rows count."""
+    threads = db.statements.table_name(THREAD.name).replace("'", "''")
+    text = _ON_EACH_NODE.replace("QUERY", _SHARDS.replace("'", "''")).replace("THREADS", threads)
     shards: dict[str, list[Any]] = {}
-    for each in _on_each_node(db, _ROWS):
-        for shard, *counts in each:
-            # Copies have one name. What the first node says is enough.
-            shards.setdefault(shard, counts)
-    found: dict[str, ShardCounts] = {}
+    found: dict[str, ShardHealth] = {}
+    for (result,) in db.execute(text):
+        for shard, *rows, invalid_indexes in json.loads(result):
+            found.setdefault(_table_of(shard), ShardHealth()).invalid_indexes.update(invalid_indexes)
+            # Copies have one name.
+            shards.setdefault(shard, rows)
     for shard, (live, dead, changed, analysed) in shards.items():
-        table = found.setdefault(shard.rpartition("_")[0], ShardCounts())
+        table = found[_table_of(shard)]
         table.live_rows += live
         table.dead_rows += dead
         table.changed_rows += changed
@@ -60,12 +63,5 @@ def counts_of_shards(db: Db) -> Mapping[str, ShardCounts]:
     return found
 
 
-def invalid_indexes_of_shards(db: Db) -> Mapping[str, str]:
-    """The indexes that a shard has without being able to use it, and their tables."""
-    return {index: table for each in _on_each_node(db, _INVALID) for index, table in each}
-
-
-def _on_each_node(db: Db, query: str) -> Iterator[list[Any]]:
-    threads = db.statements.table_name(THREAD.name).replace("'", "''")
-    for (result,) in db.execute(_ON_EACH_NODE.replace("QUERY", query.replace("'", "''")).replace("THREADS", threads)):
-        yield json.loads(result)
+def _table_of(shard: str) -> str:
+    return shard.rpartition("_")[0]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ckptstore.db import sql
 from ckptstore.db.connection import Db
-from ckptstore.db.shard_health import ShardCounts, counts_of_shards, invalid_indexes_of_shards
+from ckptstore.db.shard_health import ShardHealth, read_shard_health
 from ckptstore.db.sql.tables import CLUSTERED_TABLES
 
 # Reading every page of a larger SQLite file takes seconds.
@@ -79,16 +79,16 @@ def _of_catalogue(db: Db) -> TableSizes:
     rows = db.run(sql.stats.tables_in_catalogue, {"schema": db.statements.schema})
     tables = [TableSize(name, count, own, indexes, dead, valid) for name, own, indexes, count, dead, valid in rows]
     if not db.abilities.database.one_snapshot:
-        tables = _counted_on_nodes(db, tables)
+        tables = _on_shards(db, tables)
     return TableSizes(tables, sum(table.bytes + table.index_bytes for table in tables), None)
 
 
-def _counted_on_nodes(db: Db, tables: Sequence[TableSize]) -> list[TableSize]:
-    counts, invalid = counts_of_shards(db), set(invalid_indexes_of_shards(db).values())
-    found = []
-    for table in tables:
-        known = counts.get(table.name, ShardCounts(is_analysed=False))
-        rows = known.analysed_rows if known.is_analysed else None
-        valid = table.indexes_are_valid and table.name not in invalid
-        found.append(table._replace(rows=rows, dead_rows=known.dead_rows, indexes_are_valid=valid))
-    return found
+def _on_shards(db: Db, tables: Sequence[TableSize]) -> list[TableSize]:
+    shards, unknown = read_shard_health(db), ShardHealth(is_analysed=False)
+    return [_with_health(table, shards.get(table.name, unknown)) for table in tables]
+
+
+def _with_health(table: TableSize, health: ShardHealth) -> TableSize:
+    rows = health.analysed_rows if health.is_analysed else None
+    valid = table.indexes_are_valid and not health.invalid_indexes
+    return table._replace(rows=rows, dead_rows=health.dead_rows, indexes_are_valid=valid)

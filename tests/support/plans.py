@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -31,15 +31,19 @@ def is_prepared(db: Db) -> bool:
     return "$1" in db.statements[sql.checkpoints.newest,].text
 
 
-@contextmanager
-def explained() -> Iterator[list[Explained]]:
+def explained() -> AbstractContextManager[list[Explained]]:
     """All statements that are run, with the plans for their parameters."""
+    return _plans(_plan)
+
+
+@contextmanager
+def _plans(plan_of: Callable[[Db, CompiledStatement, Any], list[str]]) -> Iterator[list[Explained]]:
     plans: list[Explained] = []
     run = Db.run
 
     def explain(db: Db, build: Any, parameters: Any = None, *args: Any) -> Any:
         statement = db.statements[build, *args]
-        plans.append(Explained(statement.text, _plan(db, statement, parameters)))
+        plans.append(Explained(statement.text, plan_of(db, statement, parameters)))
         return run(db, build, parameters, *args)
 
     with mock.patch.object(Db, "run", explain):
@@ -86,20 +90,11 @@ FIRST_COLUMNS = {
 }
 
 
-@contextmanager
-def kept_plans() -> Iterator[list[Explained]]:
+def kept_plans() -> AbstractContextManager[list[Explained]]:
     """All statements that are run, with the plan that serves whatever their parameters are."""
-    plans: list[Explained] = []
-    run = Db.run
-
-    def explain(db: Db, build: Any, parameters: Any = None, *args: Any) -> Any:
-        statement = db.statements[build, *args]
-        plan = generic_plan(db, statement.text) if is_prepared(db) else _plan(db, statement, parameters)
-        plans.append(Explained(statement.text, plan))
-        return run(db, build, parameters, *args)
-
-    with mock.patch.object(Db, "run", explain):
-        yield plans
+    return _plans(
+        lambda db, statement, parameters: generic_plan(db, statement.text) if is_prepared(db) else _plan(db, statement, parameters)
+    )
 
 
 def generic_plan(db: Db, statement: str) -> list[str]:
@@ -135,6 +130,7 @@ def _in_sqlite(statement: str, plan: list[str]) -> list[str]:
 
 
 def reads_in_postgresql(plan: list[str]) -> list[str]:
+    """The lines of a plan of PostgreSQL's that read a table or an index from end to end."""
     found = []
     for number, line in enumerate(plan):
         index = re.search(r"Index (?:Only )?Scan (?:Backward )?(?:using|on) (\w+)", line)

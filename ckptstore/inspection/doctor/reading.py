@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from sqlalchemy.schema import CreateIndex
 from ckptstore.db import sql
 from ckptstore.db.cluster import read_cluster
 from ckptstore.db.connection import Db
-from ckptstore.db.shard_health import ShardCounts, counts_of_shards, invalid_indexes_of_shards
+from ckptstore.db.shard_health import ShardHealth, read_shard_health
 from ckptstore.db.tables import tables_for_ddl
 from ckptstore.db.url import is_memory
 from ckptstore.errors import DatabaseUnavailable, TagKeysChanged
@@ -57,6 +58,7 @@ def _facts(db: Db, now: int, state_format: StateFormat, wal: WalFacts | None, ce
     db.expect_long()
     with db.snapshot():
         sizes = table_sizes(db, full=False)
+        shards = {} if db.abilities.database.one_snapshot else read_shard_health(db)
         try:
             tag_keys = stored_keys(db) or EVERYTHING
         except TagKeysChanged:
@@ -68,29 +70,26 @@ def _facts(db: Db, now: int, state_format: StateFormat, wal: WalFacts | None, ce
             wal=wal,
             load=load_facts(db, now),
             ceiling=ceiling,
-            tables=() if db.on_sqlite else _tables(db),
+            tables=() if db.on_sqlite else _tables(db, shards),
             missing_indexes=_missing_indexes(db),
-            invalid_indexes=_invalid_indexes(db),
+            invalid_indexes=() if db.on_sqlite else _invalid_indexes(db, shards),
             retention=_retention(db, now, overdue),
             unsearched=unsearched_keys(db, now, tag_keys, state_format),
         )
 
 
-def _tables(db: Db) -> list[TableFacts]:
+def _tables(db: Db, shards: Mapping[str, ShardHealth]) -> list[TableFacts]:
     tables = [_table(*row) for row in db.run(sql.stats.health_of_tables, {"schema": db.statements.schema})]
-    if db.abilities.database.one_snapshot:
-        return tables
-    counts = counts_of_shards(db)
-    return [_with_counts(table, counts[table.name]) if table.name in counts else table for table in tables]
+    return [_on_shards(table, shards[table.name]) if table.name in shards else table for table in tables]
 
 
-def _with_counts(table: TableFacts, counts: ShardCounts) -> TableFacts:
+def _on_shards(table: TableFacts, health: ShardHealth) -> TableFacts:
     return replace(
         table,
-        live_rows=counts.live_rows,
-        dead_rows=counts.dead_rows,
-        changed_rows=counts.changed_rows,
-        is_analysed=counts.is_analysed,
+        live_rows=health.live_rows,
+        dead_rows=health.dead_rows,
+        changed_rows=health.changed_rows,
+        is_analysed=health.is_analysed,
     )
 
 
@@ -108,13 +107,10 @@ def _missing_indexes(db: Db) -> list[str]:
     return [statement.replace(" ON ckpt_", f" ON {_prefix(db)}ckpt_") for statement in made]
 
 
-def _invalid_indexes(db: Db) -> list[str]:
-    if db.on_sqlite:
-        return []
-    found = [name for (name,) in db.run(sql.stats.invalid_indexes, {"schema": db.statements.schema})]
-    if not db.abilities.database.one_snapshot:
-        found = sorted({*found, *invalid_indexes_of_shards(db)})
-    return [_prefix(db) + db.connection.dialect.identifier_preparer.quote(name) for name in found]
+def _invalid_indexes(db: Db, shards: Mapping[str, ShardHealth]) -> list[str]:
+    names = {name for (name,) in db.run(sql.stats.invalid_indexes, {"schema": db.statements.schema})}
+    names.update(*(health.invalid_indexes for health in shards.values()))
+    return [_prefix(db) + db.connection.dialect.identifier_preparer.quote(name) for name in sorted(names)]
 
 
 def _prefix(db: Db) -> str:
