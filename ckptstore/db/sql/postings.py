@@ -40,8 +40,8 @@ def has_posting(database: str, key: KeyColumns, prefix: str, *, several: bool = 
     probed, same = index.of_checkpoint(probe, key)
     found = select(_ONE).select_from(probed).where(wanted, *same)
     if database == SCATTERED:
-        # Citus takes no OFFSET here. What is tested for truth is not turned into a join: to order joins of eight conditions, each node
-        # plans for half a second. Nor are all of a tag's rows collected, since not all of this is equalities.
+        # Citus refuses an OFFSET in a correlated query. As a join, eight conditions take each node half a second to plan, and PostgreSQL
+        # makes no join of EXISTS (...) IS TRUE. With equalities alone it might hash the query's result, all checkpoints that have the tag.
         return found.where(probe.c.checkpoint_id >= key.checkpoint_id).exists().is_(true())
     # The number may be that of a row of a statement further out.
     return exists_for_row(database, found if key.thread_no is None else found.correlate_except(probe))
